@@ -1,0 +1,1 @@
+"""Billing: tariffs, costs, ledger, closings, statements and the portal. It knows no sockets."""

@@ -1,0 +1,1 @@
+"""The members' portal: its own listener, server-rendered pages."""

@@ -1,0 +1,1 @@
+"""The subjects of the weir command, one module each."""

@@ -1,0 +1,59 @@
+"""The gateway's settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+
+from meter.settings import RoomSettings
+
+
+class GatewaySettings(RoomSettings):
+    """Limits and places of the S3 door. Every body, queue and cache has its limit here."""
+
+    data: Path = Field(Path("data"), description="directory that holds everything Weir keeps on this machine")
+    region: str = Field(
+        "us-east-1", description="region name clients sign for; any other is refused with this one"
+    )
+    object_bytes_max: int = Field(
+        5 * 2**40, ge=1, description="largest object, also when completed from parts"
+    )
+    put_bytes_max: int = Field(5 * 2**30, ge=1, description="largest body of one PUT or one part")
+    part_bytes_min: int = Field(5 * 2**20, ge=1, description="smallest part but the last")
+    parts_max: int = Field(10_000, ge=1, le=10_000, description="most parts of one upload")
+    document_bytes_max: int = Field(2 * 2**20, ge=1024, description="largest XML body")
+    list_keys_max: int = Field(1000, ge=1, le=1000, description="most keys in one page of a listing")
+    delete_keys_max: int = Field(1000, ge=1, le=1000, description="most keys in one DeleteObjects")
+    metadata_bytes_max: int = Field(
+        2048, ge=1, description="most bytes of x-amz-meta-* names and values together"
+    )
+    inline_bytes_max: int = Field(
+        16 * 1024, ge=0, le=2**20, description="objects up to this size live in the index"
+    )
+    clock_skew_max_s: int = Field(
+        900, ge=1, description="largest difference between a request's date and our clock"
+    )
+    presign_max_s: int = Field(604_800, ge=1, description="longest life of a presigned request")
+    receive_timeout_s: int = Field(60, ge=1, description="a body that moves no byte for so long is given up")
+    send_timeout_s: int = Field(60, ge=1, description="a receiver that takes no byte for so long is given up")
+    header_timeout_s: int = Field(
+        30, ge=1, description="a connection idle or without whole headers for so long is closed"
+    )
+    connections_max: int = Field(4096, ge=1, description="connections a worker keeps open at most")
+    drain_bytes_max: int = Field(256 * 1024, ge=0, description="unread body taken in after an early error")
+    drain_timeout_s: int = Field(60, ge=0, description="at a stop, open exchanges get so long to finish")
+    directory_poll_s: int = Field(30, ge=1, description="the directory is reread at least this often")
+    blob_delete_delay_s: int = Field(
+        600, ge=0, description="replaced and deleted files stay so long for open readers"
+    )
+    commit_batch_max: int = Field(256, ge=1, description="index changes in one group commit")
+    commit_queue_max: int = Field(4096, ge=1, description="index changes waiting at most; more is SlowDown")
+    upload_tombstone_s: int = Field(
+        86_400, ge=0, description="a completed upload answers a repeated Complete so long"
+    )
+
+    @property
+    def engine_directory(self) -> Path:
+        """Where the disk engine keeps index and blobs."""
+        return self.data / "engine"

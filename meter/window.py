@@ -1,0 +1,80 @@
+"""Half-open windows of time [start, end), hours and calendar months, in UTC microseconds.
+
+Pure: no clock is read here. An instant is an int of microseconds since 1970-01-01T00:00:00Z.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from meter.refusal import Refusal
+
+MICROSECONDS = 1_000_000
+HOUR_US = 3600 * MICROSECONDS
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MONTH = re.compile(r"(\d{4})-(0[1-9]|1[0-2])", re.ASCII)
+
+
+class UnknownMonth(Refusal):
+    """The text names no calendar month; its sentence says what does."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Month:
+    """A calendar month in UTC: the billing period."""
+
+    year: int
+    number: int
+
+    @classmethod
+    def parse(cls, text: str) -> Month:
+        """Read 'YYYY-MM', years 2000 to 9998. Raises UnknownMonth."""
+        match = _MONTH.fullmatch(text)
+        if match is None or not 2000 <= int(match[1]) <= 9998:
+            raise UnknownMonth(f"'{text}' is not a month; write it as YYYY-MM, for example 2026-11")
+        return cls(int(match[1]), int(match[2]))
+
+    @classmethod
+    def of(cls, instant_us: int) -> Month:
+        """The month that contains an instant in microseconds."""
+        moment = to_datetime(instant_us)
+        return cls(moment.year, moment.month)
+
+    def next(self) -> Month:
+        """The following month."""
+        return Month(self.year + self.number // 12, self.number % 12 + 1)
+
+    def previous(self) -> Month:
+        """The month before."""
+        return Month(self.year - (self.number == 1), (self.number - 2) % 12 + 1)
+
+    @property
+    def start_us(self) -> int:
+        """The first instant, in microseconds; it belongs to the month."""
+        return to_us(datetime(self.year, self.number, 1, tzinfo=UTC))
+
+    @property
+    def end_us(self) -> int:
+        """The first instant after the month, in microseconds."""
+        return self.next().start_us
+
+    def __str__(self) -> str:
+        return f"{self.year:04d}-{self.number:02d}"
+
+
+def to_us(moment: datetime) -> int:
+    """An aware datetime as microseconds since 1970, exact."""
+    assert moment.tzinfo is not None, "a naive datetime has no instant"
+    return (moment - _EPOCH) // timedelta(microseconds=1)
+
+
+def to_datetime(instant_us: int) -> datetime:
+    """Microseconds since 1970 as an aware UTC datetime, exact."""
+    return _EPOCH + timedelta(microseconds=instant_us)
+
+
+def hour_start_us(instant_us: int) -> int:
+    """The first instant of the hour that contains the instant."""
+    return instant_us - instant_us % HOUR_US

@@ -36,6 +36,7 @@ SOCKET_NAME = f".s.PGSQL.{PORT}"
 SOCKET_PATH_BYTES_MAX = 100
 POLL_S = 0.02
 PROGRESS_EVERY_S = 5
+STILL_HELD = ("pre-existing shared memory block", 'lock file "postmaster.pid" already exists')
 Tell = Callable[[str], None]
 
 
@@ -75,12 +76,14 @@ class EmbeddedServer:
             await self._make_cluster()
         await self._wait_for_predecessor()
         self._write_access_rules()
-        self._process = await self._spawn(self._server_command())
-        assert self._process.stdout is not None
-        self._reader = asyncio.create_task(
-            pump(self._process.stdout, self._log.write, line_bytes_max=self._settings.log_line_bytes_max)
-        )
-        await self._wait_until_ready()
+        deadline = time.monotonic() + self._settings.postgres_stop_timeout_s
+        while not await self._started():
+            # A killed server and its sessions need an instant to be gone; PostgreSQL waits for none.
+            if time.monotonic() > deadline:
+                raise PostgresFailed(
+                    f"another PostgreSQL server still holds {self._directory}; stop it first"
+                )
+            await asyncio.sleep(POLL_S)
         await create_database(self._maintenance_dsn)
 
     async def wait(self) -> int:
@@ -184,15 +187,26 @@ class EmbeddedServer:
             *line, stdin=DEVNULL, stdout=PIPE, stderr=STDOUT, env=environment, cwd="/"
         )
 
-    async def _wait_until_ready(self) -> None:
-        assert self._process is not None
+    async def _started(self) -> bool:
+        """Start the server once; False when the last one's sessions still hold the cluster."""
+        self._process = await self._spawn(self._server_command())
+        assert self._process.stdout is not None
+        self._reader = asyncio.create_task(
+            pump(self._process.stdout, self._log.write, line_bytes_max=self._settings.log_line_bytes_max)
+        )
+        return await self._wait_until_ready(self._process, self._reader)
+
+    async def _wait_until_ready(self, process: Process, reader: asyncio.Task[None]) -> bool:
         began = time.monotonic()
         told = began
         while not await answers(self._maintenance_dsn):
-            if self._process.returncode is not None:
-                if self._reader is not None:
-                    await self._reader
-                raise self._failure("PostgreSQL did not start", self._process.returncode)
+            if process.returncode is not None:
+                await reader
+                self._process = None
+                if any(sign in line for line in self._log.tail for sign in STILL_HELD):
+                    self._log.tail.clear()
+                    return False
+                raise self._failure("PostgreSQL did not start", process.returncode)
             now = time.monotonic()
             if now - began > self._settings.postgres_start_timeout_s:
                 await self.stop(hurry=True)
@@ -204,6 +218,7 @@ class EmbeddedServer:
                 told = now
                 self._tell(f"PostgreSQL is still starting or recovering ({int(now - began)} s)")
             await asyncio.sleep(POLL_S)
+        return True
 
     def _failure(self, what: str, status: int | None) -> PostgresFailed:
         tail = [line for line in self._log.tail if line.strip()]

@@ -101,7 +101,8 @@ def test_kill_9_of_the_parent_leaves_no_server_and_loses_nothing(data: Path) -> 
         parent.send_signal(signal.SIGKILL)
     # A start right behind the kill waits for the old server instead of failing on its lock.
     with run(data) as again:
-        assert "2\n" == again.communicate()[0]
+        told = again.communicate()[0]
+        assert "2\n" == told, told
     assert wait_until_gone(server, timeout_s=10)
 
 
@@ -115,7 +116,8 @@ def test_a_crashed_server_with_a_stale_pid_file_starts_again(data: Path) -> None
         parent.kill()
     assert (data / "postgres" / "postmaster.pid").exists()
     with run(data) as again:
-        assert "2\n" == again.communicate()[0]
+        told = again.communicate()[0]
+        assert "2\n" == told, told
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")

@@ -100,6 +100,16 @@ class Segment:
         sequence = self.header.first_sequence + index
         self.map[at : at + RECORD_BYTES] = frame.pack_record(sequence, event, self.seed)
 
+    def clear(self, index: int) -> None:
+        """Empty a place that was never published."""
+        at = HEADER_BYTES + index * RECORD_BYTES
+        self.map[at : at + RECORD_BYTES] = bytes(RECORD_BYTES)
+
+    def request_id(self, index: int) -> bytes:
+        """The request id of a record in this segment."""
+        at = HEADER_BYTES + index * RECORD_BYTES
+        return self.map[at + 8 : at + 24]
+
     def publish(self, count: int) -> None:
         """Let readers trust the first `count` records."""
         self.count = count
@@ -174,6 +184,11 @@ class Journal:
         self.publish()
         return sequence
 
+    def holds(self, sequence: int, request_id: bytes) -> bool:
+        """Whether the record of that sequence stands in the open segment and is of that request."""
+        index = sequence - self._segment.header.first_sequence
+        return 0 <= index < self._segment.count and self._segment.request_id(index) == request_id
+
     def hold(self, event: Event) -> int:
         """Write a record that may still be revised until publish(); after a crash it counts as it stands."""
         assert not self._held, "one record is held at a time"
@@ -187,6 +202,12 @@ class Journal:
         """Replace the held record: less was delivered than foreseen."""
         assert self._held, "nothing is held"
         self._segment.put(self._segment.count, event)
+
+    def withdraw(self) -> None:
+        """Take the held record back: its exchange goes on, and will be recorded when it ends."""
+        assert self._held, "nothing is held"
+        self._held = False
+        self._segment.clear(self._segment.count)
 
     def publish(self) -> None:
         """Make the held record final."""

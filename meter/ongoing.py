@@ -10,8 +10,7 @@ import mmap
 import os
 import struct
 import zlib
-from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from meter import frame
@@ -20,9 +19,20 @@ from meter.event import Event, Mark
 FILE_NAME = "ongoing"
 SLOT_BYTES = 256
 _USED_AT = frame.RECORD_BYTES
-_MOVED = struct.Struct("<qqq")
 _USED = struct.Struct("<Q")
-_MOVED_AT = _USED_AT + _USED.size
+_CLOSING_AT = _USED_AT + _USED.size
+_MOVED_AT = _CLOSING_AT + _USED.size
+_MOVED = struct.Struct("<qqq")
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOver:
+    """What a slot says after a crash."""
+
+    at: int
+    closing_sequence: int
+    """Not 0: the crash came while the event was being written under this sequence."""
+    event: Event
 
 
 class TooManyExchanges(Exception):
@@ -42,6 +52,10 @@ class Slot:
     def moved(self, *, bytes_in: int, bytes_out: int, now_us: int) -> None:
         """State the body bytes moved so far, both absolute."""
         _MOVED.pack_into(self._map, self._at + _MOVED_AT, bytes_in, bytes_out, now_us)
+
+    def closing(self, sequence: int) -> None:
+        """The exchange's event is about to be written under this sequence."""
+        _USED.pack_into(self._map, self._at + _CLOSING_AT, sequence)
 
     def free(self) -> None:
         """The exchange's event stands in the journal; forget the slot."""
@@ -66,6 +80,7 @@ class Ongoing:
         at = self._free.pop()
         self.map[at : at + frame.RECORD_BYTES] = frame.pack_record(1, event, 0)
         _MOVED.pack_into(self.map, at + _MOVED_AT, 0, 0, event.began_us)
+        _USED.pack_into(self.map, at + _CLOSING_AT, 0)
         _USED.pack_into(self.map, at + _USED_AT, 1)
         return Slot(self, at)
 
@@ -73,23 +88,32 @@ class Ongoing:
         """A slot is free again."""
         self._free.append(at)
 
-    def left_over(self) -> Iterator[Event]:
-        """After a crash: each open exchange, closed at what it had moved; clears the slots one by one.
+    def left_over(self) -> list[LeftOver]:
+        """After a crash: each open exchange, closed at what it had moved. Clear each once it is recorded."""
+        return [
+            found
+            for at in range(0, len(self.map), SLOT_BYTES)
+            if _USED.unpack_from(self.map, at + _USED_AT)[0] and (found := self._read(at)) is not None
+        ]
 
-        A slot is cleared when the iterator is resumed, that is after the caller recorded its event.
-        """
-        for at in range(0, len(self.map), SLOT_BYTES):
-            if not _USED.unpack_from(self.map, at + _USED_AT)[0]:
-                continue
-            record = self.map[at : at + frame.RECORD_BYTES]
-            if int.from_bytes(record[124:128], "little") == zlib.crc32(record[:124]):
-                moved_in, moved_out, updated_us = _MOVED.unpack_from(self.map, at + _MOVED_AT)
-                _, event = frame.unpack_record(record)
-                yield replace(
-                    event, bytes_in=moved_in, bytes_out=moved_out, moved_in=moved_in, moved_out=moved_out,
-                    ended_us=updated_us, marks=event.marks | Mark.ABORTED | Mark.RECOVERED,
-                )  # fmt: skip
-            _USED.pack_into(self.map, at + _USED_AT, 0)
+    def clear(self, at: int) -> None:
+        """Forget a left-over: its event stands in the journal."""
+        _USED.pack_into(self.map, at + _USED_AT, 0)
+
+    def _read(self, at: int) -> LeftOver | None:
+        record = self.map[at : at + frame.RECORD_BYTES]
+        if int.from_bytes(record[124:128], "little") != zlib.crc32(record[:124]):
+            return None  # killed while the slot was being taken: nothing had moved yet
+        moved_in, moved_out, updated_us = _MOVED.unpack_from(self.map, at + _MOVED_AT)
+        _, event = frame.unpack_record(record)
+        return LeftOver(
+            at,
+            _USED.unpack_from(self.map, at + _CLOSING_AT)[0],
+            replace(
+                event, bytes_in=moved_in, bytes_out=moved_out, moved_in=moved_in, moved_out=moved_out,
+                ended_us=updated_us, marks=event.marks | Mark.ABORTED | Mark.RECOVERED,
+            ),
+        )  # fmt: skip
 
     def close(self) -> None:
         """Let go of the file."""

@@ -51,6 +51,7 @@ class Recorder:
         self.record: Callable[[Event], int] = self.journal.append
         self.hold = self.journal.hold
         self.revise = self.journal.revise
+        self.withdraw = self.journal.withdraw
         self.publish = self.journal.publish
         self.open: Callable[[Event], Slot] = self._ongoing.open
         self._interval_s = settings.journal_sync_interval_ms / 1000
@@ -71,12 +72,22 @@ class Recorder:
         self.journal.close()
         self._ongoing.close()
 
+    def finish(self, slot: Slot, event: Event) -> None:
+        """Record the event of an exchange that had a slot, and free it; a kill between the two counts once."""
+        slot.closing(self.journal.next_sequence)
+        self.journal.append(event)
+        slot.free()
+
     def _close_left_over(self) -> int:
-        count = 0
-        for event in self._ongoing.left_over():
-            self.journal.append(event)
-            count += 1
-        return count
+        found = self._ongoing.left_over()
+        unrecorded = [
+            one for one in found if not self.journal.holds(one.closing_sequence, one.event.request_id)
+        ]
+        for one in found:
+            if one in unrecorded:
+                self.journal.append(one.event)
+            self._ongoing.clear(one.at)
+        return len(unrecorded)
 
     def _sync_forever(self) -> None:
         while not self._stopping.wait(self._interval_s):

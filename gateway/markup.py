@@ -1,0 +1,62 @@
+"""Text inside the XML we write, and names inside URLs we print.
+
+It knows which characters XML 1.0 allows and what S3 leaves unencoded; it knows no document.
+"""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import quote
+
+DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>\n'
+NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
+
+# XML 1.0, section 2.2: what a document may not hold, not even as a numeric reference.
+_FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+_SPECIAL = re.compile('[&<>"\t\n\r\x00-\x1f\ud800-\udfff\ufffe\uffff]')
+
+# White space is written as references: a parser may fold the raw characters (XML 1.0, 2.11 and 3.3.3).
+_ENTITIES = {
+    "&": "&amp;",
+    "<": "&lt;",
+    ">": "&gt;",
+    '"': "&quot;",
+    "\t": "&#9;",
+    "\n": "&#10;",
+    "\r": "&#13;",
+}
+
+
+def is_writable(text: str) -> bool:
+    """Whether XML 1.0 can hold every character of the text."""
+    return _FORBIDDEN.search(text) is None
+
+
+def escape(text: str) -> str:
+    """Text as XML character data; what XML 1.0 forbids stands percent-encoded, so it stays well-formed.
+
+    A listing that must not lose such a character uses url_encode for the whole page instead.
+    """
+    if _SPECIAL.search(text) is None:
+        return text
+    return _SPECIAL.sub(_replace, text)
+
+
+def url_encode(text: str) -> str:
+    """encoding-type=url: UTF-8, everything but unreserved characters and '/' as %XX; a space is %20."""
+    return quote(text, safe="/-_.~", errors="surrogatepass")
+
+
+def element(name: str, text: str) -> str:
+    """<name>text</name>, escaped."""
+    return f"<{name}>{escape(text)}</{name}>"
+
+
+def document(name: str, inner: str) -> bytes:
+    """A whole document with its root in S3's namespace; inner is markup already."""
+    return f'{DECLARATION}<{name} xmlns="{NAMESPACE}">{inner}</{name}>'.encode()
+
+
+def _replace(match: re.Match[str]) -> str:
+    character = match[0]
+    return _ENTITIES.get(character) or quote(character, safe="", errors="surrogatepass")

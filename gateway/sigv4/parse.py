@@ -90,37 +90,36 @@ _TIMESTAMP = re.compile(r"\d{8}T\d{6}Z", re.ASCII)
 _SIGV2 = "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256."
 
 
-def parse_claim(
-    method: str, raw_path: str, raw_query: str, headers: Sequence[tuple[str, str]], *, region: str
-) -> Claim | None:
+def parse_claim(raw_query: str, headers: Mapping[str, str], *, region: str) -> Claim | None:
     """The request's claim, or None when it carries no credentials at all.
 
-    headers are all that arrived, in any case and order, repeated ones repeated. Raises S3Error:
-    credentials twice, a scope of another date, region or service, an x-amz-* header that is not
-    signed, an unknown payload mode.
+    headers are what join_headers made of all that arrived. Raises S3Error: credentials twice, a
+    scope of another date, region or service, an x-amz-* header that is not signed, an unknown
+    payload mode.
     """
-    del method, raw_path  # part of every pure signing step's arguments; a claim does not depend on them
-    single = join_headers(headers)
-    authorization = single.get("authorization")
+    authorization = headers.get("authorization")
     # Cheap test first: nearly every request carries its credentials in the header.
     query = parse_query(raw_query) if "Signature" in raw_query or "X-Amz-" in raw_query else {}
-    if not any(name in query for name in ("X-Amz-Signature", "X-Amz-Algorithm", "X-Amz-Credential")):
-        if authorization is None:
-            if "Signature" in query and "AWSAccessKeyId" in query:
-                raise s3_error("InvalidRequest", _SIGV2)
-            return None
-        claim = _header_claim(authorization, single)
-    else:
+    if any(name in query for name in _PRESIGNED):
         if authorization is not None:
             raise s3_error(
                 "InvalidArgument",
                 "Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter, "
                 "Signature query string parameter or the Authorization header should be specified",
             )
-        claim = _query_claim(query, single)
+        claim = _query_claim(query, headers)
+    elif authorization is not None:
+        claim = _header_claim(authorization, headers)
+    elif "Signature" in query and "AWSAccessKeyId" in query:
+        raise s3_error("InvalidRequest", _SIGV2)
+    else:
+        return None
     _check_scope(claim, region)
-    _check_signed(claim, single)
+    _check_signed(claim.signed_headers, headers)
     return claim
+
+
+_PRESIGNED = ("X-Amz-Signature", "X-Amz-Algorithm", "X-Amz-Credential")
 
 
 def join_headers(headers: Sequence[tuple[str, str]]) -> dict[str, str]:
@@ -209,14 +208,12 @@ def _header_claim(authorization: str, headers: Mapping[str, str]) -> Claim:
         if kind == "AWS" or kind.startswith("AWS4-"):
             raise s3_error("InvalidRequest", _SIGV2)
         raise s3_error("InvalidArgument", "Unsupported Authorization Type", ArgumentName="Authorization")
-    fields: dict[str, str] = {}
-    for piece in rest.split(","):
-        name, separator, value = piece.strip().partition("=")
-        if not separator or name in fields:
-            raise s3_error("AuthorizationHeaderMalformed")
-        fields[name] = value
-    if fields.keys() != {"Credential", "SignedHeaders", "Signature"}:
+    # All but the signature is the same from request to request of one client and day.
+    before, marker, after = rest.rpartition("Signature=")
+    signature, _, behind = after.partition(",")
+    if not marker:
         raise s3_error("AuthorizationHeaderMalformed")
+    access_key, scope_date, region, signed_headers = _header_fields(before + behind)
     if "x-amz-security-token" in headers:
         raise s3_error("InvalidToken")
     payload_text = headers.get("x-amz-content-sha256")
@@ -225,19 +222,34 @@ def _header_claim(authorization: str, headers: Mapping[str, str]) -> Claim:
             "MissingSecurityHeader", "Missing required header for this request: x-amz-content-sha256"
         )
     timestamp, requested_at_us = _header_instant(headers)
-    access_key, scope_date, region = _credential(fields["Credential"], "AuthorizationHeaderMalformed")
     return Claim(
         access_key,
         scope_date,
         region,
-        fields["SignedHeaders"],
-        fields["Signature"],
+        signed_headers,
+        signature.rstrip(" "),
         timestamp,
         requested_at_us,
         None,
         parse_payload(payload_text),
         payload_text,
     )
+
+
+@lru_cache(maxsize=256)
+def _header_fields(text: str) -> tuple[str, str, str, str]:
+    """Access key, scope date, region and signed headers. Cached: bounded, and none of it is secret."""
+    fields: dict[str, str] = {}
+    for piece in text.split(","):
+        if not piece.strip():
+            continue
+        name, separator, value = piece.strip().partition("=")
+        if not separator or name in fields:
+            raise s3_error("AuthorizationHeaderMalformed")
+        fields[name] = value
+    if fields.keys() != {"Credential", "SignedHeaders"}:
+        raise s3_error("AuthorizationHeaderMalformed")
+    return *_credential(fields["Credential"], "AuthorizationHeaderMalformed"), fields["SignedHeaders"]
 
 
 def _query_claim(query: Mapping[str, str], headers: Mapping[str, str]) -> Claim:
@@ -280,7 +292,7 @@ def _query_payload(query: Mapping[str, str], headers: Mapping[str, str]) -> tupl
     The header selects the verifier, so one that was not signed may only add a check: framing that
     the signer never agreed to is refused.
     """
-    signed = "x-amz-content-sha256" in query["X-Amz-SignedHeaders"].split(";")
+    signed = "x-amz-content-sha256" in _names(query["X-Amz-SignedHeaders"])
     header = headers.get("x-amz-content-sha256")
     payload_text = query.get("X-Amz-Content-Sha256", UNSIGNED)
     if signed and header is not None:
@@ -328,9 +340,9 @@ def _check_scope(claim: Claim, region: str) -> None:
 _EXEMPT = frozenset(("x-amz-content-sha256",))
 
 
-def _check_signed(claim: Claim, headers: Mapping[str, str]) -> None:
+def _check_signed(signed_headers: str, headers: Mapping[str, str]) -> None:
     """Every x-amz-* header that arrived, and host, must be signed: handlers obey what arrived."""
-    signed = claim.signed_headers.split(";")
+    signed = _names(signed_headers)
     missing = [
         name for name in headers if name.startswith("x-amz-") and name not in signed and name not in _EXEMPT
     ]
@@ -338,8 +350,14 @@ def _check_signed(claim: Claim, headers: Mapping[str, str]) -> None:
         missing.append("host")
     if missing:
         raise _unsigned(missing)
-    if len(set(signed)) != len(signed):
+
+
+@lru_cache(maxsize=256)
+def _names(signed_headers: str) -> frozenset[str]:
+    names = signed_headers.split(";")
+    if len(set(names)) != len(names):
         raise s3_error("InvalidRequest", "A header is named twice in SignedHeaders.")
+    return frozenset(names)
 
 
 def _unsigned(names: Sequence[str]) -> S3Error:

@@ -1,5 +1,6 @@
 """The journal's bytes: what is packed comes back, and every flipped bit is seen."""
 
+from dataclasses import replace
 from uuid import UUID
 
 import pytest
@@ -36,8 +37,24 @@ def test_a_record_of_another_segment_is_seen() -> None:
 
 
 def test_records_count_until_the_first_gap() -> None:
-    packed = b"".join(frame.pack_record(n, PLAIN, SEED) for n in (101, 102, 104))
+    packed = chained(101, 102, 104)
     assert 2 == frame.valid_records(packed, first_sequence=101, seed=SEED)
+
+
+def chained(*sequences: int) -> bytes:
+    packed, seed = b"", SEED
+    for sequence in sequences:
+        packed += frame.pack_record(sequence, PLAIN, seed)
+        seed = frame.next_seed(packed, seed)
+    return packed
+
+
+def test_an_exchanged_record_breaks_the_chain_behind_it() -> None:
+    packed = chained(101, 102, 103)
+    forged = frame.pack_record(102, replace(PLAIN, bytes_in=5), frame.next_seed(packed[:128], SEED))
+    assert 3 == frame.valid_records(packed, first_sequence=101, seed=SEED)
+    exchanged = packed[:128] + forged + packed[256:]
+    assert 2 == frame.valid_records(exchanged, first_sequence=101, seed=SEED)
 
 
 def test_an_empty_place_is_no_record() -> None:

@@ -1,6 +1,5 @@
 """The writer's side: gaps never, chains always, torn tails named."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,8 +20,8 @@ def opened(directory: Path) -> Journal:
 
 
 @pytest.fixture
-def directory(tmp_path: Path) -> Iterator[Path]:
-    yield tmp_path / "worker-0"
+def directory(tmp_path: Path) -> Path:
+    return tmp_path / "worker-0"
 
 
 def sequences(directory: Path) -> list[int]:
@@ -145,7 +144,9 @@ def test_the_tail_follows_over_segments_and_gives_each_sealed_one_once(directory
     fill(directory)
     tail = Tail(directory)
     batches = [tail.read(5) for _ in range(5)]
-    assert [(1, 5), (6, 8), (9, 13), (14, 16), (17, 20)] == [(b.first_sequence, b.last_sequence) for b in batches]
+    assert [(1, 5), (6, 8), (9, 13), (14, 16), (17, 20)] == [
+        (b.first_sequence, b.last_sequence) for b in batches
+    ]
     assert [1, 2] == [b.sealed.number for b in batches if b.sealed is not None]
 
 

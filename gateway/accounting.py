@@ -32,8 +32,7 @@ class Tab:
 
     def event(self, *, ended_us: int, status: int, moved_out: int, aborted: bool) -> Event:
         """The exchange as it ended, or as it stands."""
-        billable = self.authorised and status < 400
-        broken_off = self.authorised and aborted
+        billable = self.authorised and (status < 400 or status == CLIENT_LEFT)
         counts_out = billable and status != 304 and not self.head_only
         return Event(
             request_id=self.request_id,
@@ -45,7 +44,7 @@ class Tab:
             zone=Zone.INTERNET,
             began_us=self.began_us,
             ended_us=max(ended_us, self.began_us),
-            bytes_in=self.moved_in if billable or broken_off else 0,
+            bytes_in=self.moved_in if billable else 0,
             bytes_out=moved_out if counts_out else 0,
             moved_in=self.moved_in,
             moved_out=moved_out,

@@ -16,6 +16,7 @@ class GatewaySettings(RoomSettings):
     region: str = Field(
         "us-east-1", description="region name clients sign for; any other is refused with this one"
     )
+    host_suffix: str = Field("", description="bucket.SUFFIX/key also addresses a bucket; empty: paths only")
     object_bytes_max: int = Field(
         5 * 2**40, ge=1, description="largest object, also when completed from parts"
     )
@@ -36,6 +37,9 @@ class GatewaySettings(RoomSettings):
     )
     presign_max_s: int = Field(604_800, ge=1, description="longest life of a presigned request")
     receive_timeout_s: int = Field(60, ge=1, description="a body that moves no byte for so long is given up")
+    receive_block_bytes: int = Field(
+        512 * 1024, ge=4096, description="a body is hashed and written in such blocks"
+    )
     send_timeout_s: int = Field(60, ge=1, description="a receiver that takes no byte for so long is given up")
     header_timeout_s: int = Field(
         30, ge=1, description="a connection idle or without whole headers for so long is closed"

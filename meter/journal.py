@@ -164,8 +164,12 @@ class Journal:
         self._held = False
         self.torn_bytes = 0
         """Bytes of a torn tail found at the start; they are kept beside the segment as .torn."""
-        self._segment = self._reopen(now_us)
-        self._prepare_spare()
+        try:
+            self._segment = self._reopen(now_us)
+            self._prepare_spare()
+        except BaseException:
+            self._lock_file.close()
+            raise
 
     @property
     def next_sequence(self) -> int:

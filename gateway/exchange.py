@@ -109,13 +109,7 @@ class Exchanges:
             counting.tab.head_only = request.method == "HEAD"
             if not self._recorder.has_room:
                 raise s3_error("SlowDown")
-            claim = parse_claim(
-                request.method,
-                request.raw_path,
-                request.raw_query,
-                request.pairs,
-                region=self._settings.region,
-            )
+            claim = parse_claim(request.raw_query, request.headers, region=self._settings.region)
             if claim is None and is_browser_at_the_door(asked.operation, request.headers):
                 return Reply(headers={"Content-Type": "text/plain; charset=utf-8"}, body=WELCOME.encode())
             return await self._admitted(raw, request, asked, claim, counting, how)

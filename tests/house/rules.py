@@ -26,7 +26,7 @@ PURE = {
 }  # fmt: skip
 IMPURE_MODULES = {
     "asyncio", "asyncpg", "aiohttp", "os", "socket", "time", "random", "secrets", "logging", "subprocess", "sqlite3",
-    "threading", "pathlib", "shutil", "tempfile",
+    "threading", "shutil", "tempfile",
 }  # fmt: skip
 CLOCKS = re.compile(r"\b(datetime\.now|datetime\.utcnow|date\.today|time\.time|perf_counter)\b")
 SQL = re.compile(

@@ -65,6 +65,16 @@ class EmbeddedServer:
         """How to reach the co-op's database."""
         return dsn(self.socket_directory, database=DATABASE)
 
+    @property
+    def name(self) -> str:
+        """How it is called in messages; its log is postgres.log."""
+        return "postgres"
+
+    @property
+    def tail(self) -> list[str]:
+        """The last lines of its log."""
+        return list(self._log.tail)
+
     async def start(self) -> None:
         """Make the cluster if there is none, start it, and wait until it answers.
 
@@ -88,8 +98,8 @@ class EmbeddedServer:
 
     async def wait(self) -> int:
         """Wait for the server to end; its exit status."""
-        assert self._process is not None, "wait() before start()"
-        return await self._process.wait()
+        # After a start that failed there is nothing to wait for.
+        return await self._process.wait() if self._process is not None else 1
 
     async def stop(self, *, hurry: bool = False) -> None:
         """Fast shutdown (sessions are ended, everything is written); in a hurry an immediate one."""

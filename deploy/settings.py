@@ -44,7 +44,6 @@ class DeploySettings(RoomSettings):
         9002, ge=0, le=65535, description="port of metrics and health; 0 takes a free one"
     )
     gateway_url: str = Field("", description="the gateway's public URL; empty is http:// and its address")
-    portal_url: str = Field("", description="the portal's public URL; empty is http:// and its address")
     workers: int = Field(
         0, ge=0, le=256, description="gateway processes; 0 is one for each core this machine gives us"
     )
@@ -78,6 +77,9 @@ class DeploySettings(RoomSettings):
     )
     child_stop_timeout_s: int = Field(
         30, ge=1, le=3600, description="at a stop, shipper and portal get so long each"
+    )
+    stop_notice_s: int = Field(
+        0, ge=0, le=600, description="at a stop, readiness says no for so long before the draining begins"
     )
     restart_pause_min_ms: int = Field(
         200, ge=10, le=60_000, description="pause before an ended child is started again; doubles each time"

@@ -1,7 +1,7 @@
 """The laws of sharing out: patronage reference, section 3, invariants 1 and 3 to 6."""
 
-import itertools
 from fractions import Fraction
+from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -46,7 +46,7 @@ def test_each_share_is_its_quota_rounded_down_or_one_more(pool: int, weights: di
 def test_a_larger_weight_never_gets_less(pool: int, weights: dict[int, int]) -> None:
     shares = apportion(pool, weights)
     by_weight = sorted(weights, key=lambda key: (weights[key], shares[key]))
-    for smaller, larger in itertools.pairwise(by_weight):
+    for smaller, larger in pairwise(by_weight):
         assert weights[smaller] == weights[larger] or shares[smaller] <= shares[larger]
 
 

@@ -76,7 +76,7 @@ class Directory(Protocol):
         """The bucket now under that name and whether it is new. The owner may be another member."""
         ...
 
-    async def delete_bucket(self, bucket: Bucket) -> None:
+    async def delete_bucket(self, bucket: Bucket, *, now_us: int) -> None:
         """Take the name out of the directory."""
         ...
 

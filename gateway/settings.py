@@ -16,6 +16,7 @@ class GatewaySettings(RoomSettings):
     region: str = Field(
         "us-east-1", description="region name clients sign for; any other is refused with this one"
     )
+    host_suffix: str = Field("", description="bucket.SUFFIX/key also addresses a bucket; empty: paths only")
     object_bytes_max: int = Field(
         5 * 2**40, ge=1, description="largest object, also when completed from parts"
     )
@@ -36,6 +37,9 @@ class GatewaySettings(RoomSettings):
     )
     presign_max_s: int = Field(604_800, ge=1, description="longest life of a presigned request")
     receive_timeout_s: int = Field(60, ge=1, description="a body that moves no byte for so long is given up")
+    receive_block_bytes: int = Field(
+        512 * 1024, ge=4096, description="a body is hashed and written in such blocks"
+    )
     send_timeout_s: int = Field(60, ge=1, description="a receiver that takes no byte for so long is given up")
     header_timeout_s: int = Field(
         30, ge=1, description="a connection idle or without whole headers for so long is closed"
@@ -49,6 +53,18 @@ class GatewaySettings(RoomSettings):
     )
     commit_batch_max: int = Field(256, ge=1, description="index changes in one group commit")
     commit_queue_max: int = Field(4096, ge=1, description="index changes waiting at most; more is SlowDown")
+    index_busy_timeout_s: int = Field(
+        10, ge=1, le=600, description="longest wait for another worker's index change; more is SlowDown"
+    )
+    disk_threads_max: int = Field(
+        8, ge=1, le=256, description="threads of a worker that read and write files at once"
+    )
+    collect_files_max: int = Field(
+        1000, ge=1, le=100_000, description="deleted files taken off the disk in one round"
+    )
+    damage_reported_max: int = Field(
+        1000, ge=1, le=100_000, description="damaged objects a sweep lists by name; all are counted"
+    )
     upload_tombstone_s: int = Field(
         86_400, ge=0, description="a completed upload answers a repeated Complete so long"
     )

@@ -1,0 +1,100 @@
+"""The `weir` command: its subjects, and what a person sees when something is refused or goes wrong."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from deploy.commands.bill import bill, statement, verify
+from deploy.commands.config import config
+from deploy.commands.cost import cost
+from deploy.commands.db import db
+from deploy.commands.demo import demo
+from deploy.commands.key import key, login_link
+from deploy.commands.member import member
+from deploy.commands.options import data_option
+from deploy.commands.status import status
+from deploy.commands.tariff import tariff
+from deploy.commands.up import up
+from deploy.commands.usage import usage
+from meter import __version__
+from meter.refusal import Refusal
+
+REFUSED = 2
+FAILED = 1
+INTERRUPTED = 130
+CLOSED_PIPE = 141
+ERROR_FILES_MAX = 20
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="weir")
+@data_option
+def weir() -> None:
+    """Member-owned storage: counted to the byte, billed at cost, surplus returned."""
+    os.umask(0o077)
+
+
+for subject in (
+    up, demo, status, config, member, key, login_link, usage, tariff, cost, bill, statement, verify, db,
+):  # fmt: skip
+    weir.add_command(subject)
+
+
+def main() -> None:
+    """Entry point of the `weir` script."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line; its exit status. Never a traceback on the terminal."""
+    try:
+        weir.main(args=list(arguments), prog_name="weir", standalone_mode=False)
+        sys.stdout.flush()
+    except Refusal as refusal:
+        click.echo(f"weir: {refusal}", err=True)
+        return REFUSED
+    except click.ClickException as wrong:
+        wrong.show()
+        return wrong.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read us, e.g. `head`, has seen enough; and Python must not complain at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return CLOSED_PIPE
+    except SystemExit as left:
+        return left.code if isinstance(left.code, int) else FAILED
+    except Exception as error:  # noqa: BLE001  the outermost place: everything unexpected is kept in a file
+        click.echo(f"weir: {_keep_trace(error)}", err=True)
+        return FAILED
+    return 0
+
+
+def _keep_trace(error: Exception) -> str:
+    """Write the trace into the data directory's log; one sentence that says where."""
+    what = f"something unexpected went wrong ({type(error).__name__})"
+    directory = Path(os.environ.get("WEIR_DATA", "data")).absolute() / "log"
+    if not directory.is_dir():
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        return f"{what}: {error}, in {last.name} at {Path(last.filename).name}:{last.lineno}"
+    path = directory / f"error-{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{os.getpid()}.txt"
+    try:
+        for old in sorted(directory.glob("error-*.txt"))[:-ERROR_FILES_MAX]:
+            old.unlink(missing_ok=True)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with open(descriptor, "w", encoding="utf-8") as file:
+            file.write("".join(traceback.format_exception(error)))
+    except OSError:
+        return f"{what}: {error}"
+    return f"{what}; please report it with {path}"
+
+
+if __name__ == "__main__":
+    main()

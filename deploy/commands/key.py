@@ -1,0 +1,126 @@
+"""weir key and weir login-link: what opens the doors for a member."""
+
+from __future__ import annotations
+
+import click
+
+from deploy.commands.options import data_option, json_option
+from deploy.desk import Desk, at_desk
+from deploy.founding import login_link as make_login_link
+from deploy.instants import instant_text
+from deploy.output import print_json, print_table, say
+from deploy.place import DataRefused
+from gateway.keys import create_key, list_keys, revoke_key
+from gateway.store import KeyRow
+from meter.store import find_member
+
+
+def document(row: KeyRow) -> dict[str, object]:
+    """An access key as JSON, without its secret."""
+    return {
+        "access_key": row.access_key,
+        "member": row.member_name,
+        "member_status": row.member_status.value,
+        "created": instant_text(row.created_us),
+        "revoked": None if row.revoked_us is None else instant_text(row.revoked_us),
+    }
+
+
+@click.group()
+def key() -> None:
+    """Members' access keys."""
+
+
+@key.command("create")
+@click.argument("member")
+@json_option
+@data_option
+def create(member: str, as_json: bool) -> None:
+    """A new access key for MEMBER; its secret is shown this once."""
+
+    async def work(desk: Desk) -> dict[str, object]:
+        async with desk.connected("weir_meter") as connection:
+            found = await find_member(connection, member)
+        async with desk.connected("weir_gateway") as connection:
+            access_key, secret_key = await create_key(
+                connection, found.id, vault=desk.vault(), now_us=desk.now_us
+            )
+        return {"member": found.name, "access_key": access_key, "secret_key": secret_key}
+
+    made = at_desk(work)
+    if as_json:
+        print_json(made)
+    else:
+        say(f"access key  {made['access_key']}")
+        say(f"secret key  {made['secret_key']}")
+        say("The secret is not shown again.")
+
+
+@key.command("list")
+@click.argument("member", required=False)
+@json_option
+@data_option
+def list_(member: str | None, as_json: bool) -> None:
+    """All access keys, or MEMBER's."""
+
+    async def work(desk: Desk) -> list[KeyRow]:
+        only = None
+        if member is not None:
+            async with desk.connected("weir_meter") as connection:
+                only = (await find_member(connection, member)).id
+        async with desk.connected("weir_gateway") as connection:
+            return await list_keys(connection, only)
+
+    documents = [document(row) for row in at_desk(work)]
+    if as_json:
+        print_json({"keys": documents})
+    else:
+        columns = ("access_key", "member", "member_status", "created", "revoked")
+        print_table(columns, [[one[name] for name in columns] for one in documents])
+
+
+@key.command("revoke")
+@click.argument("access_key")
+@data_option
+def revoke(access_key: str) -> None:
+    """Close ACCESS_KEY for good."""
+
+    async def work(desk: Desk) -> None:
+        async with desk.connected("weir_gateway") as connection:
+            await revoke_key(connection, access_key, now_us=desk.now_us)
+
+    at_desk(work)
+    say(f"{access_key} is closed; gateways hear of it within seconds")
+
+
+@click.command("login-link")
+@click.argument("member")
+@json_option
+@data_option
+def login_link(member: str, as_json: bool) -> None:
+    """A one-time link with which MEMBER enters the portal."""
+
+    async def work(desk: Desk) -> dict[str, object]:
+        async with desk.connected("weir_meter") as connection:
+            found = await find_member(connection, member)
+        minutes = desk.billing.login_link_ttl_minutes
+        link = await make_login_link(
+            desk.dsn, found.id, portal_url=_portal_url(desk), ttl_minutes=minutes, now_us=desk.now_us,
+            timeout_s=desk.meter.database_timeout_s,
+        )  # fmt: skip
+        return {"member": found.name, "login_link": link, "valid_minutes": minutes}
+
+    made = at_desk(work)
+    if as_json:
+        print_json(made)
+    else:
+        say(str(made["login_link"]))
+        say(f"Valid once, for {made['valid_minutes']} minutes.")
+
+
+def _portal_url(desk: Desk) -> str:
+    if desk.billing.portal_url:
+        return desk.billing.portal_url
+    if desk.running is None:
+        raise DataRefused("the portal does not run, so there is nothing to log in to; start `weir up` first")
+    return str(desk.running.facts["portal_url"])

@@ -1,0 +1,124 @@
+"""weir member: the register."""
+
+from __future__ import annotations
+
+import click
+
+from deploy.commands.options import data_option, json_option
+from deploy.desk import Desk, at_desk
+from deploy.instants import instant_text
+from deploy.output import print_json, print_table, say
+from meter.store import add_member, find_member, members, set_member_status, stored_bytes
+from meter.usage import Member, MemberClass, MemberStatus
+
+
+def document(member: Member) -> dict[str, object]:
+    """A member as JSON."""
+    return {
+        "id": int(member.id),
+        "name": member.name,
+        "class": member.member_class.value,
+        "email": member.email,
+        "status": member.status.value,
+        "joined": instant_text(member.joined_us),
+        "left": None if member.left_us is None else instant_text(member.left_us),
+    }
+
+
+@click.group()
+def member() -> None:
+    """The register of members."""
+
+
+@member.command("add")
+@click.argument("name")
+@click.option(
+    "--class",
+    "member_class",
+    type=click.Choice([one.value for one in MemberClass]),
+    default=MemberClass.USER.value,
+    show_default=True,
+    help="In which capacity; user members share a surplus.",
+)
+@click.option("--email", default="", help="Where to reach them.")
+@json_option
+@data_option
+def add(name: str, member_class: str, email: str, as_json: bool) -> None:
+    """Enter NAME into the register."""
+
+    async def work(desk: Desk) -> Member:
+        async with desk.connected("weir_meter") as connection:
+            return await add_member(
+                connection, name=name, member_class=MemberClass(member_class), email=email, now_us=desk.now_us
+            )
+
+    entered = at_desk(work)
+    if as_json:
+        print_json(document(entered))
+    else:
+        say(f"{entered.name} is member {entered.id}; `weir key create {entered.name}` makes an access key")
+
+
+@member.command("list")
+@json_option
+@data_option
+def list_(as_json: bool) -> None:
+    """Everybody in the register."""
+
+    async def work(desk: Desk) -> list[Member]:
+        async with desk.connected("weir_meter") as connection:
+            return await members(connection)
+
+    documents = [document(one) for one in at_desk(work)]
+    if as_json:
+        print_json({"members": documents})
+    else:
+        columns = ("id", "name", "class", "status", "email", "joined", "left")
+        print_table(columns, [[one[name] for name in columns] for one in documents], numbers=("id",))
+
+
+@member.command("show")
+@click.argument("name")
+@json_option
+@data_option
+def show(name: str, as_json: bool) -> None:
+    """One member, by NAME or number."""
+
+    async def work(desk: Desk) -> dict[str, object]:
+        async with desk.connected("weir_meter") as connection:
+            found = await find_member(connection, name)
+            return {**document(found), "stored_bytes": await stored_bytes(connection, found.id)}
+
+    told = at_desk(work)
+    if as_json:
+        print_json(told)
+    else:
+        print_table(("", ""), list(told.items()))
+
+
+@member.command("suspend")
+@click.argument("name")
+@click.option("--lift", is_flag=True, help="End a suspension instead.")
+@data_option
+def suspend(name: str, lift: bool) -> None:
+    """Close the door for NAME's keys; what they store stays."""
+    changed = _set_status(name, MemberStatus.ACTIVE if lift else MemberStatus.SUSPENDED)
+    say(f"{changed.name} is {changed.status.value}; gateways hear of it within seconds")
+
+
+@member.command("leave")
+@click.argument("name")
+@data_option
+def leave(name: str) -> None:
+    """NAME leaves the co-op; what they are owed stays in the books."""
+    changed = _set_status(name, MemberStatus.LEFT)
+    say(f"{changed.name} has left; their keys no longer open the door")
+
+
+def _set_status(name: str, status: MemberStatus) -> Member:
+    async def work(desk: Desk) -> Member:
+        async with desk.connected("weir_meter") as connection:
+            found = await find_member(connection, name)
+            return await set_member_status(connection, found.id, status, now_us=desk.now_us)
+
+    return at_desk(work)

@@ -1,0 +1,90 @@
+"""weir status: whether Weir runs, and how far the counting is."""
+
+from __future__ import annotations
+
+import click
+
+from deploy.commands.options import data_option, json_option
+from deploy.desk import Desk, at_desk
+from deploy.instants import instant_text, window
+from deploy.output import bytes_text, print_json, print_table, say
+from deploy.store import server_version
+from meter import __version__
+from meter.shipper import unshipped
+from meter.store import members, usage_between
+from meter.usage import MemberStatus
+from meter.window import MICROSECONDS, Month
+
+TOTALS = ("bytes_in", "bytes_out", "requests_a", "requests_b")
+
+
+@click.command()
+@json_option
+@data_option
+def status(as_json: bool) -> None:
+    """Whether Weir runs here, and this month so far."""
+    told = at_desk(_document)
+    if as_json:
+        print_json(told)
+    else:
+        _print(told)
+
+
+async def _document(desk: Desk) -> dict[str, object]:
+    async with desk.connected("weir_meter") as connection:
+        waiting = await unshipped(connection, desk.meter.journal_directory)
+        register = await members(connection)
+        asked = window(None, None, now_us=desk.now_us)
+        totals = dict.fromkeys(TOTALS, 0)
+        for member in register:
+            used = await usage_between(connection, member.id, start_us=asked.start_us, end_us=asked.end_us)
+            for name in TOTALS:
+                totals[name] += getattr(used, name)
+        version = await server_version(connection)
+    return {
+        **_running(desk),
+        "version": __version__,
+        "data": str(desk.data),
+        "postgres_version": version,
+        "unshipped_events": waiting,
+        "members": len(register),
+        "members_active": sum(member.status is MemberStatus.ACTIVE for member in register),
+        "month": str(Month.of(desk.now_us)),
+        **totals,
+    }
+
+
+def _running(desk: Desk) -> dict[str, object]:
+    if desk.running is None:
+        nothing = dict.fromkeys(("pid", "started", "uptime_s", "gateway_url", "portal_url", "admin_url"))
+        return {"running": False, **nothing}
+    facts = desk.running.facts
+    started_us = int(str(facts["started_us"]))
+    return {
+        "running": True,
+        "pid": desk.running.pid,
+        "started": instant_text(started_us - started_us % MICROSECONDS),
+        "uptime_s": (desk.now_us - started_us) // MICROSECONDS,
+        "gateway_url": facts["gateway_url"],
+        "portal_url": facts["portal_url"],
+        "admin_url": facts["admin_url"],
+    }
+
+
+def _print(told: dict[str, object]) -> None:
+    if told["running"]:
+        say(f"Weir {told['version']} runs as process {told['pid']} since {told['started']}")
+    else:
+        say(f"Weir {told['version']} does not run on {told['data']}")
+    rows = [
+        ("gateway", told["gateway_url"]),
+        ("portal", told["portal_url"]),
+        ("admin", told["admin_url"]),
+        ("data", told["data"]),
+        ("PostgreSQL", told["postgres_version"]),
+        ("events not yet in the sums", told["unshipped_events"]),
+        ("members, active", f"{told['members']}, {told['members_active']}"),
+        (f"received in {told['month']}", bytes_text(int(str(told["bytes_in"])))),
+        (f"sent in {told['month']}", bytes_text(int(str(told["bytes_out"])))),
+    ]
+    print_table(("", ""), [row for row in rows if row[1] is not None])

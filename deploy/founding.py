@@ -1,0 +1,100 @@
+"""The first minute of a co-op: its first member with a key, its master key, its first tariff.
+
+Doing it again changes nothing; it only finds what is there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from billing.portal.login import create_login_link
+from billing.run import set_tariff, tariff_in_force
+from billing.tariff import DEFAULT_TARIFF
+
+from deploy.rooms import connected
+from gateway.keys import create_key, list_keys, reveal_secret
+from gateway.vault import Vault
+from meter.ids import MemberId
+from meter.refusal import Refusal
+from meter.store import add_member, members
+from meter.usage import Member, MemberClass, MemberStatus
+from meter.window import Month
+
+FIRST_MEMBER = "founder"
+
+
+@dataclass(frozen=True, slots=True)
+class Founding:
+    """What the first screen shows."""
+
+    member: Member
+    access_key: str
+    secret_key: str
+    is_new: bool
+    """True on the start that founded the co-op: only then is the secret shown on the terminal."""
+
+    def __repr__(self) -> str:
+        return f"Founding(member={self.member.name!r}, access_key={self.access_key!r}, secret_key=…)"
+
+
+def vault_path(data: Path) -> Path:
+    """Where the master key is that seals members' secrets."""
+    return data / "secret.key"
+
+
+async def found(dsn: str, data: Path, *, now_us: int, timeout_s: int) -> Founding | None:
+    """Found the co-op if it has no members yet; the first member and its open key.
+
+    None when the first member has left or has no open key any more: then there is nothing to show.
+    Raises Refusal when the co-op has members and its master key is gone.
+    """
+    async with connected(dsn, role="weir_meter", timeout_s=timeout_s) as connection:
+        register = await members(connection)
+        is_new = not register
+        if is_new:
+            member = await add_member(
+                connection, name=FIRST_MEMBER, member_class=MemberClass.USER, email="", now_us=now_us
+            )
+        else:
+            member = register[0]
+    await ensure_tariff(dsn, now_us=now_us, timeout_s=timeout_s)
+    return await _with_key(dsn, data, member, is_new=is_new, now_us=now_us, timeout_s=timeout_s)
+
+
+async def _with_key(
+    dsn: str, data: Path, member: Member, *, is_new: bool, now_us: int, timeout_s: int
+) -> Founding | None:
+    async with connected(dsn, role="weir_gateway", timeout_s=timeout_s) as connection:
+        known = await list_keys(connection)
+        vault = Vault.open(vault_path(data), create=not known)
+        if not known:
+            # Also after a start that was killed between the member and the key.
+            access_key, secret_key = await create_key(connection, member.id, vault=vault, now_us=now_us)
+            return Founding(member, access_key, secret_key, is_new=True)
+        if member.status is not MemberStatus.ACTIVE:
+            return None
+        own = [row for row in await list_keys(connection, member.id) if row.revoked_us is None]
+        if not own:
+            return None
+        secret_key = await reveal_secret(connection, own[0].access_key, vault=vault)
+        return Founding(member, own[0].access_key, secret_key, is_new=is_new)
+
+
+async def ensure_tariff(dsn: str, *, now_us: int, timeout_s: int) -> None:
+    """Put the shipped tariff in force where the co-op has none."""
+    async with connected(dsn, role="weir_billing", timeout_s=timeout_s) as connection:
+        try:
+            await tariff_in_force(connection, Month.of(now_us))
+        except Refusal:
+            await set_tariff(connection, DEFAULT_TARIFF.read_text("utf-8"), now_us=now_us)
+
+
+async def login_link(
+    dsn: str, member: MemberId, *, portal_url: str, ttl_minutes: int, now_us: int, timeout_s: int
+) -> str:
+    """A fresh one-time link to the member's portal."""
+    async with connected(dsn, role="weir_billing", timeout_s=timeout_s) as connection:
+        return await create_login_link(
+            connection, member, portal_url=portal_url, now_us=now_us, ttl_minutes=ttl_minutes
+        )

@@ -1,0 +1,28 @@
+"""The rooms' migrations in the order they are applied, and connections in a room's role."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from meter.postgres import Connection, connect
+
+ROOT = Path(__file__).parents[1]
+ROOM_ORDER = ("meter", "gateway", "billing")
+"""The meter first: the others refer to its members."""
+
+
+def room_migrations() -> list[tuple[str, Path]]:
+    """(room, directory of numbered .sql files)."""
+    return [(room, ROOT / room / "sql") for room in ROOM_ORDER]
+
+
+@asynccontextmanager
+async def connected(dsn: str, *, role: str | None, timeout_s: int) -> AsyncIterator[Connection]:
+    """A connection for the time of the block. Raises meter.postgres.DatabaseAway."""
+    connection = await connect(dsn, role=role, timeout_s=timeout_s)
+    try:
+        yield connection
+    finally:
+        await connection.close()

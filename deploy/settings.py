@@ -1,0 +1,228 @@
+"""The settings of running Weir on a machine, and the one list of every room's settings with its source.
+
+It knows names, values and where they came from; what a setting means is the room's own matter.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+from pydantic import Field, ValidationError
+
+from billing.settings import BillingSettings
+from gateway.settings import GatewaySettings
+from meter.refusal import Refusal
+from meter.settings import MeterSettings, RoomSettings, config_file
+
+ENVIRONMENT_PREFIX = "WEIR_"
+MASK = "********"
+
+
+class WrongSetting(Refusal):
+    """A setting has an unknown name, a wrong type or a value out of bounds; the sentence says which."""
+
+
+class DeploySettings(RoomSettings):
+    """Where to listen, how many workers, and how patient the supervisor is."""
+
+    data: Path = Field(Path("data"), description="directory that holds everything Weir keeps on this machine")
+    gateway_host: str = Field("127.0.0.1", description="address the S3 gateway listens on")
+    gateway_port: int = Field(9000, ge=0, le=65535, description="port of the S3 gateway; 0 takes a free one")
+    portal_host: str = Field("127.0.0.1", description="address the members' portal listens on")
+    portal_port: int = Field(
+        9001, ge=0, le=65535, description="port of the members' portal; 0 takes a free one"
+    )
+    admin_host: str = Field("127.0.0.1", description="address of metrics and health; keep it on the inside")
+    admin_port: int = Field(
+        9002, ge=0, le=65535, description="port of metrics and health; 0 takes a free one"
+    )
+    gateway_url: str = Field("", description="the gateway's public URL; empty is http:// and its address")
+    workers: int = Field(
+        0, ge=0, le=256, description="gateway processes; 0 is one for each core this machine gives us"
+    )
+    listen_backlog: int = Field(
+        1024, ge=1, le=65535, description="connections that wait for one gateway worker at most"
+    )
+    postgres_bin: str = Field("", description="directory with PostgreSQL 18's programs; empty looks for them")
+    postgres_user: str = Field(
+        "", description="user the embedded PostgreSQL runs as when Weir is root; empty: postgres, else nobody"
+    )
+    postgres_start_timeout_s: int = Field(
+        900, ge=5, description="longest wait for the embedded PostgreSQL, crash recovery included"
+    )
+    postgres_stop_timeout_s: int = Field(
+        60, ge=1, description="longest wait for a fast shutdown of the embedded PostgreSQL"
+    )
+    postgres_connections_max: int = Field(
+        60, ge=20, le=1000, description="connections of the embedded PostgreSQL"
+    )
+    postgres_shared_buffers_mb: int = Field(
+        64, ge=16, le=65536, description="memory the embedded PostgreSQL keeps pages in, in MiB"
+    )
+    lock_timeout_s: int = Field(
+        30, ge=1, le=3600, description="a command waits so long while another one uses the data directory"
+    )
+    child_start_timeout_s: int = Field(
+        60, ge=1, le=3600, description="a worker, the shipper or the portal must be ready in this time"
+    )
+    worker_stop_timeout_s: int = Field(
+        90, ge=1, le=86_400, description="at a stop, a worker gets so long to finish open exchanges"
+    )
+    child_stop_timeout_s: int = Field(
+        30, ge=1, le=3600, description="at a stop, shipper and portal get so long each"
+    )
+    stop_notice_s: int = Field(
+        0, ge=0, le=600, description="at a stop, readiness says no for so long before the draining begins"
+    )
+    restart_pause_min_ms: int = Field(
+        200, ge=10, le=60_000, description="pause before an ended child is started again; doubles each time"
+    )
+    restart_pause_max_s: int = Field(
+        30, ge=1, le=3600, description="longest pause before a child is started again"
+    )
+    restarts_max: int = Field(
+        8, ge=1, le=1000, description="a child that ends so often in a row stops Weir with a sentence"
+    )
+    restart_forgiven_s: int = Field(
+        60, ge=1, description="a child that ran so long starts again with a clean slate"
+    )
+    log_bytes_max: int = Field(
+        16 * 2**20, ge=2**16, description="a log file is moved aside at this size; one older one is kept"
+    )
+    log_line_bytes_max: int = Field(
+        64 * 1024, ge=1024, description="a longer line in a child's output is cut"
+    )
+    metrics_line_bytes_max: int = Field(
+        2**20, ge=4096, description="largest snapshot of counters taken from a child"
+    )
+    metrics_series_max: int = Field(
+        2000, ge=10, description="series taken from one child at most; a snapshot with more is dropped"
+    )
+
+    def worker_count(self) -> int:
+        """How many gateway workers to run: as set, else one for each core we may use."""
+        return self.workers or len(os.sched_getaffinity(0))
+
+
+@dataclass(frozen=True, slots=True)
+class SettingRow:
+    """One line of `weir config show`."""
+
+    name: str
+    value: str
+    source: str
+    """'argument', 'environment WEIR_X', 'weir.toml' or 'default'."""
+    description: str
+    room: str
+
+
+ROOMS: tuple[tuple[str, type[RoomSettings]], ...] = (
+    ("deploy", DeploySettings),
+    ("meter", MeterSettings),
+    ("gateway", GatewaySettings),
+    ("billing", BillingSettings),
+)
+Room = TypeVar("Room", bound=RoomSettings)
+_SECRET_WORDS = ("secret", "password", "token")
+
+
+def fields() -> Iterator[tuple[str, type[RoomSettings], str]]:
+    """(room, class, name) of every setting once; one that several rooms share is the first room's."""
+    seen: set[str] = set()
+    for room, kind in ROOMS:
+        for name in kind.model_fields:
+            if name not in seen:
+                seen.add(name)
+                yield room, kind, name
+
+
+def read(kind: type[Room]) -> Room:
+    """A room's settings in force. Raises WrongSetting with one sentence."""
+    check_file()
+    try:
+        return kind.read()
+    except ValidationError as error:
+        raise WrongSetting(sentence(error)) from None
+
+
+def sentence(error: ValidationError) -> str:
+    """The first of pydantic's complaints as one sentence naming setting, value and rule."""
+    first = error.errors()[0]
+    name = str(first["loc"][0]) if first["loc"] else "settings"
+    given = MASK if is_secret(name) else repr(first["input"])
+    rule = first["msg"].removeprefix("Value error, ")
+    return f"setting {name} is {given} (from {source_of(name, ())}): {rule[:1].lower()}{rule[1:]}"
+
+
+def check_file() -> None:
+    """Raises WrongSetting when weir.toml cannot be read, or has a name no room knows."""
+    known = sorted(name for _, _, name in fields())
+    for name in file_values():
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"; did you mean {near[0]}?" if near else "; `weir config show` lists all names"
+            raise WrongSetting(f"{config_file()} has an unknown setting {name}{hint}")
+
+
+def file_values() -> dict[str, object]:
+    """What weir.toml says; empty when there is none. Raises WrongSetting."""
+    path = config_file()
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        if os.environ.get("WEIR_CONFIG"):
+            raise WrongSetting(f"WEIR_CONFIG names {path}, and there is no such file") from None
+        return {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise WrongSetting(f"{path} is not valid TOML: {error}") from None
+    except OSError as error:
+        raise WrongSetting(f"{path} cannot be read: {error.strerror}") from None
+
+
+def source_of(name: str, arguments: Sequence[str]) -> str:
+    """Where a setting's value comes from."""
+    variable = ENVIRONMENT_PREFIX + name.upper()
+    if name in arguments:
+        return "argument"
+    # Environment names are read without regard to case, as pydantic-settings does.
+    if any(key.upper() == variable for key in os.environ):
+        return f"environment {variable}"
+    return "weir.toml" if name in file_values() else "default"
+
+
+def is_secret(name: str) -> bool:
+    """Whether a value is never printed."""
+    return any(word in name.split("_") for word in _SECRET_WORDS)
+
+
+def shown(name: str, value: object) -> str:
+    """A value as it may be printed: secrets masked, also the password inside a URL."""
+    text = str(value)
+    if is_secret(name) and text:
+        return MASK
+    if "://" in text:
+        password = urlsplit(text).password
+        return text.replace(f":{password}@", f":{MASK}@") if password else text
+    return text
+
+
+def everything(arguments: Sequence[str] = ()) -> list[SettingRow]:
+    """Every setting of every room, as it is in force; `arguments` were given on the command line."""
+    in_force = {kind: read(kind) for _, kind in ROOMS}
+    return [
+        SettingRow(
+            name=name,
+            value=shown(name, getattr(in_force[kind], name)),
+            source=source_of(name, arguments),
+            description=kind.model_fields[name].description or "",
+            room=room,
+        )
+        for room, kind, name in fields()
+    ]

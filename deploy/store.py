@@ -1,0 +1,34 @@
+"""The little SQL deploy needs about the database server itself. It knows no table of the rooms."""
+
+from __future__ import annotations
+
+import asyncpg
+
+CONNECT_TIMEOUT_S = 30
+
+
+async def answers(dsn: str) -> bool:
+    """Whether the server takes sessions now."""
+    try:
+        connection = await asyncpg.connect(dsn, timeout=CONNECT_TIMEOUT_S)
+    except (OSError, TimeoutError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError):
+        return False
+    await connection.close()
+    return True
+
+
+async def create_database(maintenance_dsn: str) -> None:
+    """Make the co-op's database if it is not there yet."""
+    connection = await asyncpg.connect(maintenance_dsn, timeout=CONNECT_TIMEOUT_S)
+    try:
+        found = await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = 'weir'")
+        if found is None:
+            await connection.execute("CREATE DATABASE weir TEMPLATE template0")
+    finally:
+        await connection.close()
+
+
+async def server_version(connection: asyncpg.Connection[asyncpg.Record]) -> str:
+    """The PostgreSQL version, for example '18.4'."""
+    told: str = await connection.fetchval("SHOW server_version")
+    return told.split(" ", 1)[0]

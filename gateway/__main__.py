@@ -1,0 +1,51 @@
+"""A gateway worker as a process: `python -m gateway` serves on the listening socket its parent made."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import sys
+
+import uvloop
+
+from gateway.app import Worker
+from gateway.settings import GatewaySettings
+from meter.refusal import Refusal
+from meter.settings import MeterSettings
+
+log = logging.getLogger("gateway")
+
+
+async def run() -> None:
+    """Serve until SIGTERM, then drain. The socket is WEIR_GATEWAY_FD, the stream that of WEIR_WORKER."""
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    listener = socket.socket(fileno=int(os.environ["WEIR_GATEWAY_FD"]))
+    worker = Worker(
+        GatewaySettings.read(), MeterSettings.read(), index=int(os.environ.get("WEIR_WORKER", "0"))
+    )
+    await worker.start(listener)
+    print("ready", flush=True)  # noqa: T201 - the line the supervisor waits for
+    await stopping.wait()
+    await worker.stop()
+
+
+def main() -> None:
+    """Entry point."""
+    logging.basicConfig(
+        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(name)s %(levelname)s %(message)s"
+    )
+    try:
+        uvloop.run(run())
+    except Refusal as refusal:
+        log.critical("%s", refusal)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,59 @@
+"""From an exchange to its Event: who pays, and which of the bytes that moved may be billed. Pure.
+
+Invariant: bytes are counted where they moved. Errors, HEAD, 304 and refused requests bill no bytes;
+an exchange the client broke off bills what had moved.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gateway.operation import Operation
+from meter.event import Event, Mark, RequestClass, Zone
+from meter.ids import NO_BUCKET, NOBODY, BucketId, MemberId
+
+CLIENT_LEFT = 499
+"""Our status for an exchange whose client left before we could answer."""
+
+
+@dataclass(slots=True)
+class Tab:
+    """What an exchange has run up so far; filled in as it becomes known."""
+
+    request_id: bytes
+    began_us: int
+    operation: Operation = Operation.OTHER
+    requester: MemberId = NOBODY
+    payer: MemberId = NOBODY
+    bucket: BucketId = NO_BUCKET
+    authorised: bool = False
+    head_only: bool = False
+    moved_in: int = 0
+
+    def event(self, *, ended_us: int, status: int, moved_out: int, aborted: bool) -> Event:
+        """The exchange as it ended, or as it stands."""
+        billable = self.authorised and (status < 400 or status == CLIENT_LEFT)
+        counts_out = billable and status != 304 and not self.head_only
+        return Event(
+            request_id=self.request_id,
+            payer=self.payer if self.authorised else NOBODY,
+            requester=self.requester,
+            bucket=self.bucket,
+            operation=self.operation.code,
+            request_class=self._request_class(status),
+            zone=Zone.INTERNET,
+            began_us=self.began_us,
+            ended_us=max(ended_us, self.began_us),
+            bytes_in=self.moved_in if billable else 0,
+            bytes_out=moved_out if counts_out else 0,
+            moved_in=self.moved_in,
+            moved_out=moved_out,
+            status=status,
+            marks=Mark.ABORTED if aborted else Mark.NONE,
+        )
+
+    def _request_class(self, status: int) -> RequestClass:
+        """Refused requests and our own failures are free."""
+        if not self.authorised or status >= 500:
+            return RequestClass.FREE
+        return self.operation.request_class

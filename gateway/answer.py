@@ -1,0 +1,184 @@
+"""Sends a Reply on the socket, and ends the exchange's count with what really moved."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from aiohttp.web import BaseRequest, StreamResponse
+
+from gateway.accounting import CLIENT_LEFT
+from gateway.body import Body
+from gateway.call import Reply
+from gateway.counting import Counting
+from gateway.errors import S3Error, render_error
+from gateway.head import response_head
+from gateway.settings import GatewaySettings
+from gateway.storage.base import Extent, MemoryExtent
+from gateway.wire import DamagedFile, LongSend, ReceiverGone
+
+log = logging.getLogger(__name__)
+SHORT_BYTES = 64 * 1024
+"""Answers up to this size go out in one call to the kernel."""
+NO_BODY = frozenset((204, 304))
+
+
+class Sent(StreamResponse):
+    """Tells aiohttp's connection loop that the answer is out already, and whether to go on."""
+
+    def __init__(self, *, keep_alive: bool) -> None:
+        super().__init__()
+        self._goes_on = keep_alive
+
+    @property
+    def keep_alive(self) -> bool:
+        """Whether the connection takes another request."""
+        return self._goes_on
+
+    async def prepare(self, request: BaseRequest) -> Any:
+        """The head was sent with the body."""
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        """Nothing is left to send."""
+
+
+GO_ON, CLOSE = Sent(keep_alive=True), Sent(keep_alive=False)
+
+
+class Answer:
+    """How the answer of one request goes out."""
+
+    __slots__ = ("_keep_alive", "_raw", "_settings", "body", "counting", "descriptor", "resource")
+
+    def __init__(self, raw: BaseRequest, counting: Counting, settings: GatewaySettings) -> None:
+        self._raw = raw
+        self._settings = settings
+        self._keep_alive = raw.keep_alive
+        self.counting = counting
+        self.resource = "/"
+        self.body: Body | None = None
+        transport = raw.transport
+        self.descriptor = -1 if transport is None else transport.get_extra_info("socket").fileno()
+
+    @property
+    def timeout_s(self) -> int:
+        """How long a receiver may take nothing."""
+        return self._settings.send_timeout_s
+
+    @property
+    def keep_alive(self) -> bool:
+        """Whether the connection can go on: not if a body is left that nobody will read."""
+        if not self._keep_alive or (self.body is not None and self.body.awaits_continue):
+            return False
+        content = self._raw.content
+        if content.is_eof():
+            return True
+        announced = self._raw.content_length
+        return announced is not None and announced <= self._settings.drain_bytes_max
+
+    def expects_continue(self, headers: Mapping[str, str]) -> bool:
+        """Whether the client holds its body back until it is told 100-continue (RFC 9110, section 10.1.1)."""
+        return headers.get("expect", "").lower() == "100-continue"
+
+    def cut(self) -> StreamResponse:
+        """End the connection: what the client would read next has no defined place."""
+        transport = self._raw.transport
+        if transport is not None:
+            transport.abort()
+        return CLOSE
+
+    async def socket_is_free(self) -> bool:
+        """Wait until the loop's own writes have left; False when the client is gone."""
+        transport = self._raw.transport
+        while transport is not None and not transport.is_closing():
+            if not transport.get_write_buffer_size():
+                return True
+            await asyncio.sleep(0)
+            transport = self._raw.transport
+        return False
+
+
+def error_reply(error: S3Error, resource: str, request_id: str) -> Reply:
+    """The error as S3's XML."""
+    headers = {"Content-Type": "application/xml"} | error.headers
+    return Reply(error.status, headers, render_error(error, resource=resource, request_id=request_id))
+
+
+async def answer(reply: Reply, counting: Counting, how: Answer) -> tuple[StreamResponse, int]:
+    """Send the reply and record the exchange; what the connection does next, and the status that counts."""
+    try:
+        return await _send(reply, counting, how)
+    finally:
+        if reply.reader is not None:
+            reply.reader.close()
+
+
+async def _send(reply: Reply, counting: Counting, how: Answer) -> tuple[StreamResponse, int]:
+    extents, length = _extents(reply, head_only=counting.tab.head_only)
+    announced = reply.content_length if reply.content_length is not None else length
+    keep_alive = how.keep_alive
+    head = response_head(
+        reply.status, reply.headers, content_length=None if reply.status in NO_BODY else announced,
+        request_id=counting.tab.request_id.hex(), keep_alive=keep_alive,
+    )  # fmt: skip
+    if not await how.socket_is_free():
+        return _gone(reply, counting, how, moved_out=0)
+    skip = 0
+    if length <= SHORT_BYTES and (body := _in_memory(extents)) is not None:
+        try:
+            skip = counting.send_short(how.descriptor, head, body, status=reply.status)
+        except ReceiverGone:
+            return _gone(reply, counting, how, moved_out=0)
+        if skip == len(head) + len(body):
+            counting.moved_out = len(body)
+            return GO_ON if keep_alive else CLOSE, reply.status
+    return await _send_long(reply, counting, how, head, extents, skip=skip)
+
+
+async def _send_long(
+    reply: Reply, counting: Counting, how: Answer, head: bytes, extents: Sequence[Extent], *, skip: int
+) -> tuple[StreamResponse, int]:
+    counting.begin_long()
+    sending = LongSend(how.descriptor, timeout_s=how.timeout_s, on_progress=counting.sent)
+    try:
+        await sending.send(head, extents, skip=skip)
+    except ReceiverGone:
+        return _gone(reply, counting, how, moved_out=sending.delivered)
+    except (DamagedFile, OSError):
+        log.exception("cannot read a stored file: request=%s", counting.tab.request_id.hex())
+        return _gone(reply, counting, how, moved_out=sending.delivered)
+    except asyncio.CancelledError:
+        counting.end(status=reply.status, moved_out=sending.delivered, aborted=True)
+        raise
+    else:
+        counting.end(status=reply.status, moved_out=sending.delivered, aborted=False)
+        counting.moved_out = sending.delivered
+        return GO_ON if how.keep_alive else CLOSE, reply.status
+    finally:
+        sending.close()
+
+
+def _gone(reply: Reply, counting: Counting, how: Answer, *, moved_out: int) -> tuple[StreamResponse, int]:
+    """The receiver left: bill what it acknowledged, and end the connection."""
+    counting.moved_out = moved_out
+    counting.end(status=reply.status, moved_out=moved_out, aborted=True)
+    return how.cut(), CLIENT_LEFT
+
+
+def _extents(reply: Reply, *, head_only: bool) -> tuple[Sequence[Extent], int]:
+    if head_only or reply.status in NO_BODY:
+        return (), 0
+    if reply.reader is None:
+        return (MemoryExtent(reply.body),), len(reply.body)
+    return reply.reader.extents(reply.start, reply.stop), reply.stop - reply.start
+
+
+def _in_memory(extents: Sequence[Extent]) -> bytes | None:
+    """The body, if all of it is in memory already."""
+    if not extents:
+        return b""
+    if len(extents) == 1 and isinstance(extents[0], MemoryExtent):
+        return extents[0].data
+    return None

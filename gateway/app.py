@@ -1,0 +1,130 @@
+"""One gateway worker: engine, directory, recorder and feed put together round aiohttp's low-level server."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import socket
+from collections.abc import Callable
+
+import aiohttp.http_parser
+from aiohttp import web
+
+from gateway.auth import Authenticator
+from gateway.call import Services
+from gateway.directory import PostgresDirectory
+from gateway.exchange import Exchanges
+from gateway.feed import keep_feeding
+from gateway.metrics import GatewayMetrics
+from gateway.settings import GatewaySettings
+from gateway.storage.disk.engine import DiskEngine, open_engine
+from gateway.vault import Vault
+from meter.recorder import Recorder, now_us
+from meter.settings import MeterSettings
+
+log = logging.getLogger(__name__)
+HEADER_BYTES_MAX = 16 * 1024
+HEADERS_MAX = 100
+LINGERING_S = 2.0
+BACKLOG = 1024
+METRICS_EVERY_S = 1.0
+COLLECT_EVERY_S = 60.0
+GC_THRESHOLD = 50_000
+
+
+class Full(asyncio.Protocol):
+    """Turns a connection away when the worker has all it can keep."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Close it; the client tries again, perhaps at another worker."""
+        transport.close()
+
+
+class Worker:
+    """A running worker."""
+
+    def __init__(self, settings: GatewaySettings, meter_settings: MeterSettings, *, index: int) -> None:
+        self._settings = settings
+        self._meter_settings = meter_settings
+        self._index = index
+        self.metrics = GatewayMetrics()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self, listener: socket.socket) -> None:
+        """Open everything and begin to serve. Raises Refusal, JournalLocked."""
+        # The pure-Python parser was the home of most request-smuggling faults.
+        assert aiohttp.http_parser.HttpRequestParser is aiohttp.http_parser.HttpRequestParserC
+        settings, journal = self._settings, self._meter_settings.journal_directory
+        self._recorder = Recorder(
+            journal / f"worker-{self._index}", self._meter_settings, slots_max=settings.connections_max
+        )
+        self._directory = PostgresDirectory(
+            self._meter_settings.database_url,
+            snapshot=settings.data / "directory.json",
+            vault=Vault.open(settings.data / "secret.key"),
+            poll_s=settings.directory_poll_s,
+            timeout_s=self._meter_settings.database_timeout_s,
+        )
+        await self._directory.start()
+        self._engine: DiskEngine = await open_engine(settings.engine_directory, settings)
+        exchanges = Exchanges(
+            Services(self._engine, self._directory, settings),
+            Authenticator(self._directory, settings),
+            self._recorder,
+            self.metrics,
+        )
+        self._server = web.Server(
+            exchanges.handle, access_log=None, auto_decompress=False, max_line_size=HEADER_BYTES_MAX,
+            max_field_size=HEADER_BYTES_MAX, max_headers=HEADERS_MAX, lingering_time=LINGERING_S,
+            keepalive_timeout=settings.header_timeout_s, read_bufsize=settings.receive_block_bytes,
+        )  # fmt: skip
+        self._listening = await asyncio.get_running_loop().create_server(
+            self._admit, sock=listener, backlog=BACKLOG
+        )
+        self._tasks = [
+            asyncio.create_task(keep_feeding(self._engine, journal, self._meter_settings)),
+            asyncio.create_task(self._every(METRICS_EVERY_S, self._publish)),
+            asyncio.create_task(self._keep_collecting()),
+        ]
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(GC_THRESHOLD)
+
+    async def stop(self) -> None:
+        """Take no more connections, let open exchanges finish, and make everything durable."""
+        self._listening.close()
+        await self._server.shutdown(self._settings.drain_timeout_s)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._directory.close()
+        await self._engine.close()
+        self._recorder.close()
+        self._publish()
+
+    def _admit(self) -> asyncio.Protocol:
+        if len(self._server.connections) >= self._settings.connections_max:
+            return Full()
+        return self._server()
+
+    async def _every(self, seconds: float, act: Callable[[], None]) -> None:
+        while True:
+            await asyncio.sleep(seconds)
+            act()
+
+    def _publish(self) -> None:
+        registry = self.metrics.registry
+        registry.gauges["weir_gateway_connections"] = len(self._server.connections)
+        self._recorder.journal.roll_if_aged(now_us())
+        registry.publish()
+
+    async def _keep_collecting(self) -> None:
+        """Unlink what was replaced long enough ago; a failure is logged and tried again."""
+        await self._engine.sweep(now_us())
+        while True:
+            await asyncio.sleep(COLLECT_EVERY_S)
+            try:
+                await self._engine.collect(now_us())
+            except OSError:
+                log.exception("collector failed, again in %d s", COLLECT_EVERY_S)

@@ -1,0 +1,102 @@
+"""Who is calling: a claim, a secret from the directory, a proof. Deny by default.
+
+Signing keys are cached for a day's scope and dropped whenever the directory changes.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from gateway.call import Caller
+from gateway.directory import Key
+from gateway.errors import s3_error
+from gateway.settings import GatewaySettings
+from gateway.sigv4.canonical import canonical_request
+from gateway.sigv4.parse import Claim
+from gateway.sigv4.signature import signing_key, verify
+from meter.usage import MemberStatus
+
+SIGNING_KEYS_MAX = 4096
+
+
+class KeyRing(Protocol):
+    """Where open keys are found."""
+
+    generation: int
+
+    async def key(self, access_key: str) -> Key | None:
+        """The open key of that name."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """A proven claim; only Authenticator makes one."""
+
+    caller: Caller
+    claim: Claim
+    signing_key: bytes
+
+
+class Authenticator:
+    """Proves claims."""
+
+    def __init__(self, keys: KeyRing, settings: GatewaySettings) -> None:
+        self._keys = keys
+        self._skew_s = settings.clock_skew_max_s
+        self._presign_max_s = settings.presign_max_s
+        self._signing_keys: OrderedDict[tuple[str, str, str], bytes] = OrderedDict()
+        self._generation = -1
+        self._nobody = secrets.token_urlsafe(30)
+
+    async def prove(
+        self,
+        claim: Claim,
+        method: str,
+        raw_path: str,
+        raw_query: str,
+        headers: Mapping[str, str],
+        *,
+        now_us: int,
+    ) -> Proof:
+        """The caller, or S3Error: InvalidAccessKeyId, SignatureDoesNotMatch, AccountProblem, …
+
+        An unknown key takes as long as a known one: its signature is compared with that of a secret
+        nobody has.
+        """
+        found = await self._keys.key(claim.access_key)
+        key = self._signing_key(
+            claim, self._nobody if found is None else found.secret, known=found is not None
+        )
+        canonical = canonical_request(
+            method, raw_path, raw_query, headers,
+            signed_headers=claim.signed_headers, payload_text=claim.payload_text,
+        )  # fmt: skip
+        try:
+            verify(
+                claim, canonical, key, now_us=now_us, skew_s=self._skew_s, presign_max_s=self._presign_max_s
+            )
+        finally:
+            if found is None:
+                raise s3_error("InvalidAccessKeyId", AWSAccessKeyId=claim.access_key[:128])
+        if found.member_status is not MemberStatus.ACTIVE:
+            raise s3_error("AccountProblem")
+        return Proof(Caller(found.member, found.member_name, found.access_key), claim, key)
+
+    def _signing_key(self, claim: Claim, secret: str, *, known: bool) -> bytes:
+        if self._generation != self._keys.generation:
+            self._signing_keys.clear()
+            self._generation = self._keys.generation
+        place = (claim.access_key, claim.scope_date, claim.region)
+        key = self._signing_keys.get(place) if known else None
+        if key is None:
+            key = signing_key(secret, claim.scope_date, claim.region)
+            if known:
+                self._signing_keys[place] = key
+                if len(self._signing_keys) > SIGNING_KEYS_MAX:
+                    self._signing_keys.popitem(last=False)
+        return key

@@ -1,0 +1,221 @@
+"""An incoming body: counted as it moves, unframed, hashed and compared with what its sender promised.
+
+Hashing and writing of a block run in threads while the next block arrives.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Mapping
+
+from aiohttp import ClientError, StreamReader
+from aiohttp.web_protocol import RequestPayloadError
+
+from gateway.call import Received
+from gateway.checksum import (
+    AskedChecksum,
+    Hasher,
+    asked_checksum,
+    content_md5,
+    digest_base64,
+    hasher,
+    trailer_names,
+)
+from gateway.counting import Counting
+from gateway.errors import s3_error
+from gateway.head import CONTINUE
+from gateway.settings import GatewaySettings
+from gateway.sigv4.chunked import ChunkDecoder
+from gateway.sigv4.parse import Claim, PayloadMode
+from gateway.storage.base import Checksum, Staged
+from gateway.wire import ReceiverGone, send_at_once
+
+SHORT_BYTES = 64 * 1024
+"""Up to this size hashing inline is cheaper than a thread, and no place for open exchanges is taken."""
+
+
+class SenderGone(ConnectionError):
+    """The client left in the middle of its body."""
+
+
+class Digests:
+    """All sums that are kept over one body."""
+
+    def __init__(self, *, with_sha256: bool, checksum: Hasher | None) -> None:
+        self.md5 = hashlib.md5(usedforsecurity=False)
+        self.sha256 = hashlib.sha256() if with_sha256 else None
+        self.checksum = checksum
+        self.size_bytes = 0
+
+    def update(self, block: bytes) -> None:
+        """Take in the next block; may run in a thread, one block at a time."""
+        self.md5.update(block)
+        if self.sha256 is not None:
+            self.sha256.update(block)
+        if self.checksum is not None:
+            self.checksum.update(block)
+        self.size_bytes += len(block)
+
+
+class Body:
+    """IncomingBody of gateway.call for one request."""
+
+    def __init__(
+        self, content: StreamReader, headers: Mapping[str, str], *, claim: Claim, signing_key: bytes,
+        counting: Counting, settings: GatewaySettings, ask_for_it: bool, descriptor: int,
+    ) -> None:  # fmt: skip
+        self._content = content
+        self._headers = headers
+        self._claim = claim
+        self._signing_key = signing_key
+        self._counting = counting
+        self._settings = settings
+        self.awaits_continue = ask_for_it
+        """The client waits for 100-continue before it sends; it is told when a handler first reads."""
+        self._descriptor = descriptor
+
+    async def document(self, limit_bytes: int) -> bytes:
+        """A small body whole, verified against every digest its sender named."""
+        size = self._announced()
+        if size is not None and size > limit_bytes:
+            raise s3_error("EntityTooLarge", MaxSizeAllowed=limit_bytes, ProposedSize=size)
+        wanted = asked_checksum(self._headers)
+        digests = self._digests(wanted)
+        decoder = self._decoder(size or 0)
+        pieces = bytearray()
+        async for piece in self._payload(decoder):
+            pieces += piece
+            if len(pieces) > limit_bytes:
+                raise s3_error("EntityTooLarge", MaxSizeAllowed=limit_bytes)
+        digests.update(bytes(pieces))
+        self._compare(digests, wanted, decoder)
+        return bytes(pieces)
+
+    async def into(self, staged: Staged, *, limit_bytes: int) -> Received:
+        """Stream everything into staged, verified; the caller commits or discards."""
+        size = self._announced()
+        if size is None:
+            raise s3_error("MissingContentLength")
+        if size > limit_bytes:
+            raise s3_error("EntityTooLarge", MaxSizeAllowed=limit_bytes, ProposedSize=size)
+        if size > SHORT_BYTES:
+            self._counting.begin_long()
+        wanted = asked_checksum(self._headers)
+        digests = self._digests(wanted)
+        decoder = self._decoder(size)
+        await self._absorb_all(digests, staged, decoder)
+        if digests.size_bytes != size:
+            raise s3_error("IncompleteBody")
+        return self._compare(digests, wanted, decoder)
+
+    async def _absorb_all(self, digests: Digests, staged: Staged, decoder: ChunkDecoder | None) -> None:
+        """One block is hashed and written while the next one arrives; never more than two in memory."""
+        job: asyncio.Future[None] | None = None
+        gathered: list[bytes] = []
+        gathered_bytes = 0
+        try:
+            async for piece in self._payload(decoder):
+                gathered.append(piece)
+                gathered_bytes += len(piece)
+                if gathered_bytes >= self._settings.receive_block_bytes:
+                    if job is not None:
+                        await job
+                    job = asyncio.ensure_future(_absorb(b"".join(gathered), digests, staged))
+                    gathered, gathered_bytes = [], 0
+            if job is not None:
+                await job
+                job = None
+            if gathered:
+                await _absorb(b"".join(gathered), digests, staged)
+        finally:
+            if job is not None:
+                await asyncio.gather(job, return_exceptions=True)
+
+    async def _payload(self, decoder: ChunkDecoder | None) -> AsyncIterator[bytes]:
+        """The pieces of the body in order, unframed and counted. Raises SenderGone, S3Error RequestTimeout."""
+        self._say_continue()
+        content, timeout_s = self._content, self._settings.receive_timeout_s
+        while not content.at_eof():
+            try:
+                async with asyncio.timeout(timeout_s):
+                    data = await content.readany()
+            except TimeoutError:
+                raise s3_error("RequestTimeout") from None
+            except (ConnectionError, RequestPayloadError, ClientError) as error:
+                raise SenderGone from error
+            if decoder is None:
+                self._counting.received(len(data))
+                yield data
+            else:
+                for piece in decoder.feed(data):
+                    self._counting.received(len(piece))
+                    yield piece
+
+    def _say_continue(self) -> None:
+        if self.awaits_continue:
+            self.awaits_continue = False
+            try:
+                send_at_once(self._descriptor, CONTINUE, b"")
+            except ReceiverGone as error:
+                raise SenderGone from error
+
+    def _announced(self) -> int | None:
+        """The payload's size as announced, framing not counted; None where nothing was."""
+        name = "x-amz-decoded-content-length" if self._claim.payload.mode.is_chunked else "content-length"
+        text = self._headers.get(name)
+        if text is None:
+            return None
+        if not (text.isascii() and text.isdigit() and len(text) < 20):
+            raise s3_error("InvalidArgument", ArgumentName=name, ArgumentValue=text[:40])
+        return int(text)
+
+    def _digests(self, wanted: AskedChecksum | None) -> Digests:
+        return Digests(
+            with_sha256=self._claim.payload.mode is PayloadMode.HASHED,
+            checksum=None if wanted is None else hasher(wanted.algorithm),
+        )
+
+    def _decoder(self, size: int) -> ChunkDecoder | None:
+        claim = self._claim
+        if not claim.payload.mode.is_chunked:
+            return None
+        return ChunkDecoder(
+            claim.payload.mode, decoded_length=size, trailer_names=trailer_names(self._headers), seed_signature=claim.signature,
+            signing_key=self._signing_key, scope=claim.scope, timestamp=claim.timestamp,
+        )  # fmt: skip
+
+    def _compare(
+        self, digests: Digests, wanted: AskedChecksum | None, decoder: ChunkDecoder | None
+    ) -> Received:
+        """Everything the sender promised against what came. Raises S3Error; never passes what it cannot check."""
+        trailers = decoder.finish() if decoder is not None else {}
+        if digests.sha256 is not None and digests.sha256.hexdigest() != self._claim.payload.sha256_hex:
+            raise s3_error("XAmzContentSHA256Mismatch")
+        md5 = digests.md5.digest()
+        promised = content_md5(self._headers)
+        if promised is not None and promised != md5:
+            raise s3_error("BadDigest")
+        checksum = None
+        if wanted is not None and digests.checksum is not None:
+            value = wanted.value if wanted.value is not None else trailers.get(wanted.header)
+            computed = digest_base64(digests.checksum)
+            if value != computed:
+                raise s3_error(
+                    "BadDigest",
+                    f"The {wanted.algorithm} you specified did not match the calculated checksum.",
+                )
+            checksum = Checksum(wanted.algorithm, computed)
+        return Received(digests.size_bytes, md5, checksum)
+
+
+async def _absorb(block: bytes, digests: Digests, staged: Staged) -> None:
+    if len(block) <= SHORT_BYTES:
+        digests.update(block)
+        await staged.write(block)
+        return
+    hashing = asyncio.get_running_loop().run_in_executor(None, digests.update, block)
+    try:
+        await staged.write(block)
+    finally:
+        await hashing

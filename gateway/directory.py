@@ -1,0 +1,240 @@
+"""The gateway's copy of the directory: keys and buckets, served from memory, kept on disk, refreshed by NOTIFY.
+
+With Postgres away it serves what it knows, also after a restart; only changes to the directory wait.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import random
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import asyncpg
+
+from gateway import store
+from gateway.call import Bucket
+from gateway.errors import s3_error
+from gateway.store import KeyRow
+from gateway.vault import Vault
+from meter.ids import BucketId, MemberId
+from meter.postgres import Connection, connect
+from meter.refusal import Refusal
+from meter.usage import MemberStatus
+
+log = logging.getLogger(__name__)
+AWAY = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, Refusal)
+MISSES_MAX = 1024
+MISS_LIFE_S = 1.0
+REFRESH_PAUSE_S = 0.1
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """An open access key, its secret unsealed."""
+
+    access_key: str
+    member: MemberId
+    member_name: str
+    member_status: MemberStatus
+    secret: str
+
+
+class PostgresDirectory:
+    """Directory of gateway.call, plus the keys."""
+
+    def __init__(self, dsn: str, *, snapshot: Path, vault: Vault, poll_s: int, timeout_s: int) -> None:
+        self._dsn = dsn
+        self._snapshot = snapshot
+        self._vault = vault
+        self._poll_s = poll_s
+        self._timeout_s = timeout_s
+        self._keys: dict[str, KeyRow] = {}
+        self._open_keys: dict[str, Key] = {}
+        self._buckets: dict[str, Bucket] = {}
+        self._misses: OrderedDict[str, float] = OrderedDict()
+        self._connection: Connection | None = None
+        self._lock = asyncio.Lock()
+        self._changed = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self.generation = 0
+        """Grows with each refresh: caches derived from secrets are dropped when it does."""
+
+    async def start(self) -> None:
+        """Load the snapshot, try Postgres once, and keep refreshing in the background."""
+        if self._snapshot.exists():
+            self._apply(*_unpack(json.loads(self._snapshot.read_text())))
+        try:
+            await self._refresh()
+        except AWAY as error:
+            log.warning("directory from its snapshot, Postgres is away: %s", error)
+        self._task = asyncio.create_task(self._keep_fresh())
+
+    async def close(self) -> None:
+        """Stop refreshing."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        if self._connection is not None:
+            self._connection.terminate()
+
+    def known_key(self, access_key: str) -> Key | None:
+        """The open key, from memory only."""
+        found = self._open_keys.get(access_key)
+        if found is None and (row := self._keys.get(access_key)) is not None:
+            secret = self._vault.reveal(row.secret, access_key=access_key)
+            found = Key(access_key, row.member, row.member_name, row.member_status, secret)
+            self._open_keys[access_key] = found
+        return found
+
+    async def key(self, access_key: str) -> Key | None:
+        """The open key; a miss is asked of Postgres before it is believed."""
+        found = self.known_key(access_key)
+        if found is None and self._worth_asking(f"key {access_key}"):
+            rows = await self._ask(lambda connection: store.keys(connection, access_key=access_key))
+            for row in rows or ():
+                if row.revoked_us is None:
+                    self._keys[access_key] = row
+            found = self.known_key(access_key)
+        return found
+
+    async def bucket(self, name: str) -> Bucket | None:
+        """The bucket of that name; a miss is asked of Postgres before it is believed."""
+        found = self._buckets.get(name)
+        if found is None and self._worth_asking(f"bucket {name}"):
+            for row in await self._ask(lambda connection: store.buckets(connection, name=name)) or ():
+                found = self._buckets[row.name] = row
+        return found
+
+    def buckets_of(self, member: MemberId) -> list[Bucket]:
+        """The member's buckets by name."""
+        return sorted(
+            (bucket for bucket in self._buckets.values() if bucket.owner == member), key=lambda b: b.name
+        )
+
+    async def create_bucket(self, name: str, owner: MemberId, *, now_us: int) -> tuple[Bucket, bool]:
+        """The bucket now under that name and whether it is new. Raises S3Error ServiceUnavailable."""
+
+        async def enter(connection: Connection) -> tuple[Bucket, bool]:
+            while True:
+                new = await store.add_bucket(connection, name, owner, now_us=now_us)
+                rows = await store.buckets(connection, name=name)
+                if rows:
+                    return rows[0], new
+
+        bucket, new = await self._change(enter)
+        self._buckets[name] = bucket
+        self._misses.pop(f"bucket {name}", None)
+        return bucket, new
+
+    async def delete_bucket(self, bucket: Bucket, *, now_us: int) -> None:
+        """Take the name out of the directory. Raises S3Error ServiceUnavailable."""
+        await self._change(lambda connection: store.remove_bucket(connection, bucket.id, now_us=now_us))
+        if (known := self._buckets.get(bucket.name)) is not None and known.id == bucket.id:
+            del self._buckets[bucket.name]
+
+    def _worth_asking(self, what: str) -> bool:
+        """A miss is asked once a second at most, and the list of misses is bounded: no flood reaches Postgres."""
+        now = asyncio.get_running_loop().time()
+        asked = self._misses.get(what)
+        if asked is not None and now - asked < MISS_LIFE_S:
+            return False
+        self._misses[what] = now
+        self._misses.move_to_end(what)
+        while len(self._misses) > MISSES_MAX:
+            self._misses.popitem(last=False)
+        return True
+
+    async def _ask(self, question: Callable[[Connection], Awaitable[Answer]]) -> Answer | None:
+        try:
+            return await self._with_connection(question)
+        except AWAY as error:
+            log.warning("directory question unanswered, Postgres is away: %s", error)
+            return None
+
+    async def _change(self, change: Callable[[Connection], Awaitable[Answer]]) -> Answer:
+        try:
+            return await self._with_connection(change)
+        except AWAY as error:
+            log.warning("directory change refused, Postgres is away: %s", error)
+            raise s3_error("ServiceUnavailable") from error
+
+    async def _with_connection(self, work: Callable[[Connection], Awaitable[Answer]]) -> Answer:
+        async with self._lock:
+            if self._connection is None or self._connection.is_closed():
+                self._connection = await connect(self._dsn, role="weir_gateway", timeout_s=self._timeout_s)
+                await self._connection.add_listener("weir_directory", self._on_notify)
+                self._connection.add_termination_listener(self._on_notify)
+            return await work(self._connection)
+
+    def _on_notify(self, *_: object) -> None:
+        self._changed.set()
+
+    async def _refresh(self) -> None:
+        self._changed.clear()
+        keys = await self._with_connection(store.keys)
+        buckets = await self._with_connection(store.buckets)
+        self._apply(keys, buckets)
+        packed = json.dumps(_pack(self._keys.values(), buckets), sort_keys=True)
+        await asyncio.to_thread(_keep, self._snapshot, packed)
+
+    def _apply(self, keys: list[KeyRow], buckets: list[Bucket]) -> None:
+        self._keys = {row.access_key: row for row in keys if row.revoked_us is None}
+        self._open_keys.clear()
+        self._buckets = {bucket.name: bucket for bucket in buckets}
+        self.generation += 1
+
+    async def _keep_fresh(self) -> None:
+        while True:
+            try:
+                await asyncio.wait_for(self._changed.wait(), self._poll_s)
+            except TimeoutError:
+                log.debug("directory: the floor's poll")
+            await asyncio.sleep(REFRESH_PAUSE_S)
+            try:
+                await self._refresh()
+            except AWAY as error:
+                log.warning("directory not refreshed, Postgres is away: %s", error)
+                await asyncio.sleep(random.uniform(0.5, 2.0))  # noqa: S311 - jitter, not a secret
+                self._changed.set()
+
+
+def _pack(keys: Iterable[KeyRow], buckets: list[Bucket]) -> dict[str, list[list[object]]]:
+    return {
+        "keys": [
+            [row.access_key, row.member, row.member_name, row.member_status, row.secret.hex(), row.created_us]
+            for row in keys
+        ],
+        "buckets": [[bucket.id, bucket.name, bucket.owner, bucket.created_us] for bucket in buckets],
+    }
+
+
+def _unpack(packed: dict[str, list[list[str]]]) -> tuple[list[KeyRow], list[Bucket]]:
+    keys = [
+        KeyRow(a, MemberId(int(m)), name, MemberStatus(status), bytes.fromhex(secret), int(created), None)
+        for a, m, name, status, secret, created in packed["keys"]
+    ]
+    buckets = [
+        Bucket(BucketId(int(number)), name, MemberId(int(owner)), int(created))
+        for number, name, owner, created in packed["buckets"]
+    ]
+    return keys, buckets
+
+
+def _keep(path: Path, text: str) -> None:
+    """Replace the snapshot in one step; readable by its owner only."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_suffix(f".{os.getpid()}.new")
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.rename(path)

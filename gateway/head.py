@@ -1,0 +1,43 @@
+"""An answer's status line and headers as bytes. Pure but for the date, which is cached a second."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from email.utils import formatdate
+from http import HTTPStatus
+
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_REASONS = {status.value: status.phrase for status in HTTPStatus}
+_date: tuple[int, str] = (0, "")
+
+
+def http_date() -> str:
+    """Now, as HTTP writes it (RFC 9110, section 5.6.7)."""
+    global _date
+    second = int(time.time())
+    if _date[0] != second:
+        _date = (second, formatdate(second, usegmt=True))
+    return _date[1]
+
+
+def response_head(
+    status: int, headers: Mapping[str, str], *, content_length: int | None, request_id: str, keep_alive: bool
+) -> bytes:
+    """The head of an HTTP/1.1 answer. A header value with CR or LF is a bug of ours and refused.
+
+    content_length None leaves the header out (204 and 304 have no body).
+    """
+    lines = [f"HTTP/1.1 {status} {_REASONS.get(status, 'Unknown')}"]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    if content_length is not None:
+        lines.append(f"Content-Length: {content_length}")
+    lines.append(
+        f"x-amz-request-id: {request_id}\r\nDate: {http_date()}\r\nServer: Weir\r\n"
+        f"Connection: {'keep-alive' if keep_alive else 'close'}\r\n\r\n"
+    )
+    text = "\r\n".join(lines)
+    assert text.count("\n") == len(headers) + 6 + (content_length is not None), (
+        "a header value breaks the line"
+    )
+    return text.encode("utf-8", "surrogateescape")

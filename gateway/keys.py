@@ -1,0 +1,46 @@
+"""Access keys: made, listed, revoked. The secret is shown once by create_key and otherwise stays sealed."""
+
+from __future__ import annotations
+
+import secrets
+from string import ascii_letters, ascii_uppercase, digits
+
+from gateway import store
+from gateway.store import KeyRow
+from gateway.vault import Vault
+from meter.ids import MemberId
+from meter.postgres import Connection
+from meter.refusal import Refusal
+
+_ACCESS_ALPHABET = ascii_uppercase + digits
+_SECRET_ALPHABET = ascii_letters + digits
+
+
+async def create_key(
+    connection: Connection, member: MemberId, *, vault: Vault, now_us: int
+) -> tuple[str, str]:
+    """A new (access key, secret key) pair: 20 and 40 characters, about 103 and 238 bits."""
+    access_key = "WEIR" + "".join(secrets.choice(_ACCESS_ALPHABET) for _ in range(16))
+    secret_key = "".join(secrets.choice(_SECRET_ALPHABET) for _ in range(40))
+    sealed = vault.seal(secret_key, access_key=access_key)
+    await store.add_key(connection, access_key=access_key, member=member, secret=sealed, now_us=now_us)
+    return access_key, secret_key
+
+
+async def list_keys(connection: Connection, member: MemberId | None = None) -> list[KeyRow]:
+    """Keys by age, revoked ones included."""
+    return await store.keys(connection, member=member)
+
+
+async def revoke_key(connection: Connection, access_key: str, *, now_us: int) -> None:
+    """Close a key; gateways hear of it within seconds. Raises Refusal for an unknown or closed one."""
+    if not await store.revoke_key(connection, access_key, now_us=now_us):
+        raise Refusal(f"there is no open access key '{access_key}'; `weir key list` shows them")
+
+
+async def reveal_secret(connection: Connection, access_key: str, *, vault: Vault) -> str:
+    """The secret of a key, for the operator of a one-machine start. Raises Refusal."""
+    rows = await store.keys(connection, access_key=access_key)
+    if not rows:
+        raise Refusal(f"there is no access key '{access_key}'")
+    return vault.reveal(rows[0].secret, access_key=access_key)

@@ -1,0 +1,59 @@
+"""The worker's series for operating. Labels are closed sets: operation names, statuses, directions, reasons."""
+
+from __future__ import annotations
+
+import time
+
+from gateway.accounting import CLIENT_LEFT, Tab
+from gateway.counting import Counting
+from gateway.operation import Operation
+from meter.metrics import Histogram, Registry, series
+
+_REJECTIONS = {
+    "SignatureDoesNotMatch": "signature",
+    "RequestTimeTooSkewed": "clock",
+    "InvalidAccessKeyId": "unknown_key",
+    "AccountProblem": "suspended",
+    "AccessDenied": "denied",
+}
+
+
+class GatewayMetrics:
+    """Counts exchanges; series names are built once."""
+
+    def __init__(self) -> None:
+        self.registry = Registry()
+        self._requests: dict[tuple[Operation, int], str] = {}
+        self._first_bytes: dict[Operation, Histogram] = {}
+        self._ingress = series("weir_gateway_bytes_total", direction="ingress", side="client")
+        self._egress = series("weir_gateway_bytes_total", direction="egress", side="client")
+
+    def first_byte(self, tab: Tab, started: float) -> None:
+        """The answer is about to leave."""
+        found = self._first_bytes.get(tab.operation)
+        if found is None:
+            key = series("weir_gateway_ttfb_seconds", operation=tab.operation.s3_name)
+            found = self._first_bytes[tab.operation] = self.registry.histogram(key)
+        found.observe(time.perf_counter() - started)
+
+    def ended(self, tab: Tab, status: int, counting: Counting) -> None:
+        """An exchange is over."""
+        place = (tab.operation, status)
+        key = self._requests.get(place)
+        if key is None:
+            key = self._requests[place] = series(
+                "weir_gateway_requests_total", operation=tab.operation.s3_name, code=str(status)
+            )
+        add = self.registry.add
+        add(key)
+        add(self._ingress, tab.moved_in)
+        add(self._egress, counting.moved_out)
+        if status == CLIENT_LEFT:
+            add(series("weir_gateway_client_aborts_total", operation=tab.operation.s3_name))
+        elif status >= 400:
+            add(series("weir_gateway_errors_total", operation=tab.operation.s3_name, code=str(status)))
+
+    def refused(self, tab: Tab, code: str) -> None:
+        """A request was turned away at the door."""
+        if not tab.authorised and (reason := _REJECTIONS.get(code)) is not None:
+            self.registry.add(series("weir_gateway_auth_rejections_total", reason=reason))

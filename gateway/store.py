@@ -1,0 +1,113 @@
+"""All SQL of the gateway: access keys, buckets, and the names of operations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gateway.call import Bucket
+from meter.ids import BucketId, MemberId
+from meter.postgres import Connection
+from meter.usage import MemberStatus
+from meter.window import to_datetime, to_us
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRow:
+    """An access key as it is kept; the secret is sealed."""
+
+    access_key: str
+    member: MemberId
+    member_name: str
+    member_status: MemberStatus
+    secret: bytes
+    created_us: int
+    revoked_us: int | None
+
+
+_KEYS = """
+    SELECT k.access_key, k.member, m.name, m.status, k.secret, k.created_at, k.revoked_at
+    FROM gateway.access_key k JOIN meter.member m ON m.id = k.member
+    WHERE ($1::bigint IS NULL OR k.member = $1) AND ($2::text IS NULL OR k.access_key = $2)
+    ORDER BY k.created_at, k.access_key
+"""
+
+
+async def keys(
+    connection: Connection, *, member: MemberId | None = None, access_key: str | None = None
+) -> list[KeyRow]:
+    """Access keys with their members, all or those of one member or name, revoked ones included."""
+    return [
+        KeyRow(
+            row["access_key"], MemberId(row["member"]), row["name"], MemberStatus(row["status"]), row["secret"],
+            to_us(row["created_at"]), None if row["revoked_at"] is None else to_us(row["revoked_at"]),
+        )
+        for row in await connection.fetch(_KEYS, member, access_key)
+    ]  # fmt: skip
+
+
+async def add_key(
+    connection: Connection, *, access_key: str, member: MemberId, secret: bytes, now_us: int
+) -> None:
+    """Keep a new access key."""
+    await connection.execute(
+        "INSERT INTO gateway.access_key (access_key, member, secret, created_at) VALUES ($1, $2, $3, $4)",
+        access_key, member, secret, to_datetime(now_us),
+    )  # fmt: skip
+
+
+async def revoke_key(connection: Connection, access_key: str, *, now_us: int) -> bool:
+    """Close an access key for good; whether there was an open one."""
+    tag = await connection.execute(
+        "UPDATE gateway.access_key SET revoked_at = $2 WHERE access_key = $1 AND revoked_at IS NULL",
+        access_key, to_datetime(now_us),
+    )  # fmt: skip
+    return bool(tag == "UPDATE 1")
+
+
+async def buckets(connection: Connection, *, name: str | None = None) -> list[Bucket]:
+    """All buckets that exist, or the one of that name."""
+    rows = await connection.fetch(
+        "SELECT id, name, owner, created_at FROM gateway.bucket"
+        " WHERE deleted_at IS NULL AND ($1::text IS NULL OR name = $1) ORDER BY name COLLATE \"C\"",
+        name,
+    )  # fmt: skip
+    return [
+        Bucket(BucketId(row["id"]), row["name"], MemberId(row["owner"]), to_us(row["created_at"]))
+        for row in rows
+    ]
+
+
+async def bucket_names(connection: Connection, ids: Sequence[int]) -> dict[int, str]:
+    """Names of buckets by number, deleted ones too."""
+    rows = await connection.fetch(
+        "SELECT id, name FROM gateway.bucket WHERE id = ANY($1::bigint[])", list(ids)
+    )
+    return {row["id"]: row["name"] for row in rows}
+
+
+async def add_bucket(connection: Connection, name: str, owner: MemberId, *, now_us: int) -> bool:
+    """Enter a bucket unless the name is taken; whether it was entered."""
+    row = await connection.fetchrow(
+        "INSERT INTO gateway.bucket (name, owner, created_at) VALUES ($1, $2, $3)"
+        " ON CONFLICT (name) WHERE deleted_at IS NULL DO NOTHING RETURNING id",
+        name, owner, to_datetime(now_us),
+    )  # fmt: skip
+    return row is not None
+
+
+async def remove_bucket(connection: Connection, bucket: BucketId, *, now_us: int) -> None:
+    """Give the name free; the number stays for the readings."""
+    await connection.execute(
+        "UPDATE gateway.bucket SET deleted_at = $2 WHERE id = $1 AND deleted_at IS NULL",
+        bucket,
+        to_datetime(now_us),
+    )
+
+
+async def name_operations(connection: Connection, names: dict[int, str]) -> None:
+    """State what the operation codes mean."""
+    await connection.executemany(
+        "INSERT INTO gateway.operation VALUES ($1, $2) ON CONFLICT (code) DO UPDATE SET name = excluded.name",
+        sorted(names.items()),
+    )

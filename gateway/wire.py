@@ -1,0 +1,168 @@
+"""The socket's truth: bytes the kernel accepted, and how many of them the receiver has acknowledged.
+
+Everything a response sends goes through here, header and body, so that what is counted is what moved.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import socket
+import struct
+import termios
+from collections.abc import Callable, Sequence
+
+from gateway.storage.base import Extent, MemoryExtent
+
+SENDFILE_BYTES = 2**20
+"""One sendfile call at most, so that one fast receiver cannot hold the loop."""
+TAIL_BYTES = 16 * 1024
+"""The end of a long body is announced to the journal just before it is sent, and is therefore short."""
+BREATH_BYTES = 4 * 2**20
+"""Other exchanges of the worker get their turn after so many bytes to a receiver that never makes us wait."""
+SETTLE_POLLS_S = (0.0, 0.0, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05)
+TCP_CLOSE = 7
+_UNACKED = struct.Struct("i")
+
+
+class ReceiverGone(ConnectionError):
+    """The receiver reset, or took nothing for too long."""
+
+
+def unacknowledged(descriptor: int) -> int:
+    """Bytes in the socket's send queue that the receiver has not acknowledged (SIOCOUTQ)."""
+    answer: bytes = fcntl.ioctl(descriptor, termios.TIOCOUTQ, b"\0\0\0\0")
+    return int(_UNACKED.unpack(answer)[0])
+
+
+def send_at_once(descriptor: int, head: bytes, body: bytes) -> int:
+    """Bytes the kernel took of head and body in one call; 0 when it takes none. Raises ReceiverGone."""
+    try:
+        return os.writev(descriptor, (head, body)) if body else os.write(descriptor, head)
+    except BlockingIOError:
+        return 0
+    except OSError as error:
+        raise ReceiverGone from error
+
+
+class LongSend:
+    """Sends a header and a long body on a descriptor of its own, and knows at each moment what moved.
+
+    on_progress(body bytes acknowledged or tentative) is called after each step. The event loop's
+    transport must have nothing queued, and must not be written to meanwhile.
+    """
+
+    def __init__(self, descriptor: int, *, timeout_s: float, on_progress: Callable[[int], None]) -> None:
+        self._descriptor = os.dup(descriptor)
+        self._timeout_s = timeout_s
+        self._on_progress = on_progress
+        self._head_bytes = 0
+        self._body_bytes = 0
+        self._accepted = 0
+
+    def close(self) -> None:
+        """Give the descriptor back; delivered must have been read before."""
+        os.close(self._descriptor)
+
+    @property
+    def accepted(self) -> int:
+        """Body bytes the kernel took."""
+        return max(0, self._accepted - self._head_bytes)
+
+    @property
+    def delivered(self) -> int:
+        """Body bytes the receiver has acknowledged, never more than the body."""
+        acknowledged = self._accepted - unacknowledged(self._descriptor)
+        return min(max(0, acknowledged - self._head_bytes), self._body_bytes)
+
+    async def send(self, head: bytes, extents: Sequence[Extent], *, skip: int = 0) -> None:
+        """Send header and extents, of which the kernel took `skip` bytes before. Raises ReceiverGone.
+
+        On a return without error the receiver has acknowledged everything.
+        """
+        sizes = [len(e.data) if isinstance(e, MemoryExtent) else e.size_bytes for e in extents]
+        self._head_bytes, self._body_bytes = len(head), sum(sizes)
+        self._accepted = skip
+        total = self._head_bytes + self._body_bytes
+        at = breath = 0
+        for extent in (MemoryExtent(head), *extents):
+            size = len(extent.data) if isinstance(extent, MemoryExtent) else extent.size_bytes
+            while self._accepted < at + size:
+                await self._step(extent, self._accepted - at, remaining=total - self._accepted)
+                if self._accepted - breath > BREATH_BYTES:
+                    breath = self._accepted
+                    await asyncio.sleep(0)
+            at += size
+        await self._settle()
+
+    async def _step(self, extent: Extent, offset: int, *, remaining: int) -> None:
+        """One call to the kernel; waits until it takes something."""
+        is_tail = remaining <= TAIL_BYTES
+        if is_tail:
+            # A kill -9 after the last byte left must find the whole body counted, so say it just before.
+            self._on_progress(self._body_bytes)
+        try:
+            taken = self._write(extent, offset, SENDFILE_BYTES if is_tail else remaining - TAIL_BYTES)
+        except BlockingIOError:
+            taken = 0
+        except OSError as error:
+            raise ReceiverGone from error
+        self._accepted += taken
+        if not is_tail or self._accepted - self._head_bytes < self._body_bytes:
+            self._on_progress(self.delivered)
+        if taken == 0:
+            await self._writable()
+
+    def _write(self, extent: Extent, offset: int, limit: int) -> int:
+        if isinstance(extent, MemoryExtent):
+            return os.write(
+                self._descriptor, memoryview(extent.data)[offset : offset + min(limit, SENDFILE_BYTES)]
+            )
+        count = min(extent.size_bytes - offset, limit, SENDFILE_BYTES)
+        taken = os.sendfile(self._descriptor, extent.descriptor, extent.offset + offset, count)
+        if taken == 0:
+            raise DamagedFile(f"a stored file ends {extent.size_bytes - offset} bytes early")
+        return taken
+
+    async def _writable(self) -> None:
+        loop = asyncio.get_running_loop()
+        ready: asyncio.Future[None] = loop.create_future()
+        loop.add_writer(self._descriptor, _set, ready)
+        try:
+            await asyncio.wait_for(ready, self._timeout_s)
+        except TimeoutError:
+            raise ReceiverGone from None
+        finally:
+            loop.remove_writer(self._descriptor)
+
+    async def _settle(self) -> None:
+        """Wait until the receiver has acknowledged everything. Raises ReceiverGone."""
+        waited_s, poll = 0.0, 0
+        left = unacknowledged(self._descriptor)
+        while left:
+            pause_s = SETTLE_POLLS_S[min(poll, len(SETTLE_POLLS_S) - 1)]
+            await asyncio.sleep(pause_s)
+            poll, waited_s = poll + 1, waited_s + pause_s
+            now_left = unacknowledged(self._descriptor)
+            if now_left < left:
+                waited_s = 0.0
+            left = now_left
+            if left and (waited_s > self._timeout_s or not _connected(self._descriptor)):
+                raise ReceiverGone
+
+
+class DamagedFile(Exception):
+    """A stored file is shorter than the index says; the connection is cut rather than zeros sent."""
+
+
+def _set(ready: asyncio.Future[None]) -> None:
+    if not ready.done():
+        ready.set_result(None)
+
+
+def _connected(descriptor: int) -> bool:
+    """Whether the kernel still tries to deliver; TCP_INFO's first byte is the connection's state."""
+    with socket.socket(fileno=os.dup(descriptor)) as probe:
+        state = probe.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
+    return state != TCP_CLOSE

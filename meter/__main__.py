@@ -1,0 +1,89 @@
+"""The shipper as a process: `python -m meter` ships until it is told to stop, then ships what is left."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import signal
+import sys
+
+import asyncpg
+
+from meter.metrics import ShipperMetrics
+from meter.postgres import Connection, connect
+from meter.refusal import Refusal
+from meter.settings import MeterSettings
+from meter.shipper import Shipper, adopt_dead_streams, unshipped
+
+log = logging.getLogger("meter")
+LAST_TRIES = 20
+
+
+async def run(settings: MeterSettings) -> None:
+    """Ship until SIGTERM; the database may come and go meanwhile."""
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    metrics = ShipperMetrics()
+    await asyncio.to_thread(adopt_dead_streams, settings)
+    print("ready", flush=True)  # noqa: T201 - the line the supervisor waits for
+    pause_s, tries_left = 0.0, LAST_TRIES
+    while tries_left:
+        try:
+            await _while_connected(settings, metrics, stopping)
+            return
+        except (Refusal, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+            metrics.failures += 1
+            pause_s = min(max(pause_s * 2, 0.1), settings.ship_retry_max_s)
+            log.warning("cannot ship now, again within %.1f s: %s", pause_s, error)
+        metrics.publish()
+        if stopping.is_set():
+            tries_left -= 1
+            await asyncio.sleep(0.1)
+        else:
+            await _wait(stopping, pause_s * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, not a secret
+
+
+async def _while_connected(settings: MeterSettings, metrics: ShipperMetrics, stopping: asyncio.Event) -> None:
+    connection = await connect(
+        settings.database_url, role="weir_meter", timeout_s=settings.database_timeout_s
+    )
+    try:
+        await _ship_until(connection, settings, metrics, stopping)
+    finally:
+        await connection.close()
+
+
+async def _ship_until(
+    connection: Connection, settings: MeterSettings, metrics: ShipperMetrics, stopping: asyncio.Event
+) -> None:
+    shipper = Shipper(settings)
+    while True:
+        last_round = stopping.is_set()
+        done = await shipper.ship(connection)
+        metrics.rounds(done, await unshipped(connection, settings.journal_directory))
+        metrics.publish()
+        if last_round:
+            return
+        await _wait(stopping, settings.ship_interval_ms / 1000)
+
+
+async def _wait(stopping: asyncio.Event, seconds: float) -> None:
+    try:
+        await asyncio.wait_for(stopping.wait(), seconds)
+    except TimeoutError:
+        return
+
+
+def main() -> None:
+    """Entry point."""
+    logging.basicConfig(
+        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(name)s %(levelname)s %(message)s"
+    )
+    asyncio.run(run(MeterSettings.read()))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,348 @@
+"""The writer's side of a stream: mapped segments that survive kill -9, fsynced in groups.
+
+One process writes a stream; it holds the directory's lock. A record reaches the kernel when it is
+copied into the mapped segment, so a killed process loses nothing. It knows files, not Postgres.
+
+Invariant: sequences have no gaps, and each segment names the digest of the one before.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import logging
+import mmap
+import os
+import struct
+import threading
+from pathlib import Path
+from typing import IO
+from uuid import UUID, uuid4
+
+from meter import frame
+from meter.event import Event
+from meter.frame import HEADER_BYTES, RECORD_BYTES, SegmentHeader
+from meter.ids import StreamId
+
+log = logging.getLogger(__name__)
+_COUNT = struct.Struct("<Q")
+SPARE_NAME = "spare"
+
+
+class JournalFull(Exception):
+    """There is no disk space for the next segment: nothing more may be served uncounted."""
+
+
+class JournalLocked(Exception):
+    """Another process writes this stream."""
+
+
+def segment_path(directory: Path, number: int) -> Path:
+    """Where a segment lies while it is not compressed."""
+    return directory / f"{number:012d}.seg"
+
+
+def segment_paths(directory: Path) -> list[Path]:
+    """All segments of a stream in order, compressed ones as .seg.zst; each number once."""
+    found: dict[str, Path] = {}
+    for path in sorted(directory.glob("*.seg*")):
+        if path.name.endswith((".seg", ".seg.zst")):
+            found.setdefault(path.name.split(".")[0], path)
+    return [found[number] for number in sorted(found)]
+
+
+def stream_of(directory: Path) -> StreamId:
+    """The stream's permanent identity, made on first sight."""
+    path = directory / "stream.id"
+    if not path.exists():
+        _write_durably(path, str(uuid4()))
+    return StreamId(UUID(path.read_text().strip()))
+
+
+def _write_durably(path: Path, text: str) -> None:
+    fresh = path.with_suffix(".new")
+    with fresh.open("w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.rename(path)
+    sync_directory(path.parent)
+
+
+def sync_directory(directory: Path) -> None:
+    """Make the names in a directory durable."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+class Segment:
+    """One mapped segment being written."""
+
+    def __init__(self, path: Path, header: SegmentHeader, *, count: int) -> None:
+        self.path = path
+        self.header = header
+        self.descriptor = os.open(path, os.O_RDWR)
+        self.map = mmap.mmap(self.descriptor, 0)
+        self.capacity = (len(self.map) - HEADER_BYTES) // RECORD_BYTES
+        self.count = count
+        self._seed = frame.record_seed(header)
+        self._hash = hashlib.sha256(frame.pack_header(header))
+        self._hashed = 0
+        self.sealed = False
+
+    def put(self, index: int, event: Event) -> None:
+        """Copy a record into its place."""
+        at = HEADER_BYTES + index * RECORD_BYTES
+        sequence = self.header.first_sequence + index
+        self.map[at : at + RECORD_BYTES] = frame.pack_record(sequence, event, self._seed)
+
+    def clear(self, index: int) -> None:
+        """Empty a place that was never published."""
+        at = HEADER_BYTES + index * RECORD_BYTES
+        self.map[at : at + RECORD_BYTES] = bytes(RECORD_BYTES)
+
+    def request_id(self, index: int) -> bytes:
+        """The request id of a record in this segment."""
+        at = HEADER_BYTES + index * RECORD_BYTES
+        return self.map[at + 8 : at + 24]
+
+    def publish(self, count: int) -> None:
+        """Let readers trust the first `count` records."""
+        self.count = count
+        stop = HEADER_BYTES + count * RECORD_BYTES
+        self._seed = frame.next_seed(self.map[max(HEADER_BYTES, stop - RECORD_BYTES) : stop], self._seed)
+        _COUNT.pack_into(self.map, frame.PUBLISHED_AT, count)
+
+    def sync(self) -> int:
+        """fdatasync, then tell readers how many records are on disk; called from the sync thread."""
+        count = self.count
+        os.fdatasync(self.descriptor)
+        _COUNT.pack_into(self.map, frame.SYNCED_AT, count)
+        return count
+
+    def digest(self) -> bytes:
+        """SHA-256 so far; hashes only what is new since the last call."""
+        start, stop = (HEADER_BYTES + n * RECORD_BYTES for n in (self._hashed, self.count))
+        self._hash.update(memoryview(self.map)[start:stop])
+        self._hashed = self.count
+        return self._hash.digest()
+
+    def seal(self) -> bytes:
+        """Close the segment for good and cut its unused rest; the digest binds the next one."""
+        digest = self.digest()
+        os.fdatasync(self.descriptor)
+        live = frame.pack_live(frame.Live(self.count, self.count, sealed=True, digest=digest))
+        # The digest first, the flag last: a reader that sees the flag also sees the digest.
+        self.map[frame.DIGEST_AT : frame.DIGEST_AT + 32] = digest
+        self.map[frame.SEALED_HEADER_BYTES : frame.DIGEST_AT] = live[
+            : frame.DIGEST_AT - frame.SEALED_HEADER_BYTES
+        ]
+        self.map.flush()
+        self.map.close()
+        os.ftruncate(self.descriptor, HEADER_BYTES + self.count * RECORD_BYTES)
+        os.fsync(self.descriptor)
+        os.close(self.descriptor)
+        self.sealed = True
+        return digest
+
+
+class Journal:
+    """The single writer of a stream. append() is called from one thread, sync() from another."""
+
+    def __init__(
+        self, directory: Path, *, segment_bytes_max: int, segment_age_max_s: int, now_us: int
+    ) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        self.directory = directory
+        self._lock_file = lock_stream(directory)
+        self.stream = stream_of(directory)
+        self._bytes_max = segment_bytes_max
+        self._age_max_us = segment_age_max_s * 1_000_000
+        self._roll_lock = threading.Lock()
+        self._held = False
+        self.torn_bytes = 0
+        """Bytes of a torn tail found at the start; they are kept beside the segment as .torn."""
+        try:
+            self._segment = self._reopen(now_us)
+            self._prepare_spare()
+        except BaseException:
+            self._lock_file.close()
+            raise
+
+    @property
+    def next_sequence(self) -> int:
+        """The sequence the next record gets."""
+        return self._segment.header.first_sequence + self._segment.count
+
+    @property
+    def room(self) -> int:
+        """Records that certainly find a place without another byte of disk."""
+        spare = (self.directory / SPARE_NAME).exists()
+        return self._segment.capacity - self._segment.count + (self._segment.capacity if spare else 0)
+
+    def append(self, event: Event) -> int:
+        """Write a final record; its sequence. It survives kill -9 now, and a power cut after sync()."""
+        sequence = self.hold(event)
+        self.publish()
+        return sequence
+
+    def holds(self, sequence: int, request_id: bytes) -> bool:
+        """Whether the record of that sequence stands in the open segment and is of that request."""
+        index = sequence - self._segment.header.first_sequence
+        return 0 <= index < self._segment.count and self._segment.request_id(index) == request_id
+
+    def hold(self, event: Event) -> int:
+        """Write a record that may still be revised until publish(); after a crash it counts as it stands."""
+        assert not self._held, "one record is held at a time"
+        if self._segment.count >= self._segment.capacity:
+            self._roll(event.ended_us)
+        self._segment.put(self._segment.count, event)
+        self._held = True
+        return self.next_sequence
+
+    def revise(self, event: Event) -> None:
+        """Replace the held record: less was delivered than foreseen."""
+        assert self._held, "nothing is held"
+        self._segment.put(self._segment.count, event)
+
+    def withdraw(self) -> None:
+        """Take the held record back: its exchange goes on, and will be recorded when it ends."""
+        assert self._held, "nothing is held"
+        self._held = False
+        self._segment.clear(self._segment.count)
+
+    def publish(self) -> None:
+        """Make the held record final."""
+        assert self._held, "nothing is held"
+        self._held = False
+        self._segment.publish(self._segment.count + 1)
+
+    def sync(self) -> None:
+        """Group commit: everything published is on disk afterwards. Raises OSError: stop, do not retry.
+
+        After a failed fsync Linux may have dropped the pages, and a second one would lie.
+        """
+        with self._roll_lock:
+            segment = self._segment
+            if _COUNT.unpack_from(segment.map, frame.SYNCED_AT)[0] < segment.count:
+                segment.sync()
+                segment.digest()
+            if not (self.directory / SPARE_NAME).exists():
+                self._prepare_spare()
+
+    def roll_if_aged(self, now_us: int) -> None:
+        """Seal a segment that is old enough, so that it can be compressed and shown; writer's thread only."""
+        segment = self._segment
+        if segment.count and not self._held and now_us - segment.header.created_us >= self._age_max_us:
+            self._roll(now_us)
+
+    def close(self) -> None:
+        """Sync what is there and let go; the segment stays open for the next start."""
+        with self._roll_lock:
+            self._segment.sync()
+            self._segment.map.close()
+            os.close(self._segment.descriptor)
+            self._lock_file.close()
+
+    def _reopen(self, now_us: int) -> Segment:
+        """Continue the last segment, or begin the first or the next one."""
+        paths = segment_paths(self.directory)
+        if not paths:
+            return self._create(SegmentHeader(self.stream, 1, 1, now_us, frame.FIRST_DIGEST))
+        last = paths[-1]
+        header, live = read_header(last)
+        if header.stream != self.stream:
+            raise frame.DamagedSegment(f"{last.name} belongs to stream {header.stream}, not to {self.stream}")
+        if live.sealed:
+            return self._create(_successor(header, live.published, live.digest, now_us))
+        segment = Segment(last, header, count=self._recovered_count(last, header, live))
+        segment.publish(segment.count)
+        segment.sync()
+        return segment
+
+    def _recovered_count(self, path: Path, header: SegmentHeader, live: frame.Live) -> int:
+        """Count the records that stand after a crash; a torn rest is kept beside and cleared."""
+        data = path.read_bytes()
+        body = memoryview(data)[HEADER_BYTES:]
+        count = frame.valid_records(
+            body, first_sequence=header.first_sequence, seed=frame.record_seed(header)
+        )
+        if count < live.synced:
+            raise frame.DamagedSegment(
+                f"{path.name}: record {count + 1} of {live.synced} that were on disk fails its checksum"
+            )
+        rest = bytes(body[count * RECORD_BYTES :])
+        if rest.strip(b"\0"):
+            self.torn_bytes = len(rest.rstrip(b"\0"))
+            log.error("torn tail: stream=%s segment=%s bytes=%d", self.stream, path.name, self.torn_bytes)
+            path.with_suffix(".torn").write_bytes(rest.rstrip(b"\0"))
+            with path.open("r+b") as file:
+                file.seek(HEADER_BYTES + count * RECORD_BYTES)
+                file.write(bytes(len(rest)))
+                file.flush()
+                os.fsync(file.fileno())
+        return count
+
+    def _roll(self, now_us: int) -> None:
+        with self._roll_lock:
+            old = self._segment
+            digest = old.seal()
+            self._segment = self._create(_successor(old.header, old.count, digest, now_us))
+
+    def _create(self, header: SegmentHeader) -> Segment:
+        """Turn the spare into the next segment. Raises JournalFull."""
+        spare = self.directory / SPARE_NAME
+        if not spare.exists() and not self._prepare_spare():
+            raise JournalFull(f"no disk space for another segment in {self.directory}")
+        with spare.open("r+b") as file:
+            file.write(frame.pack_header(header))
+            file.flush()
+            os.fsync(file.fileno())
+        path = segment_path(self.directory, header.number)
+        spare.rename(path)
+        sync_directory(self.directory)
+        return Segment(path, header, count=0)
+
+    def _prepare_spare(self) -> bool:
+        """Reserve the next segment's blocks now: a store into a mapped hole on a full disk is a SIGBUS."""
+        fresh = self.directory / f"{SPARE_NAME}.new"
+        try:
+            descriptor = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
+            try:
+                os.posix_fallocate(descriptor, 0, self._bytes_max)
+            finally:
+                os.close(descriptor)
+            fresh.rename(self.directory / SPARE_NAME)
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            fresh.unlink(missing_ok=True)
+            log.error("no space for a spare segment: stream=%s", self.stream)
+            return False
+        return True
+
+
+def _successor(header: SegmentHeader, count: int, digest: bytes, now_us: int) -> SegmentHeader:
+    return SegmentHeader(header.stream, header.number + 1, header.first_sequence + count, now_us, digest)
+
+
+def lock_stream(directory: Path) -> IO[str]:
+    """Take the stream's lock and keep it while the returned file lives. Raises JournalLocked."""
+    file = (directory / "lock").open("a")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        raise JournalLocked(f"{directory} is written by another process") from None
+    return file
+
+
+def read_header(path: Path) -> tuple[SegmentHeader, frame.Live]:
+    """Both halves of an uncompressed segment's header. Raises DamagedSegment."""
+    with path.open("rb") as file:
+        data = file.read(HEADER_BYTES)
+    return frame.unpack_header(data), frame.unpack_live(data)

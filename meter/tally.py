@@ -1,0 +1,83 @@
+"""Events into sums: readings by key and hour, storage changes by key and hour. Pure, additive, orderless."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from meter.event import Event, Mark, RequestClass
+from meter.window import Month, hour_start_us
+
+ReadingKey = tuple[str, int, int, int, int, int, int]
+"""(billing month, hour_us, payer, bucket, operation, class, zone)"""
+StorageKey = tuple[str, int, int, int, int]
+"""(billing month, hour_us, member, bucket, line)"""
+
+
+@dataclass(slots=True)
+class Reading:
+    """Sums of the exchanges of one key."""
+
+    requests: int = 0
+    failures: int = 0
+    """Requests answered with 400 or more."""
+    aborts: int = 0
+    bytes_in: int = 0
+    bytes_out: int = 0
+    moved_in: int = 0
+    moved_out: int = 0
+
+
+@dataclass(slots=True)
+class StoredSums:
+    """Sums of the storage changes of one key: D = Σδ and M = Σδ·t, t in microseconds."""
+
+    delta: int = 0
+    moment: int = 0
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a batch of events adds up to. Adding tallies in any order gives the same sums."""
+
+    readings: dict[ReadingKey, Reading] = field(default_factory=dict)
+    storage: dict[StorageKey, StoredSums] = field(default_factory=dict)
+
+    def add(self, event: Event, *, first_open: Month) -> None:
+        """Count one event; one of a closed month is booked to the first open month, its hour kept."""
+        hour_us = hour_start_us(event.ended_us)
+        period = str(max(Month.of(event.ended_us), first_open))
+        if event.marks & Mark.STORAGE:
+            stored = self.storage.setdefault(
+                (period, hour_us, event.payer, event.bucket, event.line), StoredSums()
+            )
+            stored.delta += event.stored_bytes
+            stored.moment += event.stored_bytes * event.ended_us
+            return
+        reading = self.readings.setdefault(
+            (period, hour_us, event.payer, event.bucket, event.operation, event.request_class, event.zone),
+            Reading(),
+        )
+        reading.requests += 0 if event.marks & Mark.CHECKPOINT else 1
+        reading.failures += event.status >= 400
+        reading.aborts += bool(event.marks & Mark.ABORTED)
+        reading.bytes_in += event.bytes_in
+        reading.bytes_out += event.bytes_out
+        reading.moved_in += event.moved_in
+        reading.moved_out += event.moved_out
+
+
+def tally(events: Iterable[Event], *, first_open: Month) -> Tally:
+    """Sum a batch."""
+    sums = Tally()
+    for event in events:
+        sums.add(event, first_open=first_open)
+    return sums
+
+
+def billable_requests(request_class: RequestClass, count: int) -> tuple[int, int]:
+    """Requests of class A and of class B among `count` of one class."""
+    return (
+        count if request_class is RequestClass.A else 0,
+        count if request_class is RequestClass.B else 0,
+    )

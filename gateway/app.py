@@ -54,7 +54,7 @@ class Worker:
     async def start(self, listener: socket.socket) -> None:
         """Open everything and begin to serve. Raises Refusal, JournalLocked."""
         # The pure-Python parser was the home of most request-smuggling faults.
-        assert aiohttp.http_parser.HttpRequestParser is aiohttp.http_parser.HttpRequestParserC  # type: ignore[attr-defined]
+        assert aiohttp.http_parser.HttpRequestParser is aiohttp.http_parser.HttpRequestParserC
         settings, journal = self._settings, self._meter_settings.journal_directory
         self._recorder = Recorder(
             journal / f"worker-{self._index}", self._meter_settings, slots_max=settings.connections_max
@@ -94,6 +94,7 @@ class Worker:
     async def stop(self) -> None:
         """Take no more connections, let open exchanges finish, and make everything durable."""
         self._listening.close()
+        self._server.pre_shutdown()
         await self._server.shutdown(self._settings.drain_timeout_s)
         for task in self._tasks:
             task.cancel()

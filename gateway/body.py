@@ -6,8 +6,6 @@ Hashing and writing of a block run in threads while the next block arrives.
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
 import hashlib
 from collections.abc import AsyncIterator, Mapping
 
@@ -15,7 +13,15 @@ from aiohttp import ClientError, StreamReader
 from aiohttp.web_protocol import RequestPayloadError
 
 from gateway.call import Received
-from gateway.checksum import Hasher, Wanted, hasher, wanted_checksum
+from gateway.checksum import (
+    AskedChecksum,
+    Hasher,
+    asked_checksum,
+    content_md5,
+    digest_base64,
+    hasher,
+    trailer_names,
+)
 from gateway.counting import Counting
 from gateway.errors import s3_error
 from gateway.head import CONTINUE
@@ -74,9 +80,9 @@ class Body:
         size = self._announced()
         if size is not None and size > limit_bytes:
             raise s3_error("EntityTooLarge", MaxSizeAllowed=limit_bytes, ProposedSize=size)
-        wanted = wanted_checksum(self._headers)
+        wanted = asked_checksum(self._headers)
         digests = self._digests(wanted)
-        decoder = self._decoder(wanted, size or 0)
+        decoder = self._decoder(size or 0)
         pieces = bytearray()
         async for piece in self._payload(decoder):
             pieces += piece
@@ -95,9 +101,9 @@ class Body:
             raise s3_error("EntityTooLarge", MaxSizeAllowed=limit_bytes, ProposedSize=size)
         if size > SHORT_BYTES:
             self._counting.begin_long()
-        wanted = wanted_checksum(self._headers)
+        wanted = asked_checksum(self._headers)
         digests = self._digests(wanted)
-        decoder = self._decoder(wanted, size)
+        decoder = self._decoder(size)
         await self._absorb_all(digests, staged, decoder)
         if digests.size_bytes != size:
             raise s3_error("IncompleteBody")
@@ -164,38 +170,36 @@ class Body:
             raise s3_error("InvalidArgument", ArgumentName=name, ArgumentValue=text[:40])
         return int(text)
 
-    def _digests(self, wanted: Wanted | None) -> Digests:
+    def _digests(self, wanted: AskedChecksum | None) -> Digests:
         return Digests(
             with_sha256=self._claim.payload.mode is PayloadMode.HASHED,
             checksum=None if wanted is None else hasher(wanted.algorithm),
         )
 
-    def _decoder(self, wanted: Wanted | None, size: int) -> ChunkDecoder | None:
+    def _decoder(self, size: int) -> ChunkDecoder | None:
         claim = self._claim
         if not claim.payload.mode.is_chunked:
             return None
-        del wanted
-        trailers = [
-            name.strip() for name in self._headers.get("x-amz-trailer", "").split(",") if name.strip()
-        ]
         return ChunkDecoder(
-            claim.payload.mode, decoded_length=size, trailer_names=trailers, seed_signature=claim.signature,
+            claim.payload.mode, decoded_length=size, trailer_names=trailer_names(self._headers), seed_signature=claim.signature,
             signing_key=self._signing_key, scope=claim.scope, timestamp=claim.timestamp,
         )  # fmt: skip
 
-    def _compare(self, digests: Digests, wanted: Wanted | None, decoder: ChunkDecoder | None) -> Received:
+    def _compare(
+        self, digests: Digests, wanted: AskedChecksum | None, decoder: ChunkDecoder | None
+    ) -> Received:
         """Everything the sender promised against what came. Raises S3Error; never passes what it cannot check."""
         trailers = decoder.finish() if decoder is not None else {}
         if digests.sha256 is not None and digests.sha256.hexdigest() != self._claim.payload.sha256_hex:
             raise s3_error("XAmzContentSHA256Mismatch")
         md5 = digests.md5.digest()
-        promised = self._headers.get("content-md5")
-        if promised is not None and _md5_of(promised) != md5:
+        promised = content_md5(self._headers)
+        if promised is not None and promised != md5:
             raise s3_error("BadDigest")
         checksum = None
         if wanted is not None and digests.checksum is not None:
             value = wanted.value if wanted.value is not None else trailers.get(wanted.header)
-            computed = digests.checksum.digest_base64()
+            computed = digest_base64(digests.checksum)
             if value != computed:
                 raise s3_error(
                     "BadDigest",
@@ -215,13 +219,3 @@ async def _absorb(block: bytes, digests: Digests, staged: Staged) -> None:
         await staged.write(block)
     finally:
         await hashing
-
-
-def _md5_of(text: str) -> bytes:
-    try:
-        found = base64.b64decode(text, validate=True)
-    except binascii.Error:
-        raise s3_error("InvalidDigest") from None
-    if len(found) != 16:
-        raise s3_error("InvalidDigest")
-    return found

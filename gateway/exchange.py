@@ -18,17 +18,17 @@ from dataclasses import dataclass
 
 from aiohttp.web import BaseRequest, StreamResponse
 
-from gateway.access import check_access
+from gateway.access import demand
 from gateway.accounting import CLIENT_LEFT, Tab
 from gateway.answer import Answer, answer, error_reply
 from gateway.auth import Authenticator
 from gateway.body import Body, SenderGone
-from gateway.call import Call, Reply, Services
+from gateway.call import Bucket, Call, Caller, Reply, Services
 from gateway.counting import Counting
 from gateway.errors import S3Error, not_supported, s3_error
 from gateway.handlers.table import HANDLERS
 from gateway.metrics import GatewayMetrics
-from gateway.operation import Operation
+from gateway.operation import Level, Operation
 from gateway.route import Route, route, split_target
 from gateway.sigv4.parse import Claim, join_headers, parse_claim
 from meter.ids import NO_BUCKET
@@ -51,7 +51,7 @@ class Request:
     raw_path: str
     raw_query: str
     headers: dict[str, str]
-    pairs: tuple[tuple[str, str], ...]
+    """Lower-case names; repeated ones joined by ','."""
 
 
 class Exchanges:
@@ -109,13 +109,7 @@ class Exchanges:
             counting.tab.head_only = request.method == "HEAD"
             if not self._recorder.has_room:
                 raise s3_error("SlowDown")
-            claim = parse_claim(
-                request.method,
-                request.raw_path,
-                request.raw_query,
-                request.pairs,
-                region=self._settings.region,
-            )
+            claim = parse_claim(request.raw_query, request.headers, region=self._settings.region)
             if claim is None and is_browser_at_the_door(asked.operation, request.headers):
                 return Reply(headers={"Content-Type": "text/plain; charset=utf-8"}, body=WELCOME.encode())
             return await self._admitted(raw, request, asked, claim, counting, how)
@@ -149,13 +143,10 @@ class Exchanges:
         tab, caller = counting.tab, proof.caller
         tab.requester = caller.member
         bucket = await self._services.directory.bucket(asked.bucket) if asked.bucket else None
-        check_access(caller, asked.operation, bucket)
+        permit(asked.operation, caller, bucket)
         tab.authorised = True
         tab.payer = caller.member if bucket is None else bucket.owner
         tab.bucket = NO_BUCKET if bucket is None else bucket.id
-        handler = HANDLERS.get(asked.operation)
-        if handler is None:
-            raise not_supported(asked.operation)
         how.body = Body(
             raw.content, request.headers, claim=claim, signing_key=proof.signing_key, counting=counting,
             settings=self._settings, ask_for_it=how.expects_continue(request.headers), descriptor=how.descriptor,
@@ -164,14 +155,22 @@ class Exchanges:
             asked.operation, tab.request_id.hex(), asked.bucket, asked.key, asked.query, request.headers,
             caller, bucket, how.body, tab.began_us,
         )  # fmt: skip
-        return await handler(self._services, call)
+        return await HANDLERS[asked.operation](self._services, call)
+
+
+def permit(operation: Operation, caller: Caller, bucket: Bucket | None) -> None:
+    """Whether this may be asked at all, of something that is there, by this caller. Raises S3Error."""
+    if not operation.supported:
+        raise not_supported(operation)
+    if bucket is None and operation.level is not Level.SERVICE and operation is not Operation.CREATE_BUCKET:
+        raise s3_error("NoSuchBucket")
+    demand(operation, caller=caller, bucket=bucket)
 
 
 def read_head(raw: BaseRequest) -> Request:
     """Method, raw target and headers. Raises S3Error for a target or headers with two meanings."""
     path, query = split_target(raw.raw_path)
-    pairs = tuple(raw.headers.items())
-    return Request(raw.method, path, query, join_headers(pairs), pairs)
+    return Request(raw.method, path, query, join_headers(tuple(raw.headers.items())))
 
 
 def is_browser_at_the_door(operation: Operation, headers: dict[str, str]) -> bool:

@@ -4,7 +4,6 @@ A code is written into the journal, so it is never reused and never renumbered: 
 added at the end with the next free code. What is not in the table has no name here.
 """
 
-# ruff: noqa: E501 - the table below is read by its columns
 from __future__ import annotations
 
 from enum import Enum, unique

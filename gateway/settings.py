@@ -53,6 +53,18 @@ class GatewaySettings(RoomSettings):
     )
     commit_batch_max: int = Field(256, ge=1, description="index changes in one group commit")
     commit_queue_max: int = Field(4096, ge=1, description="index changes waiting at most; more is SlowDown")
+    index_busy_timeout_s: int = Field(
+        10, ge=1, le=600, description="longest wait for another worker's index change; more is SlowDown"
+    )
+    disk_threads_max: int = Field(
+        8, ge=1, le=256, description="threads of a worker that read and write files at once"
+    )
+    collect_files_max: int = Field(
+        1000, ge=1, le=100_000, description="deleted files taken off the disk in one round"
+    )
+    damage_reported_max: int = Field(
+        1000, ge=1, le=100_000, description="damaged objects a sweep lists by name; all are counted"
+    )
     upload_tombstone_s: int = Field(
         86_400, ge=0, description="a completed upload answers a repeated Complete so long"
     )

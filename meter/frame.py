@@ -103,8 +103,16 @@ def unpack_live(data: bytes | memoryview) -> Live:
 
 
 def record_seed(header: SegmentHeader) -> int:
-    """Start value of the records' checksums: a record of another stream or segment never passes."""
-    return zlib.crc32(pack_header(header))
+    """Start value of the first record's checksum: a record of another stream or segment never passes."""
+    # Without the header's own checksum: over both, a CRC always comes to the same number.
+    return zlib.crc32(pack_header(header)[:_HEADER_CRC_AT])
+
+
+def next_seed(records: bytes | memoryview, seed: int) -> int:
+    """The start value for the record after these: each checksum begins with the one before, a chain."""
+    return (
+        seed if len(records) < RECORD_BYTES else int(_CRC.unpack_from(records, len(records) - _CRC.size)[0])
+    )
 
 
 def pack_record(sequence: int, event: Event, seed: int) -> bytes:
@@ -131,8 +139,9 @@ def unpack_record(data: bytes | memoryview) -> tuple[int, Event]:
 
 
 def valid_records(records: bytes | memoryview, *, first_sequence: int, seed: int) -> int:
-    """How many records from the start carry the expected sequence and checksum.
+    """How many records from the start carry the expected sequence and continue the chain of checksums.
 
+    seed is record_seed for a segment's first record, else next_seed of the records before.
     records is a whole number of RECORD_BYTES, or its incomplete rest does not count.
     """
     view = memoryview(records)
@@ -140,11 +149,10 @@ def valid_records(records: bytes | memoryview, *, first_sequence: int, seed: int
     count = len(view) // RECORD_BYTES
     for index in range(count):
         at = index * RECORD_BYTES
-        if (
-            sequence_of(view, at)[0] != first_sequence + index
-            or crc_of(view, at + _CRC_AT)[0] != crc32(view[at : at + _CRC_AT], seed)
-        ):  # fmt: skip
+        checksum = crc32(view[at : at + _CRC_AT], seed)
+        if sequence_of(view, at)[0] != first_sequence + index or crc_of(view, at + _CRC_AT)[0] != checksum:
             return index
+        seed = checksum
     return count
 
 

@@ -89,7 +89,7 @@ class Segment:
         self.map = mmap.mmap(self.descriptor, 0)
         self.capacity = (len(self.map) - HEADER_BYTES) // RECORD_BYTES
         self.count = count
-        self.seed = frame.record_seed(header)
+        self._seed = frame.record_seed(header)
         self._hash = hashlib.sha256(frame.pack_header(header))
         self._hashed = 0
         self.sealed = False
@@ -98,7 +98,7 @@ class Segment:
         """Copy a record into its place."""
         at = HEADER_BYTES + index * RECORD_BYTES
         sequence = self.header.first_sequence + index
-        self.map[at : at + RECORD_BYTES] = frame.pack_record(sequence, event, self.seed)
+        self.map[at : at + RECORD_BYTES] = frame.pack_record(sequence, event, self._seed)
 
     def clear(self, index: int) -> None:
         """Empty a place that was never published."""
@@ -113,6 +113,8 @@ class Segment:
     def publish(self, count: int) -> None:
         """Let readers trust the first `count` records."""
         self.count = count
+        stop = HEADER_BYTES + count * RECORD_BYTES
+        self._seed = frame.next_seed(self.map[max(HEADER_BYTES, stop - RECORD_BYTES) : stop], self._seed)
         _COUNT.pack_into(self.map, frame.PUBLISHED_AT, count)
 
     def sync(self) -> int:
@@ -164,8 +166,12 @@ class Journal:
         self._held = False
         self.torn_bytes = 0
         """Bytes of a torn tail found at the start; they are kept beside the segment as .torn."""
-        self._segment = self._reopen(now_us)
-        self._prepare_spare()
+        try:
+            self._segment = self._reopen(now_us)
+            self._prepare_spare()
+        except BaseException:
+            self._lock_file.close()
+            raise
 
     @property
     def next_sequence(self) -> int:

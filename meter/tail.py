@@ -55,6 +55,7 @@ class Tail:
         self._path: Path | None = None
         self._header: SegmentHeader | None = None
         self._done = 0
+        self._seed = 0
         self._hash = hashlib.sha256()
         self._previous: SealedSegment | None = None
 
@@ -136,11 +137,12 @@ class Tail:
 
     def _check(self, records: bytes, first: int) -> None:
         header = self._entered()
-        valid = frame.valid_records(records, first_sequence=first, seed=frame.record_seed(header))
+        valid = frame.valid_records(records, first_sequence=first, seed=self._seed)
         if valid * RECORD_BYTES != len(records):
             raise DamagedSegment(
                 f"{self.directory.name}: record {first + valid} of segment {header.number} fails its checksum"
             )
+        self._seed = frame.next_seed(records, self._seed)
 
     def _enter(self, path: Path) -> None:
         header = frame.unpack_header(read_header_bytes(path))
@@ -152,6 +154,7 @@ class Tail:
         ):  # fmt: skip
             raise DamagedSegment(f"segment {header.number} does not continue segment {previous.number}")
         self._path, self._header, self._done = path, header, 0
+        self._seed = frame.record_seed(header)
         self._hash = hashlib.sha256(frame.pack_header(header))
 
     def _step(self, sealed: SealedSegment) -> None:

@@ -11,7 +11,9 @@ Engines are entered only through this module's types. Errors are its own small t
     ├── InvalidPartOrder    part numbers do not ascend
     ├── PartTooSmall        a part before the last is under the minimum
     ├── PreconditionFailed  If-Match or If-None-Match, decided inside the commit
-    └── StorageFull         the disk refused; nothing was committed
+    ├── StorageFull         the disk refused; nothing was committed
+    ├── Busy                too many changes wait; the client should slow down and try again
+    └── DamagedObject       the index knows the object, its bytes are missing or short
 """
 
 from __future__ import annotations
@@ -55,6 +57,14 @@ class PreconditionFailed(StorageError): ...
 
 
 class StorageFull(StorageError): ...
+
+
+class Busy(StorageError):
+    """Nothing was changed; the same call may succeed a little later."""
+
+
+class DamagedObject(StorageError):
+    """args[0] says which file is missing or short; bytes that are gone are never answered as zeros."""
 
 
 @dataclass(frozen=True, slots=True)

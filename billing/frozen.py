@@ -1,0 +1,58 @@
+"""Reads a closing's document back into the inputs it was made of, so that anybody can work it out again. Pure."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from billing.closing import FORMAT, ClosingInputs
+from billing.cost import Invoice
+from billing.tariff import Service, Tariff
+from meter.ids import MemberId
+from meter.refusal import Refusal
+from meter.usage import Member, MemberClass, MemberStatus, Usage
+from meter.window import Month
+
+
+def inputs_of(text: str) -> ClosingInputs:
+    """The inputs of a stored closing. Raises Refusal for a format this Weir does not read."""
+    document: dict[str, Any] = json.loads(text)
+    if document.get("format") != FORMAT:
+        raise Refusal(f"the closing has the format '{document.get('format')}'; this Weir reads {FORMAT}")
+    inputs = document["inputs"]
+    month = Month.parse(document["month"])
+    return ClosingInputs(
+        month=month,
+        until_us=inputs["until_us"],
+        tariff=_tariff(inputs["tariff"]),
+        members=tuple(_member(one) for one in inputs["members"]),
+        usage={MemberId(one["member"]): _usage(one, month, inputs["until_us"]) for one in inputs["usage"]},
+        invoices=tuple(_invoice(one, month) for one in inputs["invoices"]),
+        watermark=inputs["watermark"],
+    )
+
+
+def _tariff(one: dict[str, Any]) -> Tariff:
+    prices = {service: one["prices_nano"][service.value] for service in Service}
+    return Tariff(one["currency"], Month.parse(one["effective_from"]), prices)
+
+
+def _member(one: dict[str, Any]) -> Member:
+    # The address is no input of a closing; it stays in the register.
+    return Member(
+        MemberId(one["id"]), one["name"], MemberClass(one["class"]), "", MemberStatus(one["status"]),
+        one["joined_us"], one["left_us"],
+    )  # fmt: skip
+
+
+def _usage(one: dict[str, Any], month: Month, until_us: int) -> Usage:
+    return Usage(
+        MemberId(one["member"]), month.start_us, until_us, one["bytes_in"], one["bytes_out"],
+        one["requests_a"], one["requests_b"], one["byte_us"],
+    )  # fmt: skip
+
+
+def _invoice(one: dict[str, Any], month: Month) -> Invoice:
+    return Invoice(
+        one["number"], month, one["pool"], one["amount_minor"], one["currency"], one["memo"], one["booked_us"]
+    )

@@ -1,0 +1,131 @@
+"""Whole numbers of a currency's minor unit: read, written, divided and shared out.
+
+The only module of billing that divides; each function's name says how it rounds. It knows no member
+and no tariff. Source of the currency table: ISO 4217, list one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Protocol, Self, TypeVar
+
+from meter.refusal import Refusal
+
+AMOUNT_DIGITS_MAX = 15
+"""Digits before the decimal point; keeps every sum of a co-op inside 64 bits."""
+
+_DECIMAL = re.compile(r"(-?)(\d+)(?:\.(\d+))?", re.ASCII)
+_WITHOUT_MINOR = "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF"
+_THOUSANDTHS = "BHD IQD JOD KWD LYD OMR TND"
+_HUNDREDTHS = (
+    "AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BMD BND BOB BRL BSD BTN BWP BYN BZD CAD CDF CHF CNY "
+    "COP CRC CUP CVE CZK DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GTQ GYD HKD HNL HTG HUF "
+    "IDR ILS INR IRR JMD KES KGS KHR KPW KYD KZT LAK LBP LKR LRD LSL MAD MDL MGA MKD MMK MNT MOP MRU MUR "
+    "MVR MWK MXN MYR MZN NAD NGN NIO NOK NPR NZD PAB PEN PGK PHP PKR PLN QAR RON RSD RUB SAR SBD SCR SDG "
+    "SEK SGD SHP SLE SOS SRD SSP STN SVC SYP SZL THB TJS TMT TOP TRY TTD TWD TZS UAH USD UYU UZS VES WST "
+    "XCD YER ZAR ZMW"
+)
+EXPONENTS: Mapping[str, int] = (
+    dict.fromkeys(_WITHOUT_MINOR.split(), 0)
+    | dict.fromkeys(_HUNDREDTHS.split(), 2)
+    | dict.fromkeys(_THOUSANDTHS.split(), 3)
+)
+"""Decimals of each currency's minor unit."""
+
+
+class _Ordered(Protocol):
+    def __lt__(self, other: Self, /) -> bool: ...
+    def __hash__(self) -> int: ...
+
+
+Key = TypeVar("Key", bound=_Ordered)
+
+
+def exponent(currency: str) -> int:
+    """Decimals of the currency's minor unit. Raises Refusal for a code that ISO 4217 does not have."""
+    found = EXPONENTS.get(currency)
+    if found is None:
+        raise Refusal(f"'{currency}' is not a currency code of ISO 4217; write it like EUR")
+    return found
+
+
+def parse_decimal(text: str, *, field: str, decimals_max: int, negative: bool = False) -> int:
+    """Read a plain decimal exactly, scaled by 10^decimals_max. Raises Refusal naming the field."""
+    match = _DECIMAL.fullmatch(text)
+    if match is None:
+        raise Refusal(f"{field}: '{text[:40]}' is not a plain decimal number; write it like 412.00")
+    sign, whole, decimals = match[1], match[2], match[3] or ""
+    if sign and not negative:
+        raise Refusal(f"{field}: '{text[:40]}' is negative; it must be 0 or more")
+    if len(decimals) > decimals_max:
+        raise Refusal(
+            f"{field}: '{text[:40]}' has {len(decimals)} decimals; at most {decimals_max} are exact"
+        )
+    if len(whole.lstrip("0")) > AMOUNT_DIGITS_MAX:
+        raise Refusal(f"{field}: '{text[:40]}' is too large; at most {AMOUNT_DIGITS_MAX} digits")
+    scaled = int((whole.lstrip("0") or "0") + decimals.ljust(decimals_max, "0"))
+    return -scaled if sign else scaled
+
+
+def parse_amount(text: str, currency: str, *, field: str = "amount", negative: bool = False) -> int:
+    """Read an amount into minor units, exactly. Raises Refusal naming the field."""
+    return parse_decimal(text, field=field, decimals_max=exponent(currency), negative=negative)
+
+
+def format_decimal(scaled: int, decimals: int) -> str:
+    """An integer of 10^-decimals written out in full, digits grouped: (151237, 2) is '1,512.37'."""
+    whole, part = divmod(abs(scaled), 10**decimals)
+    sign = "-" if scaled < 0 else ""
+    return f"{sign}{whole:,}" + (f".{part:0{decimals}d}" if decimals else "")
+
+
+def format_number(minor: int, currency: str) -> str:
+    """An amount without its currency, e.g. '1,512.37'."""
+    return format_decimal(minor, exponent(currency))
+
+
+def format_amount(minor: int, currency: str) -> str:
+    """An amount with its currency, e.g. '1,512.37 EUR'."""
+    return f"{format_number(minor, currency)} {currency}"
+
+
+def divide_half_up(numerator: int, denominator: int) -> int:
+    """The nearest whole number; a half goes away from zero, so that a correction mirrors its charge."""
+    assert denominator > 0, "a rate has a positive unit"
+    magnitude = (2 * abs(numerator) + denominator) // (2 * denominator)
+    return magnitude if numerator >= 0 else -magnitude
+
+
+def apportion(pool: int, weights: Mapping[Key, int]) -> dict[Key, int]:
+    """Share out a pool by weights with the largest remainder; ties go to the lower key.
+
+    Laws: shares sum to the pool; each is floor(q) or floor(q)+1 of its exact quota q = pool·w/Σw; a larger
+    weight never gets less; scaling all weights or reordering them changes nothing; weight 0 gets 0.
+    Pool ≥ 0, weights ≥ 0, and a pool above 0 needs a weight above 0.
+    """
+    total = sum(weights.values())
+    assert pool >= 0, "a loss is not apportioned here"
+    assert all(weight >= 0 for weight in weights.values()), "a weight is never negative"
+    assert pool == 0 or total > 0, "a pool needs somebody to share it"
+    if total == 0:
+        return dict.fromkeys(weights, 0)
+    quotas = {key: divmod(pool * weight, total) for key, weight in weights.items()}
+    left_over = pool - sum(floor for floor, _ in quotas.values())
+    by_key = sorted(quotas)
+    lucky = set(sorted(by_key, key=lambda key: -quotas[key][1])[:left_over])  # stable: ties keep key order
+    return {key: quotas[key][0] + (key in lucky) for key in by_key}
+
+
+def quotient_text(numerator: int, denominator: int, *, decimals: int) -> str:
+    """n/d as a decimal, cut after `decimals` with '…' when that is not the whole truth."""
+    whole, rest = divmod(abs(numerator) * 10**decimals, denominator)
+    text = format_decimal(whole, decimals)
+    if "." in text and not rest:
+        text = text.rstrip("0").rstrip(".")
+    return ("-" if numerator < 0 else "") + text + ("…" if rest else "")
+
+
+def scale_down(value: int, *, of: int, to: int) -> int:
+    """How long a bar is that shows value on a scale where `of` is `to` long; rounded down, at least 1 if any."""
+    return max(value * to // of, 1) if value > 0 and of > 0 else 0

@@ -1,0 +1,52 @@
+"""Create, head, delete a bucket, and where it is. The directory holds the name, the engine the place."""
+
+from __future__ import annotations
+
+from gateway.call import Call, Reply, Services
+from gateway.documents import parse_create_bucket
+from gateway.errors import S3Error, s3_error
+from gateway.handlers.support import bucket_of, xml_reply
+from gateway.results import location
+
+
+async def create_bucket(services: Services, call: Call) -> Reply:
+    """A new bucket of the caller's. Names are shared by all members, so another's is taken."""
+    body = await call.body.document(services.settings.document_bytes_max)
+    constraint = parse_create_bucket(body)
+    if constraint not in ("", services.settings.region):
+        raise s3_error("InvalidLocationConstraint", LocationConstraint=constraint[:64])
+    bucket, is_new = await services.directory.create_bucket(
+        call.bucket_name, call.caller.member, now_us=call.now_us
+    )
+    if bucket.owner != call.caller.member:
+        raise s3_error("BucketAlreadyExists", BucketName=call.bucket_name)
+    # Also for a bucket that is there: a crash between the two leaves a name without a place.
+    await services.engine.create_bucket(bucket.id, owner=bucket.owner)
+    if not is_new:
+        raise s3_error("BucketAlreadyOwnedByYou", BucketName=call.bucket_name)
+    return Reply(headers={"Location": f"/{bucket.name}"})
+
+
+async def head_bucket(services: Services, call: Call) -> Reply:
+    """It is there and the caller may see it."""
+    bucket_of(call)
+    return Reply(headers={"x-amz-bucket-region": services.settings.region}, content_length=0)
+
+
+async def delete_bucket(services: Services, call: Call) -> Reply:
+    """Remove an empty bucket: first its place, which decides whether it is empty, then its name."""
+    bucket = bucket_of(call)
+    await services.engine.delete_bucket(bucket.id)
+    try:
+        await services.directory.delete_bucket(bucket)
+    except S3Error:
+        # The name stays, so the place must: nothing is half done.
+        await services.engine.create_bucket(bucket.id, owner=bucket.owner)
+        raise
+    return Reply(status=204)
+
+
+async def get_bucket_location(services: Services, call: Call) -> Reply:
+    """The gateway's region."""
+    bucket_of(call)
+    return xml_reply(location(services.settings.region))

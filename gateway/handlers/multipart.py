@@ -1,0 +1,302 @@
+"""Multipart uploads: create, upload and copy parts, complete, abort.
+
+The object's ETag follows from the parts' ETags the client names, and the engine checks each of
+them in its commit, so a repeated Complete needs nothing that the first one has dropped.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import re
+
+from gateway.call import Call, Reply, Services
+from gateway.checksum import (
+    COMPOSITE,
+    FULL_OBJECT,
+    HEADER_PREFIX,
+    Hasher,
+    asked_checksum,
+    checksum_headers,
+    combined,
+    digest_base64,
+    hasher,
+    header_of,
+    upload_checksum,
+)
+from gateway.documents import NamedPart, parse_complete
+from gateway.errors import S3Error, invalid_argument, s3_error
+from gateway.handlers.copy import open_source, pieces
+from gateway.handlers.support import bucket_of, commit_time_us, xml_reply
+from gateway.headers import collect_properties, quoted, write_condition
+from gateway.names import parse_copy_source
+from gateway.results import complete_result, copy_part_result, initiate_result
+from gateway.storage.base import Checksum, NoSuchUpload, ObjectProperties, Part, Upload
+
+PARTS_PAGE = 1000
+"""Parts read from the engine at once while completing."""
+
+_ETAG = re.compile(r"[0-9a-fA-F]{32}")
+_COPY_RANGE = re.compile(r"bytes=([0-9]{1,19})-([0-9]{1,19})")
+
+
+async def create_multipart_upload(services: Services, call: Call) -> Reply:
+    """Open an upload that remembers the object's properties and its kind of checksum."""
+    bucket = bucket_of(call)
+    algorithm, kind = upload_checksum(call.headers)
+    kept = collect_properties(call.headers, metadata_bytes_max=services.settings.metadata_bytes_max)
+    upload = await services.engine.create_upload(
+        bucket.id,
+        call.key,
+        properties=ObjectProperties(kept),
+        checksum_algorithm=algorithm,
+        checksum_kind=kind,
+        now_us=call.now_us,
+    )
+    headers = {}
+    if algorithm:
+        headers = {f"{HEADER_PREFIX}algorithm": algorithm, f"{HEADER_PREFIX}type": kind}
+    return xml_reply(initiate_result(bucket.name, upload), headers)
+
+
+async def upload_part(services: Services, call: Call) -> Reply:
+    """Receive one part; the same number again replaces it."""
+    bucket = bucket_of(call)
+    upload_id, number = _part_address(services, call)
+    upload = await services.engine.get_upload(bucket.id, call.key, upload_id)
+    asked = asked_checksum(call.headers)
+    _check_algorithm(upload, asked.algorithm if asked else "")
+    staged = await services.engine.stage()
+    try:
+        received = await call.body.into(staged, limit_bytes=services.settings.put_bytes_max)
+        part = await services.engine.put_part(
+            bucket.id,
+            call.key,
+            upload_id,
+            number,
+            staged,
+            etag=received.md5.hex(),
+            checksum=received.checksum,
+            now_us=commit_time_us(call),
+        )
+    finally:
+        await staged.discard()
+    headers = checksum_headers(part.checksum)
+    headers.pop(f"{HEADER_PREFIX}type", None)
+    return Reply(headers={"ETag": quoted(part.etag)} | headers)
+
+
+async def upload_part_copy(services: Services, call: Call) -> Reply:
+    """Make a part from the bytes, or a range of the bytes, of an object."""
+    bucket = bucket_of(call)
+    upload_id, number = _part_address(services, call)
+    upload = await services.engine.get_upload(bucket.id, call.key, upload_id)
+    source = parse_copy_source(call.headers.get("x-amz-copy-source", ""))
+    reader = await open_source(services, call, source)
+    try:
+        start, stop = _copy_range(call, reader.head.size_bytes)
+        if stop - start > services.settings.put_bytes_max:
+            raise s3_error(
+                "EntityTooLarge", ProposedSize=stop - start, MaxSizeAllowed=services.settings.put_bytes_max
+            )
+        md5 = hashlib.md5(usedforsecurity=False)
+        check = hasher(upload.checksum_algorithm) if upload.checksum_algorithm else None
+        digests: list[Hasher] = [md5] if check is None else [md5, check]
+        staged = await services.engine.stage()
+        try:
+            async for piece in pieces(reader, start=start, stop=stop, digests=digests):
+                await staged.write(piece)
+            part = await services.engine.put_part(
+                bucket.id,
+                call.key,
+                upload_id,
+                number,
+                staged,
+                etag=md5.hexdigest(),
+                checksum=Checksum(upload.checksum_algorithm, digest_base64(check)) if check else None,
+                now_us=commit_time_us(call),
+            )
+        finally:
+            await staged.discard()
+    finally:
+        reader.close()
+    return xml_reply(copy_part_result(part))
+
+
+async def complete_multipart_upload(services: Services, call: Call) -> Reply:
+    """Make the named parts the object, in one commit. Asked again, it answers again."""
+    bucket = bucket_of(call)
+    upload_id = call.query.get("uploadId", "")
+    condition = write_condition(call.headers)
+    body = await call.body.document(services.settings.document_bytes_max)
+    named = parse_complete(body, parts_max=services.settings.parts_max)
+    if any(first.number >= second.number for first, second in itertools.pairwise(named)):
+        raise s3_error("InvalidPartOrder", UploadId=upload_id)
+    try:
+        upload = await services.engine.get_upload(bucket.id, call.key, upload_id)
+    except NoSuchUpload:
+        checksum = None  # completed before, perhaps: only the engine's tombstone knows
+    else:
+        checksum = await _checked(services, call, upload, named)
+    head = await services.engine.complete_upload(
+        bucket.id,
+        call.key,
+        upload_id,
+        [(part.number, part.etag.lower()) for part in named],
+        etag=_combined_etag(named, upload_id),
+        checksum=checksum,
+        condition=condition,
+        part_bytes_min=services.settings.part_bytes_min,
+        now_us=commit_time_us(call),
+    )
+    return xml_reply(complete_result(bucket.name, head, location=f"/{bucket.name}/{call.key}"))
+
+
+async def abort_multipart_upload(services: Services, call: Call) -> Reply:
+    """Drop an upload and its parts."""
+    await services.engine.abort_upload(
+        bucket_of(call).id, call.key, call.query.get("uploadId", ""), now_us=call.now_us
+    )
+    return Reply(status=204)
+
+
+def _part_address(services: Services, call: Call) -> tuple[str, int]:
+    text = call.query.get("partNumber", "")
+    most = services.settings.parts_max
+    if not (text.isascii() and text.isdigit()) or len(text) > 9 or not 1 <= int(text) <= most:
+        raise invalid_argument(
+            "partNumber", text, f"Part number must be an integer between 1 and {most}, inclusive"
+        )
+    return call.query.get("uploadId", ""), int(text)
+
+
+def _check_algorithm(upload: Upload, algorithm: str) -> None:
+    """Parts of an upload with a checksum all carry it; how else could the whole be proven."""
+    if upload.checksum_algorithm and upload.checksum_algorithm != algorithm:
+        raise s3_error(
+            "InvalidRequest",
+            f"Checksum Type mismatch occurred, expected checksum Type: {upload.checksum_algorithm.lower()}, "
+            f"actual checksum Type: {algorithm.lower() or 'null'}",
+        )
+
+
+def _copy_range(call: Call, size_bytes: int) -> tuple[int, int]:
+    text = call.headers.get("x-amz-copy-source-range")
+    if text is None:
+        return 0, size_bytes
+    match = _COPY_RANGE.fullmatch(text)
+    if match is None or int(match[1]) > int(match[2]):
+        raise invalid_argument(
+            "x-amz-copy-source-range",
+            text,
+            "The x-amz-copy-source-range value must be of the form bytes=first-last "
+            "where first and last are the zero-based offsets of the first and last bytes to copy",
+        )
+    start, stop = int(match[1]), int(match[2]) + 1
+    if stop > size_bytes:
+        raise invalid_argument(
+            "x-amz-copy-source-range",
+            text,
+            f"Range specified is not valid for source object of size: {size_bytes}",
+        )
+    return start, stop
+
+
+def _combined_etag(named: tuple[NamedPart, ...], upload_id: str) -> str:
+    """MD5 of the parts' MD5s, and their number: what every client expects of a completed upload."""
+    digest = hashlib.md5(usedforsecurity=False)
+    for part in named:
+        if _ETAG.fullmatch(part.etag) is None:
+            raise _invalid_part(part, upload_id)
+        digest.update(bytes.fromhex(part.etag))
+    return f"{digest.hexdigest()}-{len(named)}"
+
+
+def _invalid_part(part: NamedPart, upload_id: str) -> S3Error:
+    return s3_error("InvalidPart", UploadId=upload_id, PartNumber=part.number, ETag=part.etag[:200])
+
+
+async def _checked(
+    services: Services, call: Call, upload: Upload, named: tuple[NamedPart, ...]
+) -> Checksum | None:
+    """Check sizes and checksums of the named parts; the object's checksum, if the upload has one."""
+    stored = await _stored_parts(services, call, upload)
+    parts: list[Part] = []
+    for wanted in named:
+        part = stored.get(wanted.number)
+        if part is None or part.etag != wanted.etag.lower() or not _agrees(part, wanted):
+            raise _invalid_part(wanted, upload.upload_id)
+        parts.append(part)
+    size_bytes = sum(part.size_bytes for part in parts)
+    if size_bytes > services.settings.object_bytes_max:
+        raise s3_error(
+            "EntityTooLarge", ProposedSize=size_bytes, MaxSizeAllowed=services.settings.object_bytes_max
+        )
+    announced = call.headers.get("x-amz-mp-object-size")
+    if announced is not None and announced != str(size_bytes):
+        raise s3_error(
+            "InvalidRequest",
+            f"The provided 'x-amz-mp-object-size' header value {announced[:20]} does not match what was "
+            f"computed: {size_bytes}",
+        )
+    return _object_checksum(call, upload, parts)
+
+
+async def _stored_parts(services: Services, call: Call, upload: Upload) -> dict[int, Part]:
+    stored: dict[int, Part] = {}
+    after, more = 0, True
+    while more:
+        page, more = await services.engine.list_parts(
+            bucket_of(call).id, call.key, upload.upload_id, after=after, limit=PARTS_PAGE
+        )
+        stored |= {part.number: part for part in page}
+        after = page[-1].number if page else after
+        more = more and bool(page)
+    return stored
+
+
+def _agrees(part: Part, wanted: NamedPart) -> bool:
+    held = part.checksum
+    return all(
+        held is not None and (algorithm, value) == (held.algorithm, held.value)
+        for algorithm, value in wanted.checksums
+    )
+
+
+def _object_checksum(call: Call, upload: Upload, parts: list[Part]) -> Checksum | None:
+    """The checksum of the whole, compared with the one the client says it has, if it says."""
+    algorithm, kind = upload.checksum_algorithm, upload.checksum_kind
+    asked_kind = call.headers.get(f"{HEADER_PREFIX}type")
+    if asked_kind is not None and kind and asked_kind.upper() != kind:
+        raise s3_error("InvalidRequest", f"The upload was created with the {kind} checksum type.")
+    given = [name for name in call.headers if name in _VALUE_HEADERS]
+    if not algorithm:
+        if given:
+            raise s3_error(
+                "InvalidRequest",
+                "The upload was created without a checksum algorithm, so none can be checked.",
+            )
+        return None
+    values: list[tuple[str, int]] = []
+    for part in parts:
+        if part.checksum is None or part.checksum.algorithm != algorithm:
+            raise s3_error(
+                "InvalidRequest", f"Part {part.number} was uploaded without its {algorithm} checksum."
+            )
+        values.append((part.checksum.value, part.size_bytes))
+    checksum = combined(algorithm, kind or COMPOSITE, values)
+    if given and given != [header_of(algorithm)]:
+        raise s3_error("InvalidRequest", f"The upload was created with the {algorithm} checksum algorithm.")
+    if given and call.headers[given[0]].strip() not in _spellings(checksum):
+        raise s3_error("BadDigest")
+    return checksum
+
+
+_VALUE_HEADERS = frozenset(map(header_of, ("CRC32", "CRC32C", "CRC64NVME", "SHA1", "SHA256")))
+
+
+def _spellings(checksum: Checksum) -> tuple[str, ...]:
+    """A composite checksum is sent with and without its number of parts."""
+    if checksum.kind == FULL_OBJECT:
+        return (checksum.value,)
+    return checksum.value, checksum.value.rpartition("-")[0]

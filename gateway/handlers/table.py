@@ -1,0 +1,58 @@
+"""Operation to handler. Every handler's storage errors become S3's here, and the common header checks run."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from gateway.call import Call, Reply, Services
+from gateway.handlers import bucket, copy, listing, multipart, object, service, uploads  # noqa: A004
+from gateway.handlers.failure import translate
+from gateway.operation import Operation
+from gateway.storage.base import StorageError
+from gateway.unsupported import check_expected_owner, refuse_unsupported
+
+Handler = Callable[[Services, Call], Awaitable[Reply]]
+"""Answers one authorised call. Raises S3Error only."""
+
+
+def _guarded(handler: Handler) -> Handler:
+    async def guarded(services: Services, call: Call) -> Reply:
+        refuse_unsupported(call.headers)
+        if call.bucket is not None:
+            check_expected_owner(call.headers, owner=call.bucket.owner)
+        try:
+            return await handler(services, call)
+        except StorageError as error:
+            raise translate(error, call) from error
+
+    return guarded
+
+
+HANDLERS: dict[Operation, Handler] = {
+    operation: _guarded(handler)
+    for operation, handler in {
+        Operation.LIST_BUCKETS: service.list_buckets,
+        Operation.CREATE_BUCKET: bucket.create_bucket,
+        Operation.HEAD_BUCKET: bucket.head_bucket,
+        Operation.DELETE_BUCKET: bucket.delete_bucket,
+        Operation.GET_BUCKET_LOCATION: bucket.get_bucket_location,
+        Operation.PUT_OBJECT: object.put_object,
+        Operation.GET_OBJECT: object.get_object,
+        Operation.HEAD_OBJECT: object.head_object,
+        Operation.DELETE_OBJECT: object.delete_object,
+        Operation.DELETE_OBJECTS: object.delete_objects,
+        Operation.COPY_OBJECT: copy.copy_object,
+        Operation.LIST_OBJECTS: listing.list_objects,
+        Operation.LIST_OBJECTS_V2: listing.list_objects_v2,
+        Operation.LIST_OBJECT_VERSIONS: listing.list_object_versions,
+        Operation.CREATE_MULTIPART_UPLOAD: multipart.create_multipart_upload,
+        Operation.UPLOAD_PART: multipart.upload_part,
+        Operation.UPLOAD_PART_COPY: multipart.upload_part_copy,
+        Operation.COMPLETE_MULTIPART_UPLOAD: multipart.complete_multipart_upload,
+        Operation.ABORT_MULTIPART_UPLOAD: multipart.abort_multipart_upload,
+        Operation.LIST_PARTS: uploads.list_parts,
+        Operation.LIST_MULTIPART_UPLOADS: uploads.list_multipart_uploads,
+    }.items()
+}
+"""One for every supported operation, and for no other."""
+assert HANDLERS.keys() == {operation for operation in Operation if operation.supported}

@@ -1,0 +1,140 @@
+"""Group commit: one thread a process writes the index, many changes to one sync of the log.
+
+It knows batches and futures, not what a change means. A change answers only after COMMIT returned.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TypeVar, cast
+
+from gateway.storage.base import Busy, StorageError
+from gateway.storage.disk.index import Connection, begin, commit, roll_back, savepoint, storage_error
+from gateway.storage.disk.turnstile import Turnstile
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True, eq=False)
+class _Change:
+    run: Callable[[Connection], object]
+    future: asyncio.Future[object]
+    loop: asyncio.AbstractEventLoop
+    answer: object = None
+    error: BaseException | None = None
+
+
+class Committer:
+    """The one writer of this process. Other processes have their own; the turnstile takes turns."""
+
+    def __init__(
+        self, connection: Connection, turnstile: Turnstile, *, batch_max: int, queue_max: int
+    ) -> None:
+        """Owns the connection and the turnstile from now on. Both limits are counts of changes."""
+        self._connection = connection
+        self._turnstile = turnstile
+        self._batch_max = batch_max
+        self._queue_max = queue_max
+        self._queue: deque[_Change] = deque()
+        self._wake = threading.Condition()
+        self._is_closing = False
+        self._thread = threading.Thread(target=self._work, name="index-writer", daemon=True)
+        self._thread.start()
+
+    async def commit(self, run: Callable[[Connection], T]) -> T:
+        """Run the change inside a transaction; its answer once that is durable.
+
+        Raises what the change raises, and then nothing of it is kept; Busy when the queue is full or
+        another process holds the index too long; StorageFull. A cancelled caller's change may happen.
+        """
+        loop = asyncio.get_running_loop()
+        change = _Change(run, loop.create_future(), loop)
+        with self._wake:
+            if self._is_closing or len(self._queue) >= self._queue_max:
+                raise Busy("too many index changes wait")
+            self._queue.append(change)
+            self._wake.notify()
+        return cast(T, await change.future)
+
+    async def close(self) -> None:
+        """Commit what is queued, then end the thread. May be called twice."""
+        with self._wake:
+            self._is_closing = True
+            self._wake.notify()
+        await asyncio.to_thread(self._thread.join)
+
+    def _work(self) -> None:
+        while batch := self._next_batch():
+            self._apply(batch)
+            _answer(batch)
+        self._connection.close()
+        self._turnstile.close()
+
+    def _next_batch(self) -> list[_Change]:
+        with self._wake:
+            while not self._queue and not self._is_closing:
+                self._wake.wait()
+            return [self._queue.popleft() for _ in range(min(len(self._queue), self._batch_max))]
+
+    def _apply(self, batch: list[_Change]) -> None:
+        """Invariant: after this each change of the batch is durable, or undone and has an error."""
+        try:
+            with self._turnstile.turn():
+                begin(self._connection)
+                for change in batch:
+                    self._run(change)
+                commit(self._connection)
+        except sqlite3.Error as error:
+            _fail(batch, storage_error(error))
+            self._undo()
+        except (Busy, OSError) as error:
+            _fail(batch, error)
+
+    def _undo(self) -> None:
+        try:
+            roll_back(self._connection)
+        except sqlite3.Error:
+            # A broken disk. The next batch cannot begin then, and says so to its callers.
+            return
+
+    def _run(self, change: _Change) -> None:
+        """One change in its savepoint: what it refuses does not hurt the others."""
+        try:
+            with savepoint(self._connection):
+                change.answer = change.run(self._connection)
+        except sqlite3.Error as error:
+            if not self._connection.in_transaction:
+                raise
+            change.error = storage_error(error)
+        except StorageError as error:
+            change.error = error
+        except Exception as error:  # noqa: BLE001 - a bug of one change is raised where it was asked for
+            change.error = error
+
+
+def _fail(batch: Iterable[_Change], error: Exception) -> None:
+    for change in batch:
+        change.error = change.error or error
+
+
+def _answer(batch: list[_Change]) -> None:
+    """Wake the callers, with one call a loop and not one a change."""
+    for loop in {change.loop for change in batch}:
+        changes = [change for change in batch if change.loop is loop]
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(_resolve, changes)
+
+
+def _resolve(changes: list[_Change]) -> None:
+    for change in changes:
+        if change.future.done():
+            continue
+        if change.error is not None:
+            change.future.set_exception(change.error)
+        else:
+            change.future.set_result(change.answer)

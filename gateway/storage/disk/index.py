@@ -1,0 +1,113 @@
+"""The index file: connections, schema and transactions. It knows SQLite, not what the rows mean.
+
+The rows are in index_objects, index_uploads, index_listing and index_upkeep; all SQL is in index*.py.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from gateway.storage.base import Busy, StorageFull
+from meter.refusal import Refusal
+
+Connection = sqlite3.Connection
+
+_MIGRATIONS = Path(__file__).parent / "sql"
+_MIGRATION_NAME = re.compile(r"(\d{4})_\w+\.sql", re.ASCII)
+_WAL_PAGES = 4000
+"""A checkpoint each 16 MiB of 4 KiB pages, not SQLite's 4 MiB: small objects live in the index."""
+
+
+def connect(path: Path, *, busy_timeout_s: int) -> Connection:
+    """A connection that writes. Durable: in WAL mode, synchronous=FULL syncs the log at each commit."""
+    connection = sqlite3.connect(
+        path, timeout=busy_timeout_s, isolation_level=None, check_same_thread=False, cached_statements=256
+    )
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute(f"PRAGMA wal_autocheckpoint = {_WAL_PAGES}")
+    return connection
+
+
+def connect_reader(path: Path, *, busy_timeout_s: int) -> Connection:
+    """A connection that cannot change anything."""
+    connection = connect(path, busy_timeout_s=busy_timeout_s)
+    connection.execute("PRAGMA query_only = ON")
+    return connection
+
+
+def migrate(connection: Connection) -> None:
+    """Bring the schema up to date. Raises Refusal when the file is of a newer Weir."""
+    migrations = _migrations()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version > len(migrations):
+        raise Refusal(
+            f"the storage index has schema version {version}, this Weir knows {len(migrations)}; "
+            "start the newer Weir that wrote it"
+        )
+    if connection.execute("PRAGMA journal_mode = WAL").fetchone() != ("wal",):
+        raise Refusal("the storage index cannot use a write-ahead log on this file system; use a local disk")
+    for number, script in enumerate(migrations[version:], start=version + 1):
+        connection.executescript(f"BEGIN IMMEDIATE;\n{script}\nPRAGMA user_version = {number};\nCOMMIT;")
+
+
+def _migrations() -> list[str]:
+    paths = sorted(path for path in _MIGRATIONS.iterdir() if _MIGRATION_NAME.fullmatch(path.name))
+    numbers = [int(path.name[:4]) for path in paths]
+    assert numbers == list(range(1, len(paths) + 1)), "migrations are numbered without gaps"
+    return [path.read_text(encoding="utf-8") for path in paths]
+
+
+def begin(connection: Connection) -> None:
+    """Begin a writing transaction. Waits for another writer as long as the connection's timeout."""
+    connection.execute("BEGIN IMMEDIATE")
+
+
+def commit(connection: Connection) -> None:
+    """Make the transaction durable; when this returns it survives a power cut."""
+    connection.execute("COMMIT")
+
+
+def roll_back(connection: Connection) -> None:
+    """Undo the transaction, if SQLite has not done so itself."""
+    if connection.in_transaction:
+        connection.execute("ROLLBACK")
+
+
+@contextmanager
+def savepoint(connection: Connection) -> Iterator[None]:
+    """What happens inside is undone as a whole when it raises; the transaction around it lives on."""
+    connection.execute("SAVEPOINT job")
+    try:
+        yield
+    except BaseException:
+        # A full disk makes SQLite roll the whole transaction back; then there is no savepoint left.
+        if connection.in_transaction:
+            connection.execute("ROLLBACK TO job")
+            connection.execute("RELEASE job")
+        raise
+    connection.execute("RELEASE job")
+
+
+@contextmanager
+def snapshot(connection: Connection) -> Iterator[None]:
+    """All reads inside see one state of the index."""
+    connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        roll_back(connection)
+
+
+def storage_error(error: sqlite3.Error) -> Exception:
+    """The contract's error for a full or busy index; any other error stands for a bug or a broken disk."""
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+    if code == sqlite3.SQLITE_FULL:
+        return StorageFull("the disk of the storage index is full")
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return Busy("another worker keeps the storage index")
+    return error

@@ -1,0 +1,134 @@
+"""Bytes on their way in: gathered in memory, then written by threads while more arrive.
+
+It knows when bytes become a file, not what they are for. Small bodies never become one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from typing import TypeVar
+
+from gateway.storage.base import Extent, FileExtent, MemoryExtent, Staged
+from gateway.storage.disk.blobs import Blobs, Draft
+from gateway.storage.disk.piece import Piece
+
+T = TypeVar("T")
+
+_GATHER_BYTES = 512 * 1024
+"""Written at once: large enough that handing over to a thread costs little beside the write."""
+
+
+class DiskStaged(Staged):
+    """One body. At most one write runs in a thread while the next bytes are gathered.
+
+    Invariant: holds at most 2 × _GATHER_BYTES plus one chunk in memory; write() waits beyond that.
+    """
+
+    def __init__(self, blobs: Blobs, executor: Executor, *, inline_bytes_max: int) -> None:
+        """Nothing touches the disk before inline_bytes_max is passed."""
+        self.size_bytes = 0
+        self._blobs = blobs
+        self._executor = executor
+        self._inline_bytes_max = inline_bytes_max
+        self._gathered: list[bytes] = []
+        self._gathered_bytes = 0
+        self._running: Future[None] | None = None
+        self._draft: Draft | None = None
+        self._is_handed_over = False
+
+    async def write(self, chunk: bytes) -> None:
+        """Append. Raises StorageFull; after an error only discard() is of use."""
+        assert not self._is_handed_over, "bytes after the commit"
+        self._gathered.append(chunk)
+        self._gathered_bytes += len(chunk)
+        self.size_bytes += len(chunk)
+        if self._gathered_bytes >= max(_GATHER_BYTES, self._inline_bytes_max + 1):
+            await self._settle()
+            self._running = self._executor.submit(self._flush, self._take())
+
+    async def append(self, extents: tuple[Extent, ...]) -> None:
+        """Append the bytes of another object. Raises StorageFull."""
+        for extent in extents:
+            match extent:
+                case MemoryExtent(data):
+                    await self.write(data)
+                case FileExtent(descriptor, offset, size_bytes):
+                    await self._settle()
+                    gathered = self._take()
+                    self.size_bytes += size_bytes
+                    self._running = self._executor.submit(
+                        self._flush_and_copy, gathered, descriptor, offset, size_bytes
+                    )
+                    await self._settle()
+
+    async def publish(self) -> Piece:
+        """Make the bytes durable and hand them over: from now on discard() does nothing.
+
+        Raises StorageFull, and then nothing is left on the disk.
+        """
+        assert not self._is_handed_over, "handed over twice"
+        await self._settle()
+        self._is_handed_over = True
+        gathered = self._take()
+        if self._draft is None and self.size_bytes <= self._inline_bytes_max:
+            return Piece(self.size_bytes, data=b"".join(gathered))
+        return await self._in_thread(lambda: self._publish(gathered))
+
+    async def discard(self) -> None:
+        """Remove what was written. After a commit took the bytes it does nothing."""
+        if self._is_handed_over:
+            return
+        self._is_handed_over = True
+        self._gathered.clear()
+        if self._running is not None or self._draft is not None:
+            # In one thread at a time and to the end, also when the caller is cancelled meanwhile:
+            # a descriptor must not be closed under a write that is still running.
+            await asyncio.shield(self._discard())
+
+    async def _discard(self) -> None:
+        running, self._running = self._running, None
+        if running is not None:
+            await asyncio.wait({asyncio.wrap_future(running)})
+            if not running.cancelled():
+                running.exception()
+        draft, self._draft = self._draft, None
+        if draft is not None:
+            await self._in_thread(lambda: self._blobs.abandon(draft))
+
+    async def _settle(self) -> None:
+        """Wait for the write that is running and raise its error here."""
+        if self._running is not None:
+            running = self._running
+            # Shielded: when our caller is cancelled, the thread still writes, and discard() waits for it.
+            await asyncio.shield(asyncio.wrap_future(running))
+            self._running = None
+
+    def _take(self) -> list[bytes]:
+        gathered, self._gathered, self._gathered_bytes = self._gathered, [], 0
+        return gathered
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._executor, work)
+
+    def _flush(self, gathered: list[bytes]) -> None:
+        if self._draft is None:
+            self._draft = self._blobs.draft()
+        self._blobs.append(self._draft, b"".join(gathered))
+
+    def _flush_and_copy(self, gathered: list[bytes], descriptor: int, offset: int, size_bytes: int) -> None:
+        self._flush(gathered)
+        assert self._draft is not None
+        self._blobs.append_file(self._draft, descriptor, offset, size_bytes)
+
+    def _publish(self, gathered: list[bytes]) -> Piece:
+        try:
+            self._flush(gathered)
+            assert self._draft is not None
+            self._blobs.publish(self._draft)
+        except BaseException:
+            if self._draft is not None:
+                self._blobs.abandon(self._draft)
+            raise
+        return Piece(self.size_bytes, blob=self._draft.blob)

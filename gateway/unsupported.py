@@ -1,0 +1,59 @@
+"""Request headers that would change what an operation means and that we do not carry out.
+
+They are refused by name: to accept and ignore encryption, a lock or an access list would be a lie.
+Harmless habits of clients (x-amz-acl: private, storage class STANDARD) pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from gateway.errors import s3_error
+from gateway.listing import owner_id
+
+_REFUSED_PREFIXES = (
+    "x-amz-server-side-encryption",
+    "x-amz-copy-source-server-side-encryption",
+    "x-amz-object-lock-",
+    "x-amz-grant-",
+)
+_REFUSED = frozenset(
+    (
+        "x-amz-tagging",
+        "x-amz-website-redirect-location",
+        "x-amz-write-offset-bytes",
+        "x-amz-if-match-last-modified-time",
+        "x-amz-if-match-size",
+        "x-amz-mfa",
+    )
+)
+_HARMLESS = {
+    "x-amz-acl": ("private", "bucket-owner-full-control", "bucket-owner-read"),
+    "x-amz-object-ownership": ("BucketOwnerEnforced",),
+    "x-amz-bucket-object-lock-enabled": ("false", "False"),
+    "x-amz-tagging-directive": ("COPY", "REPLACE"),
+}
+
+
+def refuse_unsupported(headers: Mapping[str, str]) -> None:
+    """Raises NotImplemented that names the header, or InvalidStorageClass."""
+    for name, value in headers.items():
+        lower = name.lower()
+        if not lower.startswith("x-amz-"):
+            continue
+        harmless = _HARMLESS.get(lower)
+        if (
+            lower in _REFUSED
+            or lower.startswith(_REFUSED_PREFIXES)
+            or (harmless is not None and value not in harmless)
+        ):
+            raise s3_error("NotImplemented", Header=lower, Value=value[:200])
+        if lower == "x-amz-storage-class" and value != "STANDARD":
+            raise s3_error("InvalidStorageClass", StorageClassRequested=value[:200])
+
+
+def check_expected_owner(headers: Mapping[str, str], *, owner: int, prefix: str = "x-amz-") -> None:
+    """x-amz-expected-bucket-owner must name the owner, or it is AccessDenied."""
+    expected = headers.get(f"{prefix}expected-bucket-owner")
+    if expected is not None and expected != owner_id(owner):
+        raise s3_error("AccessDenied", "The bucket is not owned by the expected owner.")

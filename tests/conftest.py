@@ -1,0 +1,42 @@
+"""What many tests share: a real Postgres, and a random seed that is printed."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.postgres import TestServer, running_server
+
+SEED = int(os.environ.get("WEIR_TEST_SEED", random.SystemRandom().randrange(2**32)))
+
+
+def pytest_report_header() -> str:
+    """Say the seed, so that a failing run can be repeated."""
+    return f"weir seed: {SEED} (repeat with WEIR_TEST_SEED={SEED})"
+
+
+@pytest.fixture
+def seed() -> int:
+    """This run's seed."""
+    return SEED
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestServer]:
+    """One PostgreSQL for the whole run."""
+    data = tmp_path_factory.mktemp("pg")
+    (data / "log").mkdir()
+    with running_server(Path(data)) as server:
+        yield server
+
+
+@pytest.fixture
+def database(postgres_server: TestServer) -> Iterator[str]:
+    """A fresh, migrated database; its connection string."""
+    found = postgres_server.database()
+    yield found
+    postgres_server.drop(found)

@@ -1,0 +1,237 @@
+"""From the journal into real Postgres: exactly once, whatever is killed, doubled or exchanged in between."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from meter import store
+from meter.event import Event, RequestClass
+from meter.ids import MemberId
+from meter.journal import Journal
+from meter.postgres import connect
+from meter.recount import recount
+from meter.settings import MeterSettings
+from meter.shipper import Shipper, ship_everything, unshipped
+from meter.usage import Usage
+from meter.window import HOUR_US, Month
+from tests.events import NOON_US, PLAIN, stored
+
+NOVEMBER = Month(2026, 11)
+ONE = MemberId(1)
+
+
+@pytest.fixture
+def settings(tmp_path: Path, database: str) -> MeterSettings:
+    return MeterSettings(
+        data=tmp_path, database_url=database, journal_segment_bytes_max=2**16, ship_batch_records_max=100
+    )
+
+
+def write(settings: MeterSettings, *events: Event, stream: str = "worker-0") -> None:
+    journal = Journal(
+        settings.journal_directory / stream,
+        segment_bytes_max=settings.journal_segment_bytes_max,
+        segment_age_max_s=3600,
+        now_us=NOON_US,
+    )
+    for event in events:
+        journal.append(event)
+    journal.close()
+
+
+async def usage(settings: MeterSettings) -> Usage:
+    connection = await connect(settings.database_url, role="weir_billing")
+    try:
+        return (await store.period_usage(connection, NOVEMBER))[ONE]
+    finally:
+        await connection.close()
+
+
+async def test_sums_are_equal_and_shipping_again_changes_nothing(settings: MeterSettings) -> None:
+    write(settings, *[replace(PLAIN, bytes_in=n) for n in range(1200)])
+    for _ in range(3):
+        assert 0 == await ship_everything(settings, settings.database_url)
+        found = await usage(settings)
+        assert (sum(range(1200)), 1200, 0) == (found.bytes_in, found.requests_a, found.requests_b)
+
+
+async def test_two_shippers_at_once_count_once(settings: MeterSettings) -> None:
+    write(settings, *[PLAIN] * 900)
+    write(settings, *[PLAIN] * 300, stream="worker-1")
+    await asyncio.gather(*[ship_everything(settings, settings.database_url) for _ in range(4)])
+    assert 1200 == (await usage(settings)).requests_a
+
+
+async def test_a_commit_whose_answer_was_lost_counts_once(settings: MeterSettings) -> None:
+    """The connection dies after the commit: the shipper does not know, looks its place up, and goes on."""
+    write(settings, *[PLAIN] * 250)
+    first = Shipper(settings)
+    connection = await connect(settings.database_url, role="weir_meter")
+    original = store.move_stream
+    calls = 0
+
+    async def die_after_commit(*args: object, **named: object) -> None:
+        nonlocal calls
+        calls += 1
+        await original(*args, **named)  # type: ignore[arg-type]
+        if calls == 2:
+            # Commit on the server, then behave as if the answer never came.
+            await connection.execute("COMMIT")
+            connection.terminate()
+            raise ConnectionResetError
+
+    store.move_stream = die_after_commit  # type: ignore[assignment]
+    try:
+        with pytest.raises(Exception):  # noqa: B017 - whatever the driver makes of a dead connection
+            await first.ship(connection)
+    finally:
+        store.move_stream = original  # type: ignore[assignment]
+    assert 0 == await ship_everything(settings, settings.database_url)
+    assert 250 == (await usage(settings)).requests_a
+
+
+async def test_unshipped_tells_the_backlog(settings: MeterSettings) -> None:
+    write(settings, *[PLAIN] * 30)
+    connection = await connect(settings.database_url, role="weir_meter")
+    assert 30 == await unshipped(connection, settings.journal_directory)
+    await Shipper(settings).ship(connection)
+    assert 0 == await unshipped(connection, settings.journal_directory)
+    await connection.close()
+
+
+async def test_a_rewound_journal_is_an_alarm_and_counts_nothing(settings: MeterSettings) -> None:
+    write(settings, *[PLAIN] * 30)
+    keep = settings.data / "keep"
+    shutil.copytree(settings.journal_directory, keep)
+    write(settings, *[PLAIN] * 10)
+    await ship_everything(settings, settings.database_url)
+    shutil.rmtree(settings.journal_directory)
+    shutil.copytree(keep, settings.journal_directory)
+    write(settings, replace(PLAIN, bytes_in=5), *[PLAIN] * 20)
+    connection = await connect(settings.database_url, role="weir_meter")
+    done = await Shipper(settings).ship(connection)
+    await connection.close()
+    assert ["worker-0: record 40 is not the one that was shipped"] == done.alarms
+    assert 40 == (await usage(settings)).requests_a
+
+
+async def test_a_lost_segment_is_an_alarm(settings: MeterSettings) -> None:
+    write(settings, *[PLAIN] * 900)
+    (settings.journal_directory / "worker-0" / "000000000001.seg").unlink()
+    connection = await connect(settings.database_url, role="weir_meter")
+    done = await Shipper(settings).ship(connection)
+    await connection.close()
+    assert 0 == done.records
+    assert ["worker-0: record 1 should be next, the journal holds 511 to 900"] == done.alarms
+
+
+async def test_a_sealed_segment_is_compressed_once_it_is_shipped(settings: MeterSettings) -> None:
+    write(settings, *[PLAIN] * 900)
+    await ship_everything(settings, settings.database_url)
+    names = sorted(path.name for path in (settings.journal_directory / "worker-0").glob("*.seg*"))
+    assert ["000000000001.seg.zst", "000000000002.seg"] == names
+
+
+async def test_late_usage_is_billed_in_the_first_open_month(settings: MeterSettings) -> None:
+    write(settings, PLAIN)
+    await ship_everything(settings, settings.database_url)
+    billing = await connect(settings.database_url, role="weir_billing")
+    async with billing.transaction():
+        await store.close_month(billing, NOVEMBER, now_us=NOVEMBER.end_us)
+    write(settings, replace(PLAIN, bytes_in=77))
+    await ship_everything(settings, settings.database_url)
+    december = await store.period_usage(billing, NOVEMBER.next())
+    assert (1000, 77) == ((await usage(settings)).bytes_in, december[ONE].bytes_in)
+    marks = await store.watermarks(billing)
+    await billing.close()
+    up_to = dict.fromkeys(marks[NOVEMBER], 2**62)
+    recounted = recount(settings.journal_directory, NOVEMBER.next(), marks, up_to=up_to)
+    assert december == recounted
+
+
+async def test_stored_bytes_are_integrated_exactly_also_when_they_arrive_late(
+    settings: MeterSettings,
+) -> None:
+    """600 bytes for the last two hours of November, then on; 600 lost again one hour into December."""
+    end = NOVEMBER.end_us
+    write(settings, stored(600, end - 2 * HOUR_US))
+    await ship_everything(settings, settings.database_url)
+    billing = await connect(settings.database_url, role="weir_billing")
+    async with billing.transaction():
+        await store.close_month(billing, NOVEMBER, now_us=end)
+    # A late change: 100 more bytes since the last hour of November, told only now.
+    write(settings, stored(100, end - HOUR_US), stored(-700, end + HOUR_US))
+    await ship_everything(settings, settings.database_url)
+    november, december = [
+        (await store.period_usage(billing, month))[ONE].byte_us for month in (NOVEMBER, NOVEMBER.next())
+    ]
+    assert 600 * 2 * HOUR_US == november
+    assert 100 * HOUR_US + 700 * HOUR_US == december
+    whole = await store.byte_microseconds(billing, ONE, start_us=end - 3 * HOUR_US, end_us=end + 3 * HOUR_US)
+    assert november + december == whole
+    marks = await store.watermarks(billing)
+    up_to = dict.fromkeys(marks[NOVEMBER], 2**62)
+    for month, expected in ((NOVEMBER, november), (NOVEMBER.next(), december)):
+        counted = recount(settings.journal_directory, month, marks, up_to=up_to)
+        assert expected == counted[ONE].byte_us
+    await billing.close()
+
+
+@pytest.mark.parametrize(
+    "attack",
+    [
+        "UPDATE meter.reading SET bytes_out = bytes_out - 1",
+        "UPDATE meter.reading SET bytes_in = 0",
+        "DELETE FROM meter.reading",
+        "TRUNCATE meter.reading",
+        "DELETE FROM meter.storage",
+        "UPDATE meter.segment SET digest = ''",
+        "DELETE FROM meter.closed_month",
+    ],
+)
+@pytest.mark.parametrize("role", ["weir_meter", "weir_billing", None])
+async def test_what_was_counted_is_only_added_to(
+    settings: MeterSettings, attack: str, role: str | None
+) -> None:
+    write(settings, *[replace(PLAIN, bytes_out=9)] * 900, stored(1, NOON_US))
+    await ship_everything(settings, settings.database_url)
+    connection = await connect(settings.database_url, role=role)
+    try:
+        with pytest.raises(asyncpg.PostgresError):
+            await connection.execute(attack)
+    finally:
+        await connection.close()
+
+
+async def test_a_closed_month_takes_nothing_even_from_the_shipper(settings: MeterSettings) -> None:
+    write(settings, PLAIN)
+    await ship_everything(settings, settings.database_url)
+    billing = await connect(settings.database_url, role="weir_billing")
+    async with billing.transaction():
+        await store.close_month(billing, NOVEMBER, now_us=NOVEMBER.end_us)
+    await billing.close()
+    shipper = await connect(settings.database_url, role="weir_meter")
+    with pytest.raises(asyncpg.PostgresError, match="2026-11 is closed"):
+        await shipper.execute("UPDATE meter.reading SET bytes_in = bytes_in + 1")
+    await shipper.close()
+
+
+async def test_usage_by_hour_and_request_class(settings: MeterSettings) -> None:
+    read = replace(PLAIN, request_class=RequestClass.B, bytes_in=0, bytes_out=50)
+    later = replace(read, ended_us=NOON_US + HOUR_US)
+    write(settings, PLAIN, read, read, later)
+    await ship_everything(settings, settings.database_url)
+    connection = await connect(settings.database_url, role="weir_billing")
+    rows = await store.usage_rows(
+        connection, ONE, start_us=NOON_US - HOUR_US, end_us=NOON_US + 2 * HOUR_US, by="hour"
+    )
+    await connection.close()
+    assert [(1000, 100, 1, 2), (0, 50, 0, 1)] == [
+        (u.bytes_in, u.bytes_out, u.requests_a, u.requests_b) for _, u in rows
+    ]

@@ -1,0 +1,97 @@
+"""A real PostgreSQL for tests: one server a run, one database a test, copied from a migrated template."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import asyncpg
+
+from deploy.embedded import EmbeddedServer, dsn
+from deploy.settings import DeploySettings
+from meter.postgres import migrate
+
+ROOT = Path(__file__).resolve().parents[1]
+MIGRATIONS = [(room, ROOT / room / "sql") for room in ("meter", "gateway", "billing")]
+TEMPLATE = "weir_template"
+Answer = TypeVar("Answer")
+
+
+class Loop:
+    """An event loop in a thread of its own, for what lives longer than a test."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+
+    def run(self, work: Coroutine[Any, Any, Answer]) -> Answer:
+        """Do it there, wait for it here."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=120)
+
+    def close(self) -> None:
+        """End the thread."""
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+
+class TestServer:
+    """The server, and databases on it."""
+
+    __test__ = False
+
+    def __init__(self, server: EmbeddedServer, loop: Loop) -> None:
+        self.server = server
+        self._loop = loop
+        self._count = 0
+
+    def database(self) -> str:
+        """A fresh, migrated database; its connection string."""
+        self._count += 1
+        name = f"weir_{self._count}"
+        self._loop.run(self._admin(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}"))
+        return dsn(self.server.socket_directory, database=name)
+
+    def drop(self, database_dsn: str) -> None:
+        """Remove a database, whoever is still connected."""
+        name = database_dsn.partition("///")[2].partition("?")[0]
+        self._loop.run(self._admin(f"DROP DATABASE {name} WITH (FORCE)"))
+
+    def prepare(self) -> None:
+        """Make the template."""
+        self._loop.run(self._admin(f"CREATE DATABASE {TEMPLATE}"))
+        self._loop.run(self._migrate())
+
+    async def _admin(self, command: str) -> None:
+        connection = await asyncpg.connect(self.server.dsn)
+        try:
+            await connection.execute(command)
+        finally:
+            await connection.close()
+
+    async def _migrate(self) -> None:
+        connection = await asyncpg.connect(dsn(self.server.socket_directory, database=TEMPLATE))
+        try:
+            await migrate(connection, MIGRATIONS)
+        finally:
+            await connection.close()
+
+
+@contextmanager
+def running_server(data: Path) -> Iterator[TestServer]:
+    """A server for the time of the block."""
+    loop = Loop()
+    server = EmbeddedServer(DeploySettings(), data, tell=print)
+    loop.run(server.start())
+    try:
+        test_server = TestServer(server, loop)
+        test_server.prepare()
+        yield test_server
+    finally:
+        loop.run(server.stop())
+        loop.close()

@@ -1,0 +1,192 @@
+"""The writer's side: gaps never, chains always, torn tails named."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from meter import frame
+from meter.frame import DamagedSegment
+from meter.journal import Journal, JournalLocked, segment_path
+from meter.reader import chain, compress, published_sequence
+from meter.tail import LostRecords, Tail
+from tests.events import NOON_US, PLAIN
+
+SEGMENT = 256 + 8 * 128  # room for eight records
+
+
+def opened(directory: Path) -> Journal:
+    return Journal(directory, segment_bytes_max=SEGMENT, segment_age_max_s=3600, now_us=NOON_US)
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    return tmp_path / "worker-0"
+
+
+def sequences(directory: Path) -> list[int]:
+    return [n for segment in chain(directory) for n, _ in frame.events(segment.records)]
+
+
+def test_sequences_have_no_gaps_over_segments_and_restarts(directory: Path) -> None:
+    for expected_first in (1, 21, 41):
+        journal = opened(directory)
+        assert list(range(expected_first, expected_first + 20)) == [journal.append(PLAIN) for _ in range(20)]
+        journal.close()
+    assert list(range(1, 61)) == sequences(directory)
+
+
+def test_what_was_appended_stands_without_close_or_sync(directory: Path) -> None:
+    """A kill -9 runs no close(): the kernel has the mapped bytes."""
+    journal = opened(directory)
+    journal.append(PLAIN)
+    assert 1 == published_sequence(directory)
+    assert [1] == sequences(directory)
+    crash(journal)
+
+
+def test_a_second_writer_is_refused(directory: Path) -> None:
+    journal = opened(directory)
+    with pytest.raises(JournalLocked):
+        opened(directory)
+    journal.close()
+
+
+def test_a_held_record_counts_after_a_crash_as_it_stands(directory: Path) -> None:
+    journal = opened(directory)
+    journal.hold(replace(PLAIN, bytes_out=4096))
+    assert 0 == published_sequence(directory)
+    crash(journal)
+    again = opened(directory)
+    assert 2 == again.next_sequence
+    again.close()
+
+
+def test_a_withdrawn_record_leaves_nothing(directory: Path) -> None:
+    journal = opened(directory)
+    journal.hold(PLAIN)
+    journal.withdraw()
+    assert 1 == journal.append(replace(PLAIN, bytes_out=5))
+    journal.close()
+    assert [5] == [e.bytes_out for s in chain(directory) for _, e in frame.events(s.records)]
+
+
+def test_a_torn_tail_is_named_kept_aside_and_written_over(directory: Path) -> None:
+    journal = opened(directory)
+    journal.append(PLAIN)
+    crash(journal)
+    path = segment_path(directory, 1)
+    with path.open("r+b") as file:
+        file.seek(256 + 128)
+        file.write(b"half a record")
+    journal = opened(directory)
+    assert len(b"half a record") == journal.torn_bytes
+    assert b"half a record" == path.with_suffix(".torn").read_bytes()
+    assert 2 == journal.append(PLAIN)
+    journal.close()
+
+
+def test_a_flipped_bit_in_a_record_that_was_on_disk_stops_the_writer(directory: Path) -> None:
+    journal = opened(directory)
+    journal.append(PLAIN)
+    journal.close()
+    flip(segment_path(directory, 1), 256 + 30)
+    with pytest.raises(DamagedSegment, match="record 1 of 1"):
+        opened(directory)
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_a_flipped_bit_in_any_segment_is_found_by_its_reader(directory: Path, number: int) -> None:
+    fill(directory)
+    flip(segment_path(directory, number), 256 + 128 + 3)
+    with pytest.raises(DamagedSegment, match=f"{number:012d}"):
+        sequences(directory)
+
+
+def test_a_missing_segment_is_named(directory: Path) -> None:
+    fill(directory)
+    segment_path(directory, 2).unlink()
+    with pytest.raises(DamagedSegment, match="segment 2 is missing"):
+        sequences(directory)
+
+
+def test_a_segment_of_another_stream_is_named(directory: Path, tmp_path: Path) -> None:
+    fill(directory)
+    fill(tmp_path / "other")
+    segment_path(directory, 2).write_bytes(segment_path(tmp_path / "other", 2).read_bytes())
+    with pytest.raises(DamagedSegment, match="belongs to stream"):
+        sequences(directory)
+
+
+def test_compressed_segments_read_the_same(directory: Path) -> None:
+    fill(directory)
+    before = [segment.records for segment in chain(directory)]
+    compress(directory, 1)
+    compress(directory, 2)
+    assert not segment_path(directory, 1).exists()
+    assert before == [segment.records for segment in chain(directory)]
+
+
+def test_the_tail_reads_only_what_is_on_disk(directory: Path) -> None:
+    journal = opened(directory)
+    journal.append(PLAIN)
+    tail = Tail(directory)
+    assert b"" == tail.read(100).records
+    journal.sync()
+    journal.append(PLAIN)
+    assert 1 == tail.read(100).last_sequence
+    journal.sync()
+    assert 2 == tail.read(100).last_sequence
+    journal.close()
+
+
+def test_the_tail_follows_over_segments_and_gives_each_sealed_one_once(directory: Path) -> None:
+    fill(directory)
+    tail = Tail(directory)
+    batches = [tail.read(5) for _ in range(5)]
+    assert [(1, 5), (6, 8), (9, 13), (14, 16), (17, 20)] == [
+        (b.first_sequence, b.last_sequence) for b in batches
+    ]
+    assert [1, 2] == [b.sealed.number for b in batches if b.sealed is not None]
+
+
+def test_a_tail_can_begin_anywhere(directory: Path) -> None:
+    fill(directory)
+    tail = Tail(directory)
+    tail.seek(12)
+    batch = tail.read(100)
+    assert (12, 16) == (batch.first_sequence, batch.last_sequence)
+    assert batch.sealed is not None
+
+
+@pytest.mark.parametrize("sequence", [22, 1000])
+def test_a_place_beyond_the_journal_is_a_loss(directory: Path, sequence: int) -> None:
+    fill(directory)
+    with pytest.raises(LostRecords):
+        Tail(directory).seek(sequence)
+
+
+def test_a_removed_beginning_is_a_loss(directory: Path) -> None:
+    fill(directory)
+    segment_path(directory, 1).unlink()
+    with pytest.raises(LostRecords):
+        Tail(directory).seek(1)
+
+
+def fill(directory: Path) -> None:
+    """Twenty records: two sealed segments of eight, and four in the open one."""
+    journal = opened(directory)
+    for _ in range(20):
+        journal.append(PLAIN)
+    journal.close()
+
+
+def flip(path: Path, at: int) -> None:
+    data = bytearray(path.read_bytes())
+    data[at] ^= 1
+    path.write_bytes(data)
+
+
+def crash(journal: Journal) -> None:
+    """What the kernel does for a killed process: let go of the lock, run nothing else."""
+    journal._lock_file.close()

@@ -1,0 +1,58 @@
+"""Usage × tariff, rounded once a line."""
+
+from dataclasses import replace
+
+from billing.rating import charge
+from billing.tariff import Service, Tariff
+from meter.ids import MemberId
+from meter.usage import Usage
+from meter.window import MICROSECONDS, Month
+
+MONTH = Month(2026, 3)  # 31 days, like the storage example of the reference
+TARIFF = Tariff("EUR", MONTH, dict.fromkeys(Service, 0))
+
+
+def amounts(usage: Usage, **prices_nano: int) -> list[int]:
+    tariff = replace(
+        TARIFF, prices=TARIFF.prices | {Service(name): price for name, price in prices_nano.items()}
+    )
+    return [line.amount_minor for line in charge(usage, tariff, MONTH).lines]
+
+
+def test_byte_hours_of_the_published_storage_example_are_charged_for_a_31_day_month() -> None:
+    # G16 of the patronage reference: 42,259,901,212,262,400 byte-hours = 52,900 binary GB-months.
+    byte_us = 42_259_901_212_262_400 * 3600 * MICROSECONDS
+    usage = Usage(MemberId(1), MONTH.start_us, MONTH.end_us, byte_us=byte_us)
+    # 52,900 × 1.073741824 decimal GB-months × 1.00 EUR = 56,800.9424896 EUR
+    assert amounts(usage, gb_month=10**9) == [0, 0, 5_680_094, 0, 0]
+
+
+def test_each_service_has_its_own_line() -> None:
+    usage = Usage(
+        MemberId(1), MONTH.start_us, MONTH.end_us,
+        bytes_in=10**9, bytes_out=2 * 10**9, requests_a=3000, requests_b=4000,
+    )  # fmt: skip
+    prices = {"gb_in": 10**9, "gb_out": 10**9, "requests_a_1000": 10**9, "requests_b_1000": 10**9}
+    assert amounts(usage, **prices) == [200, 100, 0, 300, 400]
+
+
+def test_a_line_is_rounded_half_up_and_only_once() -> None:
+    half_a_cent = Usage(MemberId(1), MONTH.start_us, MONTH.end_us, bytes_out=500_000_000)
+    less = replace(half_a_cent, bytes_out=499_999_999)
+    assert (
+        amounts(half_a_cent, gb_out=10_000_000)[:2],
+        amounts(less, gb_out=10_000_000)[:2],
+    ) == ([1, 0], [0, 0])
+
+
+def test_a_correction_mirrors_the_charge_it_takes_back() -> None:
+    usage = Usage(
+        MemberId(1), MONTH.start_us, MONTH.end_us, byte_us=-(10**9) * (MONTH.end_us - MONTH.start_us)
+    )
+    assert amounts(usage, gb_month=6 * 10**9) == [0, 0, -600, 0, 0]
+
+
+def test_a_currency_without_cents_is_rounded_to_its_whole_unit() -> None:
+    usage = Usage(MemberId(1), MONTH.start_us, MONTH.end_us, bytes_out=10**9)
+    tariff = Tariff("JPY", MONTH, dict.fromkeys(Service, 0) | {Service.GB_OUT: 1_500_000_000})
+    assert charge(usage, tariff, MONTH).amount_minor == 2

@@ -1,0 +1,138 @@
+"""Open exchanges after a kill -9: each is closed once, at what had moved."""
+
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from meter import frame
+from meter.event import Event, Mark
+from meter.journal import Journal
+from meter.ongoing import TooManyExchanges
+from meter.reader import chain
+from meter.recorder import Recorder
+from meter.settings import MeterSettings
+from tests.events import PLAIN
+
+SETTINGS = MeterSettings(journal_segment_bytes_max=2**16)
+LONG = replace(PLAIN, status=499, bytes_in=0, moved_in=0)
+
+
+def recorded(directory: Path) -> list[Event]:
+    return [event for segment in chain(directory) for _, event in frame.events(segment.records)]
+
+
+def crash(recorder: Recorder) -> None:
+    """Let go of the lock as the kernel does for a killed process; nothing else runs."""
+    recorder._stopping.set()
+    recorder._thread.join()
+    recorder.journal._lock_file.close()
+
+
+def test_an_open_exchange_is_closed_at_what_had_moved(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path, SETTINGS, slots_max=4)
+    slot = recorder.open(LONG)
+    slot.moved(bytes_in=10, bytes_out=700, now_us=PLAIN.ended_us + 5)
+    crash(recorder)
+    again = Recorder(tmp_path, SETTINGS, slots_max=4)
+    again.close()
+    (event,) = recorded(tmp_path)
+    assert (10, 700, PLAIN.ended_us + 5) == (event.bytes_in, event.bytes_out, event.ended_us)
+    assert Mark.ABORTED | Mark.RECOVERED == event.marks
+    assert 1 == again.recovered
+
+
+def test_recovering_twice_counts_once(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path, SETTINGS, slots_max=4)
+    recorder.open(LONG)
+    crash(recorder)
+    for _ in range(3):
+        Recorder(tmp_path, SETTINGS, slots_max=4).close()
+    assert 1 == len(recorded(tmp_path))
+
+
+def test_a_kill_between_the_record_and_the_freeing_of_its_place_counts_once(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path, SETTINGS, slots_max=4)
+    slot = recorder.open(LONG)
+    slot.closing(recorder.journal.next_sequence)
+    recorder.record(replace(PLAIN, bytes_out=700))
+    crash(recorder)
+    Recorder(tmp_path, SETTINGS, slots_max=4).close()
+    assert [700] == [event.bytes_out for event in recorded(tmp_path)]
+
+
+def test_a_kill_before_the_record_counts_what_had_moved(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path, SETTINGS, slots_max=4)
+    slot = recorder.open(LONG)
+    slot.moved(bytes_in=0, bytes_out=300, now_us=PLAIN.ended_us)
+    slot.closing(recorder.journal.next_sequence)
+    crash(recorder)
+    Recorder(tmp_path, SETTINGS, slots_max=4).close()
+    assert [300] == [event.bytes_out for event in recorded(tmp_path)]
+
+
+def test_a_finished_exchange_gives_its_place_back(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path, SETTINGS, slots_max=1)
+    for _ in range(3):
+        recorder.finish(recorder.open(LONG), PLAIN)
+    slot = recorder.open(LONG)
+    with pytest.raises(TooManyExchanges):
+        recorder.open(LONG)
+    slot.free()
+    recorder.close()
+    assert 3 == len(recorded(tmp_path))
+
+
+def test_a_failed_fsync_stops_the_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[OSError] = []
+    recorder = Recorder(tmp_path, SETTINGS, slots_max=1, on_sync_failure=told.append)
+
+    def fail(self: Journal) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(Journal, "sync", fail)
+    recorder._thread.join(timeout=10)
+    assert [5] == [error.errno for error in told]
+    recorder.journal._lock_file.close()
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from meter.recorder import Recorder
+from meter.settings import MeterSettings
+from tests.events import PLAIN
+recorder = Recorder(Path(sys.argv[1]), MeterSettings(journal_segment_bytes_max=2**16), slots_max=4)
+print("go", flush=True)
+n = 0
+while True:
+    recorder.record(PLAIN)
+    n += 1
+    sys.stdout.write(f"{n}\\n")
+    sys.stdout.flush()
+"""
+
+
+def test_a_killed_writer_loses_no_record_it_had_told_of(tmp_path: Path) -> None:
+    """The other process says each number after recording it; then it is killed, again and again."""
+    told = 0
+    for _ in range(3):
+        process = subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE, text=True
+        )
+        assert process.stdout is not None
+        assert "go\n" == process.stdout.readline()
+        for _ in range(2000):
+            process.stdout.readline()
+        os.kill(process.pid, signal.SIGKILL)
+        rest = process.stdout.read().splitlines()
+        process.stdout.close()
+        process.wait()
+        told += max([2000, *(int(line) for line in rest if line.isdigit())])
+        Recorder(tmp_path, SETTINGS, slots_max=4).close()
+    # The last number told of each run may be cut in the pipe, and one record may not have been told.
+    assert told <= len(recorded(tmp_path)) <= told + 3

@@ -145,7 +145,9 @@ def test_the_tail_follows_over_segments_and_gives_each_sealed_one_once(directory
     fill(directory)
     tail = Tail(directory)
     batches = [tail.read(5) for _ in range(5)]
-    assert [(1, 5), (6, 8), (9, 13), (14, 16), (17, 20)] == [(b.first_sequence, b.last_sequence) for b in batches]
+    assert [(1, 5), (6, 8), (9, 13), (14, 16), (17, 20)] == [
+        (b.first_sequence, b.last_sequence) for b in batches
+    ]
     assert [1, 2] == [b.sealed.number for b in batches if b.sealed is not None]
 
 

@@ -121,7 +121,9 @@ def test_a_killed_writer_loses_no_record_it_had_told_of(tmp_path: Path) -> None:
     """The other process says each number after recording it; then it is killed, again and again."""
     told = 0
     for _ in range(3):
-        process = subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+        process = subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE, text=True
+        )
         assert process.stdout is not None
         assert "go\n" == process.stdout.readline()
         for _ in range(2000):

@@ -49,7 +49,8 @@ async def found(dsn: str, data: Path, *, now_us: int, timeout_s: int) -> Foundin
     None when the first member has left or has no open key any more: then there is nothing to show.
     Raises Refusal when the co-op has members and its master key is gone.
     """
-    async with connected(dsn, role="weir_meter", timeout_s=timeout_s) as connection:
+    # As the owner: no room's own role may change the register.
+    async with connected(dsn, role=None, timeout_s=timeout_s) as connection:
         register = await members(connection)
         is_new = not register
         if is_new:

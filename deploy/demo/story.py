@@ -140,7 +140,7 @@ async def run_clients(order: Order, progress: Progress) -> dict[str, dict[str, i
 
 
 async def _register(desk: Desk) -> list[Member]:
-    async with desk.connected("weir_meter") as connection:
+    async with desk.connected(None) as connection:
         found = [await find_member(connection, "1")]
         for name, member_class in NEWCOMERS:
             found.append(

@@ -11,10 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from signal import SIGKILL
 
-from billing.run import add_cost, set_tariff, trial
-
 from billing.closing import Closing
 from billing.money import format_number
+from billing.run import add_cost, set_tariff, trial
 from deploy.children import PACKAGE_ROOT
 from deploy.demo.order import Account, Order, cut_bucket
 from deploy.desk import Desk
@@ -128,14 +127,17 @@ async def run_clients(order: Order, progress: Progress) -> dict[str, dict[str, i
     process.stdin.write(json.dumps(asdict(order)).encode())
     process.stdin.close()
     counted: dict[str, dict[str, int]] | None = None
+    failed = "it ended without a word"
     async for line in process.stdout:
         told = json.loads(line)
         if "counted" in told:
             counted = told["counted"]
+        elif "failed" in told:
+            failed = told["failed"]
         else:
             progress(told)
     if await process.wait() != 0 or counted is None:
-        raise Refusal("a client of the demo failed; what it said stands above")
+        raise Refusal(f"a client of the demo failed: {failed}")
     return counted
 
 

@@ -100,7 +100,7 @@ def client(ready: dict[str, Any]) -> Any:
 
 
 def get(url: str) -> tuple[int, str]:
-    with urllib.request.urlopen(url, timeout=10) as answer:
+    with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310  our own admin listener
         return answer.status, answer.read().decode()
 
 
@@ -183,11 +183,10 @@ def test_commands_start_the_database_for_themselves_when_nothing_runs(weir: Weir
     assert "bakery" == weir.json("member", "add", "bakery", "--email", "b@example.org")["name"]
     assert ["founder", "bakery"] == [one["name"] for one in weir.json("member", "list")["members"]]
     pair = weir.json("key", "create", "bakery")
-    assert pair["access_key"] in weir.command("key", "list", "bakery")
-    assert pair["secret_key"] not in weir.command("key", "list", "bakery")
+    listed = weir.command("key", "list", "bakery")
+    assert (True, False) == (pair["access_key"] in listed, pair["secret_key"] in listed)
     assert "there is a member named 'bakery' already" in weir.command("member", "add", "bakery", status=2)
     assert "there is no member 'baker'" in weir.command("usage", "baker", status=2)
-    assert weir.json("status")["running"] is False
     assert "the portal does not run" in weir.command("login-link", "bakery", status=2)
     assert all(one["applied"] for one in weir.json("db", "status")["migrations"])
     (weir.data / "FORMAT").write_text("999\n")

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from billing.portal.login import create_login_link
 from billing.run import set_tariff, tariff_in_force
-from billing.tariff import DEFAULT_TARIFF
 
+from billing.tariff import DEFAULT_TARIFF
 from deploy.rooms import connected
 from gateway.keys import create_key, list_keys, reveal_secret
 from gateway.vault import Vault

@@ -94,6 +94,7 @@ class Worker:
     async def stop(self) -> None:
         """Take no more connections, let open exchanges finish, and make everything durable."""
         self._listening.close()
+        self._server.pre_shutdown()
         await self._server.shutdown(self._settings.drain_timeout_s)
         for task in self._tasks:
             task.cancel()

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 from billing.run import set_tariff, tariff_in_force
-from billing.tariff import Tariff, tariff_document, tariff_toml
 
+from billing.tariff import Tariff, tariff_document, tariff_toml
 from deploy.commands.options import data_option, json_option
 from deploy.desk import Desk, at_desk
 from deploy.output import print_json, say

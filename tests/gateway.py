@@ -1,0 +1,181 @@
+"""A real gateway worker for tests: its own process, on a real socket, with a real Postgres."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+import boto3
+from botocore.config import Config
+
+from gateway.keys import create_key
+from gateway.vault import Vault
+from meter import store
+from meter.ids import MemberId
+from meter.postgres import connect
+from meter.recorder import now_us
+from meter.settings import MeterSettings
+from meter.shipper import ship_everything
+from meter.usage import MemberClass, Usage
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """A member's key."""
+
+    member: MemberId
+    name: str
+    access_key: str
+    secret_key: str
+
+
+@dataclass
+class RunningGateway:
+    """Workers on one port, and what a test needs to know of them."""
+
+    data: Path
+    database: str
+    workers: int
+    environment: dict[str, str] = field(default_factory=dict)
+    sockets: list[socket.socket] = field(default_factory=list)
+    processes: list[subprocess.Popen[str]] = field(default_factory=list)
+    logs: list[IO[str]] = field(default_factory=list)
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return int(self.sockets[0].getsockname()[1])
+
+    @property
+    def url(self) -> str:
+        """The endpoint."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def settings(self) -> MeterSettings:
+        """What the meter knows of this place."""
+        return MeterSettings(data=self.data, database_url=self.database)
+
+    def start(self) -> None:
+        """Start the workers and wait until they serve."""
+        if not self.sockets:
+            port = 0
+            for _ in range(self.workers):
+                listener = socket.socket()
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+                listener.bind(("127.0.0.1", port))
+                listener.listen(1024)
+                port = listener.getsockname()[1]
+                self.sockets.append(listener)
+        for index, listener in enumerate(self.sockets):
+            log = (self.data / f"worker-{index}.log").open("a")
+            environment = {
+                **os.environ, "WEIR_DATA": str(self.data), "WEIR_DATABASE_URL": self.database,
+                "WEIR_GATEWAY_FD": str(listener.fileno()), "WEIR_WORKER": str(index), **self.environment,
+            }  # fmt: skip
+            self.processes.append(
+                subprocess.Popen(
+                    [sys.executable, "-m", "gateway"], env=environment, pass_fds=[listener.fileno()],
+                    stdout=subprocess.PIPE, stderr=log, text=True,
+                )
+            )  # fmt: skip
+            self.logs.append(log)
+        for process in self.processes:
+            assert process.stdout is not None
+            assert "ready\n" == process.stdout.readline(), self.log()
+
+    def end(self, number: signal.Signals) -> None:
+        """Send every worker a signal and wait for its end."""
+        for process in self.processes:
+            process.send_signal(number)
+        for process, log in zip(self.processes, self.logs, strict=True):
+            process.wait(timeout=60)
+            assert process.stdout is not None
+            process.stdout.close()
+            log.close()
+        self.processes.clear()
+        self.logs.clear()
+
+    def close(self) -> None:
+        """Stop and let go."""
+        self.end(signal.SIGTERM)
+        for listener in self.sockets:
+            listener.close()
+
+    def log(self) -> str:
+        """What the workers wrote."""
+        return "\n".join(path.read_text() for path in sorted(self.data.glob("worker-*.log")))
+
+    def member(self, name: str) -> Credentials:
+        """A new member with a key."""
+        return asyncio.run(self._member(name))
+
+    async def _member(self, name: str) -> Credentials:
+        connection = await connect(self.database)
+        try:
+            found = await store.add_member(
+                connection, name=name, member_class=MemberClass.USER, email="", now_us=now_us()
+            )
+            vault = Vault.open(self.data / "secret.key", create=True)
+            access_key, secret_key = await create_key(connection, found.id, vault=vault, now_us=now_us())
+            return Credentials(found.id, name, access_key, secret_key)
+        finally:
+            await connection.close()
+
+    def execute(self, statement: str) -> None:
+        """Run a statement as the database's owner."""
+
+        async def work() -> None:
+            connection = await connect(self.database)
+            await connection.execute(statement)
+            await connection.close()
+
+        asyncio.run(work())
+
+    def usage(self, member: MemberId) -> Usage:
+        """Everything the member ever used, shipped up to now."""
+
+        async def work() -> Usage:
+            assert 0 == await ship_everything(self.settings, self.database)
+            connection = await connect(self.database, role="weir_billing")
+            try:
+                return await store.usage_between(connection, member, start_us=0, end_us=now_us())
+            finally:
+                await connection.close()
+
+        return asyncio.run(work())
+
+
+def client(gateway: RunningGateway, credentials: Credentials, **options: Any) -> Any:
+    """A boto3 client with default settings."""
+    return boto3.client(
+        "s3",
+        endpoint_url=gateway.url,
+        aws_access_key_id=credentials.access_key,
+        aws_secret_access_key=credentials.secret_key,
+        region_name="us-east-1",
+        config=Config(retries={"max_attempts": 1}, **options),
+    )
+
+
+@contextmanager
+def running_gateway(
+    data: Path, database: str, *, workers: int = 1, environment: dict[str, str] | None = None
+) -> Iterator[RunningGateway]:
+    """A gateway for the time of the block."""
+    Vault.open(data / "secret.key", create=True)
+    gateway = RunningGateway(data, database, workers, environment or {})
+    gateway.start()
+    try:
+        yield gateway
+    finally:
+        gateway.close()

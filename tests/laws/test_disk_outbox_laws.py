@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -37,7 +38,7 @@ OPERATIONS = st.lists(
     ),
     max_size=30,
 )
-Operation = tuple[object, ...]
+Operation = tuple[Any, ...]
 
 
 class Model:

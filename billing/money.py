@@ -129,3 +129,12 @@ def quotient_text(numerator: int, denominator: int, *, decimals: int) -> str:
 def scale_down(value: int, *, of: int, to: int) -> int:
     """How long a bar is that shows value on a scale where `of` is `to` long; rounded down, at least 1 if any."""
     return max(value * to // of, 1) if value > 0 and of > 0 else 0
+
+
+def rounded_to_three(numerator: int, denominator: int) -> tuple[str, bool]:
+    """n/d with three significant digits, half up, for a quotient below 1,000,000; and whether that is exact."""
+    whole = abs(numerator) // denominator
+    decimals = max(3 - len(str(whole)), 0) if denominator > 1 else 0
+    scaled = divide_half_up(numerator * 10**decimals, denominator)
+    exact = scaled * denominator == numerator * 10**decimals
+    return format_decimal(scaled, decimals), exact

@@ -1,4 +1,4 @@
-"""Billing's settings."""
+"""Billing's and the portal's settings. Prices, costs and shares are no settings: they are in the books."""
 
 from __future__ import annotations
 
@@ -8,8 +8,35 @@ from meter.settings import RoomSettings
 
 
 class BillingSettings(RoomSettings):
-    """Replaced by the billing room's own; these are the names deploy reads."""
+    """Who may stay logged in for how long, and how much of everything the portal takes."""
 
-    currency: str = Field("EUR", description="the co-op's currency, as ISO 4217 names it")
     portal_url: str = Field("", description="the portal's public URL; empty is http:// and its address")
-    login_link_ttl_minutes: int = Field(60, ge=1, description="life of a one-time login link")
+    portal_port: int = Field(
+        9001, ge=0, le=65535, description="port of the members' portal; 0 takes a free one"
+    )
+    login_link_ttl_minutes: int = Field(60, ge=1, le=10_080, description="a one-time link works for so long")
+    login_links_open_max: int = Field(
+        10, ge=1, le=1000, description="unused one-time links of one member; the oldest goes first"
+    )
+    session_idle_minutes: int = Field(
+        120, ge=1, le=43_200, description="a session ends after so long without a page"
+    )
+    session_absolute_hours: int = Field(
+        168, ge=1, le=8760, description="a session ends after so long in any case"
+    )
+    sessions_per_member_max: int = Field(
+        20, ge=1, le=1000, description="sessions of one member; the oldest goes first"
+    )
+    login_attempts_per_minute_max: int = Field(
+        30, ge=1, le=100_000, description="tries of one-time links from one address in a minute"
+    )
+    login_addresses_max: int = Field(
+        10_000, ge=1, le=10_000_000, description="addresses whose tries are remembered at once"
+    )
+    portal_body_bytes_max: int = Field(16 * 1024, ge=1024, description="largest body the portal reads")
+    portal_statements_max: int = Field(
+        120, ge=1, le=1200, description="past statements listed on a member's page"
+    )
+    portal_stop_timeout_s: int = Field(
+        10, ge=0, le=600, description="at a stop, open pages get so long to finish"
+    )

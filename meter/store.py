@@ -206,8 +206,22 @@ async def watermarks(connection: Connection) -> dict[Month, dict[StreamId, int]]
     }
 
 
-async def period_usage(connection: Connection, month: Month) -> dict[MemberId, Usage]:
-    """Everyone's usage booked to a billing month, late usage of closed months included."""
+async def first_month_with_usage(connection: Connection) -> Month | None:
+    """The earliest month that anything was booked to."""
+    found = await connection.fetchval(
+        "SELECT least((SELECT min(period) FROM meter.reading), (SELECT min(period) FROM meter.storage))"
+    )
+    return None if found is None else Month(found.year, found.month)
+
+
+async def period_usage(
+    connection: Connection, month: Month, *, until_us: int | None = None
+) -> dict[MemberId, Usage]:
+    """Everyone's usage booked to a billing month, late usage of closed months included.
+
+    Stored bytes count to the month's end, or to until_us in a month that still runs.
+    """
+    end_us = month.end_us if until_us is None else until_us
     moved = await connection.fetch(
         """
         SELECT payer AS member, sum(bytes_in)::bigint AS bytes_in, sum(bytes_out)::bigint AS bytes_out,
@@ -223,9 +237,9 @@ async def period_usage(connection: Connection, month: Month) -> dict[MemberId, U
                - coalesce(sum(delta * $3 - moment) FILTER (WHERE period < $1), 0) AS byte_us
         FROM meter.storage WHERE period <= $1 GROUP BY member
         """,
-        _month_date(month), Decimal(month.end_us), Decimal(month.start_us),
+        _month_date(month), Decimal(end_us), Decimal(month.start_us),
     )  # fmt: skip
-    return _usages(moved, stored, start_us=month.start_us, end_us=month.end_us)
+    return _usages(moved, stored, start_us=month.start_us, end_us=end_us)
 
 
 def _usages(

@@ -113,7 +113,7 @@ def statement(member: str, month: str, as_json: bool) -> None:
         await ship_all(desk)
         async with desk.connected("weir_billing") as connection:
             found = await find_member(connection, member)
-            return await run.statement(connection, found, wanted, now_us=desk.now_us)
+            return await run.statement(connection, found.id, wanted, now_us=desk.now_us)
 
     document = at_desk(work)
     if as_json:
@@ -136,7 +136,7 @@ def verify(member: str, month: str, as_json: bool) -> None:
             found = await find_member(connection, member)
         recounted = await _recount(desk, wanted)
         async with desk.connected("weir_billing") as connection:
-            told = await run.verify(connection, found, wanted, recounted, now_us=desk.now_us)
+            told = await run.verify(connection, found.id, wanted, recounted, now_us=desk.now_us)
         return found.name, told
 
     name, told = at_desk(work)

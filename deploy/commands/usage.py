@@ -74,7 +74,7 @@ async def _document(
 async def _names(desk: Desk, rows: list[Row], *, by: str) -> dict[int, str]:
     numbers = [key for key, _ in rows if isinstance(key, int)]
     if by == "operation":
-        return {code: Operation(code).s3_name for code in numbers}
+        return {one.code: one.s3_name for one in Operation}
     if by == "bucket":
         async with desk.connected("weir_gateway") as connection:
             return await bucket_names(connection, numbers)

@@ -1,0 +1,53 @@
+# Weir on one machine with nothing but Python (3.11 or newer), pip and make. `make help` lists the targets.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
+ARGS   ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help up demo test check format bench clean
+
+help: ## list the targets
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+
+up: $(VENV)/.installed ## install what is needed and start the co-op (options: make up ARGS="--data DIR")
+	@exec $(BIN)/weir up $(ARGS)
+
+demo: $(VENV)/.installed ## a real co-op of five members in a minute
+	@exec $(BIN)/weir demo $(ARGS)
+
+test: $(VENV)/.tested ## install what the tests need and run them all (one: make test ARGS=tests/unit)
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/.tested ## exactly what CI runs: format, lint, types, tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest
+
+format: $(VENV)/.tested ## put the code in shape
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(VENV)/.tested ## measure, and print each number with its ratio
+	$(BIN)/python -m pytest tests/bench -m bench -s -q
+
+clean: ## remove what make made; data directories stay
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit("Weir needs Python 3.11 or newer, and $(PYTHON) is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv $(VENV)
+
+# Stamps: a second `make up` starts at once.
+$(VENV)/.installed: requirements.txt pyproject.toml | $(BIN)/python
+	$(PIP) install --require-hashes -r requirements.txt
+	$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.tested: requirements-dev.txt $(VENV)/.installed
+	$(PIP) install --require-hashes -r requirements-dev.txt
+	@touch $@

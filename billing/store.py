@@ -1,0 +1,175 @@
+"""All SQL of the books: tariffs, invoices, ledger, closings, statements. It decides nothing; triggers refuse."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+
+import asyncpg
+
+from billing.cost import Invoice
+from billing.ledger import Entry
+from billing.tariff import Tariff, parse_tariff
+from meter.ids import MemberId
+from meter.postgres import Connection
+from meter.window import Month, to_datetime, to_us
+
+CLOSED_STATE = "WC001"
+
+
+def _date(month: Month) -> date:
+    return date(month.year, month.number, 1)
+
+
+def _month(day: date) -> Month:
+    return Month(day.year, day.month)
+
+
+async def lock_books(connection: Connection) -> None:
+    """Be the one writer until the transaction ends."""
+    await connection.execute("SELECT billing.lock_books()")
+
+
+async def last_closed(connection: Connection) -> Month | None:
+    """The last month that was closed."""
+    found = await connection.fetchval("SELECT max(period) FROM billing.closing")
+    return None if found is None else _month(found)
+
+
+async def insert_tariff(connection: Connection, tariff: Tariff, text: str, *, now_us: int) -> None:
+    """Add a tariff; the text is kept as it was written."""
+    await connection.execute(
+        "INSERT INTO billing.tariff (effective_from, currency, document, set_at) VALUES ($1, $2, $3, $4)",
+        _date(tariff.effective_from), tariff.currency, text, to_datetime(now_us),
+    )  # fmt: skip
+
+
+async def tariff_at(connection: Connection, month: Month) -> Tariff | None:
+    """The tariff in force in a month: the latest start, and of several with one start the last that was set."""
+    text = await connection.fetchval(
+        "SELECT document FROM billing.tariff WHERE effective_from <= $1"
+        " ORDER BY effective_from DESC, number DESC LIMIT 1",
+        _date(month),
+    )
+    return None if text is None else parse_tariff(text)
+
+
+async def book_currency(connection: Connection) -> str | None:
+    """The currency the books are kept in: that of the first tariff."""
+    found: str | None = await connection.fetchval(
+        "SELECT currency FROM billing.tariff ORDER BY number LIMIT 1"
+    )
+    return found
+
+
+async def insert_invoice(connection: Connection, invoice: Invoice) -> int:
+    """Add an invoice; its number."""
+    number: int = await connection.fetchval(
+        "INSERT INTO billing.invoice (period, pool, amount_minor, currency, memo, booked_at)"
+        " VALUES ($1, $2, $3, $4, $5, $6) RETURNING number",
+        _date(invoice.month), invoice.pool, invoice.amount_minor, invoice.currency, invoice.memo,
+        to_datetime(invoice.booked_us),
+    )  # fmt: skip
+    return number
+
+
+async def invoices(connection: Connection, month: Month | None) -> list[Invoice]:
+    """Invoices of a month, or all, by number."""
+    rows = await connection.fetch(
+        "SELECT * FROM billing.invoice WHERE $1::date IS NULL OR period = $1 ORDER BY number",
+        None if month is None else _date(month),
+    )
+    return [
+        Invoice(
+            row["number"], _month(row["period"]), row["pool"], row["amount_minor"], row["currency"],
+            row["memo"], to_us(row["booked_at"]),
+        )
+        for row in rows
+    ]  # fmt: skip
+
+
+async def first_invoice_month(connection: Connection) -> Month | None:
+    """The earliest month with an invoice."""
+    found = await connection.fetchval("SELECT min(period) FROM billing.invoice")
+    return None if found is None else _month(found)
+
+
+async def post(connection: Connection, entry: Entry, *, now_us: int) -> int:
+    """Write an entry with its postings; its running number. The caller's transaction commits it or not."""
+    number: int = await connection.fetchval(
+        "INSERT INTO billing.entry (period, kind, memo, idempotency_key, postings, booked_at)"
+        " VALUES ($1, $2, $3, $4, $5, $6) RETURNING number",
+        _date(entry.month), entry.kind.value, entry.memo, entry.idempotency_key, len(entry.postings),
+        to_datetime(now_us),
+    )  # fmt: skip
+    await connection.execute(
+        "INSERT INTO billing.posting (entry, place, account, amount_minor)"
+        " SELECT $1, place, account, amount_minor FROM unnest($2::text[], $3::bigint[])"
+        " WITH ORDINALITY AS given (account, amount_minor, place)",
+        number,
+        [posting.account for posting in entry.postings],
+        [posting.amount_minor for posting in entry.postings],
+    )
+    return number
+
+
+async def insert_statements(
+    connection: Connection, month: Month, rows: Sequence[tuple[MemberId, str, str]]
+) -> None:
+    """Keep (member, document, digest) of a month that is being closed."""
+    await connection.execute(
+        "INSERT INTO billing.statement (member, period, document, digest)"
+        " SELECT member, $1, document, digest FROM unnest($2::bigint[], $3::text[], $4::text[])"
+        " AS given (member, document, digest)",
+        _date(month), [row[0] for row in rows], [row[1] for row in rows], [row[2] for row in rows],
+    )  # fmt: skip
+
+
+async def insert_closing(
+    connection: Connection, month: Month, document: str, digest: str, *, now_us: int
+) -> None:
+    """Close the books of a month; from here on they take nothing."""
+    await connection.execute(
+        "INSERT INTO billing.closing (period, document, digest, closed_at) VALUES ($1, $2, $3, $4)",
+        _date(month), document, digest, to_datetime(now_us),
+    )  # fmt: skip
+
+
+async def closing_text(connection: Connection, month: Month) -> str | None:
+    """The stored document of a closed month."""
+    found: str | None = await connection.fetchval(
+        "SELECT document FROM billing.closing WHERE period = $1", _date(month)
+    )
+    return found
+
+
+async def statement_text(connection: Connection, member: MemberId, month: Month) -> str | None:
+    """What a member was told about a closed month, byte for byte."""
+    found: str | None = await connection.fetchval(
+        "SELECT document FROM billing.statement WHERE member = $1 AND period = $2", member, _date(month)
+    )
+    return found
+
+
+async def statement_texts(connection: Connection, member: MemberId, *, count_max: int) -> list[str]:
+    """A member's statements, the newest first."""
+    rows = await connection.fetch(
+        "SELECT document FROM billing.statement WHERE member = $1 ORDER BY period DESC LIMIT $2",
+        member, count_max,
+    )  # fmt: skip
+    return [row["document"] for row in rows]
+
+
+async def balances(connection: Connection) -> list[tuple[str, int, int]]:
+    """(account, debits, credits) of the whole ledger in minor units, both zero or more, by account."""
+    rows = await connection.fetch(
+        "SELECT account, coalesce(sum(amount_minor) FILTER (WHERE amount_minor > 0), 0)::numeric AS debits,"
+        " coalesce(-sum(amount_minor) FILTER (WHERE amount_minor < 0), 0)::numeric AS credits"
+        " FROM billing.posting GROUP BY account ORDER BY account"
+    )
+    return [(row["account"], int(row["debits"]), int(row["credits"])) for row in rows]
+
+
+def closed_month(error: asyncpg.PostgresError) -> bool:
+    """Whether the database refused because the month is closed."""
+    return error.sqlstate == CLOSED_STATE

@@ -1,0 +1,72 @@
+"""A small co-op in a real database, for tests: members, usage as the meter books it, a tariff of 1.00 a GB."""
+
+from datetime import date
+
+import asyncpg
+
+from billing.run import set_tariff
+from meter.ids import MemberId
+from meter.postgres import connect
+from meter.store import add_member
+from meter.usage import MemberClass
+from meter.window import Month, to_datetime
+
+SEPTEMBER, OCTOBER, NOVEMBER = Month(2026, 9), Month(2026, 10), Month(2026, 11)
+NOW = NOVEMBER.start_us + 5 * 24 * 3600 * 10**6
+CENT = 10**7  # bytes out that cost one cent
+TARIFF = """
+currency = "EUR"
+effective_from = "2026-01"
+gb_out = "1.00"
+gb_in = "0"
+gb_month = "0"
+requests_a_1000 = "0"
+requests_b_1000 = "0"
+"""
+
+
+class Coop:
+    """A database and the connections a test opened to it."""
+
+    def __init__(self, dsn: str) -> None:
+        self.dsn = dsn
+        self._open: list[asyncpg.Connection] = []
+
+    async def books(self) -> asyncpg.Connection:
+        """A connection that acts as billing does."""
+        return await self.connection("weir_billing")
+
+    async def owner(self) -> asyncpg.Connection:
+        """A connection that owns every table."""
+        return await self.connection(None)
+
+    async def connection(self, role: str | None) -> asyncpg.Connection:
+        """A connection that is closed after the test."""
+        self._open.append(await connect(self.dsn, role=role))
+        return self._open[-1]
+
+    async def close(self) -> None:
+        """Close them all."""
+        for one in self._open:
+            await one.close()
+
+    async def found(self, *names: str, member_class: MemberClass = MemberClass.USER) -> list[MemberId]:
+        """Members who joined on the first of September, and a tariff."""
+        owner = await self.owner()
+        made = [
+            await add_member(owner, name=name, member_class=member_class, email="", now_us=SEPTEMBER.start_us)
+            for name in names
+        ]
+        await set_tariff(await self.books(), TARIFF, now_us=SEPTEMBER.start_us)
+        return [one.id for one in made]
+
+    async def use(self, member: MemberId, month: Month, bytes_out: int, *, day: int = 1) -> None:
+        """Book egress to a month as the shipper would."""
+        meter = await self.connection("weir_meter")
+        await meter.execute(
+            "INSERT INTO meter.reading VALUES ($1, $2, $3, 1, 1, 2, 0, 1, 0, 0, 0, $4, 0, $4)",
+            date(month.year, month.number, 1),
+            member,
+            to_datetime(month.start_us + (day - 1) * 86_400 * 10**6),
+            bytes_out,
+        )

@@ -44,11 +44,12 @@ class Operation(Enum):
     def __new__(
         cls,
         code: int,
-        s3_name: str,
-        request_class: RequestClass,
-        level: Level,
-        method: str,
-        parameter: str,
+        # The defaults only let a type checker see that Operation(code) looks a member up.
+        s3_name: str = "",
+        request_class: RequestClass = _B,
+        level: Level = _SERVICE,
+        method: str = "",
+        parameter: str = "",
         supported: bool = False,
     ) -> Self:
         """The code alone is the member's value."""

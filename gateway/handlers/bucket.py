@@ -38,7 +38,7 @@ async def delete_bucket(services: Services, call: Call) -> Reply:
     bucket = bucket_of(call)
     await services.engine.delete_bucket(bucket.id)
     try:
-        await services.directory.delete_bucket(bucket)
+        await services.directory.delete_bucket(bucket, now_us=call.now_us)
     except S3Error:
         # The name stays, so the place must: nothing is half done.
         await services.engine.create_bucket(bucket.id, owner=bucket.owner)

@@ -173,35 +173,6 @@ def parse_payload(text: str) -> Payload:
     )
 
 
-def hoisted_headers(query: Mapping[str, str]) -> dict[str, str]:
-    """Headers that some clients move into a presigned URL's query (x-amz-meta-*, x-amz-acl, …).
-
-    They are signed with the query. Checksums stay out: clients that hoist them computed them over
-    an empty body, and the credential's own parameters are no headers.
-    """
-    return {
-        lower: value
-        for name, value in query.items()
-        if (lower := name.lower()).startswith("x-amz-")
-        and lower not in _CREDENTIAL_PARAMETERS
-        and not lower.startswith(("x-amz-checksum-", "x-amz-sdk-"))
-    }
-
-
-_CREDENTIAL_PARAMETERS = frozenset(
-    (
-        "x-amz-algorithm",
-        "x-amz-credential",
-        "x-amz-date",
-        "x-amz-expires",
-        "x-amz-signedheaders",
-        "x-amz-signature",
-        "x-amz-security-token",
-        "x-amz-content-sha256",
-    )
-)
-
-
 def _header_claim(authorization: str, headers: Mapping[str, str]) -> Claim:
     kind, _, rest = authorization.partition(" ")
     if kind != ALGORITHM:

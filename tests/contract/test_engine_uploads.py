@@ -234,9 +234,10 @@ async def test_an_aborted_upload_is_gone(engine: Engine) -> None:
     await engine.abort_upload(BUCKET, "key", upload_id, now_us=2)
     with pytest.raises(NoSuchUpload):
         await engine.abort_upload(BUCKET, "key", upload_id, now_us=3)
-    assert await engine.list_uploads(
-        BUCKET, prefix="", after_key="", after_upload_id="", limit=10
-    ) == ((), False)
+    assert await engine.list_uploads(BUCKET, prefix="", after_key="", after_upload_id="", limit=10) == (
+        (),
+        False,
+    )
 
 
 async def test_open_uploads_are_listed_by_key_then_id(engine: Engine) -> None:

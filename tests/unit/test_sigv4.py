@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from gateway.errors import S3Error
 from gateway.sigv4.canonical import canonical_path, canonical_query, canonical_request
 from gateway.sigv4.chunked import ChunkDecoder
+from gateway.sigv4.hoisted import hoisted_headers
 from gateway.sigv4.parse import (
     Claim,
     Payload,
     PayloadMode,
-    hoisted_headers,
     join_headers,
     parse_claim,
     parse_payload,

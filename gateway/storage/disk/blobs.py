@@ -13,12 +13,13 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
-from gateway.storage.base import StorageFull
+from gateway.storage.base import Busy, StorageFull
 from gateway.storage.disk.files import Files
 from meter.refusal import Refusal
 
 FAN_OUT = tuple(f"{number:02x}" for number in range(256))
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+_NO_DESCRIPTORS = (errno.EMFILE, errno.ENFILE)
 _CANNOT_COPY = (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)
 _COPY_BYTES = 2**20
 
@@ -33,9 +34,11 @@ class Draft:
     """Its name for now, on file systems without unnamed files."""
 
 
-def storage_full(error: OSError) -> Exception:
-    """The contract's error for a full disk or quota; any other error as it is."""
-    return StorageFull(error.strerror) if error.errno in _FULL else error
+def disk_error(error: OSError) -> Exception:
+    """The contract's error for a full disk, or when no descriptors are left; any other as it is."""
+    if error.errno in _FULL:
+        return StorageFull(error.strerror)
+    return Busy(error.strerror) if error.errno in _NO_DESCRIPTORS else error
 
 
 class Blobs:
@@ -97,7 +100,7 @@ class Blobs:
             staging = self._staging / blob
             return Draft(blob, self._files.create_named(staging), staging)
         except OSError as error:
-            raise storage_full(error) from error
+            raise disk_error(error) from error
 
     def append(self, draft: Draft, data: bytes) -> None:
         """Write all of data at the draft's end."""
@@ -106,7 +109,7 @@ class Blobs:
             while rest:
                 rest = rest[self._files.write(draft.descriptor, rest) :]
         except OSError as error:
-            raise storage_full(error) from error
+            raise disk_error(error) from error
 
     def append_file(self, draft: Draft, descriptor: int, offset: int, size_bytes: int) -> None:
         """Copy a range of an open file to the draft's end, inside the kernel where it can."""
@@ -115,7 +118,7 @@ class Blobs:
                 copied = self._files.copy(descriptor, offset, size_bytes, draft.descriptor)
             except OSError as error:
                 if error.errno not in _CANNOT_COPY:
-                    raise storage_full(error) from error
+                    raise disk_error(error) from error
                 data = os.pread(descriptor, min(size_bytes, _COPY_BYTES), offset)
                 self.append(draft, data)
                 copied = len(data)
@@ -138,7 +141,7 @@ class Blobs:
                 draft.staging = None
             self._files.sync_directory(path.parent)
         except OSError as error:
-            raise storage_full(error) from error
+            raise disk_error(error) from error
         os.close(draft.descriptor)
 
     def abandon(self, draft: Draft) -> None:

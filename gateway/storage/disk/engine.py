@@ -351,6 +351,7 @@ class DiskEngine(Engine):
         """Publish, commit, answer. A caller who is cancelled leaves it running to its end: whether
         the bytes are garbage or an object is decided by the commit, and by nobody else."""
         assert isinstance(staged, DiskStaged), "bytes staged by another engine"
+        staged.hand_over()
         await self._to_the_end(self._publish_and_commit(staged, change))
 
     async def _publish_and_commit(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import threading
 from bisect import bisect_right
@@ -10,7 +9,6 @@ from collections.abc import Sequence
 from itertools import accumulate
 
 from gateway.storage.base import (
-    Busy,
     DamagedObject,
     Extent,
     FileExtent,
@@ -18,10 +16,8 @@ from gateway.storage.base import (
     ObjectHead,
     ObjectReader,
 )
-from gateway.storage.disk.blobs import Blobs
+from gateway.storage.disk.blobs import Blobs, disk_error
 from gateway.storage.disk.piece import Piece
-
-_NO_DESCRIPTORS = (errno.EMFILE, errno.ENFILE)
 
 
 class OpenFiles:
@@ -63,9 +59,7 @@ class OpenFiles:
         except FileNotFoundError:
             raise DamagedObject(f"the file {blob} is missing") from None
         except OSError as error:
-            if error.errno in _NO_DESCRIPTORS:
-                raise Busy("no file descriptors are left") from error
-            raise
+            raise disk_error(error) from error
         found_bytes = os.fstat(descriptor).st_size
         if found_bytes != size_bytes:
             os.close(descriptor)

@@ -63,18 +63,28 @@ class DiskStaged(Staged):
                     )
                     await self._settle()
 
-    async def publish(self) -> Piece:
-        """Make the bytes durable and hand them over: from now on discard() does nothing.
+    def hand_over(self) -> None:
+        """From now on the bytes belong to publish(), and discard() does nothing.
 
-        Raises StorageFull, and then nothing is left on the disk.
+        A step of its own, because a caller may be cancelled, and discard, before publish() has run.
         """
         assert not self._is_handed_over, "handed over twice"
-        await self._settle()
         self._is_handed_over = True
-        gathered = self._take()
-        if self._draft is None and self.size_bytes <= self._inline_bytes_max:
-            return Piece(self.size_bytes, data=b"".join(gathered))
-        return await self._in_thread(lambda: self._publish(gathered))
+
+    async def publish(self) -> Piece:
+        """Make the bytes durable. Raises StorageFull, OSError, and then nothing is left on the disk."""
+        assert self._is_handed_over, "published without being handed over"
+        try:
+            await self._settle()
+            gathered = self._take()
+            if self._draft is None and self.size_bytes <= self._inline_bytes_max:
+                return Piece(self.size_bytes, data=b"".join(gathered))
+            await self._in_thread(lambda: self._flush_and_publish(gathered))
+        except BaseException:
+            await self._discard()
+            raise
+        assert self._draft is not None, "flushing makes a draft"
+        return Piece(self.size_bytes, blob=self._draft.blob)
 
     async def discard(self) -> None:
         """Remove what was written. After a commit took the bytes it does nothing."""
@@ -90,9 +100,10 @@ class DiskStaged(Staged):
     async def _discard(self) -> None:
         running, self._running = self._running, None
         if running is not None:
-            await asyncio.wait({asyncio.wrap_future(running)})
-            if not running.cancelled():
-                running.exception()
+            finished = asyncio.wrap_future(running)
+            await asyncio.wait({finished})
+            # Looked at, so that asyncio does not report it: write() raised it, or nobody wants it.
+            _ = finished.cancelled() or finished.exception()
         draft, self._draft = self._draft, None
         if draft is not None:
             await self._in_thread(lambda: self._blobs.abandon(draft))
@@ -122,13 +133,7 @@ class DiskStaged(Staged):
         assert self._draft is not None
         self._blobs.append_file(self._draft, descriptor, offset, size_bytes)
 
-    def _publish(self, gathered: list[bytes]) -> Piece:
-        try:
-            self._flush(gathered)
-            assert self._draft is not None
-            self._blobs.publish(self._draft)
-        except BaseException:
-            if self._draft is not None:
-                self._blobs.abandon(self._draft)
-            raise
-        return Piece(self.size_bytes, blob=self._draft.blob)
+    def _flush_and_publish(self, gathered: list[bytes]) -> None:
+        self._flush(gathered)
+        assert self._draft is not None
+        self._blobs.publish(self._draft)

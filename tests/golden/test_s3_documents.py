@@ -1,0 +1,103 @@
+"""The documents we write, byte for byte: a change of a file here is a change clients will see.
+
+WEIR_GOLDEN_WRITE=1 writes the files anew; read the difference before you keep it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from gateway import results
+from gateway.call import Bucket
+from gateway.errors import render_error, s3_error
+from gateway.listing import Page, list_objects, list_objects_v2, list_versions, make_token, owner_element
+from gateway.storage.base import (
+    Checksum,
+    ListedObject,
+    Listing,
+    ObjectHead,
+    ObjectProperties,
+    Part,
+    Upload,
+)
+from meter.ids import BucketId, MemberId
+
+FILES = Path(__file__).parent / "s3"
+AT_US = 1_255_369_830_123_456  # 2009-10-12T17:50:30.123456Z
+ETAG = "fba9dede5f27731c9771645a39863328"
+CRC = Checksum("CRC32", "y/Q5Jg==")
+OWNER = owner_element(7, "Anna & Söhne")
+LISTING = Listing(
+    (
+        ListedObject("notes/a&b <1>.txt", 434_234, ETAG, AT_US),
+        ListedObject("notes/é\r.txt", 0, ETAG + "-3", AT_US, Checksum("CRC64NVME", "AAAAAAAAAAA=")),
+    ),
+    ("notes/2009 10/",),
+    "notes/é\r.txt",
+)
+CONTROL = Listing((ListedObject("a\x01b+c d", 1, ETAG, AT_US),), (), None)
+PLAIN = Page("notes/", "/", 3, encode_url=False)
+ENCODED = Page("notes/", "/", 3, encode_url=True)
+ALL = Page("", "", 1000, encode_url=False)
+UPLOAD = Upload("0f1e", "big/ä", AT_US, ObjectProperties(), "SHA256", "COMPOSITE")
+PARTS = (Part(1, 5_242_880, ETAG, AT_US, Checksum("SHA256", "AA==")), Part(4, 1, ETAG, AT_US))
+HEAD = ObjectHead("k/ä", 5, ETAG + "-2", AT_US, ObjectProperties({}, CRC))
+
+DOCUMENTS: dict[str, Callable[[], bytes]] = {
+    "list_objects": lambda: list_objects("abc", PLAIN, "notes/", LISTING, owner=OWNER),
+    "list_objects_encoded": lambda: list_objects("abc", ENCODED, "notes/", LISTING, owner=OWNER),
+    "list_objects_control": lambda: list_objects("abc", ALL, "", CONTROL, owner=OWNER),
+    "list_objects_v2": lambda: list_objects_v2(
+        "abc", PLAIN, LISTING, token=make_token("notes/"), start_after="n&", owner=""
+    ),
+    "list_objects_v2_empty": lambda: list_objects_v2(
+        "abc", ALL, Listing((), (), None), token=None, start_after="", owner=""
+    ),
+    "list_versions": lambda: list_versions(
+        "abc", PLAIN, LISTING, key_marker="notes/", version_marker="null", owner=OWNER
+    ),
+    "list_buckets": lambda: results.list_buckets(
+        [Bucket(BucketId(1), "abc", MemberId(7), AT_US)],
+        member=7,
+        member_name="Anna & Söhne",
+        region="eu-coop-1",
+        prefix="a",
+        token="MWFiYw==",
+    ),
+    "location": lambda: results.location("eu-coop-1"),
+    "location_us_east_1": lambda: results.location("us-east-1"),
+    "delete": lambda: results.delete_result(["a", "b&c"], [("d", "v1", s3_error("NoSuchVersion"))]),
+    "copy": lambda: results.copy_result(HEAD),
+    "copy_part": lambda: results.copy_part_result(PARTS[0]),
+    "initiate": lambda: results.initiate_result("abc", UPLOAD),
+    "complete": lambda: results.complete_result("abc", HEAD, location="/abc/k/ä"),
+    "list_parts": lambda: results.list_parts(
+        "abc", UPLOAD, PARTS, after=0, limit=2, truncated=True, member=7, member_name="anna"
+    ),
+    "list_uploads": lambda: results.list_uploads(
+        "abc",
+        results.UploadsPage(PLAIN, "big/", "00", (UPLOAD,), ("c/",), ("c/", "")),
+        member=7,
+        member_name="anna",
+    ),
+    "error": lambda: render_error(
+        s3_error("NoSuchKey", Key="a<b>\x01"), resource="/abc/a<b>\x01", request_id="00" * 16
+    ),
+}
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_the_document_is_as_it_was(name: str) -> None:
+    file = FILES / f"{name}.xml"
+    actual = DOCUMENTS[name]()
+    if os.environ.get("WEIR_GOLDEN_WRITE"):
+        file.write_bytes(actual)
+    assert file.read_bytes() == actual
+
+
+def test_no_file_is_left_over() -> None:
+    assert {f"{name}.xml" for name in DOCUMENTS} == {file.name for file in FILES.iterdir()}

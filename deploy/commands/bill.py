@@ -119,7 +119,7 @@ def statement(member: str, month: str, as_json: bool) -> None:
     if as_json:
         print_json(document)
     else:
-        click.echo(statement_text(document))
+        click.echo(statement_text(document), nl=False)
 
 
 @click.command()

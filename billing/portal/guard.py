@@ -37,7 +37,7 @@ def same_origin(method: str, headers: Mapping[str, str], *, portal_url: str) -> 
         return True
     if portal_url:
         return origin == "{0.scheme}://{0.netloc}".format(urlsplit(portal_url))
-    return urlsplit(origin).netloc == headers.get("Host", "")
+    return urlsplit(origin).netloc == headers.get("Host")
 
 
 class Attempts:

@@ -11,10 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from signal import SIGKILL
 
-from billing.run import add_cost, set_tariff, trial
-
 from billing.closing import Closing
 from billing.money import format_number
+from billing.run import add_cost, set_tariff, trial
 from deploy.children import PACKAGE_ROOT
 from deploy.demo.order import Account, Order, cut_bucket
 from deploy.desk import Desk

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import resource
 import socket
 from collections.abc import Callable
 
@@ -87,6 +88,7 @@ class Worker:
             asyncio.create_task(self._every(METRICS_EVERY_S, self._publish)),
             asyncio.create_task(self._keep_collecting()),
         ]
+        allow_descriptors()
         gc.collect()
         gc.freeze()
         gc.set_threshold(GC_THRESHOLD)
@@ -120,12 +122,25 @@ class Worker:
         self._recorder.journal.roll_if_aged(now_us())
         registry.publish()
 
+    async def _collect_all(self) -> None:
+        more = True
+        while more:
+            more = await self._engine.collect(now_us()) >= self._settings.collect_files_max
+
     async def _keep_collecting(self) -> None:
         """Unlink what was replaced long enough ago; a failure is logged and tried again."""
-        await self._engine.sweep(now_us())
+        report = await self._engine.sweep(now_us())
+        if report.damaged_count or report.orphans_removed:
+            log.error("sweep: %s", report)
         while True:
             await asyncio.sleep(COLLECT_EVERY_S)
             try:
-                await self._engine.collect(now_us())
+                await self._collect_all()
             except OSError:
                 log.exception("collector failed, again in %d s", COLLECT_EVERY_S)
+
+
+def allow_descriptors() -> None:
+    """As many open files as the machine allows: an object of many parts is opened whole."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -25,6 +25,7 @@ from gateway.checksum import (
 from gateway.counting import Counting
 from gateway.errors import s3_error
 from gateway.head import CONTINUE
+from gateway.operation import Operation
 from gateway.settings import GatewaySettings
 from gateway.sigv4.chunked import ChunkDecoder
 from gateway.sigv4.parse import Claim, PayloadMode
@@ -80,7 +81,9 @@ class Body:
         size = self._announced()
         if size is not None and size > limit_bytes:
             raise s3_error("EntityTooLarge", MaxSizeAllowed=limit_bytes, ProposedSize=size)
-        wanted = asked_checksum(self._headers)
+        # In Complete the checksum headers speak of the object, not of this list of its parts.
+        of_object = self._counting.tab.operation is Operation.COMPLETE_MULTIPART_UPLOAD
+        wanted = None if of_object else asked_checksum(self._headers)
         digests = self._digests(wanted)
         decoder = self._decoder(size or 0)
         pieces = bytearray()

@@ -14,6 +14,7 @@ import asyncio
 import logging
 import os
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from aiohttp.web import BaseRequest, StreamResponse
@@ -29,7 +30,8 @@ from gateway.errors import S3Error, not_supported, s3_error
 from gateway.handlers.table import HANDLERS
 from gateway.metrics import GatewayMetrics
 from gateway.operation import Level, Operation
-from gateway.route import Route, route, split_target
+from gateway.route import Route, parse_query, route, split_target
+from gateway.sigv4.hoisted import hoisted_headers
 from gateway.sigv4.parse import Claim, join_headers, parse_claim
 from meter.ids import NO_BUCKET
 from meter.ongoing import TooManyExchanges
@@ -101,7 +103,7 @@ class Exchanges:
             request = read_head(raw)
             how.resource = request.raw_path
             asked = route(
-                request.method, request.raw_path, request.raw_query, request.headers,
+                request.method, request.raw_path, request.raw_query, effective_headers(request),
                 host_suffix=self._settings.host_suffix,
             )  # fmt: skip
             how.resource = f"/{asked.bucket}/{asked.key}" if asked.bucket else "/"
@@ -147,12 +149,13 @@ class Exchanges:
         tab.authorised = True
         tab.payer = caller.member if bucket is None else bucket.owner
         tab.bucket = NO_BUCKET if bucket is None else bucket.id
+        headers = effective_headers(request)
         how.body = Body(
-            raw.content, request.headers, claim=claim, signing_key=proof.signing_key, counting=counting,
+            raw.content, headers, claim=claim, signing_key=proof.signing_key, counting=counting,
             settings=self._settings, ask_for_it=how.expects_continue(request.headers), descriptor=how.descriptor,
         )  # fmt: skip
         call = Call(
-            asked.operation, tab.request_id.hex(), asked.bucket, asked.key, asked.query, request.headers,
+            asked.operation, tab.request_id.hex(), asked.bucket, asked.key, asked.query, headers,
             caller, bucket, how.body, tab.began_us,
         )  # fmt: skip
         return await HANDLERS[asked.operation](self._services, call)
@@ -165,6 +168,13 @@ def permit(operation: Operation, caller: Caller, bucket: Bucket | None) -> None:
     if bucket is None and operation.level is not Level.SERVICE and operation is not Operation.CREATE_BUCKET:
         raise s3_error("NoSuchBucket")
     demand(operation, caller=caller, bucket=bucket)
+
+
+def effective_headers(request: Request) -> Mapping[str, str]:
+    """What arrived, and what a presigned URL carries in its query instead; a real header wins."""
+    if "X-Amz-Signature" not in request.raw_query:
+        return request.headers
+    return hoisted_headers(parse_query(request.raw_query)) | request.headers
 
 
 def read_head(raw: BaseRequest) -> Request:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from datetime import UTC
 from email.utils import formatdate, parsedate_to_datetime
 from enum import Enum, auto
+from functools import lru_cache
 
 from gateway.errors import S3Error, invalid_argument, s3_error
 from gateway.storage.base import Condition, ObjectHead
@@ -40,7 +41,13 @@ class Outcome(Enum):
 
 def http_date(instant_us: int) -> str:
     """An instant as an IMF-fixdate, whole seconds, rounded down."""
-    return formatdate(instant_us // MICROSECONDS, usegmt=True)
+    return _date_of(instant_us // MICROSECONDS)
+
+
+@lru_cache(maxsize=4096)
+def _date_of(second: int) -> str:
+    """Formatting a date costs as much as verifying a signature; popular objects repeat theirs."""
+    return formatdate(second, usegmt=True)
 
 
 def parse_http_date(text: str) -> int | None:

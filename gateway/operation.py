@@ -41,6 +41,9 @@ class Operation(Enum):
     parameter: str
     supported: bool
 
+    # Members are single objects; Enum's own hash is a Python call on every look-up.
+    __hash__ = object.__hash__
+
     def __new__(
         cls,
         code: int,

@@ -163,12 +163,12 @@ class Journal:
         self._bytes_max = segment_bytes_max
         self._age_max_us = segment_age_max_s * 1_000_000
         self._roll_lock = threading.Lock()
-        self._held = False
+        self._held = self._has_spare = False
         self.torn_bytes = 0
         """Bytes of a torn tail found at the start; they are kept beside the segment as .torn."""
         try:
             self._segment = self._reopen(now_us)
-            self._prepare_spare()
+            self._has_spare = self._prepare_spare()
         except BaseException:
             self._lock_file.close()
             raise
@@ -181,8 +181,8 @@ class Journal:
     @property
     def room(self) -> int:
         """Records that certainly find a place without another byte of disk."""
-        spare = (self.directory / SPARE_NAME).exists()
-        return self._segment.capacity - self._segment.count + (self._segment.capacity if spare else 0)
+        left = self._segment.capacity - self._segment.count
+        return left + self._segment.capacity if self._has_spare else left
 
     def append(self, event: Event) -> int:
         """Write a final record; its sequence. It survives kill -9 now, and a power cut after sync()."""
@@ -231,8 +231,8 @@ class Journal:
             if _COUNT.unpack_from(segment.map, frame.SYNCED_AT)[0] < segment.count:
                 segment.sync()
                 segment.digest()
-            if not (self.directory / SPARE_NAME).exists():
-                self._prepare_spare()
+            if not self._has_spare:
+                self._has_spare = self._prepare_spare()
 
     def roll_if_aged(self, now_us: int) -> None:
         """Seal a segment that is old enough, so that it can be compressed and shown; writer's thread only."""
@@ -298,6 +298,7 @@ class Journal:
         spare = self.directory / SPARE_NAME
         if not spare.exists() and not self._prepare_spare():
             raise JournalFull(f"no disk space for another segment in {self.directory}")
+        self._has_spare = False
         with spare.open("r+b") as file:
             file.write(frame.pack_header(header))
             file.flush()

@@ -7,12 +7,12 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import click
-from billing.render import statement_text
-from billing.run import Verification
 
 from billing import run
 from billing.closing import Closing
 from billing.money import format_amount
+from billing.render import statement_text
+from billing.run import Verification
 from deploy.commands.options import data_option, json_option
 from deploy.desk import Desk, at_desk
 from deploy.output import print_json, print_table, say

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from types import MappingProxyType
 
 from gateway.storage.base import (
     BucketNotEmpty,
@@ -23,6 +25,7 @@ from gateway.storage.disk.piece import Piece
 from meter.event import StorageLine
 from meter.ids import BucketId, MemberId
 
+HEADER_SETS_MAX = 1024
 _HEAD = """
     SELECT size_bytes, etag, modified_us, headers, checksum, part_sizes
     FROM object WHERE bucket = ? AND key = ?
@@ -103,9 +106,15 @@ def read_pieces(connection: Connection, bucket: BucketId, key: str) -> tuple[Obj
 
 def _head(key: str, row: tuple[int, str, int, str, str | None, str | None]) -> ObjectHead:
     size_bytes, etag, modified_us, headers, checksum, part_sizes = row[:6]
-    properties = ObjectProperties(json.loads(headers), load_checksum(checksum))
+    properties = ObjectProperties(_load_headers(headers), load_checksum(checksum))
     sizes = () if part_sizes is None else tuple(json.loads(part_sizes))
     return ObjectHead(key, size_bytes, etag, modified_us, properties, sizes)
+
+
+@lru_cache(maxsize=HEADER_SETS_MAX)
+def _load_headers(column: str) -> Mapping[str, str]:
+    """Most objects share a few sets of headers; nobody writes into what is returned."""
+    return MappingProxyType(json.loads(column))
 
 
 def _missing(connection: Connection, bucket: BucketId, key: str) -> Exception:

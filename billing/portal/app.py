@@ -173,13 +173,15 @@ async def _this_month(request: web.Request) -> web.Response:
     month = Month.of(now)
     async with portal.database() as connection:
         visitor = await _visitor(request, connection)
-        told = await run.statement(connection, visitor.member, month, now_us=now)
-        used = await daily_usage(connection, visitor.member, start_us=month.start_us, end_us=now)
-        past = await run.past_statements(
-            connection, visitor.member, count_max=portal.settings.portal_statements_max
-        )
-        stored = await stored_bytes(connection, visitor.member)
-        retained = await retained_minor(connection, visitor.member)
+        # One view of the books, so that days, lines and shares on the page are of the same instant.
+        async with connection.transaction(isolation="repeatable_read", readonly=True):
+            told = await run.statement(connection, visitor.member, month, now_us=now)
+            used = await daily_usage(connection, visitor.member, start_us=month.start_us, end_us=now)
+            past = await run.past_statements(
+                connection, visitor.member, count_max=portal.settings.portal_statements_max
+            )
+            stored = await stored_bytes(connection, visitor.member)
+            retained = await retained_minor(connection, visitor.member)
     context = page(told, used, past, stored_bytes=stored, retained_minor=retained, now_us=now)
     return _page(render("this_month.html", visitor=visitor, **context))
 

@@ -14,11 +14,10 @@ from billing.money import format_amount
 from billing.render import statement_text
 from billing.run import Verification
 from deploy.commands.options import data_option, json_option
-from deploy.desk import Desk, at_desk
+from deploy.desk import Desk, at_desk, ship_up_to_now
 from deploy.output import print_json, print_table, say
 from meter.recount import recount
 from meter.refusal import Refusal
-from meter.shipper import ship_everything
 from meter.store import find_member, watermarks
 from meter.window import Month
 
@@ -66,7 +65,7 @@ def _close(text: str, closing: Callable[..., Awaitable[Closing]], *, as_json: bo
 
 async def ship_all(desk: Desk) -> None:
     """Bring everything the journals hold into the sums. Raises Refusal when some is left."""
-    left = await ship_everything(desk.meter, desk.dsn)
+    left = await ship_up_to_now(desk)
     if left:
         # A bill on part of the usage would be a wrong bill.
         raise Refusal(f"{left} events are still in the journal and not in the sums; try again in a moment")

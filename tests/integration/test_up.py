@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -194,14 +195,11 @@ def test_commands_start_the_database_for_themselves_when_nothing_runs(weir: Weir
 
 
 def test_a_port_in_use_is_named_and_nothing_is_left_running(weir: Weir) -> None:
-    ready = weir.start()
-    taken = ready["admin_url"].rsplit(":", 1)[1]
-    other = Weir(weir.data.parent / "other")
-    other.data.parent.mkdir()
-    told = other.command("up", "--gateway-port", "0", "--portal-port", "0", "--admin-port", taken, status=2)
-    assert f"port {taken} on 127.0.0.1 is in use; choose another with --admin-port" in told
-    assert living_postmaster(other.data / "postgres") is None
-    assert 0 == weir.stop()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        told = weir.command("up", "--gateway-port", "0", "--portal-port", "0", "--admin-port", port, status=2)
+    assert f"port {port} on 127.0.0.1 is in use; choose another with --admin-port" in told
+    assert living_postmaster(weir.data / "postgres") is None
 
 
 def test_the_demo_s_sums_agree() -> None:

@@ -16,9 +16,12 @@ from billing.run import Verification
 from deploy.commands.options import data_option, json_option
 from deploy.desk import Desk, at_desk, ship_up_to_now
 from deploy.output import print_json, print_table, say
+from meter.ids import MemberId
+from meter.postgres import Connection
 from meter.recount import recount
 from meter.refusal import Refusal
-from meter.store import find_member, watermarks
+from meter.store import find_member, stream_places, watermarks
+from meter.usage import Usage
 from meter.window import Month
 
 DISAGREES = 1
@@ -131,10 +134,14 @@ def verify(member: str, month: str, as_json: bool) -> None:
     wanted = Month.parse(month)
 
     async def work(desk: Desk) -> tuple[str, Verification]:
-        async with desk.connected("weir_meter") as connection:
+        await ship_all(desk)
+        async with (
+            desk.connected("weir_billing") as connection,
+            # One picture of the sums and of how far the segments had been shipped into them.
+            connection.transaction(isolation="repeatable_read", readonly=True),
+        ):
             found = await find_member(connection, member)
-        recounted = await _recount(desk, wanted)
-        async with desk.connected("weir_billing") as connection:
+            recounted = await _recount(connection, desk, wanted)
             told = await run.verify(connection, found.id, wanted, recounted, now_us=desk.now_us)
         return found.name, told
 
@@ -156,12 +163,10 @@ def verify(member: str, month: str, as_json: bool) -> None:
         raise SystemExit(DISAGREES)
 
 
-async def _recount(desk: Desk, month: Month) -> Any:
-    async with desk.connected("weir_meter") as connection:
-        closed = await watermarks(connection)
-        up_to = closed.get(month)
-        if up_to is None:
-            raise Refusal(f"{month} is not closed; there is no statement to verify yet")
+async def _recount(connection: Connection, desk: Desk, month: Month) -> dict[MemberId, Usage]:
+    """The month's usage from the segments alone; of an open month, as far as they have been shipped."""
+    closed = await watermarks(connection)
+    up_to = closed.get(month) or await stream_places(connection)
     return await asyncio.to_thread(recount, desk.meter.journal_directory, month, closed, up_to=up_to)
 
 

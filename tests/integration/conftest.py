@@ -1,82 +1,15 @@
-"""A real PostgreSQL for the tests: one server a session, a fresh database a test from a migrated template."""
+"""What integration tests share: a small co-op in a real database."""
 
-import asyncio
-import itertools
-import subprocess
-import sys
-import tempfile
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
+from collections.abc import AsyncIterator
 
-import asyncpg
-import pytest
 import pytest_asyncio
 
-from meter.postgres import migrate
 from tests.coop import Coop
-
-ROOT = Path(__file__).parents[2]
-SERVE = """
-import asyncio, sys
-from pathlib import Path
-from deploy.embedded import embedded
-from deploy.place import prepare
-from deploy.settings import DeploySettings
-
-async def main():
-    async with embedded(DeploySettings(), prepare(Path(sys.argv[1])), tell=print) as server:
-        print("dsn", server.dsn, flush=True)
-        await asyncio.to_thread(sys.stdin.read)
-        await server.stop(hurry=True)  # nobody needs these files written well
-
-asyncio.run(main())
-"""
-
-
-@pytest.fixture(scope="session")
-def billing_server() -> Iterator[str]:
-    """The connection string of a server whose database `weir` is a migrated template."""
-    with tempfile.TemporaryDirectory(prefix="weir-") as name:
-        command = [sys.executable, "-c", SERVE, str(Path(name, "data"))]
-        with subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
-        ) as server:
-            assert server.stdout is not None
-            lines = itertools.takewhile(bool, iter(server.stdout.readline, ""))
-            dsn = next(line.split()[1] for line in lines if line.startswith("dsn "))
-            asyncio.run(_migrate(dsn))
-            yield dsn
-            server.communicate(timeout=60)
-
-
-async def _migrate(dsn: str) -> None:
-    connection = await asyncpg.connect(dsn)
-    await connection.execute("ALTER SYSTEM SET fsync = off")
-    await connection.execute("SELECT pg_reload_conf()")
-    await migrate(connection, [(room, ROOT / room / "sql") for room in ("meter", "billing")])
-    await connection.close()
-
-
-_numbers = itertools.count(1)
-
-
-@pytest.fixture
-def billing_database(billing_server: str) -> str:
-    """The connection string, as the owner, of a fresh database with the meter's and billing's tables."""
-    name = f"test_{next(_numbers)}"
-    asyncio.run(_copy(billing_server, name))
-    return billing_server.replace("/weir?", f"/{name}?")
-
-
-async def _copy(dsn: str, name: str) -> None:
-    connection = await asyncpg.connect(dsn.replace("/weir?", "/postgres?"))
-    await connection.execute(f"CREATE DATABASE {name} TEMPLATE weir")
-    await connection.close()
 
 
 @pytest_asyncio.fixture
-async def co_op(billing_database: str) -> AsyncIterator[Coop]:
+async def co_op(database: str) -> AsyncIterator[Coop]:
     """A co-op without members yet, and its connections."""
-    one = Coop(billing_database)
+    one = Coop(database)
     yield one
     await one.close()

@@ -99,7 +99,15 @@ def test_whole_exchanges_are_counted_to_the_byte(
     gateway: RunningGateway, member: Credentials, seed: int
 ) -> None:
     s3 = client(gateway, member)
-    sizes = [*random.Random(seed).sample(range(3 * MIB), 12), 0, 1, 16 * 1024, 16 * 1024 + 1, 64 * 1024, 64 * 1024 + 1]
+    sizes = [
+        *random.Random(seed).sample(range(3 * MIB), 12),
+        0,
+        1,
+        16 * 1024,
+        16 * 1024 + 1,
+        64 * 1024,
+        64 * 1024 + 1,
+    ]
     for number, size in enumerate(sizes):
         s3.put_object(Bucket="counted", Key=f"k{number}", Body=os.urandom(size))
         assert size == len(s3.get_object(Bucket="counted", Key=f"k{number}")["Body"].read())

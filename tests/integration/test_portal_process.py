@@ -18,9 +18,9 @@ def start(environment: dict[str, str], *, descriptors: tuple[int, ...] = ()) -> 
     )  # fmt: skip
 
 
-def test_the_portal_serves_on_the_socket_it_inherits_and_ends_when_told(billing_database: str) -> None:
+def test_the_portal_serves_on_the_socket_it_inherits_and_ends_when_told(database: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        environment = {"WEIR_DATABASE_URL": billing_database, "WEIR_PORTAL_FD": str(listening.fileno())}
+        environment = {"WEIR_DATABASE_URL": database, "WEIR_PORTAL_FD": str(listening.fileno())}
         with start(environment, descriptors=(listening.fileno(),)) as portal:
             assert portal.stdout is not None
             assert "ready\n" == portal.stdout.readline()

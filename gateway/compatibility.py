@@ -55,7 +55,12 @@ def page() -> str:
     there = [one for one in named if one.supported]
     missing = [one for one in named if not one.supported]
     lines = [HEAD, f"## What works: {len(there)} operations\n", *_table(there), ""]
-    lines += [f"## What has a name and no answer yet: {len(missing)} operations\n", *_table(missing), "", FOOT]
+    lines += [
+        f"## What has a name and no answer yet: {len(missing)} operations\n",
+        *_table(missing),
+        "",
+        FOOT,
+    ]
     return "\n".join(lines)
 
 

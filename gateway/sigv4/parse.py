@@ -87,7 +87,10 @@ class Claim:
 
 _HEX_64 = re.compile(r"[0-9a-fA-F]{64}")
 _TIMESTAMP = re.compile(r"\d{8}T\d{6}Z", re.ASCII)
-_SIGV2 = "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256."
+_SIGV2 = (
+    "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256; "
+    "for presigned links of boto3 that is Config(signature_version='s3v4')."
+)
 
 
 def parse_claim(raw_query: str, headers: Mapping[str, str], *, region: str) -> Claim | None:

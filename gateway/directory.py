@@ -62,6 +62,7 @@ class PostgresDirectory:
         self._misses: OrderedDict[str, float] = OrderedDict()
         self._connection: Connection | None = None
         self._lock = asyncio.Lock()
+        self._snapshot_lock = asyncio.Lock()
         self._changed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self.generation = 0
@@ -102,6 +103,7 @@ class PostgresDirectory:
             for row in rows or ():
                 if row.revoked_us is None:
                     self._keys[access_key] = row
+                    await self._keep_snapshot()
             found = self.known_key(access_key)
         return found
 
@@ -111,6 +113,7 @@ class PostgresDirectory:
         if found is None and self._worth_asking(f"bucket {name}"):
             for row in await self._ask(lambda connection: store.buckets(connection, name=name)) or ():
                 found = self._buckets[row.name] = row
+                await self._keep_snapshot()
         return found
 
     def buckets_of(self, member: MemberId) -> list[Bucket]:
@@ -132,6 +135,7 @@ class PostgresDirectory:
         bucket, new = await self._change(enter)
         self._buckets[name] = bucket
         self._misses.pop(f"bucket {name}", None)
+        await self._keep_snapshot()
         return bucket, new
 
     async def delete_bucket(self, bucket: Bucket, *, now_us: int) -> None:
@@ -139,6 +143,7 @@ class PostgresDirectory:
         await self._change(lambda connection: store.remove_bucket(connection, bucket.id, now_us=now_us))
         if (known := self._buckets.get(bucket.name)) is not None and known.id == bucket.id:
             del self._buckets[bucket.name]
+        await self._keep_snapshot()
 
     def _worth_asking(self, what: str) -> bool:
         """A miss is asked once a second at most, and the list of misses is bounded: no flood reaches Postgres."""
@@ -182,8 +187,13 @@ class PostgresDirectory:
         keys = await self._with_connection(store.keys)
         buckets = await self._with_connection(store.buckets)
         self._apply(keys, buckets)
-        packed = json.dumps(_pack(self._keys.values(), buckets), sort_keys=True)
-        await asyncio.to_thread(_keep, self._snapshot, packed)
+        await self._keep_snapshot()
+
+    async def _keep_snapshot(self) -> None:
+        """What this worker knows outlives it, also when Postgres goes away the next moment."""
+        packed = json.dumps(_pack(self._keys.values(), self._buckets.values()), sort_keys=True)
+        async with self._snapshot_lock:
+            await asyncio.to_thread(_keep, self._snapshot, packed)
 
     def _apply(self, keys: list[KeyRow], buckets: list[Bucket]) -> None:
         self._keys = {row.access_key: row for row in keys if row.revoked_us is None}
@@ -206,7 +216,7 @@ class PostgresDirectory:
                 self._changed.set()
 
 
-def _pack(keys: Iterable[KeyRow], buckets: list[Bucket]) -> dict[str, list[list[object]]]:
+def _pack(keys: Iterable[KeyRow], buckets: Iterable[Bucket]) -> dict[str, list[list[object]]]:
     return {
         "keys": [
             [row.access_key, row.member, row.member_name, row.member_status, row.secret.hex(), row.created_us]

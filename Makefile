@@ -32,7 +32,7 @@ format: $(VENV)/.tested ## put the code in shape
 	$(BIN)/ruff check --fix .
 
 bench: $(VENV)/.tested ## measure, and print each number with its ratio
-	$(BIN)/python -m pytest tests/bench -m bench -s -q
+	$(BIN)/python -m tests.bench
 
 clean: ## remove what make made; data directories stay
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
@@ -44,6 +44,7 @@ $(BIN)/python:
 
 # Stamps: a second `make up` starts at once.
 $(VENV)/.installed: requirements.txt pyproject.toml | $(BIN)/python
+	@echo "installing what requirements.txt locks; this takes a minute the first time"
 	$(PIP) install --require-hashes -r requirements.txt
 	$(PIP) install --no-deps --no-build-isolation -e .
 	@touch $@

@@ -33,11 +33,13 @@ def _all_lines(document: Mapping[str, Any]) -> Iterator[str]:
         f"{member['name']}, member {member['id']}",
     )
     yield "═" * WIDTH
-    yield from _paragraph(document["sentence"])
-    yield from _paragraph(document["meaning"])
+    yield from textwrap.wrap(document["sentence"], WIDTH)
+    yield ""
+    yield from textwrap.wrap(document["meaning"], WIDTH)
     yield from _used(document)
-    yield from _everyone(document)
-    yield from _share(document)
+    if document["co_op"]["costs_booked"]:
+        yield from _everyone(document)
+        yield from _share(document)
     yield from _foot(document)
 
 
@@ -57,7 +59,7 @@ def _everyone(document: Mapping[str, Any]) -> Iterator[str]:
     yield from _heading("What it cost all of us")
     yield _sides(f"{INDENT}All members' charges", format_number(co_op["charges_minor"], currency))
     for pool, amount in co_op["costs"].items():
-        yield _sides(f"{INDENT}Cost: {pool}"[:60], format_number(-amount, currency))
+        yield _sides(f"{INDENT}Cost: {pool}", format_number(-amount, currency))
     yield _rule()
     names = {"surplus": "Left over (surplus)", "loss": "Missing (loss)", "even": "Left over"}
     yield _sides(INDENT + names[co_op["outcome"]], format_amount(co_op["result_minor"], currency))
@@ -67,13 +69,14 @@ def _share(document: Mapping[str, Any]) -> Iterator[str]:
     currency, share = document["currency"], document["share"]
     if not share["charges_minor"]:
         return
-    yield from _heading("What comes back to you")
+    final = document["kind"] == "final"
+    yield from _heading("What comes back to you" if final else "What would come back to you, as it stands")
     own, everyone, pool = (
         format_number(share[key], currency) for key in ("charges_minor", "all_charges_minor", "pool_minor")
     )
     yield f"{INDENT}your charges {own} / all user members' {everyone} × surplus {pool}"
-    yield _sides(f"{INDENT}  = {share['exact']}, so that all shares sum to the cent:",
-                 format_amount(share["amount_minor"], currency))  # fmt: skip
+    exact = f"{INDENT}= {share['exact']}, rounded so that all shares sum to the surplus:"
+    yield _sides(exact, format_amount(share["amount_minor"], currency))
     yield ""
     yield _sides(f"{INDENT}Paid to you now", format_number(share["paid_minor"], currency))
     yield _sides(f"{INDENT}Kept in your name", format_number(share["retained_minor"], currency))
@@ -86,14 +89,9 @@ def _foot(document: Mapping[str, Any]) -> Iterator[str]:
     yield ""
     yield "─" * WIDTH
     yield f"This statement is {KINDS[document['kind']]}. It is not a cheque."
-    yield "A GB is 1,000,000,000 bytes. Bytes are counted where they move, and times are UTC."
+    yield "A GB is 1,000,000,000 bytes, counted where they move. Times are UTC."
     yield f"Check us: weir verify {document['member']['name']} {document['period']}"
     yield f"SHA-256 {document['digest']}"
-
-
-def _paragraph(text: str) -> Iterator[str]:
-    yield from textwrap.wrap(text, WIDTH)
-    yield ""
 
 
 def _heading(text: str) -> Iterator[str]:
@@ -107,4 +105,5 @@ def _rule() -> str:
 
 
 def _sides(left: str, right: str) -> str:
-    return left + right.rjust(max(WIDTH - len(left), len(right) + 1))
+    room = WIDTH - len(left)
+    return left + right.rjust(room) if len(right) < room else f"{left}\n{right.rjust(WIDTH)}"

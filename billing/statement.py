@@ -58,7 +58,7 @@ def statement(closing: Closing, member: MemberId, *, kind: str) -> dict[str, Any
         "tariff_from": str(inputs.tariff.effective_from),
         "lines": _lines(closing, rated),
         "charges_minor": rated.amount_minor,
-        "co_op": _co_op(closing),
+        "co_op": _co_op(closing, kind),
         "share": share,
         "after_share_minor": rated.amount_minor - share["amount_minor"],
         "sentence": _sentence(closing, kind),
@@ -83,10 +83,11 @@ def _lines(closing: Closing, rated: Charge) -> list[dict[str, Any]]:
     ]
 
 
-def _co_op(closing: Closing) -> dict[str, Any]:
+def _co_op(closing: Closing, kind: str) -> dict[str, Any]:
     return {
         "members": len(closing.inputs.members),
         "charges_minor": closing.result.charges_minor,
+        "costs_booked": bool(closing.inputs.invoices) or kind == FINAL,
         "costs": dict(closing.costs),
         "costs_minor": closing.result.costs_minor,
         "result_minor": closing.result.amount_minor,

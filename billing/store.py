@@ -8,7 +8,7 @@ from datetime import date
 import asyncpg
 
 from billing.cost import Invoice
-from billing.ledger import Entry
+from billing.ledger import Entry, retained
 from billing.tariff import Tariff, parse_tariff
 from meter.ids import MemberId
 from meter.postgres import Connection
@@ -173,3 +173,9 @@ async def balances(connection: Connection) -> list[tuple[str, int, int]]:
 def closed_month(error: asyncpg.PostgresError) -> bool:
     """Whether the database refused because the month is closed."""
     return error.sqlstate == CLOSED_STATE
+
+
+async def retained_minor(connection: Connection, member: MemberId) -> int:
+    """What is kept in the co-op in a member's name, in minor units: the credit balance of their account."""
+    query = "SELECT coalesce(-sum(amount_minor), 0)::numeric FROM billing.posting WHERE account = $1"
+    return int(await connection.fetchval(query, retained(member)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 import time
@@ -11,18 +12,7 @@ from pathlib import Path
 
 import click
 
-from deploy.commands.bill import bill, statement, verify
-from deploy.commands.config import config
-from deploy.commands.cost import cost
-from deploy.commands.db import db
-from deploy.commands.demo import demo
-from deploy.commands.key import key, login_link
-from deploy.commands.member import member
 from deploy.commands.options import data_option
-from deploy.commands.status import status
-from deploy.commands.tariff import tariff
-from deploy.commands.up import up
-from deploy.commands.usage import usage
 from meter import __version__
 from meter.refusal import Refusal
 
@@ -33,18 +23,50 @@ CLOSED_PIPE = 141
 ERROR_FILES_MAX = 20
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+# Each subject is loaded when it is asked for: `weir usage` need not wait for the web server's modules.
+SUBJECTS = {
+    "up": "up",
+    "demo": "demo",
+    "status": "status",
+    "config": "config",
+    "member": "member",
+    "key": "key",
+    "login-link": "key",
+    "usage": "usage",
+    "tariff": "tariff",
+    "cost": "cost",
+    "bill": "bill",
+    "statement": "bill",
+    "verify": "bill",
+    "db": "db",
+}
+"""Command → module in deploy.commands, in the order `weir --help` lists them."""
+
+
+class Subjects(click.Group):
+    """Finds a subject's command in its module."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All of them."""
+        return [*SUBJECTS, *super().list_commands(ctx)]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Load one; None for an unknown name."""
+        module = SUBJECTS.get(cmd_name)
+        if module is None:
+            return super().get_command(ctx, cmd_name)
+        loaded = importlib.import_module(f"deploy.commands.{module}")
+        command = getattr(loaded, cmd_name.replace("-", "_"))
+        assert isinstance(command, click.Command)
+        return command
+
+
+@click.group(cls=Subjects, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="weir")
 @data_option
 def weir() -> None:
     """Member-owned storage: counted to the byte, billed at cost, surplus returned."""
     os.umask(0o077)
-
-
-for subject in (
-    up, demo, status, config, member, key, login_link, usage, tariff, cost, bill, statement, verify, db,
-):  # fmt: skip
-    weir.add_command(subject)
 
 
 def main() -> None:

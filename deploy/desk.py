@@ -19,9 +19,13 @@ from deploy.founding import vault_path
 from deploy.place import DataRefused, Holder, check_format, held, holder, is_founded, prepare
 from deploy.rooms import connected, room_migrations
 from deploy.settings import DeploySettings, read
+from gateway.feed import feed_what_is_left
+from gateway.settings import GatewaySettings
+from gateway.storage.disk.engine import open_engine
 from gateway.vault import Vault
 from meter.postgres import Connection, migrate
 from meter.settings import MeterSettings
+from meter.shipper import ship_everything
 
 Result = TypeVar("Result")
 POLL_S = 0.05
@@ -51,6 +55,22 @@ class Desk:
     def vault(self) -> Vault:
         """What seals members' secrets. Raises Refusal when the master key is gone."""
         return Vault.open(vault_path(self.data))
+
+
+async def ship_up_to_now(desk: Desk) -> int:
+    """Bring everything that happened until now into the sums; how many events could not be shipped.
+
+    First the engine's outbox into its journal, then all journals into Postgres. Raises Refusal.
+    """
+    gateway = read(GatewaySettings).model_copy(update={"data": desk.data})
+    meter = desk.meter.model_copy(update={"data": desk.data})
+    if gateway.engine_directory.exists():
+        engine = await open_engine(gateway.engine_directory, gateway)
+        try:
+            await feed_what_is_left(engine, meter.journal_directory, meter)
+        finally:
+            await engine.close()
+    return await ship_everything(meter, desk.dsn)
 
 
 def at_desk(work: Callable[[Desk], Awaitable[Result]], *, migrating: bool = True) -> Result:

@@ -194,7 +194,14 @@ class EmbeddedServer:
         )
         environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC"}
         return await asyncio.create_subprocess_exec(
-            *line, stdin=DEVNULL, stdout=PIPE, stderr=STDOUT, env=environment, cwd="/"
+            *line,
+            stdin=DEVNULL,
+            stdout=PIPE,
+            stderr=STDOUT,
+            env=environment,
+            cwd="/",
+            # Ctrl-C is for us: the database goes last, when everything is shipped.
+            start_new_session=True,
         )
 
     async def _started(self) -> bool:

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from billing.portal.login import create_login_link
 from billing.run import set_tariff, tariff_in_force
-
 from billing.tariff import DEFAULT_TARIFF
 from deploy.rooms import connected
 from gateway.keys import create_key, list_keys, reveal_secret
@@ -49,7 +48,8 @@ async def found(dsn: str, data: Path, *, now_us: int, timeout_s: int) -> Foundin
     None when the first member has left or has no open key any more: then there is nothing to show.
     Raises Refusal when the co-op has members and its master key is gone.
     """
-    async with connected(dsn, role="weir_meter", timeout_s=timeout_s) as connection:
+    # As the owner: no room's own role may change the register.
+    async with connected(dsn, role=None, timeout_s=timeout_s) as connection:
         register = await members(connection)
         is_new = not register
         if is_new:

@@ -14,7 +14,7 @@ WIDTH_WITHOUT_TERMINAL = 160
 
 def console(*, stderr: bool = False) -> Console:
     """A console that is plain when nobody looks, and honours NO_COLOR."""
-    made = Console(stderr=stderr, highlight=False, soft_wrap=True)
+    made = Console(stderr=stderr, highlight=False)
     return made if made.is_terminal else Console(stderr=stderr, highlight=False, width=WIDTH_WITHOUT_TERMINAL)
 
 
@@ -32,7 +32,7 @@ def print_table(
     columns: Sequence[str], rows: Iterable[Sequence[object]], *, numbers: Sequence[str] = ()
 ) -> None:
     """A table; the columns named in `numbers` are aligned to the right."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
+    table = Table(box=None, pad_edge=False, header_style="bold", show_header=any(columns))
     for column in columns:
         table.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
     for row in rows:
@@ -51,8 +51,8 @@ def cell(value: object) -> str:
 
 
 def say(text: str) -> None:
-    """A line for people, without markup."""
-    console().print(Text(text))
+    """A line for people, without markup, and not broken: it may be a link to copy."""
+    console().print(Text(text), soft_wrap=True)
 
 
 def bytes_text(count: int) -> str:

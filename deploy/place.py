@@ -70,7 +70,11 @@ def prepare(data: Path) -> Path:
     """
     data = data.absolute()
     try:
-        data.mkdir(mode=0o711 if os.geteuid() == 0 else 0o700, parents=True, exist_ok=True)
+        if not data.exists():
+            data.mkdir(mode=0o700, parents=True)
+            # Exactly this mode, whatever the umask.
+            data.chmod(0o711 if os.geteuid() == 0 else 0o700)
+        data.mkdir(exist_ok=True)
         (data / "log").mkdir(mode=0o700, exist_ok=True)
     except FileExistsError:
         raise DataRefused(f"{data} is a file, and the data directory must be a directory") from None

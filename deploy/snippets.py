@@ -21,7 +21,8 @@ def aws() -> str:
 
 def rclone(*, gateway_url: str) -> str:
     """rclone, after the variables, without a configuration file."""
-    return f"rclone copy DIRECTORY :s3,provider=Other,env_auth=true,endpoint='{gateway_url}':first/"
+    options = f"--s3-provider Other --s3-env-auth --s3-endpoint {gateway_url}"
+    return f"rclone copy DIRECTORY :s3:first/ {options}"
 
 
 def boto3() -> str:

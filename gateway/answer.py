@@ -70,7 +70,10 @@ class Answer:
     @property
     def keep_alive(self) -> bool:
         """Whether the connection can go on: not if a body is left that nobody will read."""
-        if not self._keep_alive or (self.body is not None and self.body.awaits_continue):
+        # A client that was never told to continue may send its body or not: no telling what comes next.
+        body = self.body
+        unsaid = self.expects_continue(self._raw.headers) if body is None else body.awaits_continue
+        if not self._keep_alive or unsaid:
             return False
         content = self._raw.content
         if content.is_eof():
@@ -80,7 +83,7 @@ class Answer:
 
     def expects_continue(self, headers: Mapping[str, str]) -> bool:
         """Whether the client holds its body back until it is told 100-continue (RFC 9110, section 10.1.1)."""
-        return headers.get("expect", "").lower() == "100-continue"
+        return headers.get("Expect", headers.get("expect", "")).lower() == "100-continue"
 
     def cut(self) -> StreamResponse:
         """End the connection: what the client would read next has no defined place."""

@@ -146,6 +146,9 @@ class Body:
             except TimeoutError:
                 raise s3_error("RequestTimeout") from None
             except (ConnectionError, RequestPayloadError, ClientError) as error:
+                if decoder is None:
+                    # What had arrived and was not read yet moved all the same.
+                    self._counting.received(content.total_bytes - self._counting.tab.moved_in)
                 raise SenderGone from error
             if decoder is None:
                 self._counting.received(len(data))

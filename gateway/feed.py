@@ -14,6 +14,7 @@ from gateway.storage.base import Engine, StorageChange
 from meter.event import Event, Mark, RequestClass, Zone
 from meter.ids import NOBODY
 from meter.journal import JournalLocked
+from meter.reader import published_sequence
 from meter.recorder import Recorder, now_us
 from meter.settings import MeterSettings
 
@@ -22,6 +23,8 @@ STREAM_LABEL = "engine"
 ROWS_MAX = 5000
 IDLE_S = 0.1
 WAIT_FOR_LOCK_S = 1.0
+SETTLE_PAUSE_S = 0.05
+SETTLE_TRIES_MAX = 100
 
 
 class OutboxMismatch(Exception):
@@ -52,6 +55,29 @@ async def feed(engine: Engine, recorder: Recorder) -> int:
         await asyncio.to_thread(recorder.journal.sync)
         await engine.trim_outbox(up_to=changes[-1].sequence)
     return len(changes)
+
+
+async def feed_what_is_left(engine: Engine, journal_directory: Path, settings: MeterSettings) -> None:
+    """Wait until everything the outbox holds at this moment stands in the journal; feed it if no worker runs.
+
+    For commands that must be complete up to now. Gives up after SETTLE_TRIES_MAX pauses: a worker that
+    cannot feed has raised its own alarm.
+    """
+    directory = journal_directory / STREAM_LABEL
+    target = await engine.last_sequence()
+    for _ in range(SETTLE_TRIES_MAX):
+        if published_sequence(directory) >= target:
+            return
+        try:
+            recorder = await asyncio.to_thread(Recorder, directory, settings, slots_max=1)
+        except JournalLocked:
+            await asyncio.sleep(SETTLE_PAUSE_S)
+            continue
+        try:
+            while await feed(engine, recorder):
+                continue
+        finally:
+            recorder.close()
 
 
 async def keep_feeding(engine: Engine, journal_directory: Path, settings: MeterSettings) -> None:

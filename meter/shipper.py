@@ -30,6 +30,8 @@ from meter.tail import Batch, Tail
 from meter.tally import tally
 
 log = logging.getLogger(__name__)
+SYNC_WAITS_MAX = 40
+"""How many sync intervals a complete answer waits for the writers' group fsync."""
 
 
 @dataclass(slots=True)
@@ -149,7 +151,7 @@ async def unshipped(connection: Connection, journal_directory: Path) -> int:
 
 
 async def ship_everything(settings: MeterSettings, dsn: str) -> int:
-    """Ship what the journals hold at this moment; what is still unshipped afterwards, 0 if all went well.
+    """Ship what the journals hold at this moment; how much of that is still unshipped, 0 if all went well.
 
     Safe beside a running shipper. Waits for writers to fsync, a few intervals at most. Raises DatabaseAway.
     """
@@ -158,7 +160,8 @@ async def ship_everything(settings: MeterSettings, dsn: str) -> int:
     try:
         shipper = Shipper(settings)
         wanted = {path: published_sequence(path) for path in streams(settings.journal_directory)}
-        for _ in range(40):
+        left = 0
+        for _ in range(SYNC_WAITS_MAX):
             await shipper.ship(connection)
             left = 0
             for directory, sequence in wanted.items():
@@ -169,6 +172,6 @@ async def ship_everything(settings: MeterSettings, dsn: str) -> int:
             if not left:
                 break
             await asyncio.sleep(settings.journal_sync_interval_ms / 1000)
-        return await unshipped(connection, settings.journal_directory)
+        return left
     finally:
         await connection.close()

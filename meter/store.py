@@ -186,13 +186,19 @@ async def close_month(connection: Connection, month: Month, *, now_us: int) -> d
     await connection.execute("SELECT pg_advisory_xact_lock($1)", _GATE)
     if await is_closed(connection, month):
         raise Refusal(f"{month} is closed already")
-    rows = await connection.fetch("SELECT id, last_sequence FROM meter.stream ORDER BY id")
-    watermark = {str(row["id"]): int(row["last_sequence"]) for row in rows}
+    places = await stream_places(connection)
+    watermark = {str(stream): last for stream, last in sorted(places.items())}
     await connection.execute(
         "INSERT INTO meter.closed_month (month, closed_at, watermark) VALUES ($1, $2, $3)",
         _month_date(month), to_datetime(now_us), json.dumps(watermark),
     )  # fmt: skip
     return watermark
+
+
+async def stream_places(connection: Connection) -> dict[StreamId, int]:
+    """What has been shipped of each stream, as this transaction sees it."""
+    rows = await connection.fetch("SELECT id, last_sequence FROM meter.stream")
+    return {StreamId(row["id"]): int(row["last_sequence"]) for row in rows}
 
 
 async def watermarks(connection: Connection) -> dict[Month, dict[StreamId, int]]:

@@ -14,12 +14,14 @@ from billing.money import format_amount
 from billing.render import statement_text
 from billing.run import Verification
 from deploy.commands.options import data_option, json_option
-from deploy.desk import Desk, at_desk
+from deploy.desk import Desk, at_desk, ship_up_to_now
 from deploy.output import print_json, print_table, say
+from meter.ids import MemberId
+from meter.postgres import Connection
 from meter.recount import recount
 from meter.refusal import Refusal
-from meter.shipper import ship_everything
-from meter.store import find_member, watermarks
+from meter.store import find_member, stream_places, watermarks
+from meter.usage import Usage
 from meter.window import Month
 
 DISAGREES = 1
@@ -66,7 +68,7 @@ def _close(text: str, closing: Callable[..., Awaitable[Closing]], *, as_json: bo
 
 async def ship_all(desk: Desk) -> None:
     """Bring everything the journals hold into the sums. Raises Refusal when some is left."""
-    left = await ship_everything(desk.meter, desk.dsn)
+    left = await ship_up_to_now(desk)
     if left:
         # A bill on part of the usage would be a wrong bill.
         raise Refusal(f"{left} events are still in the journal and not in the sums; try again in a moment")
@@ -119,7 +121,7 @@ def statement(member: str, month: str, as_json: bool) -> None:
     if as_json:
         print_json(document)
     else:
-        click.echo(statement_text(document))
+        click.echo(statement_text(document), nl=False)
 
 
 @click.command()
@@ -132,10 +134,14 @@ def verify(member: str, month: str, as_json: bool) -> None:
     wanted = Month.parse(month)
 
     async def work(desk: Desk) -> tuple[str, Verification]:
-        async with desk.connected("weir_meter") as connection:
+        await ship_all(desk)
+        async with (
+            desk.connected("weir_billing") as connection,
+            # One picture of the sums and of how far the segments had been shipped into them.
+            connection.transaction(isolation="repeatable_read", readonly=True),
+        ):
             found = await find_member(connection, member)
-        recounted = await _recount(desk, wanted)
-        async with desk.connected("weir_billing") as connection:
+            recounted = await _recount(connection, desk, wanted)
             told = await run.verify(connection, found.id, wanted, recounted, now_us=desk.now_us)
         return found.name, told
 
@@ -157,12 +163,10 @@ def verify(member: str, month: str, as_json: bool) -> None:
         raise SystemExit(DISAGREES)
 
 
-async def _recount(desk: Desk, month: Month) -> Any:
-    async with desk.connected("weir_meter") as connection:
-        closed = await watermarks(connection)
-        up_to = closed.get(month)
-        if up_to is None:
-            raise Refusal(f"{month} is not closed; there is no statement to verify yet")
+async def _recount(connection: Connection, desk: Desk, month: Month) -> dict[MemberId, Usage]:
+    """The month's usage from the segments alone; of an open month, as far as they have been shipped."""
+    closed = await watermarks(connection)
+    up_to = closed.get(month) or await stream_places(connection)
     return await asyncio.to_thread(recount, desk.meter.journal_directory, month, closed, up_to=up_to)
 
 

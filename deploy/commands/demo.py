@@ -186,7 +186,7 @@ def show(outcome: Outcome, *, seed: int) -> None:
     )
     say("\nThe sums:")
     print_table(
-        ("", "", "", ""),
+        ("", "sum", "one way", "the other way"),
         [("agrees" if told.agree else "DIFFERS", told.name, told.left, told.right) for told in outcome.sums],
     )
     say("\nThe portal, one link for each member, each works once:")

@@ -11,6 +11,9 @@ from deploy.output import print_json, print_table, say
 from meter.store import add_member, find_member, members, set_member_status, stored_bytes
 from meter.usage import Member, MemberClass, MemberStatus
 
+OWNER = None
+"""The register is changed by its owner alone; no room's own role may."""
+
 
 def document(member: Member) -> dict[str, object]:
     """A member as JSON."""
@@ -47,7 +50,7 @@ def add(name: str, member_class: str, email: str, as_json: bool) -> None:
     """Enter NAME into the register."""
 
     async def work(desk: Desk) -> Member:
-        async with desk.connected("weir_meter") as connection:
+        async with desk.connected(OWNER) as connection:
             return await add_member(
                 connection, name=name, member_class=MemberClass(member_class), email=email, now_us=desk.now_us
             )
@@ -117,7 +120,7 @@ def leave(name: str) -> None:
 
 def _set_status(name: str, status: MemberStatus) -> Member:
     async def work(desk: Desk) -> Member:
-        async with desk.connected("weir_meter") as connection:
+        async with desk.connected(OWNER) as connection:
             found = await find_member(connection, name)
             return await set_member_status(connection, found.id, status, now_us=desk.now_us)
 

@@ -55,7 +55,7 @@ def up(
     settings = RoomsSettings(read(DeploySettings), read(MeterSettings), read(BillingSettings))
     region = read(GatewaySettings).region
     errors = console(stderr=True)
-    supervisor = Supervisor(settings, tell=lambda line: errors.print(Text(line)))
+    supervisor = Supervisor(settings, tell=lambda line: errors.print(Text(line), soft_wrap=True))
     if ready_file is not None:
         # An old file must not tell a script that we are ready.
         ready_file.unlink(missing_ok=True)
@@ -87,9 +87,9 @@ def show(running: Running, screen: Console, *, region: str) -> None:
             gateway_url=running.gateway_url, access_key=first.access_key, secret_key=secret_key, region=region
         )
         for line in (*lines.splitlines(), "", snippets.aws()):
-            screen.print(Text(line))
-        screen.print(Text(snippets.rclone(gateway_url=running.gateway_url)))
-        screen.print(Text(f'python -c "{snippets.boto3()}"'))
+            screen.print(Text(line), soft_wrap=True)
+        screen.print(Text(snippets.rclone(gateway_url=running.gateway_url)), soft_wrap=True)
+        screen.print(Text(f'python -c "{snippets.boto3()}"'), soft_wrap=True)
         screen.print()
     if running.login_link is not None:
         _line(screen, "log in, once", running.login_link)
@@ -97,4 +97,4 @@ def show(running: Running, screen: Console, *, region: str) -> None:
 
 
 def _line(screen: Console, label: str, text: str) -> None:
-    screen.print(Text.assemble((f"{label:<13}", "dim"), text))
+    screen.print(Text.assemble((f"{label:<13}", "dim"), text), soft_wrap=True)

@@ -7,12 +7,11 @@ from datetime import datetime
 import click
 
 from deploy.commands.options import data_option, json_option
-from deploy.desk import Desk, at_desk
+from deploy.desk import Desk, at_desk, ship_up_to_now
 from deploy.instants import Window, instant_text, window
 from deploy.output import bytes_text, print_json, print_table, say
 from gateway.operation import Operation
 from gateway.store import bucket_names
-from meter.shipper import ship_everything
 from meter.store import find_member, usage_between, usage_rows
 from meter.usage import Usage
 from meter.window import to_us
@@ -32,7 +31,7 @@ def usage(member: str, start: str | None, end: str | None, by: str | None, as_js
     """What MEMBER used. The window is widened to whole hours."""
 
     async def work(desk: Desk) -> dict[str, object]:
-        unshipped = await ship_everything(desk.meter, desk.dsn)
+        unshipped = await ship_up_to_now(desk)
         asked = window(start, end, now_us=desk.now_us)
         return await _document(desk, member, asked, by=by, unshipped=unshipped)
 

@@ -47,6 +47,8 @@ class Member(threading.Thread):
             aws_access_key_id=account.access_key,
             aws_secret_access_key=account.secret_key,
             config=Config(
+                # Otherwise a presigned URL would still be of version 2.
+                signature_version="s3v4",
                 read_timeout=READ_TIMEOUT_S,
                 retries={"total_max_attempts": 2},
                 s3={"addressing_style": "path"},
@@ -180,7 +182,11 @@ def main() -> None:
     """Entry point."""
     told = json.load(sys.stdin)
     accounts = tuple(Account(**account) for account in told.pop("accounts"))
-    counted = work(Order(**told, accounts=accounts))
+    try:
+        counted = work(Order(**told, accounts=accounts))
+    except Exception as error:  # noqa: BLE001  told to the parent, who shows the sentence
+        _tell({"failed": f"{type(error).__name__}: {error}"})
+        sys.exit(1)
     _tell({"counted": counted})
 
 

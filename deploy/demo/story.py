@@ -16,7 +16,7 @@ from billing.money import format_number
 from billing.run import add_cost, set_tariff, trial
 from deploy.children import PACKAGE_ROOT
 from deploy.demo.order import Account, Order, cut_bucket
-from deploy.desk import Desk
+from deploy.desk import Desk, ship_up_to_now
 from deploy.founding import login_link
 from deploy.instants import Window, window
 from deploy.privilege import launched
@@ -26,7 +26,6 @@ from gateway.store import bucket_names
 from meter.ids import MemberId
 from meter.postgres import Connection
 from meter.refusal import Refusal
-from meter.shipper import ship_everything
 from meter.store import add_member, find_member, usage_between, usage_rows
 from meter.usage import Member, MemberClass
 from meter.window import Month
@@ -127,19 +126,22 @@ async def run_clients(order: Order, progress: Progress) -> dict[str, dict[str, i
     process.stdin.write(json.dumps(asdict(order)).encode())
     process.stdin.close()
     counted: dict[str, dict[str, int]] | None = None
+    failed = "it ended without a word"
     async for line in process.stdout:
         told = json.loads(line)
         if "counted" in told:
             counted = told["counted"]
+        elif "failed" in told:
+            failed = told["failed"]
         else:
             progress(told)
     if await process.wait() != 0 or counted is None:
-        raise Refusal("a client of the demo failed; what it said stands above")
+        raise Refusal(f"a client of the demo failed: {failed}")
     return counted
 
 
 async def _register(desk: Desk) -> list[Member]:
-    async with desk.connected("weir_meter") as connection:
+    async with desk.connected(None) as connection:
         found = [await find_member(connection, "1")]
         for name, member_class in NEWCOMERS:
             found.append(
@@ -165,7 +167,7 @@ async def _settle(desk: Desk, members: Sequence[Member], counted: Mapping[str, M
     """Wait until what the clients counted has arrived: an exchange ends at the server an instant later."""
     deadline = time.monotonic() + SETTLE_S
     while time.monotonic() < deadline:
-        left = await ship_everything(desk.meter, desk.dsn)
+        left = await ship_up_to_now(desk)
         if left == 0 and all(told.agree for told in await _bytes_told(desk, members, counted)):
             return
         await asyncio.sleep(POLL_S)

@@ -356,6 +356,10 @@ class Engine(Protocol):
         """Changes with sequence > after, ascending."""
         ...
 
+    async def last_sequence(self) -> int:
+        """The sequence of the newest change ever, also when it was trimmed; 0 before the first."""
+        ...
+
     async def trim_outbox(self, *, up_to: int) -> None:
         """Forget changes with sequence ≤ up_to; they are durable in the journal."""
         ...

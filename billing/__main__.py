@@ -1,0 +1,78 @@
+"""The portal as a process: `python -m billing` serves on the socket it inherits until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+
+from aiohttp import web
+
+from billing.portal.app import PORTAL, make_app
+from billing.settings import BillingSettings
+from meter.postgres import pool
+from meter.refusal import Refusal
+from meter.settings import MeterSettings
+
+log = logging.getLogger("billing")
+FACTS_INTERVAL_S = 1
+
+
+def listening_socket(settings: BillingSettings) -> socket.socket:
+    """The socket of WEIR_PORTAL_FD, else our own on 127.0.0.1. Raises Refusal when the port is taken."""
+    inherited = os.environ.get("WEIR_PORTAL_FD")
+    if inherited is not None:
+        return socket.socket(fileno=int(inherited))
+    try:
+        return socket.create_server(("127.0.0.1", settings.portal_port))
+    except OSError as error:
+        raise Refusal(f"portal_port {settings.portal_port} cannot be used: {error.strerror}") from None
+
+
+async def serve(settings: BillingSettings, meter: MeterSettings) -> None:
+    """Serve until SIGTERM or SIGINT; open pages get portal_stop_timeout_s to finish."""
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    listening = listening_socket(settings)
+    connections = await pool(
+        meter.database_url,
+        role="weir_billing",
+        size_max=meter.database_pool_max,
+        timeout_s=meter.database_timeout_s,
+    )
+    app = make_app(connections, settings)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=settings.portal_stop_timeout_s)
+    await runner.setup()
+    await web.SockSite(runner, listening).start()
+    print("ready", flush=True)  # noqa: T201 - the line the supervisor waits for
+    while not stopping.is_set():
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stopping.wait(), FACTS_INTERVAL_S)
+        app[PORTAL].metrics.publish()
+    await runner.cleanup()
+    await connections.close()
+
+
+def main() -> int:
+    """Entry point; the exit status."""
+    logging.basicConfig(
+        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(name)s %(levelname)s %(message)s"
+    )
+    logging.Formatter.converter = time.gmtime
+    try:
+        asyncio.run(serve(BillingSettings.read(), MeterSettings.read()))
+    except Refusal as refusal:
+        log.error("%s", refusal)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,61 @@
+"""What keeps other sites out: where an unsafe request may come from, how often one may try, the headers. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+WINDOW_US = 60 * 10**6
+
+HEADERS: Mapping[str, str] = {
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; "
+        "frame-ancestors 'none'; base-uri 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+
+
+def same_origin(method: str, headers: Mapping[str, str], *, portal_url: str) -> bool:
+    """Whether a request may change something: it comes from our own pages, or from no browser at all.
+
+    Sec-Fetch-Site decides where a browser sends it, else Origin against our own address. The wrong turn
+    is to trust 'same-site': the gateway serves members' pages from the same site.
+    """
+    if method in SAFE_METHODS:
+        return True
+    site = headers.get("Sec-Fetch-Site")
+    if site is not None:
+        return site in ("same-origin", "none")
+    origin = headers.get("Origin")
+    if origin is None:
+        return True
+    if portal_url:
+        return origin == "{0.scheme}://{0.netloc}".format(urlsplit(portal_url))
+    return urlsplit(origin).netloc == headers.get("Host")
+
+
+class Attempts:
+    """Counts tries by address in fixed minutes, for a bounded number of addresses."""
+
+    def __init__(self, *, tries_max: int, addresses_max: int) -> None:
+        self._tries_max = tries_max
+        self._addresses_max = addresses_max
+        self._window_us = 0
+        self._tries: dict[str, int] = {}
+
+    def allow(self, address: str, *, now_us: int) -> bool:
+        """Note a try; False when the address had its tries, or too many addresses try at once."""
+        if now_us - self._window_us >= WINDOW_US:
+            self._window_us = now_us
+            self._tries.clear()
+        tries = self._tries.get(address, 0)
+        if tries >= self._tries_max or (not tries and len(self._tries) >= self._addresses_max):
+            return False
+        self._tries[address] = tries + 1
+        return True

@@ -1,0 +1,94 @@
+"""What the page of the running month shows: days, bars, boxes, out of the statement and the days' sums. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from billing.money import scale_down
+from billing.words import month_text
+from meter.usage import Usage
+from meter.window import Month, to_datetime
+
+CHART_HEIGHT = 120
+DAY_WIDTH = 20
+BAR_WIDTH = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """One day of the month, used or not."""
+
+    number: int
+    bytes_out: int = 0
+    bytes_in: int = 0
+    requests_a: int = 0
+    requests_b: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One bar of the chart in the picture's own units; y counts from above."""
+
+    kind: str
+    x: int
+    y: int
+    height: int
+    day: int
+    count: int
+
+
+def days(month: Month, now_us: int, used: Iterable[tuple[date, Usage]]) -> list[Day]:
+    """Every day of the month up to today, those without usage too."""
+    by_day = {day.day: usage for day, usage in used}
+    last = to_datetime(min(now_us, month.end_us - 1)).day
+    return [_day(number, by_day.get(number)) for number in range(1, last + 1)]
+
+
+def _day(number: int, usage: Usage | None) -> Day:
+    if usage is None:
+        return Day(number)
+    return Day(number, usage.bytes_out, usage.bytes_in, usage.requests_a, usage.requests_b)
+
+
+def bars(shown: Sequence[Day]) -> list[Bar]:
+    """Two bars a day, sent and received, on one scale."""
+    top = max((max(day.bytes_out, day.bytes_in) for day in shown), default=0)
+    found = []
+    for day in shown:
+        left = (day.number - 1) * DAY_WIDTH + 2
+        for kind, count, x in (("out", day.bytes_out, left), ("in", day.bytes_in, left + BAR_WIDTH)):
+            height = scale_down(count, of=top, to=CHART_HEIGHT)
+            if height:
+                found.append(Bar(kind, x, CHART_HEIGHT - height, height, day.number, count))
+    return found
+
+
+def page(
+    statement: Mapping[str, Any],
+    used: Iterable[tuple[date, Usage]],
+    past: Sequence[Mapping[str, Any]],
+    *,
+    stored_bytes: int,
+    retained_minor: int,
+    now_us: int,
+) -> dict[str, object]:
+    """Everything the template of the running month needs."""
+    month = Month.parse(statement["period"])
+    shown = days(month, now_us, used)
+    billed, counted = statement["usage"]["bytes_out"], sum(day.bytes_out for day in shown)
+    return {
+        "month": month_text(month),
+        "statement": statement,
+        "days": shown,
+        "bars": bars(shown),
+        "top_bytes": max((max(day.bytes_out, day.bytes_in) for day in shown), default=0),
+        "chart_width": (to_datetime(month.end_us - 1).day) * DAY_WIDTH,
+        "late_bytes": billed - counted,
+        "stored_bytes": stored_bytes,
+        "retained_minor": retained_minor,
+        "past": [{**one, "month": month_text(Month.parse(one["period"]))} for one in past],
+        "now_us": now_us,
+    }

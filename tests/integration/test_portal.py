@@ -1,0 +1,297 @@
+"""The portal as a browser meets it: links, sessions, pages, and everything it refuses."""
+
+import json
+import re
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+from aiohttp import ClientResponse
+from aiohttp.test_utils import TestClient, TestServer
+
+from billing.portal.app import make_app
+from billing.portal.login import create_login_link
+from billing.run import add_cost, close
+from billing.settings import BillingSettings
+from meter.ids import MemberId
+from meter.postgres import pool
+from tests.coop import CENT, NOVEMBER, NOW, OCTOBER, Coop
+
+MINUTE = 60 * 10**6
+
+
+class Site:
+    """A running portal, its co-op, and a clock the test moves."""
+
+    def __init__(self, co_op: Coop) -> None:
+        self.co_op = co_op
+        self.now_us = NOW
+        self.client: TestClient
+
+    async def link(self, member: MemberId) -> str:
+        return await create_login_link(
+            await self.co_op.books(), member, portal_url="", now_us=self.now_us, ttl_minutes=60
+        )
+
+    async def sign_in(self, member: MemberId) -> None:
+        reply = await self.client.post(await self.link(member), allow_redirects=False)
+        assert 303 == reply.status
+
+    async def get(self, path: str) -> ClientResponse:
+        return await self.client.get(path, allow_redirects=False)
+
+
+@pytest_asyncio.fixture
+async def site(co_op: Coop) -> AsyncIterator[Site]:
+    one = Site(co_op)
+    connections = await pool(co_op.dsn, role="weir_billing", size_max=2)
+    app = make_app(connections, BillingSettings(), clock=lambda: one.now_us)
+    async with TestClient(TestServer(app)) as client:
+        one.client = client
+        yield one
+    await connections.close()
+
+
+async def closed_october(site: Site) -> list[MemberId]:
+    """Anna was charged 3.00 and ben 1.00; it cost 2.00; both use a little in November."""
+    members = await site.co_op.found("anna", "ben")
+    anna, ben = members
+    await site.co_op.use(anna, OCTOBER, 300 * CENT)
+    await site.co_op.use(ben, OCTOBER, 100 * CENT)
+    connection = await site.co_op.books()
+    await add_cost(connection, month=OCTOBER, pool="rack", amount="2.00", memo="", now_us=NOW)
+    await close(connection, OCTOBER, now_us=NOW)
+    await site.co_op.use(anna, NOVEMBER, 1_234_567_890, day=2)
+    await site.co_op.use(anna, NOVEMBER, 10**9, day=4)
+    return members
+
+
+async def test_a_scanner_that_follows_the_link_does_not_use_it_up(site: Site) -> None:
+    (anna,) = await site.co_op.found("anna")
+    link = await site.link(anna)
+    for _ in range(3):
+        reply = await site.get(link)
+        assert (200, True) == (reply.status, '<form method="post"><button>Sign in' in await reply.text())
+        assert "Set-Cookie" not in reply.headers
+    assert 303 == (await site.client.post(link, allow_redirects=False)).status
+    assert 200 == (await site.get("/")).status
+
+
+async def test_a_link_works_once(site: Site) -> None:
+    (anna,) = await site.co_op.found("anna")
+    link = await site.link(anna)
+    await site.client.post(link, allow_redirects=False)
+    site.client.session.cookie_jar.clear()
+    again = await site.client.post(link, allow_redirects=False)
+    assert (410, True) == (again.status, "used already" in await again.text())
+    assert "Set-Cookie" not in again.headers
+    assert 410 == (await site.get(link)).status
+
+
+async def test_a_link_ends_after_its_hour(site: Site) -> None:
+    (anna,) = await site.co_op.found("anna")
+    link = await site.link(anna)
+    site.now_us += 60 * MINUTE
+    assert 410 == (await site.client.post(link, allow_redirects=False)).status
+
+
+async def test_a_forged_link_is_refused(site: Site) -> None:
+    for token in ("x" * 43, "x" * 5000, "%00", "..%2f", "%ff%fe"):
+        assert 410 == (await site.client.post(f"/login/{token}", allow_redirects=False)).status
+
+
+async def test_only_the_newest_links_of_a_member_stay_open(site: Site) -> None:
+    (anna,) = await site.co_op.found("anna")
+    links = []
+    for _ in range(11):
+        site.now_us += 1
+        links.append(await site.link(anna))
+    assert [410, 200] == [(await site.get(link)).status for link in links[:2]]
+
+
+async def test_tries_of_links_are_limited(site: Site) -> None:
+    statuses = [(await site.get("/login/x")).status for _ in range(31)]
+    assert [410] * 30 + [429] == statuses
+    site.now_us += MINUTE
+    assert 410 == (await site.get("/login/x")).status
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site", "Origin": "http://127.0.0.1:9000"},
+    ],
+)
+async def test_another_site_cannot_post(site: Site, headers: dict[str, str]) -> None:
+    (anna,) = await site.co_op.found("anna")
+    link = await site.link(anna)
+    reply = await site.client.post(link, headers=headers, allow_redirects=False)
+    assert (403, False) == (reply.status, "Set-Cookie" in reply.headers)
+    own = {"Origin": f"http://{site.client.host}:{site.client.port}"}
+    assert 303 == (await site.client.post(link, headers=own, allow_redirects=False)).status
+
+
+async def test_another_site_cannot_sign_a_member_out(site: Site) -> None:
+    (anna,) = await site.co_op.found("anna")
+    await site.sign_in(anna)
+    await site.client.post("/logout", headers={"Sec-Fetch-Site": "cross-site"}, allow_redirects=False)
+    assert 200 == (await site.get("/")).status
+
+
+async def test_signing_out_ends_the_session_everywhere(site: Site) -> None:
+    (anna,) = await site.co_op.found("anna")
+    await site.sign_in(anna)
+    kept = {cookie.key: cookie.value for cookie in site.client.session.cookie_jar}
+    await site.client.post("/logout", headers={"Sec-Fetch-Site": "same-origin"}, allow_redirects=False)
+    reply = await site.client.get("/", cookies=kept, allow_redirects=False)
+    assert (303, "/login") == (reply.status, reply.headers["Location"])
+
+
+async def test_a_session_idles_out_and_ends_in_any_case(site: Site) -> None:
+    (anna,) = await site.co_op.found("anna")
+    await site.sign_in(anna)
+    for _ in range(3):
+        site.now_us += 119 * MINUTE
+        assert 200 == (await site.get("/")).status
+    site.now_us += 120 * MINUTE
+    assert 303 == (await site.get("/")).status
+    await site.sign_in(anna)
+    for _ in range(169):
+        site.now_us += 60 * MINUTE
+        last = await site.get("/how-it-works")
+    assert 200 == last.status
+    assert 303 == (await site.get("/")).status
+
+
+async def test_tokens_are_kept_as_digests_only(site: Site) -> None:
+    (anna,) = await site.co_op.found("anna")
+    link = await site.link(anna)
+    await site.sign_in(anna)
+    secrets = [link.rsplit("/", 1)[1], *(cookie.value for cookie in site.client.session.cookie_jar)]
+    owner = await site.co_op.owner()
+    rows = await owner.fetch(
+        "SELECT token_sha256 FROM billing.login_link UNION ALL SELECT token_sha256 FROM billing.session"
+    )
+    assert 2 == len(rows)
+    assert not [one for one in secrets for row in rows if one.encode() in row[0] or one in str(row[0])]
+
+
+async def test_nobody_sees_anything_without_a_session(site: Site) -> None:
+    await closed_october(site)
+    for path in ("/", "/statements/2026-10", "/statements/2026-10?format=json"):
+        reply = await site.get(path)
+        assert (303, "/login", "") == (
+            reply.status,
+            reply.headers["Location"],
+            re.sub(r"303.*", "", await reply.text()),
+        )
+
+
+async def test_a_forged_cookie_is_nobody(site: Site) -> None:
+    await closed_october(site)
+    for value in ("x", "1", "x" * 4000):
+        reply = await site.client.get("/", cookies={"weir_session": value}, allow_redirects=False)
+        assert 303 == reply.status
+
+
+async def test_the_page_of_the_month_shows_what_the_member_used(site: Site) -> None:
+    anna, _ = await closed_october(site)
+    await site.sign_in(anna)
+    text = await (await site.get("/")).text()
+    assert "You used about 2.23 GB of transfer this month" in text
+    assert "2.23 EUR" in text
+    assert '<th scope="row">2</th><td class="n">1,234,567,890</td>' in text
+    assert "November 2026, day 4: 1,000,000,000 bytes sent" in text
+    assert "no costs are booked yet" in text
+    assert "Your share of it is 1.50 EUR. Allocated is not paid" in text
+    assert "1.50 EUR</p>" in text  # kept in the member's name, from the ledger
+
+
+async def test_a_member_sees_their_own_statement_and_no_other(site: Site) -> None:
+    anna, ben = await closed_october(site)
+    await site.sign_in(ben)
+    own = json.loads(await (await site.get("/statements/2026-10?format=json")).text())
+    assert (ben, "final", 50) == (own["member"]["id"], own["kind"], own["share"]["amount_minor"])
+    for path in (f"/statements/2026-10/{anna}", "/statements/anna", "/members/1", "/statements/2026-10%00"):
+        assert 404 == (await site.get(path)).status
+    text = await (await site.get(f"/statements/2026-10?format=json&member={anna}")).text()
+    assert ben == json.loads(text)["member"]["id"]
+    assert "anna" not in await (await site.get("/statements/2026-10")).text()
+
+
+async def test_a_statement_is_downloaded_as_it_is_stored(site: Site) -> None:
+    anna, _ = await closed_october(site)
+    await site.sign_in(anna)
+    owner = await site.co_op.owner()
+    stored = await owner.fetchval("SELECT document FROM billing.statement WHERE member = $1", anna)
+    reply = await site.get("/statements/2026-10?format=json")
+    assert stored + "\n" == await reply.text()
+    assert 'attachment; filename="weir-anna-2026-10.json"' == reply.headers["Content-Disposition"]
+    text = await site.get("/statements/2026-10?format=text")
+    assert (await text.text()).startswith("Statement for October 2026")
+
+
+@pytest.mark.parametrize("month", ["2026-08", "2026-13", "2027-01", "october", "2026-10-01"])
+async def test_a_month_without_a_statement_is_not_found(site: Site, month: str) -> None:
+    anna, _ = await closed_october(site)
+    await site.sign_in(anna)
+    assert 404 == (await site.get(f"/statements/{month}")).status
+
+
+async def test_an_unknown_format_is_refused_with_a_sentence(site: Site) -> None:
+    anna, _ = await closed_october(site)
+    await site.sign_in(anna)
+    reply = await site.get("/statements/2026-10?format=exe")
+    assert (400, True) == (reply.status, "comes as html, json or text, not as" in await reply.text())
+
+
+async def test_every_answer_keeps_other_sites_out(site: Site) -> None:
+    (anna,) = await site.co_op.found("anna")
+    await site.sign_in(anna)
+    for path in ("/", "/how-it-works", "/nowhere", "/login", "/login/x", "/statements/x"):
+        headers = (await site.get(path)).headers
+        assert headers["Content-Security-Policy"].startswith("default-src 'none'; style-src 'self'")
+        assert ("nosniff", "no-referrer", "no-store") == tuple(
+            headers[name] for name in ("X-Content-Type-Options", "Referrer-Policy", "Cache-Control")
+        )
+
+
+async def test_no_page_needs_what_the_policy_forbids(site: Site) -> None:
+    anna, _ = await closed_october(site)
+    await site.sign_in(anna)
+    for path in ("/", "/statements/2026-10", "/how-it-works"):
+        text = await (await site.get(path)).text()
+        assert [] == re.findall(r'<script|\sstyle="|\son\w+="|https?://', text)
+        assert text.count("<table") == text.count("<caption>")
+
+
+async def test_the_cookie_is_bound_to_the_host_over_https(co_op: Coop) -> None:
+    (anna,) = await co_op.found("anna")
+    connections = await pool(co_op.dsn, role="weir_billing", size_max=2)
+    settings = BillingSettings(portal_url="https://portal.example")
+    link = await create_login_link(
+        await co_op.books(), anna, portal_url=settings.portal_url, now_us=NOW, ttl_minutes=60
+    )
+    assert link.startswith("https://portal.example/login/")
+    async with TestClient(TestServer(make_app(connections, settings, clock=lambda: NOW))) as client:
+        path = link.removeprefix("https://portal.example")
+        wrong = await client.post(path, headers={"Origin": "http://portal.example"}, allow_redirects=False)
+        right = await client.post(path, headers={"Origin": "https://portal.example"}, allow_redirects=False)
+    assert (403, 303) == (wrong.status, right.status)
+    cookie = right.headers["Set-Cookie"]
+    assert cookie.startswith("__Host-weir=")
+    assert {"HttpOnly", "Secure", "SameSite=Lax", "Path=/"} <= {part.strip() for part in cookie.split(";")}
+    await connections.close()
+
+
+async def test_a_database_that_is_away_is_said_and_nothing_else() -> None:
+    connections = await pool("postgresql:///weir?host=/nowhere&user=weir", role="weir_billing", size_max=1)
+    async with TestClient(TestServer(make_app(connections, BillingSettings()))) as client:
+        for path in ("/login/x", "/"):
+            reply = await client.get(path, cookies={"weir_session": "x"}, allow_redirects=False)
+            assert (503, True) == (reply.status, "cannot be reached just now" in await reply.text())
+        assert 200 == (await client.get("/style.css")).status
+    await connections.close()

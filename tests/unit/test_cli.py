@@ -1,0 +1,137 @@
+"""The command line: one sentence and exit 2 for what is refused, and never a traceback."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from deploy.cli import run, weir
+from tests.ordinary import ROOT
+
+SUBJECTS = {
+    "up", "demo", "status", "config", "member", "key", "login-link", "usage", "tariff", "cost", "bill",
+    "statement", "verify", "db",
+}  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def own_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WEIR_DATA", str(tmp_path))
+    monkeypatch.delenv("WEIR_CONFIG", raising=False)
+    monkeypatch.delenv("WEIR_DATABASE_URL", raising=False)
+
+
+def commands(group: click.Group) -> list[tuple[str, click.Command]]:
+    found, context = [], click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
+        if isinstance(command, click.Group):
+            found += [(f"{name} {inner}", one) for inner, one in commands(command)]
+        else:
+            found.append((name, command))
+    return found
+
+
+def test_the_subjects_are_those_of_the_manual() -> None:
+    assert SUBJECTS == set(weir.list_commands(click.Context(weir)))
+
+
+def test_every_command_but_the_demo_takes_a_data_directory() -> None:
+    without = {name for name, command in commands(weir) if all(one.name != "data" for one in command.params)}
+    assert {"demo"} == without
+
+
+def test_every_command_explains_itself_in_a_sentence() -> None:
+    assert [] == [name for name, command in commands(weir) if not (command.help or "").strip().endswith(".")]
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        (["usage", "founder"], "there is no co-op in"),
+        (["member", "list", "--json"], "there is no co-op in"),
+        (["bill", "trial", "2026-13"], "'2026-13' is not a month; write it as YYYY-MM"),
+        (["cost", "list", "--period", "soon"], "'soon' is not a month"),
+        (["tariff", "set", "/nowhere/tariff.toml"], "/nowhere/tariff.toml cannot be read"),
+        (["up", "--gateway-port", "70000"], "setting gateway_port is '70000'"),
+        (["up", "--gateway-port", "many"], "'many' is not a valid integer"),
+        (["usage"], "Missing argument 'MEMBER'"),
+        (["uasge"], "No such command 'uasge'"),
+        (["member", "add", "x", "--class", "king"], "'king' is not one of 'user', 'worker', 'supporter'"),
+    ],
+)
+def test_what_is_refused_exits_2_with_a_sentence(
+    line: list[str], sentence: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # set here so that what a command puts into the environment is taken back after the test
+    monkeypatch.setenv("WEIR_GATEWAY_PORT", "0")
+    assert 2 == run(line)
+    told = capsys.readouterr()
+    assert sentence in told.err
+    assert "Traceback" not in told.err
+    assert "" == told.out
+
+
+def test_the_data_directory_is_taken_before_and_after_the_command(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for line in (
+        ["--data", "here", "config", "show", "--json"],
+        ["config", "show", "--json", "--data", "here"],
+    ):
+        monkeypatch.setenv("WEIR_DATA", "elsewhere")
+        assert 0 == run(line)
+        rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)["settings"]}
+        assert (str(tmp_path / "here"), "argument") == (rows["data"]["value"], rows["data"]["source"])
+
+
+def test_the_unexpected_is_one_sentence_and_a_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "log").mkdir()
+
+    @click.command()
+    def broken() -> None:
+        raise ZeroDivisionError("a bug of ours")
+
+    monkeypatch.setitem(weir.commands, "broken", broken)
+    assert 1 == run(["broken"])
+    told = capsys.readouterr().err
+    (kept,) = (tmp_path / "log").glob("error-*.txt")
+    assert (
+        f"weir: something unexpected went wrong (ZeroDivisionError); please report it with {kept}\n" == told
+    )
+    assert "a bug of ours" in kept.read_text()
+    assert 0o600 == kept.stat().st_mode & 0o777
+
+
+def test_a_closed_pipe_is_quiet() -> None:
+    line = f"{sys.executable} -m deploy config show | head -n 1"
+    done = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {line}; echo ${{PIPESTATUS[0]}} >&2"],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ},
+    )
+    assert 1 == done.stdout.count("\n")
+    assert done.stderr.strip() in ("0", "141")
+
+
+def test_no_colour_and_no_frame_when_nobody_looks() -> None:
+    line = [sys.executable, "-m", "deploy", "config", "show"]
+    done = subprocess.run(line, capture_output=True, text=True, cwd=ROOT, check=True)
+    assert "\x1b" not in done.stdout
+    assert "gateway_port" in done.stdout
+
+
+def test_a_typo_in_weir_toml_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "weir.toml").write_text("worker = 3\n")
+    assert 2 == run(["config", "show"])
+    assert "unknown setting worker; did you mean workers?" in capsys.readouterr().err

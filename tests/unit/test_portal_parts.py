@@ -1,0 +1,95 @@
+"""The portal's pure parts: where a request came from, how often, bars, and numbers in words."""
+
+from datetime import UTC, date, datetime
+
+import pytest
+
+from billing.portal.guard import Attempts, same_origin
+from billing.portal.overview import Bar, Day, bars, days
+from billing.words import bytes_text, instant_text, iso_text, month_text, quantity_text
+from meter.ids import MemberId
+from meter.usage import Usage
+from meter.window import Month, to_us
+
+MONTH = Month(2026, 11)
+
+
+@pytest.mark.parametrize(
+    ("method", "headers", "portal_url", "allowed"),
+    [
+        ("GET", {"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site"}, "", True),
+        ("POST", {}, "", True),
+        ("POST", {"Sec-Fetch-Site": "same-origin"}, "", True),
+        ("POST", {"Sec-Fetch-Site": "none"}, "", True),
+        ("POST", {"Sec-Fetch-Site": "same-site"}, "", False),
+        ("DELETE", {"Sec-Fetch-Site": "cross-site"}, "", False),
+        ("POST", {"Origin": "http://a:1", "Host": "a:1"}, "", True),
+        ("POST", {"Origin": "http://a:2", "Host": "a:1"}, "", False),
+        ("POST", {"Origin": "null", "Host": "a:1"}, "", False),
+        ("POST", {"Origin": "null"}, "", False),
+        ("POST", {"Origin": "https://p.example", "Host": "inside:1"}, "https://p.example/", True),
+        ("POST", {"Origin": "http://p.example", "Host": "p.example"}, "https://p.example", False),
+    ],
+)
+def test_only_our_own_pages_and_no_browser_at_all_may_change_something(
+    method: str, headers: dict[str, str], portal_url: str, *, allowed: bool
+) -> None:
+    assert allowed is same_origin(method, headers, portal_url=portal_url)
+
+
+def test_tries_are_counted_by_address_and_forgotten_after_a_minute() -> None:
+    attempts = Attempts(tries_max=2, addresses_max=2)
+    tried = [attempts.allow(address, now_us=10**9) for address in ("a", "a", "a", "b", "c", "b")]
+    assert [True, True, False, True, False, True] == tried
+    assert attempts.allow("a", now_us=10**9 + 60 * 10**6)
+
+
+def test_every_day_up_to_today_is_shown() -> None:
+    used = [
+        (date(2026, 11, 2), Usage(MemberId(1), 0, 1, bytes_in=3, bytes_out=4, requests_a=5, requests_b=6))
+    ]
+    today = MONTH.start_us + 2 * 86_400 * 10**6
+    assert [Day(1), Day(2, 4, 3, 5, 6), Day(3)] == days(MONTH, today, used)
+
+
+def test_bars_share_one_scale_and_stand_on_the_ground() -> None:
+    shown = [Day(1, bytes_out=1000, bytes_in=500), Day(2, bytes_in=1)]
+    assert [
+        Bar("out", 2, 0, 120, 1, 1000), Bar("in", 10, 60, 60, 1, 500), Bar("in", 30, 119, 1, 2, 1),
+    ] == bars(shown)  # fmt: skip
+
+
+def test_no_use_has_no_bars() -> None:
+    assert [] == bars([Day(1), Day(2)])
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [
+        (0, "0 bytes"),
+        (999, "999 bytes"),
+        (1000, "1.00 kB"),
+        (1234, "about 1.23 kB"),
+        (1235, "about 1.24 kB"),
+        (12_340_000, "about 12.3 MB"),
+        (250_000_000_000, "250 GB"),
+        (999_999, "about 1,000 kB"),
+        (10**18, "1.00 EB"),
+        (-1500, "-1.50 kB"),
+    ],
+)
+def test_bytes_have_three_digits_and_say_when_that_is_not_all(count: int, text: str) -> None:
+    assert text == bytes_text(count)
+
+
+def test_months_and_moments_in_words() -> None:
+    moment = to_us(datetime(2026, 11, 3, 5, 4, 9, 8, UTC))
+    assert ("November 2026", "3 November 2026, 05:04 UTC", "2026-11-03T05:04:09.000008Z") == (
+        month_text(MONTH), instant_text(moment), iso_text(moment),
+    )  # fmt: skip
+
+
+def test_a_quantity_that_goes_on_says_so() -> None:
+    assert ("1.234567891 GB", "0.333333… months") == (
+        quantity_text(1_234_567_891, 10**9, "GB"), quantity_text(10**30, 3 * 10**30, "months"),
+    )  # fmt: skip

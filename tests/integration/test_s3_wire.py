@@ -191,14 +191,6 @@ def test_garbage_is_refused_and_the_worker_lives(s3_gateway: RunningGateway, one
     assert b"HTTP/1." not in answer or b"<Code>" in answer, answer
 
 
-def test_a_proven_member_who_sends_garbage_is_cut_off(
-    s3_gateway: RunningGateway, anna: Credentials, bucket: str, one: Line
-) -> None:
-    signed = sign(s3_gateway, anna, "POST", f"/{bucket}?delete")
-    one.send(signed.head(Transfer_Encoding="chunked") + b"5\r\n<Dele\r\nZZZ\r\n")
-    assert b"" == one.rest()
-
-
 def test_random_bytes_are_refused_and_the_worker_lives(
     s3_gateway: RunningGateway, anna: Credentials, bucket: str, seed: int
 ) -> None:
@@ -259,6 +251,19 @@ def test_a_body_that_stops_coming_is_given_up(impatient: RunningGateway) -> None
             refused.headers["connection"],
         )
         assert b"" == stalled.rest()
+
+
+def test_a_proven_member_who_sends_garbage_is_given_up(impatient: RunningGateway) -> None:
+    bodo = impatient.member("bodo")
+    assert 200 == ask(impatient, request(impatient, bodo, "PUT", "/bodos-bucket")).status
+    with line(impatient) as open_line:
+        open_line.connection.settimeout(8)
+        signed = sign(impatient, bodo, "POST", "/bodos-bucket?delete")
+        open_line.send(signed.head(Transfer_Encoding="chunked", Expect="100-continue"))
+        assert 100 == open_line.answer().status
+        # aiohttp does not tell the reader of this body that its framing broke, so time decides.
+        open_line.send(b"5\r\n<Dele\r\nZZZ\r\n")
+        assert "RequestTimeout" == open_line.answer().code
 
 
 def test_what_one_worker_made_every_worker_knows(s3_gateway: RunningGateway, anna: Credentials) -> None:

@@ -73,7 +73,7 @@ class Answer:
         # A client that was never told to continue may send its body or not: no telling what comes next.
         body = self.body
         unsaid = self.expects_continue(self._raw.headers) if body is None else body.awaits_continue
-        if not self._keep_alive or unsaid:
+        if not self._keep_alive or unsaid or (body is not None and body.given_up):
             return False
         content = self._raw.content
         if content.is_eof():

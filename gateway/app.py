@@ -10,10 +10,10 @@ import socket
 from collections.abc import Callable
 
 import aiohttp.http_parser
-from aiohttp import web
 
 from gateway.auth import Authenticator
 from gateway.call import Services
+from gateway.connection import ConnectionServer
 from gateway.directory import PostgresDirectory
 from gateway.exchange import Exchanges
 from gateway.feed import keep_feeding
@@ -75,7 +75,7 @@ class Worker:
             self._recorder,
             self.metrics,
         )
-        self._server = web.Server(
+        self._server = ConnectionServer(
             exchanges.handle, access_log=None, auto_decompress=False, max_line_size=HEADER_BYTES_MAX,
             max_field_size=HEADER_BYTES_MAX, max_headers=HEADERS_MAX, lingering_time=LINGERING_S,
             keepalive_timeout=settings.header_timeout_s, read_bufsize=settings.receive_block_bytes,

@@ -74,6 +74,8 @@ class Body:
         self._settings = settings
         self.awaits_continue = ask_for_it
         """The client waits for 100-continue before it sends; it is told when a handler first reads."""
+        self.given_up = False
+        """The client stopped sending in the middle: what it may send yet belongs to no request."""
         self._descriptor = descriptor
 
     async def document(self, limit_bytes: int) -> bytes:
@@ -144,6 +146,7 @@ class Body:
                 async with asyncio.timeout(timeout_s):
                     data = await content.readany()
             except TimeoutError:
+                self.given_up = True
                 raise s3_error("RequestTimeout") from None
             except (ConnectionError, RequestPayloadError, ClientError) as error:
                 if decoder is None:

@@ -68,7 +68,7 @@ class Directory(Protocol):
         """The bucket of that name; a miss is asked of Postgres before it is believed."""
         ...
 
-    def buckets_of(self, member: MemberId) -> list[Bucket]:
+    async def buckets_of(self, member: MemberId) -> list[Bucket]:
         """The member's buckets by name."""
         ...
 

@@ -108,16 +108,23 @@ class PostgresDirectory:
         return found
 
     async def bucket(self, name: str) -> Bucket | None:
-        """The bucket of that name; a miss is asked of Postgres before it is believed."""
+        """The bucket of that name; a miss is asked of Postgres before it is believed.
+
+        Each time: another worker may have made it a moment ago, and told its client so. Only members
+        whose signature was proven come this far.
+        """
         found = self._buckets.get(name)
-        if found is None and self._worth_asking(f"bucket {name}"):
+        if found is None:
             for row in await self._ask(lambda connection: store.buckets(connection, name=name)) or ():
                 found = self._buckets[row.name] = row
                 await self._keep_snapshot()
         return found
 
-    def buckets_of(self, member: MemberId) -> list[Bucket]:
-        """The member's buckets by name."""
+    async def buckets_of(self, member: MemberId) -> list[Bucket]:
+        """The member's buckets by name, as Postgres has them; with Postgres away, as they were last known."""
+        rows = await self._ask(lambda connection: store.buckets(connection, owner=member))
+        if rows is not None:
+            return rows
         return sorted(
             (bucket for bucket in self._buckets.values() if bucket.owner == member), key=lambda b: b.name
         )
@@ -134,7 +141,6 @@ class PostgresDirectory:
 
         bucket, new = await self._change(enter)
         self._buckets[name] = bucket
-        self._misses.pop(f"bucket {name}", None)
         await self._keep_snapshot()
         return bucket, new
 

@@ -49,6 +49,7 @@ _TABLE: dict[str, tuple[int, str]] = {
     "InvalidLocationConstraint": (400, "The specified location constraint is not valid."),
     "TooManyBuckets": (400, "You have attempted to create more buckets than allowed."),
     # What was asked
+    "BadRequest": (400, "An error occurred when parsing the HTTP request."),
     "InvalidArgument": (400, "Invalid Argument"),
     "InvalidHTTPMethod": (405, "The HTTP method is not valid."),
     "InvalidPartNumber": (416, "The requested partnumber is not satisfiable."),

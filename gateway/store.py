@@ -65,12 +65,15 @@ async def revoke_key(connection: Connection, access_key: str, *, now_us: int) ->
     return bool(tag == "UPDATE 1")
 
 
-async def buckets(connection: Connection, *, name: str | None = None) -> list[Bucket]:
-    """All buckets that exist, or the one of that name."""
+async def buckets(
+    connection: Connection, *, name: str | None = None, owner: MemberId | None = None
+) -> list[Bucket]:
+    """All buckets that exist, or the one of that name, or those of that member; by name."""
     rows = await connection.fetch(
         "SELECT id, name, owner, created_at FROM gateway.bucket"
-        " WHERE deleted_at IS NULL AND ($1::text IS NULL OR name = $1) ORDER BY name COLLATE \"C\"",
-        name,
+        " WHERE deleted_at IS NULL AND ($1::text IS NULL OR name = $1) AND ($2::bigint IS NULL OR owner = $2)"
+        " ORDER BY name COLLATE \"C\"",
+        name, owner,
     )  # fmt: skip
     return [
         Bucket(BucketId(row["id"]), row["name"], MemberId(row["owner"]), to_us(row["created_at"]))

@@ -22,7 +22,7 @@ async def list_buckets(services: Services, call: Call) -> Reply:
     after = read_token(token) if token else ""
     names = [
         bucket
-        for bucket in services.directory.buckets_of(call.caller.member)
+        for bucket in await services.directory.buckets_of(call.caller.member)
         if bucket.name.startswith(prefix) and bucket.name > after
     ]
     page = names[:limit]

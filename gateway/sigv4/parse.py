@@ -85,6 +85,7 @@ class Claim:
         return self.expires_s is not None
 
 
+_ACCESS_KEY = re.compile(r"[\x21-\x7e]{1,128}")
 _HEX_64 = re.compile(r"[0-9a-fA-F]{64}")
 _TIMESTAMP = re.compile(r"\d{8}T\d{6}Z", re.ASCII)
 _SIGV2 = (
@@ -286,7 +287,7 @@ def _query_payload(query: Mapping[str, str], headers: Mapping[str, str]) -> tupl
 
 def _credential(text: str, malformed: str) -> tuple[str, str, str]:
     pieces = text.rsplit("/", 4)
-    if len(pieces) != 5 or not pieces[0]:
+    if len(pieces) != 5 or _ACCESS_KEY.fullmatch(pieces[0]) is None:
         raise s3_error(
             malformed,
             'The Credential is mal-formed; expecting "<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/aws4_request".',

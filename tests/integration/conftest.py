@@ -1,7 +1,6 @@
-"""What integration tests share: a small co-op in a real database."""
+"""What integration tests share: a small co-op in a real database, and a gateway for clients of S3."""
 
 import itertools
-import zlib
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -12,8 +11,6 @@ from tests.coop import Coop
 from tests.gateway import Credentials, RunningGateway, client, running_gateway
 from tests.postgres import TestServer
 
-_numbers = itertools.count(1)
-
 
 @pytest_asyncio.fixture
 async def co_op(database: str) -> AsyncIterator[Coop]:
@@ -23,11 +20,14 @@ async def co_op(database: str) -> AsyncIterator[Coop]:
     await one.close()
 
 
+_numbers = itertools.count(1)
+
+
 @pytest.fixture(scope="session")
 def s3_gateway(
     postgres_server: TestServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[RunningGateway]:
-    """Two workers for all tests of S3's clients. Whatever was asked of them, none fell and none was surprised."""
+    """Two workers for all tests of the clients of S3. Whatever was asked of them, none fell and none was surprised."""
     database = postgres_server.database()
     with running_gateway(tmp_path_factory.mktemp("gateway"), database, workers=2) as gateway:
         yield gateway
@@ -49,8 +49,8 @@ def s3(s3_gateway: RunningGateway, anna: Credentials) -> Any:
 
 
 @pytest.fixture
-def bucket(s3: Any, request: pytest.FixtureRequest) -> str:
+def bucket(s3: Any) -> str:
     """A bucket of her own for one test."""
-    name = f"b{next(_numbers)}-{zlib.crc32(request.node.nodeid.encode()):08x}"
+    name = f"bucket-{next(_numbers)}"
     s3.create_bucket(Bucket=name)
     return name

@@ -59,7 +59,7 @@ class MemoryDirectory(Directory):
         """The bucket of that name."""
         return self.known.get(name)
 
-    def buckets_of(self, member: MemberId) -> list[Bucket]:
+    async def buckets_of(self, member: MemberId) -> list[Bucket]:
         """By name."""
         return [bucket for _, bucket in sorted(self.known.items()) if bucket.owner == member]
 

@@ -15,6 +15,7 @@ from aiohttp import web
 
 from billing.portal.app import PORTAL, make_app
 from billing.settings import BillingSettings
+from meter.gate import wait_at_gate
 from meter.postgres import pool
 from meter.refusal import Refusal
 from meter.settings import MeterSettings
@@ -66,6 +67,7 @@ def main() -> int:
         level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(name)s %(levelname)s %(message)s"
     )
     logging.Formatter.converter = time.gmtime
+    wait_at_gate()
     try:
         asyncio.run(serve(BillingSettings.read(), MeterSettings.read()))
     except Refusal as refusal:

@@ -18,6 +18,7 @@ from pathlib import Path
 from deploy.logfile import LogFile, pump
 from deploy.privilege import launched
 from deploy.settings import DeploySettings
+from meter.gate import GATE_VARIABLE
 from meter.refusal import Refusal
 
 PACKAGE_ROOT = Path(__file__).parents[1]
@@ -60,6 +61,7 @@ class Child:
         self.spec = spec
         self.ready = asyncio.Event()
         self.process: Process | None = None
+        self._gate: int | None = None
         self._settings = settings
         self._take_metrics = take_metrics
         self._log = LogFile(data / "log" / f"{spec.name}.log", bytes_max=settings.log_bytes_max)
@@ -75,20 +77,23 @@ class Child:
         """The last lines it wrote."""
         return list(self._log.tail)
 
-    async def start(self) -> None:
-        """Start it and wait for its line "ready". Raises ChildFailed; then it is not running."""
+    async def launch(self) -> None:
+        """Start its process, which loads and then waits at the gate."""
         self.ready.clear()
         self._log.tail.clear()
         reading, writing = os.pipe()
+        gate, self._gate = os.pipe()
         # A child never waits for us to read its counters: a full pipe drops a line.
         os.set_blocking(writing, False)
         try:
-            process = await self._spawn(writing)
+            process = await self._spawn(writing, gate)
         except BaseException:
             os.close(reading)
+            self._close_gate()
             raise
         finally:
             os.close(writing)
+            os.close(gate)
         self.process = process
         assert process.stdout is not None
         metrics = await _reader(reading)
@@ -98,7 +103,23 @@ class Child:
                 self._pump(metrics, self._take_snapshot, self._settings.metrics_line_bytes_max)
             ),
         ]
+
+    async def start(self) -> None:
+        """Let it begin and wait for its line "ready". Raises ChildFailed; then it is not running."""
+        if self._gate is None:
+            await self.launch()
+        process = self.process
+        assert process is not None
+        assert self._gate is not None
+        with contextlib.suppress(BrokenPipeError):  # it has ended already, and is waited for below
+            os.write(self._gate, b"1")
+        self._close_gate()
         await self._wait_until_ready(process)
+
+    def _close_gate(self) -> None:
+        if self._gate is not None:
+            os.close(self._gate)
+            self._gate = None
 
     async def wait(self) -> int:
         """Wait for its end and for its last words; the exit status, negative for a signal."""
@@ -119,6 +140,7 @@ class Child:
 
     async def stop(self, *, timeout_s: float) -> None:
         """Ask it to finish; after timeout_s seconds end it."""
+        self._close_gate()
         if self.process is None:
             return
         self.signal(signal.SIGTERM)
@@ -129,12 +151,13 @@ class Child:
             await self.wait()
         self._log.close()
 
-    async def _spawn(self, metrics: int) -> Process:
+    async def _spawn(self, metrics: int, gate: int) -> Process:
         environment = {
             **os.environ,
             "PYTHONPATH": os.pathsep.join(filter(None, [str(PACKAGE_ROOT), os.environ.get("PYTHONPATH")])),
             "PYTHONUNBUFFERED": "1",
             METRICS_VARIABLE: str(metrics),
+            GATE_VARIABLE: str(gate),
             **self.spec.environment,
         }
         return await asyncio.create_subprocess_exec(
@@ -143,7 +166,7 @@ class Child:
             stdout=PIPE,
             stderr=STDOUT,
             env=environment,
-            pass_fds=(metrics, *self.spec.descriptors),
+            pass_fds=(metrics, gate, *self.spec.descriptors),
             # A session of its own: Ctrl-C on the terminal is for us, and we stop them in order.
             start_new_session=True,
         )

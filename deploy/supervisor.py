@@ -1,7 +1,7 @@
 """`weir up`: everything on one machine, in order, and down again in order.
 
-The order is written here once: lock, format, database, migrations, founding, sockets, children,
-ready; and back: not ready, workers drain, the shipper ships what is left, portal, database.
+The order is written here once: lock, format, sockets, children (they load and wait), database,
+migrations, founding, gates open, ready; and back: not ready, workers drain, the shipper ships what is left, portal, database.
 """
 
 from __future__ import annotations
@@ -129,12 +129,8 @@ class Supervisor:
                 self._raise_what_stopped_us()
 
     async def _start(self, stack: AsyncExitStack, data: Path, hold: Hold) -> Running:
-        dsn = await self._database(stack, data)
-        now_us = time.time_ns() // 1000
-        timeout_s = self._rooms.meter.database_timeout_s
-        async with connected(dsn, role=None, timeout_s=timeout_s) as connection:
-            await migrate(connection, room_migrations())
-        founding = await found(dsn, data, now_us=now_us, timeout_s=timeout_s)
+        server = self._embedded(stack, data)
+        dsn = self._rooms.meter.database_url if server is None else server.dsn
         gateway = self._listen("gateway", slots=self._settings.worker_count())
         portal = self._listen("portal", slots=1)
         admin = self._listen("admin", slots=1)
@@ -142,24 +138,38 @@ class Supervisor:
             stack.callback(one.close)
         gateway_url = self._settings.gateway_url or url_of(gateway[0])
         portal_url = self._rooms.billing.portal_url or url_of(portal[0])
-        await self._serve_admin(stack, admin[0])
         environment = {"WEIR_DATABASE_URL": dsn, "WEIR_DATA": str(data)}
         environment |= {"WEIR_GATEWAY_URL": gateway_url, "WEIR_PORTAL_URL": portal_url}
-        await self._start_children(stack, data, environment, gateway=gateway, portal=portal[0])
+        children = self._children(stack, data, environment, gateway=gateway, portal=portal[0])
+        # They load while the database is made and started, and wait at their gates.
+        await _all_at_once(child.launch() for child in children)
+        founding = await self._database(server, dsn, data)
+        await self._serve_admin(stack, admin[0])
+        await _all_at_once(child.start() for child in children)
+        for child in children:
+            self._keep(keep(child, self._settings, self._counted, stopping=self._stopping, tell=self._tell))
         link = await self._login_link(dsn, founding, portal_url=portal_url)
-        is_embedded = not self._rooms.meter.database_url
-        running = Running(gateway_url, portal_url, url_of(admin[0]), data, is_embedded, founding, link)
+        running = Running(gateway_url, portal_url, url_of(admin[0]), data, server is not None, founding, link)
         hold.tell(self._facts(running))
         return running
 
-    async def _database(self, stack: AsyncExitStack, data: Path) -> str:
+    def _embedded(self, stack: AsyncExitStack, data: Path) -> EmbeddedServer | None:
+        """Our own server, not started yet; it stops after everything that uses it."""
         if self._rooms.meter.database_url:
-            return self._rooms.meter.database_url
+            return None
         server = EmbeddedServer(self._settings, data, tell=self._tell)
         stack.push_async_callback(server.stop)
-        await server.start()
-        self._keep(keep(server, self._settings, self._counted, stopping=self._stopping, tell=self._tell))
-        return server.dsn
+        return server
+
+    async def _database(self, server: EmbeddedServer | None, dsn: str, data: Path) -> Founding | None:
+        """Start it, bring its tables up to date, and found the co-op if there is none."""
+        if server is not None:
+            await server.start()
+            self._keep(keep(server, self._settings, self._counted, stopping=self._stopping, tell=self._tell))
+        timeout_s = self._rooms.meter.database_timeout_s
+        async with connected(dsn, role=None, timeout_s=timeout_s) as connection:
+            await migrate(connection, room_migrations())
+        return await found(dsn, data, now_us=time.time_ns() // 1000, timeout_s=timeout_s)
 
     def _listen(self, name: str, *, slots: int) -> list[socket.socket]:
         host, port = getattr(self._settings, f"{name}_host"), getattr(self._settings, f"{name}_port")
@@ -175,7 +185,7 @@ class Supervisor:
         stack.push_async_callback(admin.stop)
         await admin.start(listening)
 
-    async def _start_children(
+    def _children(
         self,
         stack: AsyncExitStack,
         data: Path,
@@ -183,7 +193,7 @@ class Supervisor:
         *,
         gateway: list[socket.socket],
         portal: socket.socket,
-    ) -> None:
+    ) -> list[Child]:
         """Stopped in the opposite order: workers drain first, then the shipper ships what they left."""
         portal_child = self._child(data, _portal_spec(portal, environment))
         stack.push_async_callback(self._stop, portal_child)
@@ -194,9 +204,7 @@ class Supervisor:
         ]
         self._parts.gateways = workers
         stack.push_async_callback(self._drain, workers, gateway)
-        await _all_at_once(child.start() for child in (portal_child, shipper, *workers))
-        for child in (portal_child, shipper, *workers):
-            self._keep(keep(child, self._settings, self._counted, stopping=self._stopping, tell=self._tell))
+        return [portal_child, shipper, *workers]
 
     def _child(self, data: Path, spec: ChildSpec) -> Child:
         return Child(spec, self._settings, data, take_metrics=self._counted.take)

@@ -13,6 +13,7 @@ import uvloop
 
 from gateway.app import Worker
 from gateway.settings import GatewaySettings
+from meter.gate import wait_at_gate
 from meter.refusal import Refusal
 from meter.settings import MeterSettings
 
@@ -40,6 +41,7 @@ def main() -> None:
     logging.basicConfig(
         level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(name)s %(levelname)s %(message)s"
     )
+    wait_at_gate()
     try:
         uvloop.run(run())
     except Refusal as refusal:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import asyncpg
 
+from meter.gate import wait_at_gate
 from meter.metrics import ShipperMetrics
 from meter.postgres import Connection, connect
 from meter.recorder import now_us
@@ -95,6 +96,7 @@ def main() -> None:
     logging.basicConfig(
         level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(name)s %(levelname)s %(message)s"
     )
+    wait_at_gate()
     asyncio.run(run(MeterSettings.read()))
 
 

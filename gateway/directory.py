@@ -32,6 +32,8 @@ log = logging.getLogger(__name__)
 AWAY = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, Refusal)
 MISSES_MAX = 1024
 MISS_LIFE_S = 1.0
+ASK_TIMEOUT_S = 2.0
+"""A request waits no longer for Postgres than this; what is known already has to do."""
 REFRESH_PAUSE_S = 0.1
 Answer = TypeVar("Answer")
 
@@ -62,6 +64,7 @@ class PostgresDirectory:
         self._misses: OrderedDict[str, float] = OrderedDict()
         self._connection: Connection | None = None
         self._lock = asyncio.Lock()
+        self._snapshot_lock = asyncio.Lock()
         self._changed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self.generation = 0
@@ -102,6 +105,7 @@ class PostgresDirectory:
             for row in rows or ():
                 if row.revoked_us is None:
                     self._keys[access_key] = row
+                    await self._keep_snapshot()
             found = self.known_key(access_key)
         return found
 
@@ -115,6 +119,7 @@ class PostgresDirectory:
         if found is None:
             for row in await self._ask(lambda connection: store.buckets(connection, name=name)) or ():
                 found = self._buckets[row.name] = row
+                await self._keep_snapshot()
         return found
 
     async def buckets_of(self, member: MemberId) -> list[Bucket]:
@@ -138,6 +143,7 @@ class PostgresDirectory:
 
         bucket, new = await self._change(enter)
         self._buckets[name] = bucket
+        await self._keep_snapshot()
         return bucket, new
 
     async def delete_bucket(self, bucket: Bucket, *, now_us: int) -> None:
@@ -145,6 +151,7 @@ class PostgresDirectory:
         await self._change(lambda connection: store.remove_bucket(connection, bucket.id, now_us=now_us))
         if (known := self._buckets.get(bucket.name)) is not None and known.id == bucket.id:
             del self._buckets[bucket.name]
+        await self._keep_snapshot()
 
     def _worth_asking(self, what: str) -> bool:
         """A miss is asked once a second at most, and the list of misses is bounded: no flood reaches Postgres."""
@@ -160,7 +167,8 @@ class PostgresDirectory:
 
     async def _ask(self, question: Callable[[Connection], Awaitable[Answer]]) -> Answer | None:
         try:
-            return await self._with_connection(question)
+            async with asyncio.timeout(ASK_TIMEOUT_S):
+                return await self._with_connection(question)
         except AWAY as error:
             log.warning("directory question unanswered, Postgres is away: %s", error)
             return None
@@ -175,10 +183,19 @@ class PostgresDirectory:
     async def _with_connection(self, work: Callable[[Connection], Awaitable[Answer]]) -> Answer:
         async with self._lock:
             if self._connection is None or self._connection.is_closed():
-                self._connection = await connect(self._dsn, role="weir_gateway", timeout_s=self._timeout_s)
-                await self._connection.add_listener("weir_directory", self._on_notify)
-                self._connection.add_termination_listener(self._on_notify)
+                self._connection = await self._connect()
             return await work(self._connection)
+
+    async def _connect(self) -> Connection:
+        """A connection that listens; one that could not be told to listen is not kept."""
+        connection = await connect(self._dsn, role="weir_gateway", timeout_s=self._timeout_s)
+        try:
+            await connection.add_listener("weir_directory", self._on_notify)
+        except BaseException:
+            connection.terminate()
+            raise
+        connection.add_termination_listener(self._on_notify)
+        return connection
 
     def _on_notify(self, *_: object) -> None:
         self._changed.set()
@@ -188,8 +205,13 @@ class PostgresDirectory:
         keys = await self._with_connection(store.keys)
         buckets = await self._with_connection(store.buckets)
         self._apply(keys, buckets)
-        packed = json.dumps(_pack(self._keys.values(), buckets), sort_keys=True)
-        await asyncio.to_thread(_keep, self._snapshot, packed)
+        await self._keep_snapshot()
+
+    async def _keep_snapshot(self) -> None:
+        """What this worker knows outlives it, also when Postgres goes away the next moment."""
+        packed = json.dumps(_pack(self._keys.values(), self._buckets.values()), sort_keys=True)
+        async with self._snapshot_lock:
+            await asyncio.to_thread(_keep, self._snapshot, packed)
 
     def _apply(self, keys: list[KeyRow], buckets: list[Bucket]) -> None:
         self._keys = {row.access_key: row for row in keys if row.revoked_us is None}
@@ -212,7 +234,7 @@ class PostgresDirectory:
                 self._changed.set()
 
 
-def _pack(keys: Iterable[KeyRow], buckets: list[Bucket]) -> dict[str, list[list[object]]]:
+def _pack(keys: Iterable[KeyRow], buckets: Iterable[Bucket]) -> dict[str, list[list[object]]]:
     return {
         "keys": [
             [row.access_key, row.member, row.member_name, row.member_status, row.secret.hex(), row.created_us]

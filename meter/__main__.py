@@ -7,14 +7,16 @@ import logging
 import random
 import signal
 import sys
+from pathlib import Path
 
 import asyncpg
 
 from meter.metrics import ShipperMetrics
 from meter.postgres import Connection, connect
+from meter.recorder import now_us
 from meter.refusal import Refusal
 from meter.settings import MeterSettings
-from meter.shipper import Shipper, adopt_dead_streams, unshipped
+from meter.shipper import Shipper, adopt_dead_streams, backlog, places
 
 log = logging.getLogger("meter")
 LAST_TRIES = 20
@@ -30,14 +32,16 @@ async def run(settings: MeterSettings) -> None:
     await asyncio.to_thread(adopt_dead_streams, settings)
     print("ready", flush=True)  # noqa: T201 - the line the supervisor waits for
     pause_s, tries_left = 0.0, LAST_TRIES
+    shipped: dict[Path, int] = {}
     while tries_left:
         try:
-            await _while_connected(settings, metrics, stopping)
+            await _while_connected(settings, metrics, stopping, shipped)
             return
         except (Refusal, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
             metrics.failures += 1
             pause_s = min(max(pause_s * 2, 0.1), settings.ship_retry_max_s)
             log.warning("cannot ship now, again within %.1f s: %s", pause_s, error)
+        metrics.waiting(backlog(settings.journal_directory, shipped), now_us=now_us())
         metrics.publish()
         if stopping.is_set():
             tries_left -= 1
@@ -46,24 +50,33 @@ async def run(settings: MeterSettings) -> None:
             await _wait(stopping, pause_s * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, not a secret
 
 
-async def _while_connected(settings: MeterSettings, metrics: ShipperMetrics, stopping: asyncio.Event) -> None:
+async def _while_connected(
+    settings: MeterSettings, metrics: ShipperMetrics, stopping: asyncio.Event, shipped: dict[Path, int]
+) -> None:
     connection = await connect(
         settings.database_url, role="weir_meter", timeout_s=settings.database_timeout_s
     )
     try:
-        await _ship_until(connection, settings, metrics, stopping)
+        await _ship_until(connection, settings, metrics, stopping, shipped)
     finally:
         await connection.close()
 
 
 async def _ship_until(
-    connection: Connection, settings: MeterSettings, metrics: ShipperMetrics, stopping: asyncio.Event
+    connection: Connection,
+    settings: MeterSettings,
+    metrics: ShipperMetrics,
+    stopping: asyncio.Event,
+    shipped: dict[Path, int],
 ) -> None:
+    """Ship round after round; `shipped` is kept for the time when Postgres is away."""
     shipper = Shipper(settings)
     while True:
         last_round = stopping.is_set()
         done = await shipper.ship(connection)
-        metrics.rounds(done, await unshipped(connection, settings.journal_directory))
+        shipped.update(await places(connection, settings.journal_directory))
+        metrics.rounds(done)
+        metrics.waiting(backlog(settings.journal_directory, shipped), now_us=now_us())
         metrics.publish()
         if last_round:
             return

@@ -10,7 +10,8 @@ import os
 from bisect import bisect_left
 from dataclasses import dataclass, field
 
-from meter.shipper import Round
+from meter.shipper import Backlog, Round
+from meter.window import MICROSECONDS
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
@@ -87,11 +88,16 @@ class ShipperMetrics:
         self._registry = Registry()
         self.failures = 0
 
-    def rounds(self, done: Round, unshipped_events: int) -> None:
-        """Note what one round did and what is left."""
+    def rounds(self, done: Round) -> None:
+        """Note what one round did."""
         self._registry.add("weir_meter_shipped_events_total", done.records)
-        self._registry.gauges["weir_meter_unshipped_events"] = unshipped_events
         self._registry.gauges["weir_meter_stream_alarms"] = len(done.alarms)
+
+    def waiting(self, backlog: Backlog, *, now_us: int) -> None:
+        """Note what is left, and for how long it has been waiting."""
+        age_us = 0 if backlog.oldest_us is None else max(0, now_us - backlog.oldest_us)
+        self._registry.gauges["weir_meter_unshipped_events"] = backlog.events
+        self._registry.gauges["weir_meter_oldest_unshipped_seconds"] = age_us / MICROSECONDS
 
     def publish(self) -> None:
         """Tell the supervisor."""

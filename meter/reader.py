@@ -13,6 +13,7 @@ from pathlib import Path
 import zstandard
 
 from meter import frame
+from meter.event import Event
 from meter.frame import HEADER_BYTES, RECORD_BYTES, DamagedSegment, SegmentHeader
 from meter.ids import StreamId
 from meter.journal import segment_path, segment_paths, stream_of, sync_directory
@@ -156,6 +157,24 @@ def published_sequence(directory: Path) -> int:
         read_header_bytes(paths[-1]) if paths[-1].suffix == ".seg" else read_bytes(paths[-1])[:HEADER_BYTES]
     )
     return frame.unpack_header(data).first_sequence + frame.unpack_live(data).published - 1
+
+
+def event_at(directory: Path, sequence: int) -> Event | None:
+    """The event of that sequence; None when the journal does not hold it. Its checksum is not looked at."""
+    paths = segments_from(directory, sequence)
+    if not paths:
+        return None
+    at = HEADER_BYTES + (sequence - first_sequence(paths[0])) * RECORD_BYTES
+    if paths[0].suffix == ".zst" or not paths[0].exists():
+        record = read_bytes(paths[0])[at : at + RECORD_BYTES]
+    else:
+        with paths[0].open("rb") as file:
+            file.seek(at)
+            record = file.read(RECORD_BYTES)
+    if len(record) < RECORD_BYTES:
+        return None
+    found, event = frame.unpack_record(record)
+    return event if found == sequence else None
 
 
 def compress(directory: Path, number: int) -> None:

@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from meter import frame, store
 from meter.frame import RECORD_BYTES, DamagedSegment
 from meter.journal import JournalLocked, segment_path
 from meter.postgres import Connection, connect
-from meter.reader import compress, published_sequence, streams
+from meter.reader import compress, event_at, published_sequence, streams
 from meter.recorder import adopt
 from meter.settings import MeterSettings
 from meter.tail import Batch, Tail
@@ -140,14 +141,44 @@ def adopt_dead_streams(settings: MeterSettings) -> int:
     return closed
 
 
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What the journals hold and the sums do not."""
+
+    events: int
+    oldest_us: int | None
+    """When the oldest of them ended; None when there is none."""
+
+
+async def places(connection: Connection, journal_directory: Path) -> dict[Path, int]:
+    """How far each stream has been shipped."""
+    found = {}
+    for directory in streams(journal_directory):
+        last, _ = await store.stream_place(
+            connection, Tail(directory).stream, label=directory.name, lock=False
+        )
+        found[directory] = last
+    return found
+
+
+def backlog(journal_directory: Path, shipped: Mapping[Path, int]) -> Backlog:
+    """The backlog beyond places that were looked up before; also while Postgres is away."""
+    count, oldest_us = 0, None
+    for directory in streams(journal_directory):
+        last = shipped.get(directory, 0)
+        waiting = published_sequence(directory) - last
+        if waiting <= 0:
+            continue
+        count += waiting
+        event = event_at(directory, last + 1)
+        if event is not None and (oldest_us is None or event.ended_us < oldest_us):
+            oldest_us = event.ended_us
+    return Backlog(count, oldest_us)
+
+
 async def unshipped(connection: Connection, journal_directory: Path) -> int:
     """Published records that are not in the sums yet, over all streams."""
-    count = 0
-    for directory in streams(journal_directory):
-        tail = Tail(directory)
-        last, _ = await store.stream_place(connection, tail.stream, label=directory.name, lock=False)
-        count += max(0, published_sequence(directory) - last)
-    return count
+    return backlog(journal_directory, await places(connection, journal_directory)).events
 
 
 async def ship_everything(settings: MeterSettings, dsn: str) -> int:
@@ -163,12 +194,8 @@ async def ship_everything(settings: MeterSettings, dsn: str) -> int:
         left = 0
         for _ in range(SYNC_WAITS_MAX):
             await shipper.ship(connection)
-            left = 0
-            for directory, sequence in wanted.items():
-                last, _ = await store.stream_place(
-                    connection, Tail(directory).stream, label=directory.name, lock=False
-                )
-                left += max(0, sequence - last)
+            shipped = await places(connection, settings.journal_directory)
+            left = sum(max(0, sequence - shipped.get(path, 0)) for path, sequence in wanted.items())
             if not left:
                 break
             await asyncio.sleep(settings.journal_sync_interval_ms / 1000)

@@ -13,13 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from botocore.auth import S3SigV4Auth
-from botocore.awsrequest import AWSRequest
-from botocore.credentials import Credentials as BotoCredentials
 
 from tests.gateway import Credentials, RunningGateway, client, running_gateway
-
-MIB = 2**20
+from tests.traffic import GET_SIZES, MIB, Traffic, connected, signed
 
 
 @pytest.fixture
@@ -34,34 +30,6 @@ def member(gateway: RunningGateway) -> Credentials:
     found = gateway.member("alice")
     client(gateway, found).create_bucket(Bucket="counted")
     return found
-
-
-def signed(
-    gateway: RunningGateway, member: Credentials, method: str, path: str, *, body: bytes = b"", **headers: str
-) -> bytes:
-    """The head of a request with an unsigned payload, as bytes."""
-    request = AWSRequest(
-        method, f"{gateway.url}{path}", headers={"Host": f"127.0.0.1:{gateway.port}", **headers}
-    )
-    request.headers["x-amz-content-sha256"] = "UNSIGNED-PAYLOAD"
-    S3SigV4Auth(BotoCredentials(member.access_key, member.secret_key), "s3", "us-east-1").add_auth(request)
-    sent = {
-        name: value.decode() if isinstance(value, bytes) else value
-        for name, value in request.prepare().headers.items()
-    }
-    if method == "PUT":
-        sent["Content-Length"] = str(len(body))
-    return "\r\n".join(
-        [f"{method} {path} HTTP/1.1", *[f"{n}: {v}" for n, v in sent.items()], "", ""]
-    ).encode()
-
-
-def connected(gateway: RunningGateway, *, receive_bytes: int = 0) -> socket.socket:
-    made = socket.socket()
-    if receive_bytes:
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
-    made.connect(("127.0.0.1", gateway.port))
-    return made
 
 
 def reset(connection: socket.socket) -> None:
@@ -155,8 +123,8 @@ def test_a_download_the_client_resets_bills_what_it_had(
 ) -> None:
     """Between what the program had read and what its kernel had taken: never the whole object."""
     client(gateway, member).put_object(Bucket="counted", Key="big", Body=bytes(32 * MIB))
-    connection = connected(gateway, receive_bytes=64 * 1024)
-    connection.sendall(signed(gateway, member, "GET", "/counted/big"))
+    connection = connected(gateway.port, receive_bytes=64 * 1024)
+    connection.sendall(signed(gateway.port, member.access_key, member.secret_key, "GET", "/counted/big"))
     got = body_read(connection, wanted)
     queue = connection.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
     reset(connection)
@@ -167,9 +135,11 @@ def test_a_download_the_client_resets_bills_what_it_had(
 def test_an_upload_the_client_breaks_off_is_not_stored_and_counts_what_came(
     gateway: RunningGateway, member: Credentials
 ) -> None:
-    head = signed(gateway, member, "PUT", "/counted/cut", body=bytes(8 * MIB))
+    head = signed(
+        gateway.port, member.access_key, member.secret_key, "PUT", "/counted/cut", body=bytes(8 * MIB)
+    )
     before = gateway.usage(member.member).bytes_in
-    connection = connected(gateway)
+    connection = connected(gateway.port)
     connection.sendall(head + bytes(3 * MIB))
     connection.shutdown(socket.SHUT_WR)
     connection.recv(65536)
@@ -201,81 +171,14 @@ def test_stored_bytes_follow_puts_overwrites_and_deletes(
     assert second.end_us > before
 
 
-class Traffic(threading.Thread):
-    """A client that counts what it saw: bytes of whole exchanges, and of those that were cut."""
-
-    def __init__(self, gateway: RunningGateway, member: Credentials, seed: int) -> None:
-        super().__init__(daemon=True)
-        self._gateway, self._member, self._random = gateway, member, random.Random(seed)
-        self.whole_in = self.whole_out = self.cut_in = self.cut_out = self.exchanges = 0
-        self.stopping = False
-
-    def run(self) -> None:
-        while not self.stopping:
-            try:
-                with connected(self._gateway) as connection:
-                    connection.settimeout(10)
-                    while not self.stopping:
-                        self._exchange(connection)
-            except OSError:
-                continue
-
-    def _exchange(self, connection: socket.socket) -> None:
-        size = self._random.choice([100, 4096, 20_000, 200_000, 2 * MIB])
-        if self._random.random() < 0.5:
-            self._put(connection, size)
-        else:
-            self._get(connection, size)
-        self.exchanges += 1
-
-    def _put(self, connection: socket.socket, size: int) -> None:
-        body = bytes(size)
-        sent = 0
-        try:
-            connection.sendall(signed(self._gateway, self._member, "PUT", f"/counted/p{size}", body=body))
-            for at in range(0, size, 65536):
-                sent += connection.send(body[at : at + 65536])
-            while sent < size:
-                sent += connection.send(body[sent:])
-            answer = connection.recv(65536)
-            if not answer.startswith(b"HTTP/1.1 200"):
-                raise ConnectionError(answer[:100])
-        except OSError:
-            self.cut_in += sent
-            raise
-        self.whole_in += size
-
-    def _get(self, connection: socket.socket, size: int) -> None:
-        got, whole = 0, False
-        try:
-            connection.sendall(signed(self._gateway, self._member, "GET", f"/counted/g{size}"))
-            data = b""
-            while b"\r\n\r\n" not in data:
-                more = connection.recv(65536)
-                if not more:
-                    raise ConnectionError
-                data += more
-            got = len(data) - data.index(b"\r\n\r\n") - 4
-            while got < size:
-                more = connection.recv(65536)
-                if not more:
-                    raise ConnectionError
-                got += len(more)
-            whole = True
-        finally:
-            if not whole:
-                self.cut_out += got
-        self.whole_out += size
-
-
 def test_after_kill_9_what_had_completed_is_counted_once_and_what_was_cut_never_too_much(
     gateway: RunningGateway, member: Credentials, seed: int
 ) -> None:
     s3 = client(gateway, member)
-    for size in (100, 4096, 20_000, 200_000, 2 * MIB):
+    for size in GET_SIZES:
         s3.put_object(Bucket="counted", Key=f"g{size}", Body=bytes(size))
     base = gateway.usage(member.member)
-    traffic = [Traffic(gateway, member, seed + n) for n in range(6)]
+    traffic = [Traffic(gateway.port, member.access_key, member.secret_key, seed + n) for n in range(6)]
     for one in traffic:
         one.start()
     chance = random.Random(seed)

@@ -1,0 +1,115 @@
+"""Clients on raw sockets that count what they saw: bytes of whole exchanges, and of those that were cut."""
+
+from __future__ import annotations
+
+import random
+import socket
+import threading
+
+from botocore.auth import S3SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+
+MIB = 2**20
+GET_SIZES = (100, 4096, 20_000, 200_000, 2 * MIB)
+"""Objects the traffic reads, under the key g<size> of the bucket `counted`."""
+
+
+def signed(
+    port: int, access_key: str, secret_key: str, method: str, path: str, *, body: bytes = b"", **headers: str
+) -> bytes:
+    """The head of a request with an unsigned payload, as bytes."""
+    request = AWSRequest(
+        method, f"http://127.0.0.1:{port}{path}", headers={"Host": f"127.0.0.1:{port}", **headers}
+    )
+    request.headers["x-amz-content-sha256"] = "UNSIGNED-PAYLOAD"
+    S3SigV4Auth(Credentials(access_key, secret_key), "s3", "us-east-1").add_auth(request)
+    sent = {
+        name: value.decode() if isinstance(value, bytes) else value
+        for name, value in request.prepare().headers.items()
+    }
+    if method == "PUT":
+        sent["Content-Length"] = str(len(body))
+    return "\r\n".join(
+        [f"{method} {path} HTTP/1.1", *[f"{n}: {v}" for n, v in sent.items()], "", ""]
+    ).encode()
+
+
+def connected(port: int, *, receive_bytes: int = 0) -> socket.socket:
+    made = socket.socket()
+    if receive_bytes:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
+    try:
+        made.connect(("127.0.0.1", port))
+    except OSError:
+        made.close()
+        raise
+    return made
+
+
+class Traffic(threading.Thread):
+    """A client that counts what it saw: bytes of whole exchanges, and of those that were cut."""
+
+    def __init__(self, port: int, access_key: str, secret_key: str, seed: int) -> None:
+        super().__init__(daemon=True)
+        self._place = (port, access_key, secret_key)
+        self._random = random.Random(seed)
+        self.whole_in = self.whole_out = self.cut_in = self.cut_out = self.exchanges = 0
+        self.stopping = False
+
+    def run(self) -> None:
+        while not self.stopping:
+            try:
+                with connected(self._place[0]) as connection:
+                    connection.settimeout(10)
+                    while not self.stopping:
+                        self._exchange(connection)
+            except OSError:
+                continue
+
+    def _exchange(self, connection: socket.socket) -> None:
+        size = self._random.choice(GET_SIZES)
+        if self._random.random() < 0.5:
+            self._put(connection, size)
+        else:
+            self._get(connection, size)
+        self.exchanges += 1
+
+    def _put(self, connection: socket.socket, size: int) -> None:
+        body = bytes(size)
+        sent = 0
+        try:
+            connection.sendall(signed(*self._place, "PUT", f"/counted/p{size}", body=body))
+            for at in range(0, size, 65536):
+                sent += connection.send(body[at : at + 65536])
+            while sent < size:
+                sent += connection.send(body[sent:])
+            answer = connection.recv(65536)
+            if not answer.startswith(b"HTTP/1.1 200"):
+                raise ConnectionError(answer[:100])
+        except OSError:
+            self.cut_in += sent
+            raise
+        self.whole_in += size
+
+    def _get(self, connection: socket.socket, size: int) -> None:
+        got, whole = 0, False
+        try:
+            connection.sendall(signed(*self._place, "GET", f"/counted/g{size}"))
+            data = b""
+            while b"\r\n\r\n" not in data:
+                more = connection.recv(65536)
+                if not more:
+                    raise ConnectionError
+                data += more
+            got = len(data) - data.index(b"\r\n\r\n") - 4
+            while got < size:
+                more = connection.recv(65536)
+                if not more:
+                    raise ConnectionError
+                got += len(more)
+            whole = True
+        finally:
+            if not whole:
+                self.cut_out += got
+        self.whole_out += size

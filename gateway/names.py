@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import unquote_to_bytes
 
 from gateway.errors import invalid_argument, s3_error
@@ -31,6 +32,7 @@ class CopySource:
     """Empty when none was named."""
 
 
+@lru_cache(maxsize=1024)
 def is_bucket_name(name: str) -> bool:
     """S3's rules for general-purpose buckets: 3 to 63 of a-z, 0-9, '.', '-', and the reserved names."""
     return (

@@ -198,7 +198,9 @@ def show(outcome: Outcome, *, seed: int) -> None:
 
 def _wait_for_interrupt(*, as_json: bool) -> None:
     if not as_json:
-        say("\nIt runs until Ctrl-C; then it and its data are gone.")
+        data = os.environ["WEIR_DATA"]
+        say(f"\nLook around, for example: weir statement bakery YYYY-MM --data {data}")
+        say("It runs until Ctrl-C; then it and its data are gone.")
     sys.stdout.flush()
     with contextlib.suppress(KeyboardInterrupt):
         signal.pause()

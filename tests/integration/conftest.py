@@ -11,8 +11,6 @@ from tests.coop import Coop
 from tests.gateway import Credentials, RunningGateway, client, running_gateway
 from tests.postgres import TestServer
 
-_numbers = itertools.count(1)
-
 
 @pytest_asyncio.fixture
 async def co_op(database: str) -> AsyncIterator[Coop]:

@@ -64,6 +64,7 @@ def dump_checksum(checksum: Checksum | None) -> str | None:
     return None if checksum is None else json.dumps([checksum.algorithm, checksum.value, checksum.kind])
 
 
+@lru_cache(maxsize=HEADER_SETS_MAX)
 def load_checksum(column: str | None) -> Checksum | None:
     """A checksum from its column."""
     return None if column is None else Checksum(*json.loads(column))

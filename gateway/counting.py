@@ -53,8 +53,8 @@ class Counting:
         """
         event = self._event(status, len(body), aborted=False)
         if self._slot is not None:
-            # Its place already stands for it; tell what is about to be sent.
-            self.sent(len(body))
+            # Its place already stands for it; tell what is about to be sent, which an error's words are not.
+            self.sent(event.bytes_out)
             taken = send_at_once(descriptor, head, body)
             if taken == len(head) + len(body):
                 self._recorder.finish(self._slot, event)

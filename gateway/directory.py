@@ -32,6 +32,8 @@ log = logging.getLogger(__name__)
 AWAY = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, Refusal)
 MISSES_MAX = 1024
 MISS_LIFE_S = 1.0
+ASK_TIMEOUT_S = 2.0
+"""A request waits no longer for Postgres than this; what is known already has to do."""
 REFRESH_PAUSE_S = 0.1
 Answer = TypeVar("Answer")
 
@@ -165,7 +167,8 @@ class PostgresDirectory:
 
     async def _ask(self, question: Callable[[Connection], Awaitable[Answer]]) -> Answer | None:
         try:
-            return await self._with_connection(question)
+            async with asyncio.timeout(ASK_TIMEOUT_S):
+                return await self._with_connection(question)
         except AWAY as error:
             log.warning("directory question unanswered, Postgres is away: %s", error)
             return None
@@ -180,10 +183,19 @@ class PostgresDirectory:
     async def _with_connection(self, work: Callable[[Connection], Awaitable[Answer]]) -> Answer:
         async with self._lock:
             if self._connection is None or self._connection.is_closed():
-                self._connection = await connect(self._dsn, role="weir_gateway", timeout_s=self._timeout_s)
-                await self._connection.add_listener("weir_directory", self._on_notify)
-                self._connection.add_termination_listener(self._on_notify)
+                self._connection = await self._connect()
             return await work(self._connection)
+
+    async def _connect(self) -> Connection:
+        """A connection that listens; one that could not be told to listen is not kept."""
+        connection = await connect(self._dsn, role="weir_gateway", timeout_s=self._timeout_s)
+        try:
+            await connection.add_listener("weir_directory", self._on_notify)
+        except BaseException:
+            connection.terminate()
+            raise
+        connection.add_termination_listener(self._on_notify)
+        return connection
 
     def _on_notify(self, *_: object) -> None:
         self._changed.set()

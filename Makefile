@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
+# Two processes, as two cores allow; a file's tests stay together.
+PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 ARGS   ?=
 
 .DEFAULT_GOAL := help
@@ -19,13 +21,13 @@ demo: $(VENV)/.installed ## a real co-op of five members in a minute
 	@exec $(BIN)/weir demo $(ARGS)
 
 test: $(VENV)/.tested ## install what the tests need and run them all (one: make test ARGS=tests/unit)
-	$(BIN)/python -m pytest $(ARGS)
+	$(PYTEST) $(ARGS)
 
 check: $(VENV)/.tested ## exactly what CI runs: format, lint, types, tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 format: $(VENV)/.tested ## put the code in shape
 	$(BIN)/ruff format .

@@ -11,7 +11,8 @@ import pytest
 
 from tests.postgres import TestServer, running_server
 
-SEED = int(os.environ.get("WEIR_TEST_SEED", random.SystemRandom().randrange(2**32)))
+# The processes that share a run inherit the environment, and with it the one seed.
+SEED = int(os.environ.setdefault("WEIR_TEST_SEED", str(random.SystemRandom().randrange(2**32))))
 
 
 def pytest_report_header() -> str:

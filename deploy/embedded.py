@@ -117,6 +117,10 @@ class EmbeddedServer:
             await self._reader
         self._process = None
         self._log.close()
+        if self.socket_directory.parent != self._data:
+            # One in the temp dir was made for a long path; PostgreSQL has taken its socket away already.
+            with contextlib.suppress(OSError):
+                self.socket_directory.rmdir()
 
     def _signal(self, number: signal.Signals) -> None:
         if self._process is not None and self._process.returncode is None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import click
-from billing.run import add_cost, list_costs
 
 from billing.cost import Invoice
 from billing.money import format_amount
+from billing.run import add_cost, list_costs
 from deploy.commands.options import data_option, json_option
 from deploy.desk import Desk, at_desk
 from deploy.instants import instant_text

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-from billing.run import set_tariff, tariff_in_force
 
+from billing.run import set_tariff, tariff_in_force
 from billing.tariff import Tariff, tariff_document, tariff_toml
 from deploy.commands.options import data_option, json_option
 from deploy.desk import Desk, at_desk

@@ -53,7 +53,9 @@ class Request:
     raw_path: str
     raw_query: str
     headers: dict[str, str]
-    """Lower-case names; repeated ones joined by ','."""
+    """As they arrived: lower-case names; repeated ones joined by ','."""
+    effective: Mapping[str, str]
+    """With those a presigned URL carries in its query; a real header wins."""
 
 
 class Exchanges:
@@ -103,7 +105,7 @@ class Exchanges:
             request = read_head(raw)
             how.resource = request.raw_path
             asked = route(
-                request.method, request.raw_path, request.raw_query, effective_headers(request),
+                request.method, request.raw_path, request.raw_query, request.effective,
                 host_suffix=self._settings.host_suffix,
             )  # fmt: skip
             how.resource = f"/{asked.bucket}/{asked.key}" if asked.bucket else "/"
@@ -149,7 +151,7 @@ class Exchanges:
         tab.authorised = True
         tab.payer = caller.member if bucket is None else bucket.owner
         tab.bucket = NO_BUCKET if bucket is None else bucket.id
-        headers = effective_headers(request)
+        headers = request.effective
         how.body = Body(
             raw.content, headers, claim=claim, signing_key=proof.signing_key, counting=counting,
             settings=self._settings, ask_for_it=how.expects_continue(request.headers), descriptor=how.descriptor,
@@ -170,17 +172,12 @@ def permit(operation: Operation, caller: Caller, bucket: Bucket | None) -> None:
     demand(operation, caller=caller, bucket=bucket)
 
 
-def effective_headers(request: Request) -> Mapping[str, str]:
-    """What arrived, and what a presigned URL carries in its query instead; a real header wins."""
-    if "X-Amz-Signature" not in request.raw_query:
-        return request.headers
-    return hoisted_headers(parse_query(request.raw_query)) | request.headers
-
-
 def read_head(raw: BaseRequest) -> Request:
     """Method, raw target and headers. Raises S3Error for a target or headers with two meanings."""
     path, query = split_target(raw.raw_path)
-    return Request(raw.method, path, query, join_headers(tuple(raw.headers.items())))
+    headers = join_headers(tuple(raw.headers.items()))
+    effective = hoisted_headers(parse_query(query)) | headers if "X-Amz-Signature" in query else headers
+    return Request(raw.method, path, query, headers, effective)
 
 
 def is_browser_at_the_door(operation: Operation, headers: dict[str, str]) -> bool:

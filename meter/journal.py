@@ -89,7 +89,12 @@ class Segment:
         self.map = mmap.mmap(self.descriptor, 0)
         self.capacity = (len(self.map) - HEADER_BYTES) // RECORD_BYTES
         self.count = count
-        self._seed = frame.record_seed(header)
+        self._first_sequence = header.first_sequence
+        last = HEADER_BYTES + count * RECORD_BYTES
+        self._seed = frame.next_seed(
+            self.map[last - RECORD_BYTES : last] if count else b"", frame.record_seed(header)
+        )
+        self._next_seed = self._seed
         self._hash = hashlib.sha256(frame.pack_header(header))
         self._hashed = 0
         self.sealed = False
@@ -97,8 +102,9 @@ class Segment:
     def put(self, index: int, event: Event) -> None:
         """Copy a record into its place."""
         at = HEADER_BYTES + index * RECORD_BYTES
-        sequence = self.header.first_sequence + index
-        self.map[at : at + RECORD_BYTES] = frame.pack_record(sequence, event, self._seed)
+        record = frame.pack_record(self._first_sequence + index, event, self._seed)
+        self.map[at : at + RECORD_BYTES] = record
+        self._next_seed = frame.next_seed(record, 0)
 
     def clear(self, index: int) -> None:
         """Empty a place that was never published."""
@@ -113,8 +119,7 @@ class Segment:
     def publish(self, count: int) -> None:
         """Let readers trust the first `count` records."""
         self.count = count
-        stop = HEADER_BYTES + count * RECORD_BYTES
-        self._seed = frame.next_seed(self.map[max(HEADER_BYTES, stop - RECORD_BYTES) : stop], self._seed)
+        self._seed = self._next_seed
         _COUNT.pack_into(self.map, frame.PUBLISHED_AT, count)
 
     def sync(self) -> int:

@@ -62,7 +62,7 @@ class MeterSettings(RoomSettings):
         3600, ge=1, description="a segment with records is sealed at this age"
     )
     journal_sync_interval_ms: int = Field(
-        50,
+        200,
         ge=1,
         le=10_000,
         description="records are fsynced in groups this often; the most a power cut can lose",

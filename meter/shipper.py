@@ -31,8 +31,8 @@ from meter.tail import Batch, Tail
 from meter.tally import tally
 
 log = logging.getLogger(__name__)
-SYNC_WAITS_MAX = 40
-"""How many sync intervals a complete answer waits for the writers' group fsync."""
+SYNC_WAITS_MAX = 160
+"""How many quarters of a sync interval a complete answer waits for the writers' group fsync."""
 
 
 @dataclass(slots=True)
@@ -198,7 +198,7 @@ async def ship_everything(settings: MeterSettings, dsn: str) -> int:
             left = sum(max(0, sequence - shipped.get(path, 0)) for path, sequence in wanted.items())
             if not left:
                 break
-            await asyncio.sleep(settings.journal_sync_interval_ms / 1000)
+            await asyncio.sleep(settings.journal_sync_interval_ms / 4000)
         return left
     finally:
         await connection.close()

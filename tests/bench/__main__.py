@@ -33,7 +33,7 @@ from tests.postgres import running_server
 
 ROOT = Path(__file__).resolve().parents[2]
 EMPTY = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
-ROUNDS = 5
+ROUNDS = 7
 SECONDS = 3.0
 CONNECTIONS = 16
 LARGE_BYTES = 64 * 2**20

@@ -61,7 +61,7 @@ class Traffic(threading.Thread):
         while not self.stopping:
             try:
                 with connected(self._place[0]) as connection:
-                    connection.settimeout(10)
+                    connection.settimeout(60)
                     while not self.stopping:
                         self._exchange(connection)
             except OSError:

@@ -147,11 +147,21 @@ def bench_gateway(directory: Path, database: str) -> None:
         s3.put_object(Bucket="bench", Key="small", Body=b"x" * 4096)
         s3.put_object(Bucket="bench", Key="large", Body=os.urandom(2**20) * 64)
         small = request_bytes(gateway, member, "small")
-        bare = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
-        rate, base, ratio = paired(
-            lambda: load(gateway.port, small, 4096), lambda: load(bare_port, bare, 4096)
-        )
-        show("4 KiB signed GET, one worker", f"{rate:,.0f}/s", f"bare aiohttp {base:,.0f}/s", ratio, "≥ 0.25")
+        # The same signed bytes go to both, so that both parse the same head; the bare handler looks at
+        # none of it. A two-line request to the bare handler is the harder comparison, shown beside it.
+        shortest = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+        for name, request in (("same request", small), ("two-line request", shortest)):
+            rate, base, ratio = paired(
+                lambda: load(gateway.port, small, 4096),
+                lambda request=request: load(bare_port, request, 4096),  # type: ignore[misc]
+            )
+            show(
+                f"4 KiB signed GET / bare, {name}",
+                f"{rate:,.0f}/s",
+                f"bare aiohttp {base:,.0f}/s",
+                ratio,
+                "≥ 0.25",
+            )
         large = request_bytes(gateway, member, "large")
         with plain.sendfile_server(LARGE_BYTES) as plain_port:
             rate, base, ratio = paired(

@@ -17,6 +17,9 @@ import pytest
 from tests.gateway import Credentials, RunningGateway, client, running_gateway
 from tests.traffic import GET_SIZES, MIB, Traffic, connected, signed
 
+# A receiver may leave two full packets unacknowledged (RFC 9293, section 3.8.6.3); loopback's have 64 KiB.
+UNACKNOWLEDGED_BYTES = 2 * 64 * 1024
+
 
 @pytest.fixture
 def gateway(tmp_path: Path, database: str) -> Iterator[RunningGateway]:
@@ -121,7 +124,10 @@ def test_a_strangers_requests_cost_the_owner_nothing(gateway: RunningGateway, me
 def test_a_download_the_client_resets_bills_what_it_had(
     gateway: RunningGateway, member: Credentials, wanted: int
 ) -> None:
-    """Between what the program had read and what its kernel had taken: never the whole object."""
+    """Between what the program had read and what its kernel had taken: never the whole object.
+
+    A reset does not acknowledge: what had arrived in the last packets before it is not billed either.
+    """
     client(gateway, member).put_object(Bucket="counted", Key="big", Body=bytes(32 * MIB))
     connection = connected(gateway.port, receive_bytes=64 * 1024)
     connection.sendall(signed(gateway.port, member.access_key, member.secret_key, "GET", "/counted/big"))
@@ -129,7 +135,7 @@ def test_a_download_the_client_resets_bills_what_it_had(
     queue = connection.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
     reset(connection)
     billed = eventually(gateway, member, 1)
-    assert got <= billed <= got + 2 * queue
+    assert got - UNACKNOWLEDGED_BYTES <= billed <= got + 2 * queue
 
 
 def test_an_upload_the_client_breaks_off_is_not_stored_and_counts_what_came(

@@ -183,7 +183,10 @@ class Child:
         finally:
             ready.cancel()
             ended.cancel()
-        if self.ready.is_set() and process.returncode is None:
+        if process.returncode is not None and self._readers:
+            # Its last words may be "ready": it was, and its end is seen by whoever keeps it.
+            await asyncio.wait(self._readers, timeout=LAST_WORDS_S)
+        if self.ready.is_set():
             return
         late = process.returncode is None
         self.signal(signal.SIGKILL)

@@ -94,11 +94,12 @@ async def test_a_child_that_keeps_ending_stops_everything_with_a_sentence(tmp_pa
 async def test_a_line_that_is_no_snapshot_is_counted_and_harms_nobody(tmp_path: Path) -> None:
     counted = Counted(SETTINGS)
     program = (
-        "import os; os.write(int(os.environ['WEIR_METRICS_FD']), b'nonsense\\n'); print('ready', flush=True)"
+        "import os, signal; os.write(int(os.environ['WEIR_METRICS_FD']), b'nonsense\\n');"
+        "print('ready', flush=True); signal.pause()"
     )
     one = child(tmp_path, program, counted)
     await one.start()
-    assert 0 == await one.wait()
+    await one.stop(timeout_s=30)
     assert 1 == counted.rejected
 
 

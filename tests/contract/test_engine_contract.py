@@ -209,7 +209,11 @@ async def test_only_an_empty_bucket_is_deleted(engine: Engine) -> None:
 
 
 async def test_deleting_an_unknown_bucket_changes_nothing(engine: Engine) -> None:
+    await put(engine, "key", b"one")
+    before = await engine.outbox(after=0, limit=10)
     await engine.delete_bucket(BucketId(99))
+    assert before == await engine.outbox(after=0, limit=10)
+    assert "key" == engine.head_object(BUCKET, "key").key
 
 
 async def test_buckets_do_not_see_each_other(engine: Engine) -> None:

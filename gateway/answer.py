@@ -16,7 +16,7 @@ from gateway.counting import Counting
 from gateway.errors import S3Error, render_error
 from gateway.head import response_head
 from gateway.settings import GatewaySettings
-from gateway.storage.base import Extent, MemoryExtent
+from gateway.storage.model import Extent, MemoryExtent
 from gateway.wire import DamagedFile, LongSend, ReceiverGone
 
 log = logging.getLogger(__name__)

@@ -29,7 +29,8 @@ from gateway.operation import Operation
 from gateway.settings import GatewaySettings
 from gateway.sigv4.chunked import ChunkDecoder
 from gateway.sigv4.parse import Claim, PayloadMode
-from gateway.storage.base import Checksum, Staged
+from gateway.storage.base import Staged
+from gateway.storage.model import Checksum
 from gateway.wire import ReceiverGone, send_at_once
 
 SHORT_BYTES = 64 * 1024

@@ -11,7 +11,8 @@ from typing import Protocol
 
 from gateway.operation import Operation
 from gateway.settings import GatewaySettings
-from gateway.storage.base import Checksum, Engine, ObjectReader, Staged
+from gateway.storage.base import Engine, ObjectReader, Staged
+from gateway.storage.model import Checksum
 from meter.ids import BucketId, MemberId
 
 

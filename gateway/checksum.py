@@ -15,7 +15,7 @@ from typing import Protocol
 from awscrt import checksums
 
 from gateway.errors import s3_error
-from gateway.storage.base import Checksum
+from gateway.storage.model import Checksum
 
 HEADER_PREFIX = "x-amz-checksum-"
 FULL_OBJECT = "FULL_OBJECT"

@@ -10,7 +10,8 @@ import asyncio
 import logging
 from pathlib import Path
 
-from gateway.storage.base import Engine, StorageChange
+from gateway.storage.base import Engine
+from gateway.storage.model import StorageChange
 from meter.event import Event, Mark, RequestClass, Zone
 from meter.ids import NOBODY
 from meter.journal import JournalLocked

@@ -13,7 +13,7 @@ from enum import Enum, auto
 from functools import lru_cache
 
 from gateway.errors import S3Error, invalid_argument, s3_error
-from gateway.storage.base import Condition, ObjectHead
+from gateway.storage.model import Condition, ObjectHead
 from meter.window import MICROSECONDS, to_us
 
 METADATA_PREFIX = "x-amz-meta-"

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from gateway.checksum import FULL_OBJECT
 from gateway.errors import invalid_argument
 from gateway.markup import document, element, escape, is_writable, url_encode
-from gateway.storage.base import Checksum, ListedObject, Listing
+from gateway.storage.model import Checksum, ListedObject, Listing
 from meter.window import MICROSECONDS
 
 Encode = Callable[[str], str]

@@ -13,7 +13,7 @@ from gateway.errors import S3Error
 from gateway.headers import quoted
 from gateway.listing import Page, common_prefixes, encoder, iso_time, owner_element
 from gateway.markup import document, element, escape
-from gateway.storage.base import Checksum, ObjectHead, Part, Upload
+from gateway.storage.model import Checksum, ObjectHead, Part, Upload
 
 _STANDARD = "<StorageClass>STANDARD</StorageClass>"
 

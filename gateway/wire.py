@@ -13,7 +13,7 @@ import struct
 import termios
 from collections.abc import Callable, Sequence
 
-from gateway.storage.base import Extent, MemoryExtent
+from gateway.storage.model import Extent, MemoryExtent
 
 SENDFILE_BYTES = 2**20
 """One sendfile call at most, so that one fast receiver cannot hold the loop."""

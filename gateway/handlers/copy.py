@@ -17,14 +17,9 @@ from gateway.handlers.support import bucket_of, check_version, xml_reply
 from gateway.headers import Outcome, collect_properties, precondition_failed, read_outcome, write_condition
 from gateway.names import CopySource, parse_copy_source
 from gateway.results import copy_result
-from gateway.storage.base import (
-    Checksum,
-    FileExtent,
-    MemoryExtent,
-    NoSuchKey,
-    ObjectProperties,
-    ObjectReader,
-)
+from gateway.storage.base import ObjectReader
+from gateway.storage.errors import NoSuchKey
+from gateway.storage.model import Checksum, FileExtent, MemoryExtent, ObjectProperties
 from gateway.unsupported import check_expected_owner
 
 PIECE_BYTES = 1 << 20

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gateway.call import Call
 from gateway.errors import S3Error, s3_error
-from gateway.storage.base import InvalidPart, PartTooSmall, StorageError
+from gateway.storage.errors import InvalidPart, PartTooSmall, StorageError
 
 # An engine's errors carry S3's names where S3 has one; these are the others.
 _CODES = {

@@ -14,7 +14,7 @@ from gateway.listing import (
 from gateway.listing import list_objects as render_first
 from gateway.listing import list_objects_v2 as render_second
 from gateway.listing import list_versions as render_versions
-from gateway.storage.base import Listing
+from gateway.storage.model import Listing
 
 
 async def list_objects(services: Services, call: Call) -> Reply:

@@ -31,7 +31,8 @@ from gateway.handlers.support import bucket_of, commit_time_us, xml_reply
 from gateway.headers import collect_properties, quoted, write_condition
 from gateway.names import parse_copy_source
 from gateway.results import complete_result, copy_part_result, initiate_result
-from gateway.storage.base import Checksum, NoSuchUpload, ObjectProperties, Part, Upload
+from gateway.storage.errors import NoSuchUpload
+from gateway.storage.model import Checksum, ObjectProperties, Part, Upload
 
 PARTS_PAGE = 1000
 """Parts read from the engine at once while completing."""

@@ -22,7 +22,7 @@ from gateway.headers import (
 )
 from gateway.names import check_key
 from gateway.results import delete_result
-from gateway.storage.base import ObjectHead, ObjectProperties
+from gateway.storage.model import Deletion, ObjectHead, ObjectProperties
 
 
 async def put_object(services: Services, call: Call) -> Reply:
@@ -82,7 +82,7 @@ async def delete_object(services: Services, call: Call) -> Reply:
     """Remove a key; one that is not there is removed as well, as S3 has it."""
     check_version(call.query.get("versionId"))
     _refuse_conditional_delete(call)
-    await services.engine.delete_objects(bucket_of(call).id, [call.key], now_us=call.now_us)
+    await services.engine.delete_objects(bucket_of(call).id, [Deletion(call.key)], now_us=call.now_us)
     return Reply(status=204)
 
 
@@ -101,7 +101,7 @@ async def delete_objects(services: Services, call: Call) -> Reply:
             errors.append((doomed.key, doomed.version_id, refusal))
     keys = list(dict.fromkeys(deleted))
     if keys:
-        await services.engine.delete_objects(bucket.id, keys, now_us=call.now_us)
+        await services.engine.delete_objects(bucket.id, [Deletion(key) for key in keys], now_us=call.now_us)
     return xml_reply(delete_result([] if request.quiet else deleted, errors))
 
 

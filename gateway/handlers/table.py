@@ -8,7 +8,7 @@ from gateway.call import Call, Reply, Services
 from gateway.handlers import bucket, copy, listing, multipart, object, service, uploads  # noqa: A004
 from gateway.handlers.failure import translate
 from gateway.operation import Operation
-from gateway.storage.base import StorageError
+from gateway.storage.errors import StorageError
 from gateway.unsupported import check_expected_owner, refuse_unsupported
 
 Handler = Callable[[Services, Call], Awaitable[Reply]]

@@ -8,7 +8,8 @@ from gateway.listing import Page, parse_count, parse_page
 from gateway.results import UploadsPage
 from gateway.results import list_parts as render_parts
 from gateway.results import list_uploads as render_uploads
-from gateway.storage.base import Engine, Upload
+from gateway.storage.base import Engine
+from gateway.storage.model import Upload
 from meter.ids import BucketId
 
 # Upload ids are ASCII, so this is after every one of them.

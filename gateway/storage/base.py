@@ -1,125 +1,32 @@
 """The contract every storage engine keeps. It knows objects and bytes, not HTTP and not members' rights.
 
-Engines are entered only through this module's types. Errors are its own small tree:
-
-    StorageError
-    ├── NoSuchBucket        the engine holds no such bucket
-    ├── BucketNotEmpty      objects or open uploads are left
-    ├── NoSuchKey
-    ├── NoSuchUpload        unknown, completed by other parts, or aborted
-    ├── InvalidPart         a part is missing, or its ETag differs
-    ├── InvalidPartOrder    part numbers do not ascend
-    ├── PartTooSmall        a part before the last is under the minimum
-    ├── PreconditionFailed  If-Match or If-None-Match, decided inside the commit
-    ├── StorageFull         the disk refused; nothing was committed
-    ├── Busy                too many changes wait; the client should slow down and try again
-    └── DamagedObject       the index knows the object, its bytes are missing or short
+What an engine is given and gives is in model, what it refuses in errors.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from typing import Protocol
 
-from meter.event import StorageLine
+from gateway.storage.model import (
+    NO_QUOTA,
+    Amendment,
+    BucketRules,
+    Checksum,
+    Condition,
+    Deleted,
+    Deletion,
+    Extent,
+    Listing,
+    ObjectHead,
+    ObjectProperties,
+    Part,
+    Quota,
+    StorageChange,
+    Upload,
+    VersionListing,
+)
 from meter.ids import BucketId, MemberId
-
-
-class StorageError(Exception):
-    """Base of what an engine refuses; anything else an engine raises is a bug or a broken disk."""
-
-
-class NoSuchBucket(StorageError): ...
-
-
-class BucketNotEmpty(StorageError): ...
-
-
-class NoSuchKey(StorageError): ...
-
-
-class NoSuchUpload(StorageError): ...
-
-
-class InvalidPart(StorageError):
-    """args[0] is the part number."""
-
-
-class InvalidPartOrder(StorageError): ...
-
-
-class PartTooSmall(StorageError):
-    """args are part number, its size in bytes, the minimum in bytes."""
-
-
-class PreconditionFailed(StorageError): ...
-
-
-class StorageFull(StorageError): ...
-
-
-class Busy(StorageError):
-    """Nothing was changed; the same call may succeed a little later."""
-
-
-class DamagedObject(StorageError):
-    """args[0] says which file is missing or short; bytes that are gone are never answered as zeros."""
-
-
-@dataclass(frozen=True, slots=True)
-class Checksum:
-    """A checksum a client asked us to keep, verified before it got here."""
-
-    algorithm: str
-    """CRC32, CRC32C, CRC64NVME, SHA1 or SHA256."""
-    value: str
-    """Base64; of a COMPOSITE checksum with its -N suffix."""
-    kind: str = "FULL_OBJECT"
-    """FULL_OBJECT or COMPOSITE."""
-
-
-@dataclass(frozen=True, slots=True)
-class ObjectProperties:
-    """What is kept beside the bytes."""
-
-    headers: Mapping[str, str] = field(default_factory=dict)
-    """Lower-case names: content-type, cache-control, content-disposition, content-encoding,
-    content-language, expires, and every x-amz-meta-*."""
-    checksum: Checksum | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ObjectHead:
-    """An object as the index knows it."""
-
-    key: str
-    size_bytes: int
-    etag: str
-    """Without quotes: MD5 in hexadecimal, or md5-of-md5s with -N."""
-    modified_us: int
-    properties: ObjectProperties
-    part_sizes: tuple[int, ...] = ()
-    """Sizes in bytes of the parts it was completed from; empty for a single PUT."""
-
-
-@dataclass(frozen=True, slots=True)
-class MemoryExtent:
-    """Bytes of an object that are already in memory."""
-
-    data: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class FileExtent:
-    """Bytes of an object in an open file; the descriptor stays open until the reader is closed."""
-
-    descriptor: int
-    offset: int
-    size_bytes: int
-
-
-Extent = MemoryExtent | FileExtent
 
 
 class ObjectReader(Protocol):
@@ -150,73 +57,6 @@ class Staged(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Condition:
-    """If-Match / If-None-Match of a write, decided inside the commit."""
-
-    if_match: str | None = None
-    """An ETag without quotes, or '*'."""
-    if_none_match: bool = False
-    """True for If-None-Match: *: the key must not exist."""
-
-
-@dataclass(frozen=True, slots=True)
-class ListedObject:
-    """One line of a listing."""
-
-    key: str
-    size_bytes: int
-    etag: str
-    modified_us: int
-    checksum: Checksum | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """One page, in byte order of the UTF-8 keys; objects and common prefixes share the limit."""
-
-    objects: tuple[ListedObject, ...]
-    prefixes: tuple[str, ...]
-    next_after: str | None
-    """The last key or common prefix given when more follows, else None; pass it as `after`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """An uploaded part."""
-
-    number: int
-    size_bytes: int
-    etag: str
-    modified_us: int
-    checksum: Checksum | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Upload:
-    """An open multipart upload."""
-
-    upload_id: str
-    key: str
-    started_us: int
-    properties: ObjectProperties
-    checksum_algorithm: str = ""
-    checksum_kind: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class StorageChange:
-    """One row of the outbox: a change of stored bytes, committed together with what caused it."""
-
-    sequence: int
-    """1 and up, without gaps."""
-    member: MemberId
-    bucket: BucketId
-    line: StorageLine
-    delta_bytes: int
-    at_us: int
-
-
 class Engine(Protocol):
     """A storage engine. Every method may raise NoSuchBucket; sizes are bytes, times UTC microseconds.
 
@@ -230,6 +70,14 @@ class Engine(Protocol):
 
     async def delete_bucket(self, bucket: BucketId) -> None:
         """Remove an empty bucket. Raises BucketNotEmpty (also for open uploads). Unknown: no effect."""
+        ...
+
+    def bucket_rules(self, bucket: BucketId) -> BucketRules:
+        """The bucket's rules, at once."""
+        ...
+
+    async def set_bucket_rules(self, bucket: BucketId, rules: BucketRules) -> None:
+        """Change the rules for every commit after this one. Raises InvalidRules."""
         ...
 
     async def stage(self) -> Staged:
@@ -246,20 +94,54 @@ class Engine(Protocol):
         properties: ObjectProperties,
         condition: Condition,
         now_us: int,
+        quota: Quota = NO_QUOTA,
     ) -> ObjectHead:
-        """Make the staged bytes the object. Raises PreconditionFailed; with if_match also NoSuchKey."""
+        """Make the staged bytes the object, or its newest version.
+
+        Raises PreconditionFailed; with if_match also NoSuchKey; ObjectLocked; QuotaExceeded.
+        """
         ...
 
-    def open_object(self, bucket: BucketId, key: str) -> ObjectReader:
-        """Open for reading, at once, without waiting for a thread. Raises NoSuchKey."""
+    def open_object(self, bucket: BucketId, key: str, version_id: str | None = None) -> ObjectReader:
+        """Open for reading, at once, without waiting for a thread.
+
+        Raises NoSuchKey; with a version id NoSuchVersion, IsDeleteMarker.
+        """
         ...
 
-    def head_object(self, bucket: BucketId, key: str) -> ObjectHead:
-        """The index's row only. Raises NoSuchKey."""
+    def head_object(self, bucket: BucketId, key: str, version_id: str | None = None) -> ObjectHead:
+        """The index's row only. Raises as open_object."""
         ...
 
-    async def delete_objects(self, bucket: BucketId, keys: Sequence[str], *, now_us: int) -> tuple[bool, ...]:
-        """Remove keys in one commit; True where the key existed, in the order given."""
+    async def delete_objects(
+        self, bucket: BucketId, deletions: Sequence[Deletion], *, now_us: int
+    ) -> tuple[Deleted, ...]:
+        """Delete in one commit, in the order given. What is refused is told in Deleted.error.
+
+        A key or version that is not there is deleted without error; only a condition can miss it.
+        """
+        ...
+
+    async def amend_object(
+        self, bucket: BucketId, key: str, version_id: str | None, amendment: Amendment, *, now_us: int
+    ) -> ObjectHead:
+        """Change what is kept beside the bytes; the bytes and their times stay.
+
+        Raises NoSuchKey, NoSuchVersion, IsDeleteMarker, ObjectLocked.
+        """
+        ...
+
+    async def list_versions(
+        self,
+        bucket: BucketId,
+        *,
+        prefix: str,
+        delimiter: str,
+        after_key: str,
+        after_version_id: str,
+        limit: int,
+    ) -> VersionListing:
+        """Versions and markers behind (after_key, after_version_id); without a version id, keys > after_key."""
         ...
 
     async def copy_object(
@@ -271,6 +153,7 @@ class Engine(Protocol):
         properties: ObjectProperties,
         condition: Condition,
         now_us: int,
+        quota: Quota = NO_QUOTA,
     ) -> ObjectHead:
         """Copy all bytes to another (or the same) key, with its own properties and the source's ETag."""
         ...
@@ -312,8 +195,9 @@ class Engine(Protocol):
         etag: str,
         checksum: Checksum | None,
         now_us: int,
+        quota: Quota = NO_QUOTA,
     ) -> Part:
-        """Store a part; the same number again replaces it. Raises NoSuchUpload."""
+        """Store a part; the same number again replaces it. Raises NoSuchUpload, QuotaExceeded."""
         ...
 
     async def list_parts(

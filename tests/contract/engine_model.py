@@ -5,15 +5,8 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from gateway.storage.base import (
-    Condition,
-    Engine,
-    FileExtent,
-    MemoryExtent,
-    ObjectHead,
-    ObjectProperties,
-    ObjectReader,
-)
+from gateway.storage.base import Engine, ObjectReader
+from gateway.storage.model import Condition, FileExtent, MemoryExtent, ObjectHead, ObjectProperties
 from meter.ids import BucketId, MemberId
 
 OWNER = MemberId(7)

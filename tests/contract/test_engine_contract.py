@@ -7,17 +7,9 @@ import os
 
 import pytest
 
-from gateway.storage.base import (
-    BucketNotEmpty,
-    Checksum,
-    Condition,
-    Engine,
-    NoSuchBucket,
-    NoSuchKey,
-    ObjectHead,
-    ObjectProperties,
-    PreconditionFailed,
-)
+from gateway.storage.base import Engine
+from gateway.storage.errors import BucketNotEmpty, NoSuchBucket, NoSuchKey, PreconditionFailed
+from gateway.storage.model import Checksum, Condition, ObjectHead, ObjectProperties
 from meter.ids import BucketId, MemberId
 from tests.contract.engine_model import (
     BUCKET,

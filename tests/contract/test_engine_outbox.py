@@ -8,12 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway.storage.base import (
-    Condition,
-    Engine,
-    PreconditionFailed,
-    StorageChange,
-)
+from gateway.storage.base import Engine
+from gateway.storage.errors import PreconditionFailed
+from gateway.storage.model import Condition, StorageChange
 from meter.event import StorageLine
 from tests.contract.conftest import OpenEngine
 from tests.contract.engine_model import (

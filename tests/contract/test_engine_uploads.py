@@ -8,21 +8,16 @@ import os
 import pytest
 
 from gateway.settings import GatewaySettings
-from gateway.storage.base import (
-    Checksum,
-    Condition,
-    Engine,
+from gateway.storage.base import Engine
+from gateway.storage.errors import (
     InvalidPart,
     InvalidPartOrder,
     NoSuchKey,
     NoSuchUpload,
-    ObjectHead,
-    ObjectProperties,
-    Part,
     PartTooSmall,
     PreconditionFailed,
-    Upload,
 )
+from gateway.storage.model import Checksum, Condition, ObjectHead, ObjectProperties, Part, Upload
 from tests.contract.engine_model import (
     BUCKET,
     complete,

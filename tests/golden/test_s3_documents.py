@@ -15,15 +15,7 @@ from gateway import results
 from gateway.call import Bucket
 from gateway.errors import render_error, s3_error
 from gateway.listing import Page, list_objects, list_objects_v2, list_versions, make_token, owner_element
-from gateway.storage.base import (
-    Checksum,
-    ListedObject,
-    Listing,
-    ObjectHead,
-    ObjectProperties,
-    Part,
-    Upload,
-)
+from gateway.storage.model import Checksum, ListedObject, Listing, ObjectHead, ObjectProperties, Part, Upload
 from meter.ids import BucketId, MemberId
 
 FILES = Path(__file__).parent / "s3"

@@ -13,8 +13,8 @@ from itertools import count
 from pathlib import Path
 
 from gateway.settings import GatewaySettings
-from gateway.storage.base import Condition, ObjectProperties
 from gateway.storage.disk.engine import DiskEngine, open_engine
+from gateway.storage.model import Condition, ObjectProperties
 from meter.ids import BucketId, MemberId
 
 BUCKET = BucketId(1)

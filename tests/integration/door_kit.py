@@ -12,7 +12,8 @@ from gateway.checksum import asked_checksum, digest_base64, hasher
 from gateway.errors import s3_error
 from gateway.handlers.table import HANDLERS
 from gateway.route import route
-from gateway.storage.base import Checksum, FileExtent, MemoryExtent, Staged
+from gateway.storage.base import Staged
+from gateway.storage.model import Checksum, FileExtent, MemoryExtent
 from meter.ids import BucketId, MemberId
 
 ANNA = Caller(MemberId(1), "anna", "KEY1")

@@ -14,8 +14,8 @@ from collections import defaultdict
 from pathlib import Path
 
 from gateway.settings import GatewaySettings
-from gateway.storage.base import NoSuchKey
 from gateway.storage.disk.engine import DiskEngine, open_engine
+from gateway.storage.errors import NoSuchKey
 from meter.event import StorageLine
 from meter.ids import BucketId
 from tests.contract.engine_model import get

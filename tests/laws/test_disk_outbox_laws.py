@@ -13,8 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway.settings import GatewaySettings
-from gateway.storage.base import Condition, ObjectProperties, StorageError
 from gateway.storage.disk.engine import DiskEngine, open_engine
+from gateway.storage.errors import StorageError
+from gateway.storage.model import Condition, ObjectProperties
 from meter.event import StorageLine
 from meter.ids import BucketId, MemberId
 from tests.contract.engine_model import get, put, stage

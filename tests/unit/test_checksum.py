@@ -22,7 +22,7 @@ from gateway.checksum import (
     upload_checksum,
 )
 from gateway.errors import S3Error
-from gateway.storage.base import Checksum
+from gateway.storage.model import Checksum
 
 # The catalogue's check values: each algorithm over the ASCII digits 123456789.
 CHECK = {

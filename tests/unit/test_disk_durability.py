@@ -9,17 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from gateway.storage.base import (
-    Busy,
-    Condition,
-    NoSuchKey,
-    ObjectProperties,
-    PreconditionFailed,
-    StorageError,
-    StorageFull,
-)
 from gateway.storage.disk.files import Files
 from gateway.storage.disk.opening import make_durable_directory
+from gateway.storage.errors import Busy, NoSuchKey, PreconditionFailed, StorageError, StorageFull
+from gateway.storage.model import Condition, ObjectProperties
 from tests.contract.engine_model import BUCKET, OWNER, get, put, stage
 from tests.unit.disk_faults import FailingFiles, NamedFiles, RecordingFiles, files_under, open_with
 

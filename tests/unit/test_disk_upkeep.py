@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from gateway.settings import GatewaySettings
-from gateway.storage.base import Busy, DamagedObject, StorageFull
 from gateway.storage.disk.engine import DiskEngine, open_engine
 from gateway.storage.disk.files import Files
 from gateway.storage.disk.index import storage_error
 from gateway.storage.disk.turnstile import Turnstile, only_one
 from gateway.storage.disk.upkeep import Damage, SweepReport
+from gateway.storage.errors import Busy, DamagedObject, StorageFull
 from meter.refusal import Refusal
 from tests.contract.engine_model import BUCKET, OWNER, complete, create_upload, get, put, put_part, read_range
 from tests.unit.disk_faults import SMALL, files_under, open_with

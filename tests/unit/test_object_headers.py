@@ -20,7 +20,7 @@ from gateway.headers import (
     response_overrides,
     write_condition,
 )
-from gateway.storage.base import Condition, ObjectHead, ObjectProperties
+from gateway.storage.model import Condition, ObjectHead, ObjectProperties
 from gateway.unsupported import check_expected_owner, refuse_unsupported
 
 MODIFIED_US = 784_111_777_500_000  # Sun, 06 Nov 1994 08:49:37.5 GMT, the date RFC 9110 prints

@@ -13,8 +13,8 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
-from gateway.storage.base import Busy, StorageFull
 from gateway.storage.disk.files import Files
+from gateway.storage.errors import Busy, StorageFull
 from meter.refusal import Refusal
 
 FAN_OUT = tuple(f"{number:02x}" for number in range(256))

@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TypeVar, cast
 
-from gateway.storage.base import Busy, StorageError
 from gateway.storage.disk.index import Connection, begin, commit, roll_back, savepoint, storage_error
 from gateway.storage.disk.turnstile import Turnstile
+from gateway.storage.errors import Busy, StorageError
 
 T = TypeVar("T")
 

@@ -14,21 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from gateway.settings import GatewaySettings
-from gateway.storage.base import (
-    Checksum,
-    Condition,
-    DamagedObject,
-    Engine,
-    Listing,
-    ObjectHead,
-    ObjectProperties,
-    ObjectReader,
-    Part,
-    Staged,
-    StorageChange,
-    StorageError,
-    Upload,
-)
+from gateway.storage.base import Engine, ObjectReader, Staged
 from gateway.storage.disk import index_listing, index_objects, index_outbox, index_uploads
 from gateway.storage.disk.blobs import Blobs
 from gateway.storage.disk.committer import Committer
@@ -41,6 +27,21 @@ from gateway.storage.disk.reader import DiskReader, OpenFiles
 from gateway.storage.disk.staged import DiskStaged
 from gateway.storage.disk.upkeep import SweepReport, Upkeep
 from gateway.storage.disk.workers import Workers
+from gateway.storage.errors import DamagedObject, StorageError
+from gateway.storage.model import (
+    NO_QUOTA,
+    Checksum,
+    Condition,
+    Deleted,
+    Deletion,
+    Listing,
+    ObjectHead,
+    ObjectProperties,
+    Part,
+    Quota,
+    StorageChange,
+    Upload,
+)
 from meter.event import StorageLine
 from meter.ids import BucketId, MemberId
 from meter.window import MICROSECONDS
@@ -107,6 +108,7 @@ class DiskEngine(Engine):
         properties: ObjectProperties,
         condition: Condition,
         now_us: int,
+        quota: Quota = NO_QUOTA,
     ) -> ObjectHead:
         """See Engine."""
         head = ObjectHead(key, staged.size_bytes, etag, now_us, properties)
@@ -120,7 +122,7 @@ class DiskEngine(Engine):
         await self._put(staged, lambda connection, piece: put(connection, piece=piece))
         return head
 
-    def open_object(self, bucket: BucketId, key: str) -> ObjectReader:
+    def open_object(self, bucket: BucketId, key: str, version_id: str | None = None) -> ObjectReader:
         """See Engine. Also raises DamagedObject, Busy."""
         connection = self._workers.connection()
         head, pieces = index_objects.read_pieces(connection, bucket, key)
@@ -133,15 +135,19 @@ class DiskEngine(Engine):
                 raise
             return DiskReader(again, pieces_again, self._files)
 
-    def head_object(self, bucket: BucketId, key: str) -> ObjectHead:
+    def head_object(self, bucket: BucketId, key: str, version_id: str | None = None) -> ObjectHead:
         """See Engine."""
         return index_objects.read_head(self._workers.connection(), bucket, key)
 
-    async def delete_objects(self, bucket: BucketId, keys: Sequence[str], *, now_us: int) -> tuple[bool, ...]:
+    async def delete_objects(
+        self, bucket: BucketId, deletions: Sequence[Deletion], *, now_us: int
+    ) -> tuple[Deleted, ...]:
         """See Engine."""
-        return await self._committer.commit(
+        keys = [deletion.key for deletion in deletions]
+        existed = await self._committer.commit(
             partial(index_objects.delete_objects, bucket=bucket, keys=keys, timing=self._timing(now_us))
         )
+        return tuple(Deleted(key, existed=was) for key, was in zip(keys, existed, strict=True))
 
     async def copy_object(
         self,
@@ -152,6 +158,7 @@ class DiskEngine(Engine):
         properties: ObjectProperties,
         condition: Condition,
         now_us: int,
+        quota: Quota = NO_QUOTA,
     ) -> ObjectHead:
         """See Engine. The bytes are copied, so that no file ever has two owners."""
         staged = self._stage()
@@ -165,6 +172,7 @@ class DiskEngine(Engine):
                 properties=properties,
                 condition=condition,
                 now_us=now_us,
+                quota=quota,
             )
         finally:
             await staged.discard()
@@ -219,6 +227,7 @@ class DiskEngine(Engine):
         etag: str,
         checksum: Checksum | None,
         now_us: int,
+        quota: Quota = NO_QUOTA,
     ) -> Part:
         """See Engine."""
         part = Part(number, staged.size_bytes, etag, now_us, checksum)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from gateway.storage.base import Busy, StorageFull
+from gateway.storage.errors import Busy, StorageFull
 from meter.refusal import Refusal
 
 Connection = sqlite3.Connection

@@ -10,9 +10,9 @@ import json
 from collections.abc import Generator
 from contextlib import closing
 
-from gateway.storage.base import ListedObject, Listing, ObjectProperties, Upload
 from gateway.storage.disk.index import Connection, snapshot
 from gateway.storage.disk.index_objects import load_checksum, owner_of
+from gateway.storage.model import ListedObject, Listing, ObjectProperties, Upload
 from meter.ids import BucketId
 
 _ABOVE_ALL_KEYS = b"\xff"

@@ -9,19 +9,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType
 
-from gateway.storage.base import (
-    BucketNotEmpty,
-    Checksum,
-    Condition,
-    NoSuchBucket,
-    NoSuchKey,
-    ObjectHead,
-    ObjectProperties,
-    PreconditionFailed,
-)
 from gateway.storage.disk.index import Connection, snapshot, storage_error
 from gateway.storage.disk.index_outbox import add_change
 from gateway.storage.disk.piece import Piece
+from gateway.storage.errors import BucketNotEmpty, NoSuchBucket, NoSuchKey, PreconditionFailed
+from gateway.storage.model import Checksum, Condition, ObjectHead, ObjectProperties
 from meter.event import StorageLine
 from meter.ids import BucketId, MemberId
 

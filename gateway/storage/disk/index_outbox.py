@@ -5,8 +5,8 @@ It knows sums, not objects. Whoever feeds the journal reads it in order and trim
 
 from __future__ import annotations
 
-from gateway.storage.base import StorageChange
 from gateway.storage.disk.index import Connection
+from gateway.storage.model import StorageChange
 from meter.event import StorageLine
 from meter.ids import BucketId, MemberId
 

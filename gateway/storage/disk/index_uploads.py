@@ -7,18 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from gateway.storage.base import (
-    Checksum,
-    Condition,
-    InvalidPart,
-    InvalidPartOrder,
-    NoSuchUpload,
-    ObjectHead,
-    ObjectProperties,
-    Part,
-    PartTooSmall,
-    Upload,
-)
 from gateway.storage.disk.index import Connection
 from gateway.storage.disk.index_objects import (
     Timing,
@@ -35,6 +23,8 @@ from gateway.storage.disk.index_objects import (
 )
 from gateway.storage.disk.index_outbox import add_change
 from gateway.storage.disk.piece import Piece
+from gateway.storage.errors import InvalidPart, InvalidPartOrder, NoSuchUpload, PartTooSmall
+from gateway.storage.model import Checksum, Condition, ObjectHead, ObjectProperties, Part, Upload
 from meter.event import StorageLine
 from meter.ids import BucketId
 

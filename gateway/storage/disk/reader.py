@@ -8,16 +8,11 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from itertools import accumulate
 
-from gateway.storage.base import (
-    DamagedObject,
-    Extent,
-    FileExtent,
-    MemoryExtent,
-    ObjectHead,
-    ObjectReader,
-)
+from gateway.storage.base import ObjectReader
 from gateway.storage.disk.blobs import Blobs, disk_error
 from gateway.storage.disk.piece import Piece
+from gateway.storage.errors import DamagedObject
+from gateway.storage.model import Extent, FileExtent, MemoryExtent, ObjectHead
 
 
 class OpenFiles:

@@ -10,9 +10,10 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from typing import TypeVar
 
-from gateway.storage.base import Extent, FileExtent, MemoryExtent, Staged
+from gateway.storage.base import Staged
 from gateway.storage.disk.blobs import Blobs, Draft
 from gateway.storage.disk.piece import Piece
+from gateway.storage.model import Extent, FileExtent, MemoryExtent
 
 T = TypeVar("T")
 

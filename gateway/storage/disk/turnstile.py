@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from gateway.storage.base import Busy
+from gateway.storage.errors import Busy
 
 _POLL_S = 0.0003
 """Short against one commit, and there is no waiting flock() with a time limit."""

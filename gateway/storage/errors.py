@@ -1,0 +1,87 @@
+"""What a storage engine refuses. Anything else an engine raises is a bug or a broken disk.
+
+StorageError
+├── NoSuchBucket        the engine holds no such bucket
+├── BucketNotEmpty      objects or open uploads are left
+├── NoSuchKey           no object now; perhaps a delete marker
+├── NoSuchVersion
+├── IsDeleteMarker      the version named is a delete marker, and has no bytes
+├── NoSuchUpload        unknown, completed by other parts, or aborted
+├── InvalidPart         a part is missing, or its ETag differs
+├── InvalidPartOrder    part numbers do not ascend
+├── PartTooSmall        a part before the last is under the minimum
+├── PreconditionFailed  If-Match or If-None-Match, decided inside the commit
+├── ObjectLocked        a retention or a legal hold forbids it
+├── InvalidRules        what was asked of the bucket's rules cannot be, such as a lock without versions
+├── QuotaExceeded       the commit would pass the bucket's or the member's limit
+├── StorageFull         the disk refused; nothing was committed
+├── Busy                too many changes wait; the client should slow down and try again
+└── DamagedObject       the index knows the object, its bytes are missing or short
+"""
+
+from __future__ import annotations
+
+
+class StorageError(Exception):
+    """Base of what an engine refuses; anything else an engine raises is a bug or a broken disk."""
+
+
+class NoSuchBucket(StorageError): ...
+
+
+class BucketNotEmpty(StorageError): ...
+
+
+class NoSuchKey(StorageError):
+    """args[0] is the key."""
+
+    marker_version_id: str = ""
+    """The version id of the delete marker that hides the key, if that is why."""
+
+
+class NoSuchVersion(StorageError):
+    """args are the key and the version id."""
+
+
+class IsDeleteMarker(StorageError):
+    """args are the key, the marker's version id, and when it was set (UTC microseconds)."""
+
+
+class NoSuchUpload(StorageError): ...
+
+
+class InvalidPart(StorageError):
+    """args[0] is the part number."""
+
+
+class InvalidPartOrder(StorageError): ...
+
+
+class PartTooSmall(StorageError):
+    """args are part number, its size in bytes, the minimum in bytes."""
+
+
+class PreconditionFailed(StorageError): ...
+
+
+class ObjectLocked(StorageError):
+    """args[0] is the key."""
+
+
+class InvalidRules(StorageError):
+    """args[0] says in a sentence what cannot be."""
+
+
+class QuotaExceeded(StorageError):
+    """args are whose limit it is, 'bucket' or 'member', and the limit in bytes."""
+
+
+class StorageFull(StorageError): ...
+
+
+class Busy(StorageError):
+    """Nothing was changed; the same call may succeed a little later."""
+
+
+class DamagedObject(StorageError):
+    """args[0] says which file is missing or short; bytes that are gone are never answered as zeros."""

@@ -60,6 +60,6 @@ def demand(operation: Operation, *, caller: Caller | None, bucket: Bucket | None
         raise s3_error("AccessDenied")
 
 
-def may_read_source(*, caller: Caller, bucket: Bucket) -> bool:
+def may_read_source(*, caller: Caller | None, bucket: Bucket) -> bool:
     """Whether a copy may read from this bucket: the same rule as reading an object there."""
     return may(Operation.GET_OBJECT, caller=caller, bucket=bucket)

@@ -7,13 +7,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Protocol
 
 from gateway.operation import Operation
 from gateway.settings import GatewaySettings
 from gateway.storage.base import Engine, ObjectReader, Staged
-from gateway.storage.model import Checksum
+from gateway.storage.model import Checksum, Quota
 from meter.ids import BucketId, MemberId
+from meter.usage import MemberStatus
+
+
+class Subject(StrEnum):
+    """What a document of a bucket is about; written into the directory, so never renamed."""
+
+    ACL = "acl"
+    CORS = "cors"
+    ENCRYPTION = "encryption"
+    LIFECYCLE = "lifecycle"
+    OWNERSHIP = "ownership"
+    POLICY = "policy"
+    PUBLIC_ACCESS_BLOCK = "public-access-block"
+    TAGGING = "tagging"
+    WEBSITE = "website"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +49,19 @@ class Bucket:
     name: str
     owner: MemberId
     created_us: int
+    owner_name: str = ""
+    owner_status: MemberStatus = MemberStatus.ACTIVE
+    bytes_max: int | None = None
+    """Limit of stored bytes; None: none."""
+    owner_bytes_max: int | None = None
+    """The owner's limit over all buckets; None: none."""
+    documents: Mapping[Subject, str] = field(default_factory=dict)
+    """What its owner set, as the gateway keeps it; each subject's own module reads its document."""
+
+    @property
+    def quota(self) -> Quota:
+        """The limits a commit into this bucket may not pass."""
+        return Quota(self.bytes_max, self.owner_bytes_max)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +110,12 @@ class Directory(Protocol):
         """Take the name out of the directory."""
         ...
 
+    async def set_document(
+        self, bucket: Bucket, subject: Subject, document: str | None, *, now_us: int
+    ) -> None:
+        """Keep a document, or take it away; every worker of this machine sees it in its next request."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Services:
@@ -105,7 +140,8 @@ class Call:
     """Decoded; a parameter without '=' has the empty string."""
     headers: Mapping[str, str]
     """Looked up with lower-case names."""
-    caller: Caller
+    caller: Caller | None
+    """None: nobody signed, and the bucket lets everybody do this."""
     bucket: Bucket | None
     """None only where the operation has no bucket, or creates it."""
     body: IncomingBody

@@ -14,12 +14,13 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import asyncpg
 
 from gateway import store
-from gateway.call import Bucket
+from gateway.call import Bucket, Subject
+from gateway.changemark import ChangeMark
 from gateway.errors import s3_error
 from gateway.store import KeyRow
 from gateway.vault import Vault
@@ -35,6 +36,8 @@ MISS_LIFE_S = 1.0
 ASK_TIMEOUT_S = 2.0
 """A request waits no longer for Postgres than this; what is known already has to do."""
 REFRESH_PAUSE_S = 0.1
+SNAPSHOT_FORMAT = 2
+"""A snapshot of another format is not read: the first start after an upgrade asks Postgres."""
 Answer = TypeVar("Answer")
 
 
@@ -67,13 +70,18 @@ class PostgresDirectory:
         self._snapshot_lock = asyncio.Lock()
         self._changed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._mark = ChangeMark(snapshot.with_suffix(".change"))
+        self._catching_up = asyncio.Lock()
         self.generation = 0
         """Grows with each refresh: caches derived from secrets are dropped when it does."""
 
     async def start(self) -> None:
         """Load the snapshot, try Postgres once, and keep refreshing in the background."""
+        self._mark.open()
         if self._snapshot.exists():
-            self._apply(*_unpack(json.loads(self._snapshot.read_text())))
+            packed = json.loads(self._snapshot.read_text())
+            if packed.get("format") == SNAPSHOT_FORMAT:
+                self._apply(*_unpack(packed))
         try:
             await self._refresh()
         except AWAY as error:
@@ -87,6 +95,7 @@ class PostgresDirectory:
             await asyncio.gather(self._task, return_exceptions=True)
         if self._connection is not None:
             self._connection.terminate()
+        self._mark.close()
 
     def known_key(self, access_key: str) -> Key | None:
         """The open key, from memory only."""
@@ -99,6 +108,8 @@ class PostgresDirectory:
 
     async def key(self, access_key: str) -> Key | None:
         """The open key; a miss is asked of Postgres before it is believed."""
+        if self._mark.news() is not None:
+            await self._catch_up()
         found = self.known_key(access_key)
         if found is None and self._worth_asking(f"key {access_key}"):
             rows = await self._ask(lambda connection: store.keys(connection, access_key=access_key))
@@ -115,6 +126,8 @@ class PostgresDirectory:
         Each time: another worker may have made it a moment ago, and told its client so. Only members
         whose signature was proven come this far.
         """
+        if self._mark.news() is not None:
+            await self._catch_up()
         found = self._buckets.get(name)
         if found is None:
             for row in await self._ask(lambda connection: store.buckets(connection, name=name)) or ():
@@ -141,17 +154,53 @@ class PostgresDirectory:
                 if rows:
                     return rows[0], new
 
-        bucket, new = await self._change(enter)
+        bucket, new = await self._write(enter)
         self._buckets[name] = bucket
         await self._keep_snapshot()
         return bucket, new
 
     async def delete_bucket(self, bucket: Bucket, *, now_us: int) -> None:
         """Take the name out of the directory. Raises S3Error ServiceUnavailable."""
-        await self._change(lambda connection: store.remove_bucket(connection, bucket.id, now_us=now_us))
+        await self._write(lambda connection: store.remove_bucket(connection, bucket.id, now_us=now_us))
         if (known := self._buckets.get(bucket.name)) is not None and known.id == bucket.id:
             del self._buckets[bucket.name]
         await self._keep_snapshot()
+        self._mark.tell()
+
+    async def set_document(
+        self, bucket: Bucket, subject: Subject, document: str | None, *, now_us: int
+    ) -> None:
+        """Keep a document, or take it away. Raises S3Error ServiceUnavailable.
+
+        Invariant: when this returns, every worker of this machine asks Postgres before its next answer;
+        gateways on other machines hear of it by NOTIFY.
+        """
+
+        async def enter(connection: Connection) -> list[Bucket]:
+            if document is None:
+                await store.remove_document(connection, bucket.id, subject)
+            else:
+                await store.put_document(connection, bucket.id, subject, document, now_us=now_us)
+            return await store.buckets(connection, name=bucket.name)
+
+        for row in await self._write(enter):
+            self._buckets[row.name] = row
+        await self._keep_snapshot()
+        self._mark.tell()
+
+    async def _catch_up(self) -> None:
+        """Another worker changed something and told its client so: read it before answering."""
+        async with self._catching_up:
+            token = self._mark.news()
+            if token is None:
+                return
+            try:
+                async with asyncio.timeout(ASK_TIMEOUT_S):
+                    await self._refresh()
+            except AWAY as error:
+                log.warning("directory change unread, Postgres is away: %s", error)
+            # Only now: whoever asks meanwhile waits above instead of serving what was.
+            self._mark.note(token)
 
     def _worth_asking(self, what: str) -> bool:
         """A miss is asked once a second at most, and the list of misses is bounded: no flood reaches Postgres."""
@@ -173,7 +222,7 @@ class PostgresDirectory:
             log.warning("directory question unanswered, Postgres is away: %s", error)
             return None
 
-    async def _change(self, change: Callable[[Connection], Awaitable[Answer]]) -> Answer:
+    async def _write(self, change: Callable[[Connection], Awaitable[Answer]]) -> Answer:
         try:
             return await self._with_connection(change)
         except AWAY as error:
@@ -234,24 +283,50 @@ class PostgresDirectory:
                 self._changed.set()
 
 
-def _pack(keys: Iterable[KeyRow], buckets: Iterable[Bucket]) -> dict[str, list[list[object]]]:
+def _pack(keys: Iterable[KeyRow], buckets: Iterable[Bucket]) -> dict[str, object]:
     return {
+        "format": SNAPSHOT_FORMAT,
         "keys": [
             [row.access_key, row.member, row.member_name, row.member_status, row.secret.hex(), row.created_us]
             for row in keys
         ],
-        "buckets": [[bucket.id, bucket.name, bucket.owner, bucket.created_us] for bucket in buckets],
+        "buckets": [
+            [
+                bucket.id,
+                bucket.name,
+                bucket.owner,
+                bucket.created_us,
+                bucket.owner_name,
+                bucket.owner_status,
+                bucket.bytes_max,
+                bucket.owner_bytes_max,
+                bucket.documents,
+            ]
+            for bucket in buckets
+        ],
     }
 
 
-def _unpack(packed: dict[str, list[list[str]]]) -> tuple[list[KeyRow], list[Bucket]]:
+def _unpack(packed: dict[str, Any]) -> tuple[list[KeyRow], list[Bucket]]:
     keys = [
-        KeyRow(a, MemberId(int(m)), name, MemberStatus(status), bytes.fromhex(secret), int(created), None)
+        KeyRow(a, MemberId(m), name, MemberStatus(status), bytes.fromhex(secret), created, None)
         for a, m, name, status, secret, created in packed["keys"]
     ]
     buckets = [
-        Bucket(BucketId(int(number)), name, MemberId(int(owner)), int(created))
-        for number, name, owner, created in packed["buckets"]
+        Bucket(
+            BucketId(number),
+            name,
+            MemberId(owner),
+            created,
+            owner_name,
+            MemberStatus(status),
+            bytes_max,
+            owner_bytes_max,
+            {Subject(subject): document for subject, document in documents.items()},
+        )
+        for number, name, owner, created, owner_name, status, bytes_max, owner_bytes_max, documents in packed[
+            "buckets"
+        ]
     ]
     return keys, buckets
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gateway.call import Bucket
+from gateway.call import Bucket, Subject
 from meter.ids import BucketId, MemberId
 from meter.postgres import Connection
 from meter.usage import MemberStatus
@@ -65,20 +66,67 @@ async def revoke_key(connection: Connection, access_key: str, *, now_us: int) ->
     return bool(tag == "UPDATE 1")
 
 
+_BUCKETS = """
+    SELECT b.id, b.name, b.owner, b.created_at, m.name AS owner_name, m.status, b.bytes_max, l.bytes_max AS owner_bytes_max,
+           (SELECT jsonb_object_agg(d.subject, d.document)
+            FROM gateway.bucket_document d WHERE d.bucket = b.id) AS documents
+    FROM gateway.bucket b
+    JOIN meter.member m ON m.id = b.owner
+    LEFT JOIN gateway.member_limit l ON l.member = b.owner
+    WHERE b.deleted_at IS NULL AND ($1::text IS NULL OR b.name = $1) AND ($2::bigint IS NULL OR b.owner = $2)
+    ORDER BY b.name COLLATE "C"
+"""
+
+
 async def buckets(
     connection: Connection, *, name: str | None = None, owner: MemberId | None = None
 ) -> list[Bucket]:
     """All buckets that exist, or the one of that name, or those of that member; by name."""
-    rows = await connection.fetch(
-        "SELECT id, name, owner, created_at FROM gateway.bucket"
-        " WHERE deleted_at IS NULL AND ($1::text IS NULL OR name = $1) AND ($2::bigint IS NULL OR owner = $2)"
-        " ORDER BY name COLLATE \"C\"",
-        name, owner,
-    )  # fmt: skip
     return [
-        Bucket(BucketId(row["id"]), row["name"], MemberId(row["owner"]), to_us(row["created_at"]))
-        for row in rows
-    ]
+        Bucket(
+            BucketId(row["id"]), row["name"], MemberId(row["owner"]), to_us(row["created_at"]),
+            row["owner_name"], MemberStatus(row["status"]), row["bytes_max"], row["owner_bytes_max"],
+            {} if row["documents"] is None else _documents(json.loads(row["documents"])),
+        )
+        for row in await connection.fetch(_BUCKETS, name, owner)
+    ]  # fmt: skip
+
+
+def _documents(found: dict[str, str]) -> dict[Subject, str]:
+    return {Subject(subject): document for subject, document in found.items()}
+
+
+async def put_document(
+    connection: Connection, bucket: BucketId, subject: Subject, document: str, *, now_us: int
+) -> None:
+    """Keep the document; the one that was there is replaced."""
+    await connection.execute(
+        "INSERT INTO gateway.bucket_document VALUES ($1, $2, $3, $4)"
+        " ON CONFLICT (bucket, subject) DO UPDATE"
+        " SET document = excluded.document, changed_at = excluded.changed_at",
+        bucket, subject.value, document, to_datetime(now_us),
+    )  # fmt: skip
+
+
+async def remove_document(connection: Connection, bucket: BucketId, subject: Subject) -> None:
+    """Take the document away, if there is one."""
+    await connection.execute(
+        "DELETE FROM gateway.bucket_document WHERE bucket = $1 AND subject = $2", bucket, subject.value
+    )
+
+
+async def limit_bucket(connection: Connection, bucket: BucketId, bytes_max: int | None) -> None:
+    """Set or lift the bucket's limit of stored bytes."""
+    await connection.execute("UPDATE gateway.bucket SET bytes_max = $2 WHERE id = $1", bucket, bytes_max)
+
+
+async def limit_member(connection: Connection, member: MemberId, bytes_max: int | None) -> None:
+    """Set or lift the member's limit of stored bytes over all buckets."""
+    await connection.execute(
+        "INSERT INTO gateway.member_limit VALUES ($1, $2)"
+        " ON CONFLICT (member) DO UPDATE SET bytes_max = excluded.bytes_max",
+        member, bytes_max,
+    )  # fmt: skip
 
 
 async def bucket_names(connection: Connection, ids: Sequence[int]) -> dict[int, str]:

@@ -5,20 +5,21 @@ from __future__ import annotations
 from gateway.call import Call, Reply, Services
 from gateway.documents import parse_create_bucket
 from gateway.errors import S3Error, s3_error
-from gateway.handlers.support import bucket_of, xml_reply
+from gateway.handlers.support import bucket_of, caller_of, xml_reply
 from gateway.results import location
 
 
 async def create_bucket(services: Services, call: Call) -> Reply:
     """A new bucket of the caller's. Names are shared by all members, so another's is taken."""
+    caller = caller_of(call)
     body = await call.body.document(services.settings.document_bytes_max)
     constraint = parse_create_bucket(body)
     if constraint not in ("", services.settings.region):
         raise s3_error("InvalidLocationConstraint", LocationConstraint=constraint[:64])
     bucket, is_new = await services.directory.create_bucket(
-        call.bucket_name, call.caller.member, now_us=call.now_us
+        call.bucket_name, caller.member, now_us=call.now_us
     )
-    if bucket.owner != call.caller.member:
+    if bucket.owner != caller.member:
         raise s3_error("BucketAlreadyExists", BucketName=call.bucket_name)
     # Also for a bucket that is there: a crash between the two leaves a name without a place.
     await services.engine.create_bucket(bucket.id, owner=bucket.owner)

@@ -73,4 +73,5 @@ async def _listing(services: Services, call: Call, page: Page, after: str) -> Li
 
 
 def _owner(call: Call) -> str:
-    return owner_element(call.caller.member, call.caller.member_name)
+    bucket = bucket_of(call)
+    return owner_element(bucket.owner, bucket.owner_name)

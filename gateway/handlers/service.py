@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gateway.call import Call, Reply, Services
 from gateway.errors import invalid_argument
-from gateway.handlers.support import xml_reply
+from gateway.handlers.support import caller_of, xml_reply
 from gateway.listing import make_token, parse_count, read_token
 from gateway.results import list_buckets as render
 
@@ -14,6 +14,7 @@ BUCKETS_PAGE_MAX = 10_000
 
 async def list_buckets(services: Services, call: Call) -> Reply:
     """The caller's own buckets, by name; prefix, max-buckets and continuation-token narrow them."""
+    caller = caller_of(call)
     limit = parse_count(call.query, "max-buckets", BUCKETS_PAGE_MAX)
     if limit == 0:
         raise invalid_argument("max-buckets", "0", "max-buckets must be at least 1")
@@ -22,14 +23,14 @@ async def list_buckets(services: Services, call: Call) -> Reply:
     after = read_token(token) if token else ""
     names = [
         bucket
-        for bucket in await services.directory.buckets_of(call.caller.member)
+        for bucket in await services.directory.buckets_of(caller.member)
         if bucket.name.startswith(prefix) and bucket.name > after
     ]
     page = names[:limit]
     body = render(
         page,
-        member=call.caller.member,
-        member_name=call.caller.member_name,
+        member=caller.member,
+        member_name=caller.member_name,
         region=services.settings.region,
         prefix=prefix,
         token=make_token(page[-1].name) if len(names) > limit else "",

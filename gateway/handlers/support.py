@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from gateway.call import Bucket, Call, Reply
+from gateway.call import Bucket, Call, Caller, Reply
 from gateway.errors import invalid_argument, s3_error
 
 
@@ -18,6 +18,13 @@ def bucket_of(call: Call) -> Bucket:
     if call.bucket is None:
         raise s3_error("NoSuchBucket", BucketName=call.bucket_name)
     return call.bucket
+
+
+def caller_of(call: Call) -> Caller:
+    """Who signed. Raises AccessDenied where nobody did."""
+    if call.caller is None:
+        raise s3_error("AccessDenied")
+    return call.caller
 
 
 def check_version(version_id: str | None) -> None:

@@ -32,8 +32,8 @@ async def list_parts(services: Services, call: Call) -> Reply:
         after=after,
         limit=limit,
         truncated=more and bool(parts),
-        member=call.caller.member,
-        member_name=call.caller.member_name,
+        member=bucket.owner,
+        member_name=bucket.owner_name,
     )
     return xml_reply(body)
 
@@ -46,7 +46,7 @@ async def list_multipart_uploads(services: Services, call: Call) -> Reply:
     # Without a key marker the id marker means nothing, and S3 ignores it.
     id_marker = call.query.get("upload-id-marker", "") if key_marker else ""
     result = await _gather(services.engine, bucket.id, page, key_marker, id_marker)
-    body = render_uploads(bucket.name, result, member=call.caller.member, member_name=call.caller.member_name)
+    body = render_uploads(bucket.name, result, member=bucket.owner, member_name=bucket.owner_name)
     return xml_reply(body)
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from urllib.parse import urlencode
 
-from gateway.call import Bucket, Call, Caller, Directory, IncomingBody, Received, Reply, Services
+from gateway.call import Bucket, Call, Caller, Directory, IncomingBody, Received, Reply, Services, Subject
 from gateway.checksum import asked_checksum, digest_base64, hasher
 from gateway.errors import s3_error
 from gateway.handlers.table import HANDLERS
@@ -68,7 +68,8 @@ class MemoryDirectory(Directory):
         """The bucket now under that name, and whether it is new."""
         is_new = name not in self.known
         if is_new:
-            self.known[name] = Bucket(BucketId(len(self.known) + 1), name, owner, now_us)
+            names = {ANNA.member: ANNA.member_name, BERT.member: BERT.member_name}
+            self.known[name] = Bucket(BucketId(len(self.known) + 1), name, owner, now_us, names[owner])
         return self.known[name], is_new
 
     async def delete_bucket(self, bucket: Bucket, *, now_us: int) -> None:
@@ -77,6 +78,18 @@ class MemoryDirectory(Directory):
         if self.is_away:
             raise s3_error("ServiceUnavailable")
         del self.known[bucket.name]
+
+    async def set_document(
+        self, bucket: Bucket, subject: Subject, document: str | None, *, now_us: int
+    ) -> None:
+        """Keep it, or take it away."""
+        del now_us
+        if self.is_away:
+            raise s3_error("ServiceUnavailable")
+        kept = {name: text for name, text in bucket.documents.items() if name is not subject}
+        if document is not None:
+            kept[subject] = document
+        self.known[bucket.name] = replace(bucket, documents=kept)
 
 
 @dataclass

@@ -26,6 +26,7 @@ from gateway.counting import Counting
 from gateway.errors import s3_error
 from gateway.head import CONTINUE
 from gateway.operation import Operation
+from gateway.pace import Pace, TooSlow
 from gateway.settings import GatewaySettings
 from gateway.sigv4.chunked import ChunkDecoder
 from gateway.sigv4.parse import Claim, PayloadMode
@@ -142,11 +143,16 @@ class Body:
         """The pieces of the body in order, unframed and counted. Raises SenderGone, S3Error RequestTimeout."""
         self._say_continue()
         content, timeout_s = self._content, self._settings.receive_timeout_s
+        clock = asyncio.get_running_loop().time
+        pace = Pace(window_s=timeout_s, bytes_per_s_min=self._settings.transfer_bytes_per_s_min)
         while not content.at_eof():
+            began = clock()
             try:
                 async with asyncio.timeout(timeout_s):
                     data = await content.readany()
-            except TimeoutError:
+                # Only the time we waited for the client: a slow disk of ours is not its fault.
+                pace.waited(clock() - began, moved_bytes=len(data))
+            except (TimeoutError, TooSlow):
                 self.given_up = True
                 raise s3_error("RequestTimeout") from None
             except (ConnectionError, RequestPayloadError, ClientError) as error:

@@ -41,6 +41,11 @@ class GatewaySettings(RoomSettings):
         512 * 1024, ge=4096, description="a body is hashed and written in such blocks"
     )
     send_timeout_s: int = Field(60, ge=1, description="a receiver that takes no byte for so long is given up")
+    transfer_bytes_per_s_min: int = Field(
+        256,
+        ge=0,
+        description="a client slower than this over a whole timeout, while we wait for it, is given up",
+    )
     header_timeout_s: int = Field(
         30, ge=1, description="a connection idle or without whole headers for so long is closed"
     )

@@ -13,6 +13,7 @@ import struct
 import termios
 from collections.abc import Callable, Sequence
 
+from gateway.pace import Pace, TooSlow
 from gateway.storage.model import Extent, MemoryExtent
 
 SENDFILE_BYTES = 2**20
@@ -53,7 +54,10 @@ class LongSend:
     transport must have nothing queued, and must not be written to meanwhile.
     """
 
-    def __init__(self, descriptor: int, *, timeout_s: float, on_progress: Callable[[int], None]) -> None:
+    def __init__(
+        self, descriptor: int, *, timeout_s: float, bytes_per_s_min: int, on_progress: Callable[[int], None]
+    ) -> None:
+        self._pace = Pace(window_s=timeout_s, bytes_per_s_min=bytes_per_s_min)
         self._descriptor = os.dup(descriptor)
         self._timeout_s = timeout_s
         self._on_progress = on_progress
@@ -129,9 +133,11 @@ class LongSend:
         loop = asyncio.get_running_loop()
         ready: asyncio.Future[None] = loop.create_future()
         loop.add_writer(self._descriptor, _set, ready)
+        began, stood_at = loop.time(), self.delivered
         try:
             await asyncio.wait_for(ready, self._timeout_s)
-        except TimeoutError:
+            self._pace.waited(loop.time() - began, moved_bytes=self.delivered - stood_at)
+        except (TimeoutError, TooSlow):
             raise ReceiverGone from None
         finally:
             loop.remove_writer(self._descriptor)
@@ -147,6 +153,10 @@ class LongSend:
             now_left = unacknowledged(self._descriptor)
             if now_left < left:
                 waited_s = 0.0
+            try:
+                self._pace.waited(pause_s, moved_bytes=left - now_left)
+            except TooSlow:
+                raise ReceiverGone from None
             left = now_left
             if left and (waited_s > self._timeout_s or not _connected(self._descriptor)):
                 raise ReceiverGone

@@ -24,6 +24,10 @@ PURE = {
     "billing/tariff.py", "billing/rating.py", "billing/cost.py", "billing/ledger.py", "billing/surplus.py",
     "billing/patronage.py", "billing/closing.py", "billing/statement.py", "deploy/aggregate.py",
 }  # fmt: skip
+HTTP_CLIENTS = (
+    "aiohttp.ClientSession", "aiohttp.client", "aiohttp.request", "boto3", "botocore", "ftplib", "http.client",
+    "httpx", "requests", "urllib.request", "urllib3",
+)  # fmt: skip
 IMPURE_MODULES = {
     "asyncio", "asyncpg", "aiohttp", "os", "socket", "time", "random", "secrets", "logging", "subprocess", "sqlite3",
     "threading", "shutil", "tempfile",
@@ -188,6 +192,21 @@ def errors_are_not_swallowed(name: str, text: str) -> Iterator[str]:
             yield f"line {node.lineno}: except without a name"
 
 
+def the_gateway_fetches_nothing(name: str, text: str) -> Iterator[str]:
+    """No code of the gateway can open an address that a caller names: it has no HTTP client."""
+    if room_of(name) != "gateway":
+        return
+    for node in ast.walk(ast.parse(text)):
+        found: list[str] = []
+        if isinstance(node, ast.Import):
+            found = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            found = [f"{node.module}.{alias.name}" for alias in node.names]
+        for one in found:
+            if one.startswith(HTTP_CLIENTS):
+                yield f"line {node.lineno}: {one} can fetch"
+
+
 RULES: tuple[Rule, ...] = (
     imports_follow_the_arrows,
     imports_stand_at_the_top,
@@ -200,4 +219,5 @@ RULES: tuple[Rule, ...] = (
     money_is_whole,
     nothing_is_left_for_later,
     errors_are_not_swallowed,
+    the_gateway_fetches_nothing,
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 import socket
 import sqlite3
@@ -19,6 +20,13 @@ from urllib.parse import quote
 
 import pytest
 
+from gateway.accounting import Tab
+from gateway.counting import Counting
+from gateway.metrics import GatewayMetrics
+from gateway.operation import Operation
+from meter.ids import BucketId, MemberId
+from meter.recorder import Recorder
+from meter.settings import MeterSettings
 from tests.gateway import Credentials, RunningGateway, running_gateway
 from tests.integration.s3_kit import UNSIGNED, Line, ask, eventually, left, line, sign
 from tests.postgres import TestServer
@@ -376,3 +384,63 @@ def test_an_unsigned_payload_mode_nobody_knows_is_refused(
         200
         == ask(s3_gateway, sign(s3_gateway, anna, "PUT", f"/{bucket}/k", payload=UNSIGNED).whole(b"d")).status
     )
+
+
+def test_a_gateway_without_its_secret_does_not_start(database: str, tmp_path: Path) -> None:
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    environment = {
+        **os.environ, "WEIR_DATA": str(tmp_path), "WEIR_DATABASE_URL": database, "WEIR_WORKER": "0",
+        "WEIR_GATEWAY_FD": str(listener.fileno()),
+    }  # fmt: skip
+    with closing(listener):
+        done = subprocess.run(
+            [sys.executable, "-m", "gateway"], cwd=ROOT, env=environment, pass_fds=[listener.fileno()],
+            capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+    assert (2, "") == (done.returncode, done.stdout)
+    assert "the master key" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_upload_id_belongs_to_its_bucket_and_key(
+    s3_gateway: RunningGateway, anna: Credentials, s3: Any, bucket: str
+) -> None:
+    other = f"{bucket}-other"
+    s3.create_bucket(Bucket=other)
+    upload = s3.create_multipart_upload(Bucket=bucket, Key="k")["UploadId"]
+    body = b"<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>0cc175b9c0f1b6a831c399e269772661</ETag></Part></CompleteMultipartUpload>"
+    for place in (f"/{other}/k", f"/{bucket}/other"):
+        for method, query, sent in (
+            ("PUT", "partNumber=1&", b"data"), ("GET", "", b""), ("POST", "", body), ("DELETE", "", b""),
+        ):  # fmt: skip
+            signed = sign(s3_gateway, anna, method, f"{place}?{query}uploadId={upload}")
+            assert "NoSuchUpload" == ask(s3_gateway, signed.whole(sent)).code, (place, method)
+    assert [upload] == [one["UploadId"] for one in s3.list_multipart_uploads(Bucket=bucket)["Uploads"]]
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/metrics", "/healthz", "/ready", "/status", "/login", "/debug/pprof", "/minio/admin/v3/info", "/.env"],
+)
+def test_the_members_door_has_no_other_pages(s3_gateway: RunningGateway, path: str) -> None:
+    with line(s3_gateway) as one:
+        one.send(f"GET {path} HTTP/1.1\r\nHost: x\r\nAccept: text/html\r\n\r\n".encode())
+        refused = one.answer()
+    assert refused.status in (400, 403, 404)
+    assert refused.code in ("AccessDenied", "InvalidBucketName", "NoSuchBucket")
+
+
+def test_no_metric_of_a_worker_names_a_member_or_a_bucket(tmp_path: Path) -> None:
+    metrics = GatewayMetrics()
+    recorder = Recorder(tmp_path / "worker-0", MeterSettings(), slots_max=1)
+    with closing(recorder):
+        for operation in Operation:
+            tab = Tab(bytes(16), 0, operation, MemberId(7), MemberId(7), BucketId(9), authorised=True)
+            metrics.first_byte(tab, 0.0)
+            for status in (200, 404, 499):
+                metrics.ended(tab, status, Counting(tab, recorder, lambda: 0))
+            metrics.refused(Tab(bytes(16), 0, operation), "AccessDenied")
+    names = [*metrics.registry.counters, *metrics.registry.histograms]
+    labels = {label for name in names for label in re.findall(r'(\w+)="', name)}
+    assert {"operation", "code", "direction", "side", "reason"} == labels

@@ -128,8 +128,8 @@ class PostgresDirectory:
         """The bucket of that name; a miss is asked of Postgres before it is believed.
 
         Each time: another worker may have made it a moment ago, and told its client so. Only members
-        whose signature was proven may ask. Nobody else needs to: a bucket is opened to others by a
-        document, and the mark has told of that.
+        whose signature was proven may ask: no flood of made-up names reaches Postgres. Nobody else
+        needs to, for the mark told this machine of the bucket.
         """
         if self._mark.news() is not None:
             await self._catch_up()
@@ -162,6 +162,8 @@ class PostgresDirectory:
         bucket, new = await self._write(enter)
         self._buckets[name] = bucket
         await self._keep_snapshot()
+        if new:
+            self._mark.tell()
         return bucket, new
 
     async def delete_bucket(self, bucket: Bucket, *, now_us: int) -> None:

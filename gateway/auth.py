@@ -85,7 +85,7 @@ class Authenticator:
                 raise s3_error("InvalidAccessKeyId", AWSAccessKeyId=claim.access_key[:128])
         if found.member_status is not MemberStatus.ACTIVE:
             raise s3_error("AccountProblem")
-        return Proof(Caller(found.member, found.member_name, found.access_key), claim, key)
+        return Proof(Caller(found.member, found.member_name, found.access_key, found.scope), claim, key)
 
     def _signing_key(self, claim: Claim, secret: str, *, known: bool) -> bytes:
         if self._generation != self._keys.generation:

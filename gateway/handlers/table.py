@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from gateway.call import Call, Reply, Services
-from gateway.handlers import bucket, copy, listing, multipart, object, service, uploads  # noqa: A004
+from gateway.handlers import acl, bucket, copy, listing, multipart, object, policy, service, uploads  # noqa: A004
 from gateway.handlers.failure import translate
 from gateway.operation import Operation
 from gateway.storage.errors import StorageError
@@ -52,6 +52,20 @@ HANDLERS: dict[Operation, Handler] = {
         Operation.ABORT_MULTIPART_UPLOAD: multipart.abort_multipart_upload,
         Operation.LIST_PARTS: uploads.list_parts,
         Operation.LIST_MULTIPART_UPLOADS: uploads.list_multipart_uploads,
+        Operation.DELETE_BUCKET_OWNERSHIP_CONTROLS: policy.delete_bucket_ownership_controls,
+        Operation.DELETE_BUCKET_POLICY: policy.delete_bucket_policy,
+        Operation.DELETE_PUBLIC_ACCESS_BLOCK: policy.delete_public_access_block,
+        Operation.GET_BUCKET_ACL: acl.get_bucket_acl,
+        Operation.GET_BUCKET_OWNERSHIP_CONTROLS: policy.get_bucket_ownership_controls,
+        Operation.GET_BUCKET_POLICY: policy.get_bucket_policy,
+        Operation.GET_BUCKET_POLICY_STATUS: policy.get_bucket_policy_status,
+        Operation.GET_OBJECT_ACL: acl.get_object_acl,
+        Operation.GET_PUBLIC_ACCESS_BLOCK: policy.get_public_access_block,
+        Operation.PUT_BUCKET_ACL: acl.put_bucket_acl,
+        Operation.PUT_BUCKET_OWNERSHIP_CONTROLS: policy.put_bucket_ownership_controls,
+        Operation.PUT_BUCKET_POLICY: policy.put_bucket_policy,
+        Operation.PUT_OBJECT_ACL: acl.put_object_acl,
+        Operation.PUT_PUBLIC_ACCESS_BLOCK: policy.put_public_access_block,
     }.items()
 }
 """One for every supported operation, and for no other."""

@@ -35,9 +35,11 @@ WILD_KEYS = ("double//slash", "/leading", "trailing/", "dot/./and/../dot", "//")
 """Names that only an object can have."""
 
 
-def needs(client: str, path: Path) -> pytest.MarkDecorator:
-    """Skip a client that was not prepared, by its name."""
-    return pytest.mark.skipif(not path.exists(), reason=f"{client} is not here: `make clients` fetches it")
+def needs(client: str, prepared: str, *, decided_by: Path) -> pytest.MarkDecorator:
+    """Skip a client by its name if it was not prepared, or not in the version that is locked."""
+    stamp = PREPARED / f"{prepared}.prepared"
+    there = stamp.exists() and stamp.read_bytes() == decided_by.read_bytes()
+    return pytest.mark.skipif(not there, reason=f"{client} is not here: `make clients` fetches it")
 
 
 def sha256(data: bytes | Path) -> str:

@@ -10,9 +10,9 @@ import pytest
 
 from tests.gateway import Credentials, RunningGateway
 from tests.integration.clients.kit import (
+    HERE,
     LARGE,
     ODD_KEYS,
-    PREPARED,
     WILD_KEYS,
     Node,
     needs,
@@ -22,7 +22,7 @@ from tests.integration.clients.kit import (
 from tests.integration.clients.tls import tls_front
 
 CLIENT = "AWS SDK for JavaScript"
-pytestmark = needs(CLIENT, PREPARED / "node" / "node_modules" / "@aws-sdk")
+pytestmark = needs(CLIENT, "node", decided_by=HERE / "node" / "package-lock.json")
 NAMES = [*ODD_KEYS, *WILD_KEYS]
 
 

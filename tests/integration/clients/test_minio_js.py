@@ -8,9 +8,9 @@ import pytest
 
 from tests.gateway import Credentials, RunningGateway
 from tests.integration.clients.kit import (
+    HERE,
     LARGE,
     ODD_KEYS,
-    PREPARED,
     WILD_KEYS,
     Node,
     needs,
@@ -19,7 +19,7 @@ from tests.integration.clients.kit import (
 )
 
 CLIENT = "minio-js"
-pytestmark = needs(CLIENT, PREPARED / "node" / "node_modules" / "minio")
+pytestmark = needs(CLIENT, "node", decided_by=HERE / "node" / "package-lock.json")
 NAMES = [*ODD_KEYS, *WILD_KEYS]
 
 

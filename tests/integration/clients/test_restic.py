@@ -8,6 +8,7 @@ from typing import Any
 
 from tests.gateway import Credentials, RunningGateway
 from tests.integration.clients.kit import (
+    HERE,
     MIB,
     PREPARED,
     CommandLine,
@@ -22,7 +23,7 @@ from tests.integration.clients.kit import (
 
 CLIENT = "restic"
 RESTIC = PREPARED / "restic"
-pytestmark = needs(CLIENT, RESTIC)
+pytestmark = needs(CLIENT, "restic", decided_by=HERE / "prepare")
 
 
 def command_line(gateway: RunningGateway, credentials: Credentials, home: Path, bucket: str) -> CommandLine:

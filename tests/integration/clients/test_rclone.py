@@ -93,7 +93,8 @@ def test_a_large_file_goes_in_parts_and_comes_in_several_streams(
     there = tmp_path / "there" / "large"
     run("rclone", "copy", there, f"weir:{bucket}", "--s3-upload-cutoff", "5M", "--s3-chunk-size", "5M")
     assert s3.head_object(Bucket=bucket, Key="large")["ETag"].endswith('-4"')
-    run("rclone", "copy", f"weir:{bucket}/large", tmp_path / "back", "--multi-thread-cutoff", "5M")
+    chunks = ("--multi-thread-chunk-size", "5M", "--multi-thread-streams", "4")
+    run("rclone", "copy", f"weir:{bucket}/large", tmp_path / "back", "--multi-thread-cutoff", "5M", *chunks)
     assert sha256(LARGE) == sha256(tmp_path / "back" / "large")
     assert "0 differences found" in run("rclone", "check", tmp_path / "there", f"weir:{bucket}")
     cutoff = ("--s3-copy-cutoff", "6M", "--s3-chunk-size", "5M")

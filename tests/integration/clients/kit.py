@@ -7,6 +7,7 @@ import json
 import os
 import random
 import re
+import shlex
 import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -72,8 +73,9 @@ def made_by_page(client: str, url: str, credentials: Credentials) -> dict[str, A
 
 
 def exported(shell: str) -> dict[str, str]:
-    """The variables that lines of `export NAME=value` set."""
-    return dict(re.findall(r"^export (\w+)=(.*)$", shell, re.MULTILINE))
+    """The variables that lines of `export NAME=value …` set."""
+    words = [word for line in shell.splitlines() for word in shlex.split(line.removeprefix("export "))]
+    return {name: value for name, _, value in (word.partition("=") for word in words)}
 
 
 def with_wrong_secret(credentials: Credentials) -> Credentials:

@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 
+from deploy import snippets
 from tests.gateway import Credentials, RunningGateway
 from tests.integration.clients.kit import (
     LARGE,
     CommandLine,
+    exported,
     odd_files,
     plant,
     settings,
@@ -92,6 +94,15 @@ def test_s3api_puts_tells_lists_and_deletes(run: CommandLine, bucket: str, tmp_p
 def test_a_presigned_link_needs_no_key(run: CommandLine, s3: Any, bucket: str) -> None:
     s3.put_object(Bucket=bucket, Key="a b+ü", Body=b"shared")
     assert b"shared" == fetch(run("aws", "s3", "presign", f"s3://{bucket}/a b+ü").strip()).body
+
+
+def test_the_lines_that_the_start_prints_are_enough(
+    s3_gateway: RunningGateway, anna: Credentials, bucket: str, tmp_path: Path
+) -> None:
+    printed = snippets.shell(
+        gateway_url=s3_gateway.url, access_key=anna.access_key, secret_key=anna.secret_key, region="us-east-1"
+    )
+    assert f" {bucket}\n" in CommandLine(tmp_path / "home", exported(printed))("aws", "s3", "ls")
 
 
 def test_refusals_are_told_by_their_code(

@@ -23,7 +23,7 @@ PURE = {
     "gateway/access.py", "gateway/accounting.py", "gateway/checksum.py", "gateway/sigv4/parse.py",
     "gateway/sigv4/canonical.py", "gateway/sigv4/signature.py", "gateway/sigv4/chunked.py", "billing/money.py",
     "billing/tariff.py", "billing/rating.py", "billing/cost.py", "billing/ledger.py", "billing/surplus.py",
-    "billing/patronage.py", "billing/closing.py", "billing/statement.py", "deploy/aggregate.py",
+    "billing/patronage.py", "billing/closing.py", "billing/statement.py", "deploy/aggregate.py", "deploy/sizes.py",
     "gateway/storage/model.py", "gateway/storage/errors.py", "gateway/storage/retention.py",
     "gateway/storage/disk/columns.py",
 }  # fmt: skip

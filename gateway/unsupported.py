@@ -28,7 +28,6 @@ _REFUSED = frozenset(
 _HARMLESS = {
     "x-amz-acl": ("private", "bucket-owner-full-control", "bucket-owner-read"),
     "x-amz-object-ownership": ("BucketOwnerEnforced",),
-    "x-amz-tagging-directive": ("COPY", "REPLACE"),
 }
 
 

@@ -24,7 +24,6 @@ from gateway.checksum import (
 )
 from gateway.errors import invalid_argument, s3_error
 from gateway.handlers.support import (
-    VERSION_HEADER,
     bucket_of,
     check_room,
     commit_time_us,
@@ -78,12 +77,9 @@ async def copy_object(services: Services, call: Call) -> Reply:
             tags=given.tags if _replaces(call, "x-amz-tagging-directive") else kept.tags,
         )
         head = await _copy(services, call, reader, properties, condition)
-        headers = await source_version_headers(services, source, reader)
     finally:
         reader.close()
-    if head.version_id:
-        headers[VERSION_HEADER] = head.version_id
-    return xml_reply(copy_result(head), headers)
+    return xml_reply(copy_result(head), source_version_headers(reader) | version_headers(head))
 
 
 async def _copy(
@@ -142,15 +138,10 @@ def _algorithm(call: Call, source: ObjectHead) -> str:
     return DEFAULT_ALGORITHM if held is None else held.algorithm
 
 
-async def source_version_headers(
-    services: Services, source: CopySource, reader: ObjectReader
-) -> dict[str, str]:
+def source_version_headers(reader: ObjectReader) -> dict[str, str]:
     """x-amz-copy-source-version-id, where the source's bucket has versions."""
-    bucket = await services.directory.bucket(source.bucket)
-    if bucket is None:
-        return {}
-    named = version_headers(services, bucket, reader.head.version_id)
-    return {"x-amz-copy-source-version-id": named[VERSION_HEADER]} if named else {}
+    version_id = reader.head.version_id
+    return {"x-amz-copy-source-version-id": version_id} if version_id else {}
 
 
 async def open_source(services: Services, call: Call, source: CopySource) -> ObjectReader:

@@ -29,12 +29,12 @@ from gateway.documents import NamedPart, parse_complete
 from gateway.errors import S3Error, invalid_argument, s3_error
 from gateway.handlers.copy import open_source, pieces, source_version_headers
 from gateway.handlers.support import (
-    VERSION_HEADER,
     announced_bytes,
     bucket_of,
     check_room,
     commit_time_us,
     refuse_version,
+    version_headers,
     xml_reply,
 )
 from gateway.handlers.writing import new_properties
@@ -132,10 +132,9 @@ async def upload_part_copy(services: Services, call: Call) -> Reply:
             )
         finally:
             await staged.discard()
-        headers = await source_version_headers(services, source, reader)
     finally:
         reader.close()
-    return xml_reply(copy_part_result(part), headers)
+    return xml_reply(copy_part_result(part), source_version_headers(reader))
 
 
 async def complete_multipart_upload(services: Services, call: Call) -> Reply:
@@ -164,8 +163,8 @@ async def complete_multipart_upload(services: Services, call: Call) -> Reply:
         part_bytes_min=services.settings.part_bytes_min,
         now_us=commit_time_us(call),
     )
-    headers = {VERSION_HEADER: head.version_id} if head.version_id else {}
-    return xml_reply(complete_result(bucket.name, head, location=f"/{bucket.name}/{call.key}"), headers)
+    body = complete_result(bucket.name, head, location=f"/{bucket.name}/{call.key}")
+    return xml_reply(body, version_headers(head))
 
 
 async def abort_multipart_upload(services: Services, call: Call) -> Reply:

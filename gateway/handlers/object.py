@@ -8,7 +8,6 @@ from gateway.call import Call, Reply, Services
 from gateway.checksum import checksum_headers
 from gateway.errors import invalid_argument, s3_error
 from gateway.handlers.support import (
-    VERSION_HEADER,
     announced_bytes,
     bucket_of,
     check_room,
@@ -63,16 +62,14 @@ async def put_object(services: Services, call: Call) -> Reply:
     finally:
         await staged.discard()
     headers = {"ETag": quoted(head.etag)} | checksum_headers(head.properties.checksum)
-    if head.version_id:
-        headers[VERSION_HEADER] = head.version_id
-    return Reply(headers=headers)
+    return Reply(headers=headers | version_headers(head))
 
 
 async def get_object(services: Services, call: Call) -> Reply:
     """The object, or the version, part or range of it that was asked for."""
     reader = services.engine.open_object(bucket_of(call).id, call.key, version_asked(call))
     try:
-        reply = _answer(services, call, reader.head)
+        reply = _answer(call, reader.head)
     except BaseException:
         reader.close()
         raise
@@ -86,21 +83,21 @@ async def get_object(services: Services, call: Call) -> Reply:
 async def head_object(services: Services, call: Call) -> Reply:
     """What a GET would answer, without the bytes."""
     head = services.engine.head_object(bucket_of(call).id, call.key, version_asked(call))
-    reply = _answer(services, call, head)
+    reply = _answer(call, head)
     if reply.status != 304:
         reply.content_length = reply.stop - reply.start
     reply.start = reply.stop = 0
     return reply
 
 
-def _answer(services: Services, call: Call, head: ObjectHead) -> Reply:
+def _answer(call: Call, head: ObjectHead) -> Reply:
     """Status, headers and range of a read, decided from the head alone."""
     outcome, condition = read_outcome(call.headers, etag=head.etag, modified_us=head.modified_us)
     if outcome is Outcome.FAILED:
         raise precondition_failed(condition)
     if outcome is Outcome.NOT_MODIFIED:
         return Reply(status=304, headers=not_modified_headers(head))
-    headers = object_headers(head) | version_headers(services, bucket_of(call), head.version_id)
+    headers = object_headers(head) | version_headers(head)
     headers |= lock_headers(head.properties)
     if head.properties.tags:
         headers["x-amz-tagging-count"] = str(len(head.properties.tags))

@@ -31,6 +31,7 @@ SUBJECTS = {
     "status": "status",
     "config": "config",
     "member": "member",
+    "bucket": "bucket",
     "key": "key",
     "login-link": "key",
     "usage": "usage",

@@ -33,6 +33,11 @@ _TABLE: dict[str, tuple[int, str]] = {
     # What is not there
     "NoSuchBucket": (404, "The specified bucket does not exist."),
     "NoSuchKey": (404, "The specified key does not exist."),
+    "NoSuchObjectLockConfiguration": (
+        404,
+        "The specified object does not have an Object Lock configuration.",
+    ),
+    "NoSuchTagSet": (404, "The TagSet does not exist."),
     "NoSuchUpload": (
         404,
         (
@@ -44,11 +49,17 @@ _TABLE: dict[str, tuple[int, str]] = {
     "NoSuchBucketPolicy": (404, "The bucket policy does not exist."),
     "NoSuchPublicAccessBlockConfiguration": (404, "The public access block configuration was not found."),
     "OwnershipControlsNotFoundError": (404, "The bucket ownership controls were not found."),
+    "ObjectLockConfigurationNotFoundError": (
+        404,
+        "Object Lock configuration does not exist for this bucket.",
+    ),
     # Buckets
     "AccessControlListNotSupported": (400, "The bucket does not allow ACLs."),
     "BucketAlreadyExists": (409, "The requested bucket name is not available. Choose another name."),
     "BucketAlreadyOwnedByYou": (409, "The bucket you tried to create exists already, and you own it."),
     "BucketNotEmpty": (409, "The bucket you tried to delete is not empty."),
+    "IllegalVersioningConfigurationException": (400, "The versioning configuration names no status."),
+    "InvalidBucketState": (409, "The request is not valid for the current state of the bucket."),
     "IllegalLocationConstraintException": (400, "The location constraint is not this gateway's region."),
     "InvalidBucketAclWithObjectOwnership": (
         400,
@@ -63,6 +74,8 @@ _TABLE: dict[str, tuple[int, str]] = {
     "InvalidHTTPMethod": (405, "The HTTP method is not valid."),
     "InvalidPartNumber": (416, "The requested partnumber is not satisfiable."),
     "InvalidRange": (416, "The requested range is not satisfiable."),
+    "InvalidRetentionPeriod": (400, "The retention period must be a positive whole number."),
+    "InvalidTag": (400, "The tag you have provided is invalid."),
     "InvalidRequest": (400, "Invalid Request"),
     "InvalidStorageClass": (400, "The storage class you specified is not valid."),
     "InvalidURI": (400, "Couldn't parse the specified URI."),
@@ -88,6 +101,7 @@ _TABLE: dict[str, tuple[int, str]] = {
     "UnexpectedContent": (400, "This request does not support content."),
     "UserKeyMustBeSpecified": (400, "The request must name an object's key."),
     # Bodies
+    "QuotaExceeded": (403, "The limit of stored bytes would be passed; nothing was stored."),
     "BadDigest": (
         400,
         "The Content-MD5 or checksum value that you specified did not match what we received.",

@@ -1,6 +1,6 @@
 """Request headers that would change what an operation means and that we do not carry out.
 
-They are refused by name: to accept and ignore encryption or a lock would be a lie. Harmless habits of clients
+They are refused by name: to accept and ignore encryption would be a lie. Harmless habits of clients
 (storage class STANDARD) pass.
 """
 
@@ -14,11 +14,9 @@ from gateway.listing import owner_id
 _REFUSED_PREFIXES = (
     "x-amz-server-side-encryption",
     "x-amz-copy-source-server-side-encryption",
-    "x-amz-object-lock-",
 )
 _REFUSED = frozenset(
     (
-        "x-amz-tagging",
         "x-amz-website-redirect-location",
         "x-amz-write-offset-bytes",
         "x-amz-if-match-last-modified-time",
@@ -26,10 +24,6 @@ _REFUSED = frozenset(
         "x-amz-mfa",
     )
 )
-_HARMLESS = {
-    "x-amz-bucket-object-lock-enabled": ("false", "False"),
-    "x-amz-tagging-directive": ("COPY", "REPLACE"),
-}
 
 
 def refuse_unsupported(headers: Mapping[str, str]) -> None:
@@ -38,12 +32,7 @@ def refuse_unsupported(headers: Mapping[str, str]) -> None:
         lower = name.lower()
         if not lower.startswith("x-amz-"):
             continue
-        harmless = _HARMLESS.get(lower)
-        if (
-            lower in _REFUSED
-            or lower.startswith(_REFUSED_PREFIXES)
-            or (harmless is not None and value not in harmless)
-        ):
+        if lower in _REFUSED or lower.startswith(_REFUSED_PREFIXES):
             raise s3_error("NotImplemented", Header=lower, Value=value[:200])
         if lower == "x-amz-storage-class" and value != "STANDARD":
             raise s3_error("InvalidStorageClass", StorageClassRequested=value[:200])

@@ -306,6 +306,12 @@ async def stored_bytes(connection: Connection, member: MemberId) -> int:
     return int(await connection.fetchval(query, member))
 
 
+async def stored_bytes_by_bucket(connection: Connection) -> dict[int, int]:
+    """What each bucket stores, by its number, as of the last shipped change."""
+    rows = await connection.fetch("SELECT bucket, sum(delta) AS bytes FROM meter.storage GROUP BY bucket")
+    return {row["bucket"]: int(row["bytes"]) for row in rows}
+
+
 async def usage_rows(
     connection: Connection, member: MemberId, *, start_us: int, end_us: int, by: str
 ) -> list[tuple[datetime | int, Usage]]:

@@ -43,7 +43,9 @@ FOOT = """\
 * **Keys** are bytes, not paths: `//`, `.` and `..` are ordinary. A key has at most 1024 bytes of valid UTF-8
   without NUL. A listing that holds a character XML 1.0 forbids is answered with `EncodingType` `url` even
   unasked.
-* **Requests with a form** (`PostObject`) and cross-origin preflights are not answered yet.
+* **Pages of other origins** (CORS) are answered by the bucket's rules, errors too. A rule for every origin answers
+  `*` and never asks for credentials. Preflights need no signature, and nobody pays for them.
+* **Requests with a form** (`PostObject`) are not answered yet.
 """
 _CLASS_WORDS = {RequestClass.A: "A", RequestClass.B: "B", RequestClass.FREE: "free"}
 _LEVEL_WORDS = {Level.SERVICE: "the co-op", Level.BUCKET: "a bucket", Level.OBJECT: "an object"}

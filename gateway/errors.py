@@ -11,6 +11,7 @@ from gateway.operation import Operation
 _TABLE: dict[str, tuple[int, str]] = {
     # Who asks, and may they
     "AccessDenied": (403, "Access Denied"),
+    "AccessForbidden": (403, "CORSResponse: This CORS request is not allowed."),
     "AccountProblem": (403, "This member's account is suspended. Ask the co-op's office."),
     "AuthorizationHeaderMalformed": (400, "The authorization header is malformed."),
     "AuthorizationQueryParametersError": (400, "The authorization query parameters are malformed."),
@@ -31,6 +32,7 @@ _TABLE: dict[str, tuple[int, str]] = {
     ),
     # What is not there
     "NoSuchBucket": (404, "The specified bucket does not exist."),
+    "NoSuchCORSConfiguration": (404, "The CORS configuration does not exist"),
     "NoSuchKey": (404, "The specified key does not exist."),
     "NoSuchUpload": (
         404,

@@ -23,10 +23,11 @@ from gateway.access import demand
 from gateway.accounting import CLIENT_LEFT, Tab
 from gateway.answer import Answer, answer, error_reply
 from gateway.auth import Authenticator
-from gateway.body import Body, SenderGone
+from gateway.body import Body, NoBody, SenderGone
 from gateway.call import Bucket, Call, Caller, Reply, Services
 from gateway.counting import Counting
 from gateway.errors import S3Error, not_supported, s3_error
+from gateway.handlers.cors import origin_headers
 from gateway.handlers.table import HANDLERS
 from gateway.metrics import GatewayMetrics
 from gateway.operation import Level, Operation
@@ -38,6 +39,7 @@ from meter.ongoing import TooManyExchanges
 from meter.recorder import Recorder, now_us
 
 log = logging.getLogger(__name__)
+PREFLIGHTS = frozenset((Operation.PREFLIGHT_BUCKET, Operation.PREFLIGHT_OBJECT))
 WELCOME = (
     "This is a Weir gateway: an S3 endpoint of a member-owned co-op.\n"
     "Point an S3 client at this address with the access key your co-op gave you;\n"
@@ -86,6 +88,8 @@ class Exchanges:
         except asyncio.CancelledError:
             counting.end(status=CLIENT_LEFT, moved_out=0, aborted=True)
             raise
+        if how.origin_headers:
+            reply.headers |= how.origin_headers
         self._metrics.first_byte(counting.tab, started)
         return await self._answer(reply, counting, how)
 
@@ -111,8 +115,14 @@ class Exchanges:
             how.resource = f"/{asked.bucket}/{asked.key}" if asked.bucket else "/"
             counting.tab.operation = asked.operation
             counting.tab.head_only = request.method == "HEAD"
+            if "origin" in request.headers:
+                how.origin_headers = await origin_headers(
+                    self._services, asked.bucket, request.method, request.headers
+                )
             if not self._recorder.has_room:
                 raise s3_error("SlowDown")
+            if asked.operation in PREFLIGHTS:
+                return await self._preflight(request, asked, counting.tab)
             claim = parse_claim(request.raw_query, request.headers, region=self._settings.region)
             if claim is None and is_browser_at_the_door(asked.operation, request.headers):
                 return Reply(headers={"Content-Type": "text/plain; charset=utf-8"}, body=WELCOME.encode())
@@ -127,6 +137,15 @@ class Exchanges:
         except Exception:  # the edge: a bug of ours becomes a 500 that names its request, and a log line
             log.exception("unexpected: request=%s", counting.tab.request_id.hex())
             return error_reply(s3_error("InternalError"), how.resource, counting.tab.request_id.hex())
+
+    async def _preflight(self, request: Request, asked: Route, tab: Tab) -> Reply:
+        """Anybody may ask what a page may ask; nobody is let in by it, and nobody pays."""
+        bucket = await self._services.directory.bucket(asked.bucket)
+        call = Call(
+            asked.operation, tab.request_id.hex(), asked.bucket, asked.key, asked.query, request.headers,
+            None, bucket, NoBody(), tab.began_us,
+        )  # fmt: skip
+        return await HANDLERS[asked.operation](self._services, call)
 
     async def _admitted(
         self,

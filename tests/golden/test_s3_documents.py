@@ -13,6 +13,7 @@ import pytest
 
 from gateway import results
 from gateway.call import Bucket
+from gateway.cors import CorsRule, cors_document
 from gateway.errors import render_error, s3_error
 from gateway.listing import Page, list_objects, list_objects_v2, list_versions, make_token, owner_element
 from gateway.storage.model import Checksum, ListedObject, Listing, ObjectHead, ObjectProperties, Part, Upload
@@ -75,6 +76,12 @@ DOCUMENTS: dict[str, Callable[[], bytes]] = {
         results.UploadsPage(PLAIN, "big/", "00", (UPLOAD,), ("c/",), ("c/", "")),
         member=7,
         member_name="anna",
+    ),
+    "cors": lambda: cors_document(
+        [
+            CorsRule(("https://a&b.example",), ("GET", "PUT"), ("x-amz-*",), ("ETag",), 600, "<1>"),
+            CorsRule(("*",), ("GET",)),
+        ]
     ),
     "error": lambda: render_error(
         s3_error("NoSuchKey", Key="a<b>\x01"), resource="/abc/a<b>\x01", request_id="00" * 16

@@ -22,6 +22,7 @@ from tests.contract.engine_model import (
     BUCKET,
     complete,
     create_upload,
+    delete,
     get,
     put,
     put_part,
@@ -70,7 +71,7 @@ async def test_a_multipart_object_is_replaced_copied_and_deleted_like_any_other(
     await engine.copy_object(
         reader, BUCKET, "copy", properties=ObjectProperties(), condition=Condition(), now_us=5
     )
-    await engine.delete_objects(BUCKET, ["key"], now_us=6)
+    await delete(engine, "key", now_us=6)
     assert whole == read_range(reader, 0, 9000)
     reader.close()
     assert whole == get(engine, "copy")

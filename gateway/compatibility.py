@@ -45,7 +45,9 @@ FOOT = """\
   unasked.
 * **Pages of other origins** (CORS) are answered by the bucket's rules, errors too. A rule for every origin answers
   `*` and never asks for credentials. Preflights need no signature, and nobody pays for them.
-* **Requests with a form** (`PostObject`) are not answered yet.
+* **Upload forms** (`PostObject`) are signed with Signature Version 4 over their policy. Every field but the file, the
+  policy, the signature and `x-ignore-*` must be named by a condition, the bucket too. What stands before the file
+  has at most 20 KiB; what follows it is ignored. A field sent twice is refused.
 """
 _CLASS_WORDS = {RequestClass.A: "A", RequestClass.B: "B", RequestClass.FREE: "free"}
 _LEVEL_WORDS = {Level.SERVICE: "the co-op", Level.BUCKET: "a bucket", Level.OBJECT: "an object"}

@@ -27,6 +27,8 @@ from gateway.body import Body, NoBody, SenderGone
 from gateway.call import Bucket, Call, Caller, Reply, Services
 from gateway.counting import Counting
 from gateway.errors import S3Error, not_supported, s3_error
+from gateway.formbody import FormBody
+from gateway.forms import read_form
 from gateway.handlers.cors import origin_headers
 from gateway.handlers.table import HANDLERS
 from gateway.metrics import GatewayMetrics
@@ -34,7 +36,7 @@ from gateway.operation import Level, Operation
 from gateway.route import Route, parse_query, route, split_target
 from gateway.sigv4.hoisted import hoisted_headers
 from gateway.sigv4.parse import Claim, join_headers, parse_claim
-from meter.ids import NO_BUCKET
+from meter.ids import NO_BUCKET, NOBODY
 from meter.ongoing import TooManyExchanges
 from meter.recorder import Recorder, now_us
 
@@ -124,6 +126,8 @@ class Exchanges:
             if asked.operation in PREFLIGHTS:
                 return await self._preflight(request, asked, counting.tab)
             claim = parse_claim(request.raw_query, request.headers, region=self._settings.region)
+            if asked.operation is Operation.POST_OBJECT:
+                return await self._form(raw, request, asked, claim, counting, how)
             if claim is None and is_browser_at_the_door(asked.operation, request.headers):
                 return Reply(headers={"Content-Type": "text/plain; charset=utf-8"}, body=WELCOME.encode())
             return await self._admitted(raw, request, asked, claim, counting, how)
@@ -144,6 +148,38 @@ class Exchanges:
         call = Call(
             asked.operation, tab.request_id.hex(), asked.bucket, asked.key, asked.query, request.headers,
             None, bucket, NoBody(), tab.began_us,
+        )  # fmt: skip
+        return await HANDLERS[asked.operation](self._services, call)
+
+    async def _form(
+        self,
+        raw: BaseRequest,
+        request: Request,
+        asked: Route,
+        claim: Claim | None,
+        counting: Counting,
+        how: Answer,
+    ) -> Reply:
+        """A browser's form carries its credentials among its fields: they are read before anybody is let in."""
+        if claim is not None:
+            raise s3_error("InvalidRequest", "A form is signed by its fields, not by its request.")
+        tab = counting.tab
+        how.body = body = FormBody(
+            raw.content, request.headers, counting=counting, settings=self._settings,
+            ask_for_it=how.expects_continue(request.headers), descriptor=how.descriptor,
+        )  # fmt: skip
+        posted = await read_form(
+            body, self._authenticator, asked, request.headers, self._settings, now_us=tab.began_us
+        )
+        bucket = await self._services.directory.bucket(asked.bucket)
+        tab.requester = NOBODY if posted.caller is None else posted.caller.member
+        permit(Operation.PUT_OBJECT, posted.caller, bucket)
+        assert bucket is not None
+        tab.authorised, tab.payer, tab.bucket = True, bucket.owner, bucket.id
+        how.resource = f"/{asked.bucket}/{posted.key}"
+        call = Call(
+            asked.operation, tab.request_id.hex(), asked.bucket, posted.key, posted.parameters, posted.headers,
+            posted.caller, bucket, body, tab.began_us,
         )  # fmt: skip
         return await HANDLERS[asked.operation](self._services, call)
 
@@ -182,7 +218,7 @@ class Exchanges:
         return await HANDLERS[asked.operation](self._services, call)
 
 
-def permit(operation: Operation, caller: Caller, bucket: Bucket | None) -> None:
+def permit(operation: Operation, caller: Caller | None, bucket: Bucket | None) -> None:
     """Whether this may be asked at all, of something that is there, by this caller. Raises S3Error."""
     if not operation.supported:
         raise not_supported(operation)

@@ -183,7 +183,7 @@ class Operation(Enum):
     UPDATE_BUCKET_METADATA_JOURNAL_TABLE_CONFIGURATION = (110, "UpdateBucketMetadataJournalTableConfiguration", _A, _BUCKET, "PUT", "metadataJournalTable")
     UPDATE_OBJECT_ENCRYPTION = (111, "UpdateObjectEncryption", _A, _OBJECT, "PUT", "encryption")
     WRITE_GET_OBJECT_RESPONSE = (112, "WriteGetObjectResponse", _A, _SERVICE, "POST", "")
-    POST_OBJECT = (113, "PostObject", _A, _BUCKET, "POST", "")
+    POST_OBJECT = (113, "PostObject", _A, _BUCKET, "POST", "", _THERE)
     PREFLIGHT_BUCKET = (114, "PreflightBucket", _FREE, _BUCKET, "OPTIONS", "", _THERE)
     PREFLIGHT_OBJECT = (115, "PreflightObject", _FREE, _OBJECT, "OPTIONS", "", _THERE)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from gateway.call import Call, Reply, Services
-from gateway.handlers import bucket, copy, cors, listing, multipart, object, service, uploads  # noqa: A004
+from gateway.handlers import bucket, copy, cors, listing, multipart, object, post, service, uploads  # noqa: A004
 from gateway.handlers.failure import translate
 from gateway.operation import Operation
 from gateway.storage.errors import StorageError
@@ -55,6 +55,7 @@ HANDLERS: dict[Operation, Handler] = {
         Operation.PUT_BUCKET_CORS: cors.put_bucket_cors,
         Operation.GET_BUCKET_CORS: cors.get_bucket_cors,
         Operation.DELETE_BUCKET_CORS: cors.delete_bucket_cors,
+        Operation.POST_OBJECT: post.post_object,
         Operation.PREFLIGHT_BUCKET: cors.preflight,
         Operation.PREFLIGHT_OBJECT: cors.preflight,
     }.items()

@@ -18,7 +18,8 @@ FUNCTION_LINES_MAX = 60
 PURE = {
     "meter/ids.py", "meter/window.py", "meter/event.py", "meter/tally.py", "meter/frame.py", "meter/usage.py",
     "meter/refusal.py", "gateway/operation.py", "gateway/route.py", "gateway/names.py", "gateway/errors.py",
-    "gateway/markup.py", "gateway/tree.py", "gateway/cors.py", "gateway/headers.py", "gateway/documents.py", "gateway/listing.py", "gateway/results.py",
+    "gateway/markup.py", "gateway/tree.py", "gateway/cors.py", "gateway/postform.py", "gateway/postpolicy.py", "gateway/postfields.py",
+    "gateway/sigv4/form.py", "gateway/headers.py", "gateway/documents.py", "gateway/listing.py", "gateway/results.py",
     "gateway/access.py", "gateway/accounting.py", "gateway/checksum.py", "gateway/sigv4/parse.py",
     "gateway/sigv4/canonical.py", "gateway/sigv4/signature.py", "gateway/sigv4/chunked.py", "billing/money.py",
     "billing/tariff.py", "billing/rating.py", "billing/cost.py", "billing/ledger.py", "billing/surplus.py",

@@ -1,0 +1,68 @@
+"""From a form's fields to who sent it and what it asks for: signature, then policy, then the fields' meaning."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from gateway.auth import Authenticator
+from gateway.call import Caller
+from gateway.errors import s3_error
+from gateway.formbody import FormBody
+from gateway.handlers.post import LOCATION
+from gateway.markup import url_encode
+from gateway.postfields import REDIRECT_FIELDS, STATUS_FIELD, object_headers, object_key
+from gateway.postpolicy import check_policy, parse_policy
+from gateway.route import Route
+from gateway.settings import GatewaySettings
+from gateway.sigv4.form import parse_form_claim
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """A form that is what its signer allowed, or that nobody signed."""
+
+    key: str
+    caller: Caller | None
+    """None: nobody signed."""
+    headers: dict[str, str]
+    """What a PUT of the object would have as headers."""
+    parameters: dict[str, str]
+    """How the browser wants to be answered."""
+
+
+async def read_form(
+    body: FormBody, authenticator: Authenticator, asked: Route, headers: Mapping[str, str],
+    settings: GatewaySettings, *, now_us: int,
+) -> Posted:  # fmt: skip
+    """Read, prove and check everything before the file; the body then gives the file. Raises S3Error, SenderGone.
+
+    Of the request's own headers only Host is used: nothing that was not among the fields was signed.
+    """
+    form = await body.form()
+    fields = form.fields
+    claim = parse_form_claim(fields, region=settings.region)
+    caller, policy = None, None
+    if claim is not None:
+        caller = (await authenticator.prove_form(claim, fields["policy"], now_us=now_us)).caller
+        policy = parse_policy(fields["policy"])
+    key = object_key(form)
+    if fields.get("bucket", asked.bucket) != asked.bucket:
+        raise s3_error("AccessDenied", "The form's field bucket names another bucket than its address.")
+    if policy is not None:
+        check_policy(policy, {**fields, "key": key}, bucket=asked.bucket, now_us=now_us)
+    kept = object_headers(fields)
+    body.accept(kept, policy)
+    answered = {name: fields[name] for name in (STATUS_FIELD, *REDIRECT_FIELDS) if name in fields}
+    return Posted(key, caller, kept, answered | {LOCATION: _location(asked, headers, key, settings)})
+
+
+def _location(asked: Route, headers: Mapping[str, str], key: str, settings: GatewaySettings) -> str:
+    """The object's address on the host the form was sent to."""
+    host = headers.get("host", "")
+    bucket_in_host = settings.host_suffix and host.lower().startswith(
+        f"{asked.bucket}.{settings.host_suffix}".lower()
+    )
+    scheme = "https" if headers.get("x-forwarded-proto", "").lower() == "https" else "http"
+    path = f"/{url_encode(key)}" if bucket_in_host else f"/{asked.bucket}/{url_encode(key)}"
+    return f"{scheme}://{host}{path}" if host.isascii() and host.isprintable() else path

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from meter.refusal import Refusal
 from meter.window import HOUR_US, Month, hour_start_us, to_datetime, to_us
+
+_SPAN = re.compile(r"([0-9]{1,4})([hd])")
+_SPAN_HOURS = {"h": 1, "d": 24}
 
 
 class BadInstant(Refusal):
@@ -33,6 +37,15 @@ def parse_instant(text: str) -> int:
     if aware.year < 1970:
         raise BadInstant(f"'{text}' is before 1970, and nothing was counted then")
     return to_us(aware)
+
+
+def parse_end(text: str, *, now_us: int) -> int:
+    """An instant still to come: a span from now such as 30d or 12h, or an instant. Raises BadInstant."""
+    match = _SPAN.fullmatch(text)
+    end_us = now_us + int(match[1]) * _SPAN_HOURS[match[2]] * HOUR_US if match else parse_instant(text)
+    if end_us <= now_us:
+        raise BadInstant(f"'{text}' is not in the future")
+    return end_us
 
 
 def window(start: str | None, end: str | None, *, now_us: int) -> Window:

@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from gateway.operation import Operation
+from gateway.scope import KeyScope
 from gateway.settings import GatewaySettings
 from gateway.storage.base import Engine, ObjectReader, Staged
 from gateway.storage.model import Checksum, Quota
@@ -39,6 +40,23 @@ class Caller:
     member: MemberId
     member_name: str
     access_key: str
+    scope: KeyScope | None = None
+    """What this key is held to; None: whatever its member may."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a request came from and how it was signed; some rights depend on it."""
+
+    peer: str = ""
+    """The address at the other end of the connection."""
+    authentication: str = ""
+    """REST-HEADER, REST-QUERY-STRING or POST, as policies name them; empty: nobody signed."""
+    signed_us: int | None = None
+    """The instant the signer wrote."""
+
+
+NOWHERE = Origin()
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +112,8 @@ class IncomingBody(Protocol):
 class Directory(Protocol):
     """Buckets and their owners. Changes need Postgres and raise S3Error ServiceUnavailable without it."""
 
-    async def bucket(self, name: str) -> Bucket | None:
-        """The bucket of that name; a miss is asked of Postgres before it is believed."""
+    async def bucket(self, name: str, *, ask: bool = True) -> Bucket | None:
+        """The bucket of that name; a miss is asked of Postgres before it is believed, unless told not to."""
         ...
 
     async def buckets_of(self, member: MemberId) -> list[Bucket]:
@@ -146,6 +164,7 @@ class Call:
     """None only where the operation has no bucket, or creates it."""
     body: IncomingBody
     now_us: int
+    origin: Origin = NOWHERE
 
 
 @dataclass(slots=True)

@@ -54,7 +54,7 @@ class CorsRule:
 def parse_cors(body: bytes) -> tuple[CorsRule, ...]:
     """Read a CORSConfiguration. Raises MalformedXML, InvalidRequest."""
     root = parse_tree(body, "CORSConfiguration")
-    root.only("CORSRule")
+    root.holds_only("CORSRule")
     if not root.children:
         raise malformed()
     if len(root.children) > RULES_MAX:
@@ -124,7 +124,7 @@ def not_allowed(method: str, kind: str, *, has_rules: bool) -> S3Error:
 
 
 def _rule(node: Node) -> CorsRule:
-    node.only("ID", "AllowedOrigin", "AllowedMethod", "AllowedHeader", "ExposeHeader", "MaxAgeSeconds")
+    node.holds_only("ID", "AllowedOrigin", "AllowedMethod", "AllowedHeader", "ExposeHeader", "MaxAgeSeconds")
     origins, methods = _texts(node, "AllowedOrigin"), _texts(node, "AllowedMethod")
     name = node.one("ID") or ""
     if not origins or not methods or len(name) > ID_CHARACTERS_MAX:

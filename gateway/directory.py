@@ -22,6 +22,7 @@ from gateway import store
 from gateway.call import Bucket, Subject
 from gateway.changemark import ChangeMark
 from gateway.errors import s3_error
+from gateway.scope import KeyScope, parse_scope
 from gateway.store import KeyRow
 from gateway.vault import Vault
 from meter.ids import BucketId, MemberId
@@ -36,7 +37,7 @@ MISS_LIFE_S = 1.0
 ASK_TIMEOUT_S = 2.0
 """A request waits no longer for Postgres than this; what is known already has to do."""
 REFRESH_PAUSE_S = 0.1
-SNAPSHOT_FORMAT = 2
+SNAPSHOT_FORMAT = 3
 """A snapshot of another format is not read: the first start after an upgrade asks Postgres."""
 Answer = TypeVar("Answer")
 
@@ -50,6 +51,7 @@ class Key:
     member_name: str
     member_status: MemberStatus
     secret: str
+    scope: KeyScope | None = None
 
 
 class PostgresDirectory:
@@ -102,7 +104,9 @@ class PostgresDirectory:
         found = self._open_keys.get(access_key)
         if found is None and (row := self._keys.get(access_key)) is not None:
             secret = self._vault.reveal(row.secret, access_key=access_key)
-            found = Key(access_key, row.member, row.member_name, row.member_status, secret)
+            found = Key(
+                access_key, row.member, row.member_name, row.member_status, secret, parse_scope(row.scope)
+            )
             self._open_keys[access_key] = found
         return found
 
@@ -120,16 +124,17 @@ class PostgresDirectory:
             found = self.known_key(access_key)
         return found
 
-    async def bucket(self, name: str) -> Bucket | None:
+    async def bucket(self, name: str, *, ask: bool = True) -> Bucket | None:
         """The bucket of that name; a miss is asked of Postgres before it is believed.
 
         Each time: another worker may have made it a moment ago, and told its client so. Only members
-        whose signature was proven come this far.
+        whose signature was proven may ask: no flood of made-up names reaches Postgres. Nobody else
+        needs to, for the mark told this machine of the bucket.
         """
         if self._mark.news() is not None:
             await self._catch_up()
         found = self._buckets.get(name)
-        if found is None:
+        if found is None and ask:
             for row in await self._ask(lambda connection: store.buckets(connection, name=name)) or ():
                 found = self._buckets[row.name] = row
                 await self._keep_snapshot()
@@ -157,6 +162,8 @@ class PostgresDirectory:
         bucket, new = await self._write(enter)
         self._buckets[name] = bucket
         await self._keep_snapshot()
+        if new:
+            self._mark.tell()
         return bucket, new
 
     async def delete_bucket(self, bucket: Bucket, *, now_us: int) -> None:
@@ -287,7 +294,15 @@ def _pack(keys: Iterable[KeyRow], buckets: Iterable[Bucket]) -> dict[str, object
     return {
         "format": SNAPSHOT_FORMAT,
         "keys": [
-            [row.access_key, row.member, row.member_name, row.member_status, row.secret.hex(), row.created_us]
+            [
+                row.access_key,
+                row.member,
+                row.member_name,
+                row.member_status,
+                row.secret.hex(),
+                row.created_us,
+                row.scope,
+            ]
             for row in keys
         ],
         "buckets": [
@@ -309,8 +324,8 @@ def _pack(keys: Iterable[KeyRow], buckets: Iterable[Bucket]) -> dict[str, object
 
 def _unpack(packed: dict[str, Any]) -> tuple[list[KeyRow], list[Bucket]]:
     keys = [
-        KeyRow(a, MemberId(m), name, MemberStatus(status), bytes.fromhex(secret), created, None)
-        for a, m, name, status, secret, created in packed["keys"]
+        KeyRow(a, MemberId(m), name, MemberStatus(status), bytes.fromhex(secret), created, None, scope)
+        for a, m, name, status, secret, created, scope in packed["keys"]
     ]
     buckets = [
         Bucket(

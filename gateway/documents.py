@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gateway.errors import s3_error
-from gateway.tree import malformed, parse_tree
+from gateway.tree import malformed, parse_boolean, parse_tree
 
 _CHECKSUM_ELEMENTS = {
     "ChecksumCRC32": "CRC32",
@@ -61,7 +61,7 @@ def parse_delete(body: bytes, *, keys_max: int) -> DeleteRequest:
         objects.append(DoomedObject(key, (node.one("VersionId") or "").strip(), bool(conditions)))
     if not 1 <= len(objects) <= keys_max:
         raise malformed()
-    return DeleteRequest(tuple(objects), _boolean(root.one("Quiet")))
+    return DeleteRequest(tuple(objects), parse_boolean(root.one("Quiet")))
 
 
 def parse_complete(body: bytes, *, parts_max: int) -> tuple[NamedPart, ...]:
@@ -105,13 +105,3 @@ def _number(text: str, parts_max: int) -> int:
             "InvalidArgument", f"Part number must be an integer between 1 and {parts_max}, inclusive."
         )
     return int(digits)
-
-
-def _boolean(text: str | None) -> bool:
-    match (text or "false").strip().lower():
-        case "true" | "1":
-            return True
-        case "false" | "0":
-            return False
-        case _:
-            raise malformed()

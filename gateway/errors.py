@@ -12,6 +12,7 @@ _TABLE: dict[str, tuple[int, str]] = {
     # Who asks, and may they
     "AccessDenied": (403, "Access Denied"),
     "AccessForbidden": (403, "CORSResponse: This CORS request is not allowed."),
+    "AllAccessDisabled": (403, "All access to this bucket has been disabled: its owner's account is closed."),
     "AccountProblem": (403, "This member's account is suspended. Ask the co-op's office."),
     "AuthorizationHeaderMalformed": (400, "The authorization header is malformed."),
     "AuthorizationQueryParametersError": (400, "The authorization query parameters are malformed."),
@@ -42,11 +43,19 @@ _TABLE: dict[str, tuple[int, str]] = {
         ),
     ),
     "NoSuchVersion": (404, "The specified version does not exist."),
+    "NoSuchBucketPolicy": (404, "The bucket policy does not exist."),
+    "NoSuchPublicAccessBlockConfiguration": (404, "The public access block configuration was not found."),
+    "OwnershipControlsNotFoundError": (404, "The bucket ownership controls were not found."),
     # Buckets
+    "AccessControlListNotSupported": (400, "The bucket does not allow ACLs."),
     "BucketAlreadyExists": (409, "The requested bucket name is not available. Choose another name."),
     "BucketAlreadyOwnedByYou": (409, "The bucket you tried to create exists already, and you own it."),
     "BucketNotEmpty": (409, "The bucket you tried to delete is not empty."),
     "IllegalLocationConstraintException": (400, "The location constraint is not this gateway's region."),
+    "InvalidBucketAclWithObjectOwnership": (
+        400,
+        "Bucket cannot have ACLs set with ObjectOwnership's BucketOwnerEnforced setting.",
+    ),
     "InvalidBucketName": (400, "The specified bucket is not valid."),
     "InvalidLocationConstraint": (400, "The specified location constraint is not valid."),
     "TooManyBuckets": (400, "You have attempted to create more buckets than allowed."),
@@ -68,6 +77,11 @@ _TABLE: dict[str, tuple[int, str]] = {
         400,
         "The body of your POST request is not well-formed multipart/form-data.",
     ),
+    "MalformedACLError": (
+        400,
+        "The XML you provided was not well-formed or did not validate against our published schema.",
+    ),
+    "MalformedPolicy": (400, "The policy is malformed."),
     "MalformedXML": (
         400,
         "The XML you provided was not well-formed or did not validate against our published schema.",
@@ -85,6 +99,7 @@ _TABLE: dict[str, tuple[int, str]] = {
     ),
     "PreconditionFailed": (412, "At least one of the pre-conditions you specified did not hold."),
     "RequestHeaderSectionTooLarge": (400, "Your request header section exceeds the maximum allowed size."),
+    "UnexpectedContent": (400, "This request does not support content."),
     "UserKeyMustBeSpecified": (400, "The request must name an object's key."),
     # Bodies
     "BadDigest": (

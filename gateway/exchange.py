@@ -19,12 +19,13 @@ from dataclasses import dataclass
 
 from aiohttp.web import BaseRequest, StreamResponse
 
-from gateway.access import demand
+from gateway.access import is_unbound_owner
 from gateway.accounting import CLIENT_LEFT, Tab
+from gateway.admission import admit, concealed
 from gateway.answer import Answer, answer, error_reply
 from gateway.auth import Authenticator
 from gateway.body import Body, NoBody, SenderGone
-from gateway.call import Bucket, Call, Caller, Reply, Services
+from gateway.call import Bucket, Call, Origin, Reply, Services
 from gateway.counting import Counting
 from gateway.errors import S3Error, not_supported, s3_error
 from gateway.formbody import FormBody
@@ -33,9 +34,11 @@ from gateway.handlers.cors import origin_headers
 from gateway.handlers.table import HANDLERS
 from gateway.metrics import GatewayMetrics
 from gateway.operation import Level, Operation
+from gateway.policy.facts import Asked
 from gateway.route import Route, parse_query, route, split_target
 from gateway.sigv4.hoisted import hoisted_headers
 from gateway.sigv4.parse import Claim, join_headers, parse_claim
+from gateway.sigv4.unsigned import unsigned_claim
 from meter.ids import NO_BUCKET, NOBODY
 from meter.ongoing import TooManyExchanges
 from meter.recorder import Recorder, now_us
@@ -144,7 +147,7 @@ class Exchanges:
 
     async def _preflight(self, request: Request, asked: Route, tab: Tab) -> Reply:
         """Anybody may ask what a page may ask; nobody is let in by it, and nobody pays."""
-        bucket = await self._services.directory.bucket(asked.bucket)
+        bucket = await self._services.directory.bucket(asked.bucket, ask=False)
         call = Call(
             asked.operation, tab.request_id.hex(), asked.bucket, asked.key, asked.query, request.headers,
             None, bucket, NoBody(), tab.began_us,
@@ -169,17 +172,29 @@ class Exchanges:
             ask_for_it=how.expects_continue(request.headers), descriptor=how.descriptor,
         )  # fmt: skip
         posted = await read_form(
-            body, self._authenticator, asked, request.headers, self._settings, now_us=tab.began_us
+            body,
+            self._authenticator,
+            asked,
+            request.headers,
+            self._settings,
+            peer=raw.remote or "",
+            now_us=tab.began_us,
         )
-        bucket = await self._services.directory.bucket(asked.bucket)
         tab.requester = NOBODY if posted.caller is None else posted.caller.member
-        permit(Operation.PUT_OBJECT, posted.caller, bucket)
-        assert bucket is not None
-        tab.authorised, tab.payer, tab.bucket = True, bucket.owner, bucket.id
         how.resource = f"/{asked.bucket}/{posted.key}"
+        bucket = await self._services.directory.bucket(asked.bucket, ask=posted.caller is not None)
+        check_there(asked.operation, bucket)
+        assert bucket is not None
+        # No answer but success can tell what was there: a form has no conditions.
+        admit(
+            self._services,
+            posted.question(asked, request.headers, tab.began_us, self._settings.trusted_proxies),
+            bucket,
+        )
+        tab.authorised, tab.payer, tab.bucket = True, bucket.owner, bucket.id
         call = Call(
             asked.operation, tab.request_id.hex(), asked.bucket, posted.key, posted.parameters, posted.headers,
-            posted.caller, bucket, body, tab.began_us,
+            posted.caller, bucket, body, tab.began_us, posted.origin,
         )  # fmt: skip
         return await HANDLERS[asked.operation](self._services, call)
 
@@ -193,38 +208,56 @@ class Exchanges:
         how: Answer,
     ) -> Reply:
         """Prove, permit, count in, and hand to the operation's handler."""
-        if claim is None:
-            raise s3_error("AccessDenied")
-        proof = await self._authenticator.prove(
-            claim, request.method, request.raw_path, request.raw_query, request.headers,
-            now_us=counting.tab.began_us,
-        )  # fmt: skip
-        tab, caller = counting.tab, proof.caller
-        tab.requester = caller.member
-        bucket = await self._services.directory.bucket(asked.bucket) if asked.bucket else None
-        permit(asked.operation, caller, bucket)
-        tab.authorised = True
-        tab.payer = caller.member if bucket is None else bucket.owner
-        tab.bucket = NO_BUCKET if bucket is None else bucket.id
+        tab, services = counting.tab, self._services
+        caller, signing_key, origin = None, b"", Origin(raw.remote or "")
+        if claim is not None:
+            proof = await self._authenticator.prove(
+                claim, request.method, request.raw_path, request.raw_query, request.headers,
+                now_us=tab.began_us,
+            )  # fmt: skip
+            caller, signing_key = proof.caller, proof.signing_key
+            tab.requester = caller.member
+            origin = Origin(
+                origin.peer, "REST-QUERY-STRING" if claim.in_query else "REST-HEADER", claim.requested_at_us
+            )
+        # A bucket that is to be made is nobody's yet, and if it is somebody's, they do not pay for the asking.
+        named = asked.bucket if asked.operation is not Operation.CREATE_BUCKET else ""
+        bucket = await services.directory.bucket(named, ask=claim is not None) if named else None
+        check_there(asked.operation, bucket)
+        question: Asked | None = None
+        if not is_unbound_owner(caller, bucket):
+            question = Asked(
+                asked.operation, asked.bucket, asked.key, asked.query, request.effective, caller, origin,
+                tab.began_us, self._settings.trusted_proxies,
+            )  # fmt: skip
+            admit(services, question, bucket)
         headers = request.effective
+        signed = claim or unsigned_claim(headers)
+        tab.authorised = True
+        tab.payer = bucket.owner if bucket is not None else tab.requester
+        tab.bucket = NO_BUCKET if bucket is None else bucket.id
         how.body = Body(
-            raw.content, headers, claim=claim, signing_key=proof.signing_key, counting=counting,
+            raw.content, headers, claim=signed, signing_key=signing_key, counting=counting,
             settings=self._settings, ask_for_it=how.expects_continue(request.headers), descriptor=how.descriptor,
         )  # fmt: skip
         call = Call(
             asked.operation, tab.request_id.hex(), asked.bucket, asked.key, asked.query, headers,
-            caller, bucket, how.body, tab.began_us,
+            caller, bucket, how.body, tab.began_us, origin,
         )  # fmt: skip
-        return await HANDLERS[asked.operation](self._services, call)
+        try:
+            return await HANDLERS[asked.operation](services, call)
+        except S3Error as error:
+            if question is None:
+                raise
+            raise concealed(error, question, bucket) from error
 
 
-def permit(operation: Operation, caller: Caller | None, bucket: Bucket | None) -> None:
-    """Whether this may be asked at all, of something that is there, by this caller. Raises S3Error."""
+def check_there(operation: Operation, bucket: Bucket | None) -> None:
+    """Whether this may be asked at all, of something that is there. Raises NotImplemented, NoSuchBucket."""
     if not operation.supported:
         raise not_supported(operation)
     if bucket is None and operation.level is not Level.SERVICE and operation is not Operation.CREATE_BUCKET:
         raise s3_error("NoSuchBucket")
-    demand(operation, caller=caller, bucket=bucket)
 
 
 def read_head(raw: BaseRequest) -> Request:

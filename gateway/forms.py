@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gateway.auth import Authenticator
-from gateway.call import Caller
+from gateway.call import Caller, Origin
 from gateway.errors import s3_error
 from gateway.formbody import FormBody
 from gateway.handlers.post import LOCATION
 from gateway.markup import url_encode
+from gateway.policy.facts import Asked
 from gateway.postfields import REDIRECT_FIELDS, STATUS_FIELD, object_headers, object_key
 from gateway.postpolicy import check_policy, parse_policy
 from gateway.route import Route
@@ -29,11 +30,20 @@ class Posted:
     """What a PUT of the object would have as headers."""
     parameters: dict[str, str]
     """How the browser wants to be answered."""
+    origin: Origin
+
+    def question(self, asked: Route, headers: Mapping[str, str], now_us: int, proxies: str) -> Asked:
+        """What its sender needs the right to: to put this object; headers are the request's own."""
+        around = {name: value for name, value in headers.items() if not name.startswith("x-amz-")}
+        return Asked(
+            asked.operation, asked.bucket, self.key, {}, around | self.headers, self.caller, self.origin, now_us,
+            proxies,
+        )  # fmt: skip
 
 
 async def read_form(
     body: FormBody, authenticator: Authenticator, asked: Route, headers: Mapping[str, str],
-    settings: GatewaySettings, *, now_us: int,
+    settings: GatewaySettings, *, peer: str, now_us: int,
 ) -> Posted:  # fmt: skip
     """Read, prove and check everything before the file; the body then gives the file. Raises S3Error, SenderGone.
 
@@ -42,8 +52,9 @@ async def read_form(
     form = await body.form()
     fields = form.fields
     claim = parse_form_claim(fields, region=settings.region)
-    caller, policy = None, None
+    caller, policy, origin = None, None, Origin(peer)
     if claim is not None:
+        origin = Origin(peer, "POST", claim.requested_at_us)
         caller = (await authenticator.prove_form(claim, fields["policy"], now_us=now_us)).caller
         policy = parse_policy(fields["policy"])
     key = object_key(form)
@@ -54,7 +65,7 @@ async def read_form(
     kept = object_headers(fields)
     body.accept(kept, policy)
     answered = {name: fields[name] for name in (STATUS_FIELD, *REDIRECT_FIELDS) if name in fields}
-    return Posted(key, caller, kept, answered | {LOCATION: _location(asked, headers, key, settings)})
+    return Posted(key, caller, kept, answered | {LOCATION: _location(asked, headers, key, settings)}, origin)
 
 
 def _location(asked: Route, headers: Mapping[str, str], key: str, settings: GatewaySettings) -> str:

@@ -6,6 +6,7 @@ import secrets
 from string import ascii_letters, ascii_uppercase, digits
 
 from gateway import store
+from gateway.scope import KeyScope, render_scope
 from gateway.store import KeyRow
 from gateway.vault import Vault
 from meter.ids import MemberId
@@ -17,13 +18,16 @@ _SECRET_ALPHABET = ascii_letters + digits
 
 
 async def create_key(
-    connection: Connection, member: MemberId, *, vault: Vault, now_us: int
+    connection: Connection, member: MemberId, *, vault: Vault, now_us: int, scope: KeyScope | None = None
 ) -> tuple[str, str]:
     """A new (access key, secret key) pair: 20 and 40 characters, about 103 and 238 bits."""
     access_key = "WEIR" + "".join(secrets.choice(_ACCESS_ALPHABET) for _ in range(16))
     secret_key = "".join(secrets.choice(_SECRET_ALPHABET) for _ in range(40))
     sealed = vault.seal(secret_key, access_key=access_key)
-    await store.add_key(connection, access_key=access_key, member=member, secret=sealed, now_us=now_us)
+    await store.add_key(
+        connection, access_key=access_key, member=member, secret=sealed, now_us=now_us,
+        scope=None if scope is None else render_scope(scope),
+    )  # fmt: skip
     return access_key, secret_key
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from gateway.proxies import parse_proxies
 from meter.settings import RoomSettings
 
 
@@ -44,6 +45,10 @@ class GatewaySettings(RoomSettings):
     header_timeout_s: int = Field(
         30, ge=1, description="a connection idle or without whole headers for so long is closed"
     )
+    trusted_proxies: str = Field(
+        "",
+        description="networks of proxies whose X-Forwarded-For and -Proto count, as 10.0.0.1/32, comma-separated",
+    )
     connections_max: int = Field(4096, ge=1, description="connections a worker keeps open at most")
     drain_bytes_max: int = Field(256 * 1024, ge=0, description="unread body taken in after an early error")
     drain_timeout_s: int = Field(60, ge=0, description="at a stop, open exchanges get so long to finish")
@@ -68,6 +73,12 @@ class GatewaySettings(RoomSettings):
     upload_tombstone_s: int = Field(
         86_400, ge=0, description="a completed upload answers a repeated Complete so long"
     )
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_networks(cls, value: str) -> str:
+        parse_proxies(value)
+        return value
 
     @property
     def engine_directory(self) -> Path:

@@ -24,10 +24,12 @@ class KeyRow:
     secret: bytes
     created_us: int
     revoked_us: int | None
+    scope: str | None = None
+    """What the key is held to, as gateway.scope writes it; None: nothing."""
 
 
 _KEYS = """
-    SELECT k.access_key, k.member, m.name, m.status, k.secret, k.created_at, k.revoked_at
+    SELECT k.access_key, k.member, m.name, m.status, k.secret, k.created_at, k.revoked_at, k.scope
     FROM gateway.access_key k JOIN meter.member m ON m.id = k.member
     WHERE ($1::bigint IS NULL OR k.member = $1) AND ($2::text IS NULL OR k.access_key = $2)
     ORDER BY k.created_at, k.access_key
@@ -42,18 +44,21 @@ async def keys(
         KeyRow(
             row["access_key"], MemberId(row["member"]), row["name"], MemberStatus(row["status"]), row["secret"],
             to_us(row["created_at"]), None if row["revoked_at"] is None else to_us(row["revoked_at"]),
+            row["scope"],
         )
         for row in await connection.fetch(_KEYS, member, access_key)
     ]  # fmt: skip
 
 
 async def add_key(
-    connection: Connection, *, access_key: str, member: MemberId, secret: bytes, now_us: int
-) -> None:
+    connection: Connection, *, access_key: str, member: MemberId, secret: bytes, now_us: int,
+    scope: str | None = None,
+) -> None:  # fmt: skip
     """Keep a new access key."""
     await connection.execute(
-        "INSERT INTO gateway.access_key (access_key, member, secret, created_at) VALUES ($1, $2, $3, $4)",
-        access_key, member, secret, to_datetime(now_us),
+        "INSERT INTO gateway.access_key (access_key, member, secret, created_at, scope)"
+        " VALUES ($1, $2, $3, $4, $5::jsonb)",
+        access_key, member, secret, to_datetime(now_us), scope,
     )  # fmt: skip
 
 

@@ -1,7 +1,6 @@
-"""A client's XML as a tree of elements without attributes. Anything that is not well-formed is MalformedXML.
+"""The guarded reader of XML that clients send: a small tree, or MalformedXML.
 
-Guarded: no DOCTYPE and so no entities, bounded elements and depth; the caller bounds the size. It knows no
-document's meaning.
+No DOCTYPE and so no entities; elements and depth are bounded, the caller bounds the size. It knows no document.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ DEPTH_MAX = 8
 
 @dataclass(slots=True)
 class Node:
-    """One element; names without namespace."""
+    """An element: its name without namespace, its text, its children in order."""
 
     name: str
     text: str = ""
@@ -31,13 +30,18 @@ class Node:
 
     def one(self, name: str) -> str | None:
         """The text of the only child of that name; None when there is none."""
+        found = self.child(name)
+        return None if found is None else found.text
+
+    def child(self, name: str) -> Node | None:
+        """The only child of that name; None when there is none. Raises MalformedXML for more."""
         found = self.all(name)
         if len(found) > 1:
             raise malformed()
-        return found[0].text if found else None
+        return found[0] if found else None
 
-    def only(self, *names: str) -> None:
-        """Raises MalformedXML for a child of another name: what we do not know, we must not drop."""
+    def holds_only(self, *names: str) -> None:
+        """Raises MalformedXML for any other child: what we would not carry out must not be passed over."""
         if any(child.name not in names for child in self.children):
             raise malformed()
 
@@ -59,6 +63,22 @@ def parse_tree(body: bytes, root_name: str) -> Node:
     if builder.root is None or builder.root.name != root_name:
         raise malformed()
     return builder.root
+
+
+def malformed() -> S3Error:
+    """What is raised for every document that is not as expected."""
+    return s3_error("MalformedXML")
+
+
+def parse_boolean(text: str | None) -> bool:
+    """An xs:boolean in any case; absent is false. Raises MalformedXML."""
+    match (text or "false").strip().lower():
+        case "true" | "1":
+            return True
+        case "false" | "0":
+            return False
+        case _:
+            raise malformed()
 
 
 class _Builder:
@@ -93,8 +113,3 @@ class _Builder:
     def doctype(self, name: str, system: str | None, public: str | None, internal: bool) -> None:
         del name, system, public, internal
         raise malformed()
-
-
-def malformed() -> S3Error:
-    """MalformedXML."""
-    return s3_error("MalformedXML")

@@ -1,7 +1,7 @@
 """Request headers that would change what an operation means and that we do not carry out.
 
-They are refused by name: to accept and ignore encryption, a lock or an access list would be a lie.
-Harmless habits of clients (x-amz-acl: private, storage class STANDARD) pass.
+They are refused by name: to accept and ignore encryption or a lock would be a lie. Harmless habits of clients
+(storage class STANDARD) pass.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ _REFUSED_PREFIXES = (
     "x-amz-server-side-encryption",
     "x-amz-copy-source-server-side-encryption",
     "x-amz-object-lock-",
-    "x-amz-grant-",
 )
 _REFUSED = frozenset(
     (
@@ -28,8 +27,6 @@ _REFUSED = frozenset(
     )
 )
 _HARMLESS = {
-    "x-amz-acl": ("private", "bucket-owner-full-control", "bucket-owner-read"),
-    "x-amz-object-ownership": ("BucketOwnerEnforced",),
     "x-amz-bucket-object-lock-enabled": ("false", "False"),
     "x-amz-tagging-directive": ("COPY", "REPLACE"),
 }

@@ -7,11 +7,14 @@ import click
 from deploy.commands.options import data_option, json_option
 from deploy.desk import Desk, at_desk
 from deploy.founding import login_link as make_login_link
-from deploy.instants import instant_text
+from deploy.instants import instant_text, parse_end
 from deploy.output import print_json, print_table, say
 from deploy.place import DataRefused
 from gateway.keys import create_key, list_keys, revoke_key
+from gateway.names import is_bucket_name
+from gateway.scope import KeyScope, parse_scope
 from gateway.store import KeyRow
+from meter.refusal import Refusal
 from meter.store import find_member
 
 
@@ -23,7 +26,29 @@ def document(row: KeyRow) -> dict[str, object]:
         "member_status": row.member_status.value,
         "created": instant_text(row.created_us),
         "revoked": None if row.revoked_us is None else instant_text(row.revoked_us),
+        **bounds(parse_scope(row.scope)),
     }
+
+
+def bounds(scope: KeyScope | None) -> dict[str, object]:
+    """What a key is held to, as JSON: null where there is no bound."""
+    held = scope or KeyScope()
+    return {
+        "read_only": held.read_only,
+        "buckets": None if held.buckets is None else sorted(held.buckets),
+        "expires": None if held.expires_us is None else instant_text(held.expires_us),
+    }
+
+
+def in_words(one: dict[str, object]) -> str:
+    """The bounds for a person's eyes."""
+    buckets, expires = one["buckets"], one["expires"]
+    words = ["reads only"] if one["read_only"] else []
+    if isinstance(buckets, list):
+        words.append("only " + " ".join(buckets))
+    if expires is not None:
+        words.append(f"until {expires}")
+    return ", ".join(words)
 
 
 @click.group()
@@ -33,19 +58,29 @@ def key() -> None:
 
 @key.command("create")
 @click.argument("member")
+@click.option("--read-only", is_flag=True, help="The key may read and list, and change nothing.")
+@click.option("--bucket", "buckets", multiple=True, metavar="NAME", help="Only this bucket; may be repeated.")
+@click.option("--expires", metavar="WHEN", help="A span like 30d or 12h, or a time like 2026-12-31.")
 @json_option
 @data_option
-def create(member: str, as_json: bool) -> None:
-    """A new access key for MEMBER; its secret is shown this once."""
+def create(
+    member: str, read_only: bool, buckets: tuple[str, ...], expires: str | None, as_json: bool
+) -> None:
+    """A new access key for MEMBER; its secret is shown this once.
+
+    The options hold the key to less than what MEMBER may.
+    """
 
     async def work(desk: Desk) -> dict[str, object]:
         async with desk.connected("weir_meter") as connection:
             found = await find_member(connection, member)
+        scope = asked_scope(read_only=read_only, buckets=buckets, expires=expires, now_us=desk.now_us)
         async with desk.connected("weir_gateway") as connection:
             access_key, secret_key = await create_key(
-                connection, found.id, vault=desk.vault(), now_us=desk.now_us
+                connection, found.id, vault=desk.vault(), now_us=desk.now_us, scope=scope
             )
-        return {"member": found.name, "access_key": access_key, "secret_key": secret_key}
+        made = {"member": found.name, "access_key": access_key, "secret_key": secret_key}
+        return made | bounds(scope)
 
     made = at_desk(work)
     if as_json:
@@ -54,6 +89,18 @@ def create(member: str, as_json: bool) -> None:
         say(f"access key  {made['access_key']}")
         say(f"secret key  {made['secret_key']}")
         say("The secret is not shown again.")
+
+
+def asked_scope(
+    *, read_only: bool, buckets: tuple[str, ...], expires: str | None, now_us: int
+) -> KeyScope | None:
+    """The bounds that were asked for; None for none. Raises Refusal."""
+    for name in buckets:
+        if not is_bucket_name(name):
+            raise Refusal(f"'{name}' cannot be the name of a bucket")
+    expires_us = None if expires is None else parse_end(expires, now_us=now_us)
+    scope = KeyScope(read_only, frozenset(buckets) if buckets else None, expires_us)
+    return None if scope == KeyScope() else scope
 
 
 @key.command("list")
@@ -76,7 +123,8 @@ def list_(member: str | None, as_json: bool) -> None:
         print_json({"keys": documents})
     else:
         columns = ("access_key", "member", "member_status", "created", "revoked")
-        print_table(columns, [[one[name] for name in columns] for one in documents])
+        rows = [[*(one[name] for name in columns), in_words(one)] for one in documents]
+        print_table((*columns, "held to"), rows)
 
 
 @key.command("revoke")

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from gateway.call import Call, Reply, Services
+from gateway.call import Call, Reply, Services, Subject
 from gateway.documents import parse_create_bucket
 from gateway.errors import S3Error, s3_error
+from gateway.exposure import lists_count
+from gateway.grants import of_headers, private, render
 from gateway.handlers.support import bucket_of, caller_of, xml_reply
 from gateway.results import location
+from gateway.rights_documents import ownership_named
+from meter.ids import MemberId
 
 
 async def create_bucket(services: Services, call: Call) -> Reply:
     """A new bucket of the caller's. Names are shared by all members, so another's is taken."""
     caller = caller_of(call)
+    documents = _opening_documents(call, caller.member)
     body = await call.body.document(services.settings.document_bytes_max)
     constraint = parse_create_bucket(body)
     if constraint not in ("", services.settings.region):
@@ -25,7 +30,24 @@ async def create_bucket(services: Services, call: Call) -> Reply:
     await services.engine.create_bucket(bucket.id, owner=bucket.owner)
     if not is_new:
         raise s3_error("BucketAlreadyOwnedByYou", BucketName=call.bucket_name)
+    # Last: what fails half-way leaves a bucket that is private.
+    for subject, document in documents.items():
+        await services.directory.set_document(bucket, subject, document, now_us=call.now_us)
     return Reply(headers={"Location": f"/{bucket.name}"})
+
+
+def _opening_documents(call: Call, owner: MemberId) -> dict[Subject, str]:
+    """The access list and the ownership a bucket begins with. Raises InvalidBucketAclWithObjectOwnership, …"""
+    found = {}
+    ownership = call.headers.get("x-amz-object-ownership")
+    if ownership is not None:
+        found[Subject.OWNERSHIP] = ownership_named(ownership).value
+    access = of_headers(call.headers, owner)
+    if access != private(owner):
+        if not lists_count(found.get(Subject.OWNERSHIP)):
+            raise s3_error("InvalidBucketAclWithObjectOwnership")
+        found[Subject.ACL] = render(access, owner)
+    return found
 
 
 async def head_bucket(services: Services, call: Call) -> Reply:

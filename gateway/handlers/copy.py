@@ -8,18 +8,20 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 
-from gateway.access import may_read_source
+from gateway.admission import admit, concealed, read_asked
 from gateway.call import Call, Reply, Services
 from gateway.checksum import FULL_OBJECT, HEADER_PREFIX, Hasher, digest_base64, hasher, parse_algorithm
 from gateway.errors import invalid_argument, s3_error
+from gateway.handlers.acl import new_acl
 from gateway.handlers.support import bucket_of, check_version, xml_reply
 from gateway.headers import Outcome, collect_properties, precondition_failed, read_outcome, write_condition
 from gateway.names import CopySource, parse_copy_source
 from gateway.results import copy_result
 from gateway.storage.base import ObjectReader
 from gateway.storage.errors import NoSuchKey
-from gateway.storage.model import Checksum, FileExtent, MemoryExtent, ObjectProperties
+from gateway.storage.model import Checksum, FileExtent, MemoryExtent
 from gateway.unsupported import check_expected_owner
 
 PIECE_BYTES = 1 << 20
@@ -32,6 +34,7 @@ async def copy_object(services: Services, call: Call) -> Reply:
     condition = write_condition(call.headers)
     source = parse_copy_source(call.headers.get("x-amz-copy-source", ""))
     replaces = _replaces(call)
+    acl = new_acl(call)
     if not replaces and (source.bucket, source.key) == (call.bucket_name, call.key):
         raise s3_error(
             "InvalidRequest",
@@ -42,13 +45,14 @@ async def copy_object(services: Services, call: Call) -> Reply:
     try:
         if reader.head.size_bytes > services.settings.put_bytes_max:
             raise _too_large(services)
-        properties = reader.head.properties
+        # A copy has its own access list: the source's was given for the source.
+        properties = replace(reader.head.properties, acl=acl)
         if replaces:
             kept = collect_properties(call.headers, metadata_bytes_max=services.settings.metadata_bytes_max)
-            properties = ObjectProperties(kept, properties.checksum)
+            properties = replace(properties, headers=kept)
         checksum = await _asked_checksum(call, reader)
         if checksum is not None:
-            properties = ObjectProperties(properties.headers, checksum)
+            properties = replace(properties, checksum=checksum)
         head = await services.engine.copy_object(
             reader, bucket.id, call.key, properties=properties, condition=condition, now_us=call.now_us
         )
@@ -66,13 +70,13 @@ async def open_source(services: Services, call: Call, source: CopySource) -> Obj
     bucket = await services.directory.bucket(source.bucket)
     if bucket is None:
         raise s3_error("NoSuchBucket", BucketName=source.bucket)
-    if not may_read_source(caller=call.caller, bucket=bucket):
-        raise s3_error("AccessDenied")
+    asked = read_asked(services, call, source.bucket, source.key, source.version_id)
+    admit(services, asked, bucket)
     check_expected_owner(call.headers, owner=bucket.owner, prefix="x-amz-source-")
     try:
         reader = services.engine.open_object(bucket.id, source.key)
     except NoSuchKey:
-        raise s3_error("NoSuchKey", Key=source.key) from None
+        raise concealed(s3_error("NoSuchKey", Key=source.key), asked, bucket) from None
     outcome, condition = read_outcome(
         call.headers,
         etag=reader.head.etag,

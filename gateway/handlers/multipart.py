@@ -26,6 +26,7 @@ from gateway.checksum import (
 )
 from gateway.documents import NamedPart, parse_complete
 from gateway.errors import S3Error, invalid_argument, s3_error
+from gateway.handlers.acl import new_acl
 from gateway.handlers.copy import open_source, pieces
 from gateway.handlers.support import bucket_of, commit_time_us, xml_reply
 from gateway.headers import collect_properties, quoted, write_condition
@@ -49,7 +50,7 @@ async def create_multipart_upload(services: Services, call: Call) -> Reply:
     upload = await services.engine.create_upload(
         bucket.id,
         call.key,
-        properties=ObjectProperties(kept),
+        properties=ObjectProperties(kept, acl=new_acl(call)),
         checksum_algorithm=algorithm,
         checksum_kind=kind,
         now_us=call.now_us,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from gateway.admission import refused_deletion
 from gateway.call import Call, Reply, Services
 from gateway.checksum import checksum_headers
 from gateway.documents import DoomedObject, parse_delete
 from gateway.errors import S3Error, invalid_argument, s3_error
+from gateway.handlers.acl import new_acl
 from gateway.handlers.support import bucket_of, check_version, commit_time_us, xml_reply
 from gateway.headers import (
     Outcome,
@@ -35,6 +37,7 @@ async def put_object(services: Services, call: Call) -> Reply:
         )
     condition = write_condition(call.headers)
     kept = collect_properties(call.headers, metadata_bytes_max=services.settings.metadata_bytes_max)
+    acl = new_acl(call)
     staged = await services.engine.stage()
     try:
         received = await call.body.into(staged, limit_bytes=services.settings.put_bytes_max)
@@ -43,7 +46,7 @@ async def put_object(services: Services, call: Call) -> Reply:
             call.key,
             staged,
             etag=received.md5.hex(),
-            properties=ObjectProperties(kept, received.checksum),
+            properties=ObjectProperties(kept, received.checksum, acl=acl),
             condition=condition,
             now_us=commit_time_us(call),
         )
@@ -94,7 +97,7 @@ async def delete_objects(services: Services, call: Call) -> Reply:
     deleted: list[str] = []
     errors: list[tuple[str, str, S3Error]] = []
     for doomed in request.objects:
-        refusal = _refusal(doomed)
+        refusal = _refusal(doomed) or refused_deletion(services, call, doomed.key, doomed.version_id or None)
         if refusal is None:
             deleted.append(doomed.key)
         else:

@@ -24,7 +24,9 @@ async def list_buckets(services: Services, call: Call) -> Reply:
     names = [
         bucket
         for bucket in await services.directory.buckets_of(caller.member)
-        if bucket.name.startswith(prefix) and bucket.name > after
+        if bucket.name.startswith(prefix)
+        and bucket.name > after
+        and (caller.scope is None or caller.scope.shows(bucket.name))
     ]
     page = names[:limit]
     body = render(

@@ -5,7 +5,19 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from gateway.call import Call, Reply, Services
-from gateway.handlers import bucket, copy, cors, listing, multipart, object, post, service, uploads  # noqa: A004
+from gateway.handlers import (
+    acl,
+    bucket,
+    copy,
+    cors,
+    listing,
+    multipart,
+    object,  # noqa: A004
+    policy,
+    post,
+    service,
+    uploads,
+)
 from gateway.handlers.failure import translate
 from gateway.operation import Operation
 from gateway.storage.errors import StorageError
@@ -58,6 +70,20 @@ HANDLERS: dict[Operation, Handler] = {
         Operation.POST_OBJECT: post.post_object,
         Operation.PREFLIGHT_BUCKET: cors.preflight,
         Operation.PREFLIGHT_OBJECT: cors.preflight,
+        Operation.DELETE_BUCKET_OWNERSHIP_CONTROLS: policy.delete_bucket_ownership_controls,
+        Operation.DELETE_BUCKET_POLICY: policy.delete_bucket_policy,
+        Operation.DELETE_PUBLIC_ACCESS_BLOCK: policy.delete_public_access_block,
+        Operation.GET_BUCKET_ACL: acl.get_bucket_acl,
+        Operation.GET_BUCKET_OWNERSHIP_CONTROLS: policy.get_bucket_ownership_controls,
+        Operation.GET_BUCKET_POLICY: policy.get_bucket_policy,
+        Operation.GET_BUCKET_POLICY_STATUS: policy.get_bucket_policy_status,
+        Operation.GET_OBJECT_ACL: acl.get_object_acl,
+        Operation.GET_PUBLIC_ACCESS_BLOCK: policy.get_public_access_block,
+        Operation.PUT_BUCKET_ACL: acl.put_bucket_acl,
+        Operation.PUT_BUCKET_OWNERSHIP_CONTROLS: policy.put_bucket_ownership_controls,
+        Operation.PUT_BUCKET_POLICY: policy.put_bucket_policy,
+        Operation.PUT_OBJECT_ACL: acl.put_object_acl,
+        Operation.PUT_PUBLIC_ACCESS_BLOCK: policy.put_public_access_block,
     }.items()
 }
 """One for every supported operation, and for no other."""

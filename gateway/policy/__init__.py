@@ -1,0 +1,1 @@
+"""Bucket policies: read, judged, and what S3 calls public."""

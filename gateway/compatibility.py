@@ -35,7 +35,7 @@ FOOT = """\
   reads yet. `x-amz-acl` with `private`, `bucket-owner-full-control` or `bucket-owner-read` passes, for it
   changes nothing; any other value is refused by name.
 * **Headers that would change the meaning** of an operation and that are not carried out are refused with
-  `501 NotImplemented`: server-side encryption, object lock, grants, tagging, website redirects, appends, MFA.
+  `501 NotImplemented`: server-side encryption, object lock, grants, tagging, appends, MFA.
   They are never accepted and ignored. The storage class is `STANDARD`; another is `InvalidStorageClass`.
 * **Signatures** are Signature Version 4, in the header or in the query. Version 2 is refused by name. Bodies may
   be hashed, unsigned, or in signed or unsigned chunks with a trailer.
@@ -48,6 +48,10 @@ FOOT = """\
 * **Upload forms** (`PostObject`) are signed with Signature Version 4 over their policy. Every field but the file, the
   policy, the signature and `x-ignore-*` must be named by a condition, the bucket too. What stands before the file
   has at most 20 KiB; what follows it is ignored. A field sent twice is refused.
+* **Websites** are shown on hosts of their own, where the operator has set some up: `BUCKET.website_suffix`, and whole
+  hosts the operator has listed. A visitor reads what anybody may read. As on S3, a page that is there and not for
+  everybody is 403, one that is not there 404. A configuration with an element we do not know is refused. A copy does
+  not take over `x-amz-website-redirect-location`; the request names it anew.
 """
 _CLASS_WORDS = {RequestClass.A: "A", RequestClass.B: "B", RequestClass.FREE: "free"}
 _LEVEL_WORDS = {Level.SERVICE: "the co-op", Level.BUCKET: "a bucket", Level.OBJECT: "an object"}

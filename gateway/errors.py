@@ -43,6 +43,7 @@ _TABLE: dict[str, tuple[int, str]] = {
         ),
     ),
     "NoSuchVersion": (404, "The specified version does not exist."),
+    "NoSuchWebsiteConfiguration": (404, "The specified bucket does not have a website configuration"),
     "NoSuchBucketPolicy": (404, "The bucket policy does not exist."),
     "NoSuchPublicAccessBlockConfiguration": (404, "The public access block configuration was not found."),
     "OwnershipControlsNotFoundError": (404, "The bucket ownership controls were not found."),
@@ -70,6 +71,10 @@ _TABLE: dict[str, tuple[int, str]] = {
     ),
     "InvalidRange": (416, "The requested range is not satisfiable."),
     "InvalidRequest": (400, "Invalid Request"),
+    "InvalidRedirectLocation": (
+        400,
+        "The website redirect location must have a prefix of 'http://' or 'https://' or '/'.",
+    ),
     "InvalidStorageClass": (400, "The storage class you specified is not valid."),
     "InvalidURI": (400, "Couldn't parse the specified URI."),
     "KeyTooLongError": (400, "Your key is too long."),

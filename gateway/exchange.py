@@ -32,6 +32,7 @@ from gateway.formbody import FormBody
 from gateway.forms import read_form
 from gateway.handlers.cors import origin_headers
 from gateway.handlers.table import HANDLERS
+from gateway.handlers.website import METHODS, Visit
 from gateway.metrics import GatewayMetrics
 from gateway.operation import Level, Operation
 from gateway.policy.facts import Asked
@@ -39,6 +40,7 @@ from gateway.route import Route, parse_query, route, split_target
 from gateway.sigv4.hoisted import hoisted_headers
 from gateway.sigv4.parse import Claim, join_headers, parse_claim
 from gateway.sigv4.unsigned import unsigned_claim
+from gateway.website import bucket_of_host
 from meter.ids import NO_BUCKET, NOBODY
 from meter.ongoing import TooManyExchanges
 from meter.recorder import Recorder, now_us
@@ -78,6 +80,7 @@ class Exchanges:
         self._settings = services.settings
         self._id_prefix = os.urandom(8)
         self._requests = 0
+        self._has_websites = bool(self._settings.website_suffix or self._settings.website_domains)
 
     async def handle(self, raw: BaseRequest) -> StreamResponse:
         """One request, to its end. The answer has been sent when this returns."""
@@ -113,6 +116,8 @@ class Exchanges:
         try:
             request = read_head(raw)
             how.resource = request.raw_path
+            if self._has_websites and (site := self._site_of(request)):
+                return await self._visit(raw, request, site, counting, how)
             asked = route(
                 request.method, request.raw_path, request.raw_query, request.effective,
                 host_suffix=self._settings.host_suffix,
@@ -144,6 +149,33 @@ class Exchanges:
         except Exception:  # the edge: a bug of ours becomes a 500 that names its request, and a log line
             log.exception("unexpected: request=%s", counting.tab.request_id.hex())
             return error_reply(s3_error("InternalError"), how.resource, counting.tab.request_id.hex())
+
+    def _site_of(self, request: Request) -> str:
+        suffix, domains = self._settings.website_suffix, self._settings.website_domains
+        return bucket_of_host(request.headers.get("host", ""), suffix=suffix, domains=domains)
+
+    async def _visit(
+        self, raw: BaseRequest, request: Request, site: str, counting: Counting, how: Answer
+    ) -> Reply:
+        """A page of a bucket's website: its owner pays for what its visitor was let read."""
+        tab, services = counting.tab, self._services
+        tab.operation = METHODS.get(request.method, Operation.OTHER)
+        tab.head_only = request.method == "HEAD"
+        if not self._recorder.has_room:
+            raise s3_error("SlowDown")
+        if "origin" in request.headers:
+            how.origin_headers = await origin_headers(services, site, request.method, request.headers)
+        bucket = await services.directory.bucket(site, ask=False)
+        visit = Visit(
+            services, bucket, request.method, request.raw_path, request.headers, raw.remote or "",
+            tab.request_id.hex(), tab.began_us,
+        )  # fmt: skip
+        reply = await visit.answer()
+        if bucket is not None and visit.was_admitted:
+            tab.authorised, tab.payer, tab.bucket = True, bucket.owner, bucket.id
+        if reply.status >= 400:
+            self._metrics.refused(tab, reply.headers["x-amz-error-code"])
+        return reply
 
     async def _preflight(self, request: Request, asked: Route, tab: Tab) -> Reply:
         """Anybody may ask what a page may ask; nobody is let in by it, and nobody pays."""

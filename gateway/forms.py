@@ -14,6 +14,7 @@ from gateway.markup import url_encode
 from gateway.policy.facts import Asked
 from gateway.postfields import REDIRECT_FIELDS, STATUS_FIELD, object_headers, object_key
 from gateway.postpolicy import check_policy, parse_policy
+from gateway.proxies import is_proxy
 from gateway.route import Route
 from gateway.settings import GatewaySettings
 from gateway.sigv4.form import parse_form_claim
@@ -65,15 +66,20 @@ async def read_form(
     kept = object_headers(fields)
     body.accept(kept, policy)
     answered = {name: fields[name] for name in (STATUS_FIELD, *REDIRECT_FIELDS) if name in fields}
-    return Posted(key, caller, kept, answered | {LOCATION: _location(asked, headers, key, settings)}, origin)
+    return Posted(
+        key, caller, kept, answered | {LOCATION: _location(asked, headers, key, settings, peer)}, origin
+    )
 
 
-def _location(asked: Route, headers: Mapping[str, str], key: str, settings: GatewaySettings) -> str:
+def _location(
+    asked: Route, headers: Mapping[str, str], key: str, settings: GatewaySettings, peer: str
+) -> str:
     """The object's address on the host the form was sent to."""
     host = headers.get("host", "")
     bucket_in_host = settings.host_suffix and host.lower().startswith(
         f"{asked.bucket}.{settings.host_suffix}".lower()
     )
-    scheme = "https" if headers.get("x-forwarded-proto", "").lower() == "https" else "http"
+    is_forwarded = is_proxy(peer, settings.trusted_proxies)
+    scheme = "https" if is_forwarded and headers.get("x-forwarded-proto", "").lower() == "https" else "http"
     path = f"/{url_encode(key)}" if bucket_in_host else f"/{asked.bucket}/{url_encode(key)}"
     return f"{scheme}://{host}{path}" if host.isascii() and host.isprintable() else path

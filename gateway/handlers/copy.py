@@ -16,7 +16,15 @@ from gateway.checksum import FULL_OBJECT, HEADER_PREFIX, Hasher, digest_base64, 
 from gateway.errors import invalid_argument, s3_error
 from gateway.handlers.acl import new_acl
 from gateway.handlers.support import bucket_of, check_version, xml_reply
-from gateway.headers import Outcome, collect_properties, precondition_failed, read_outcome, write_condition
+from gateway.headers import (
+    REDIRECT_HEADER,
+    Outcome,
+    collect_properties,
+    copied_headers,
+    precondition_failed,
+    read_outcome,
+    write_condition,
+)
 from gateway.names import CopySource, parse_copy_source
 from gateway.results import copy_result
 from gateway.storage.base import ObjectReader
@@ -35,7 +43,8 @@ async def copy_object(services: Services, call: Call) -> Reply:
     source = parse_copy_source(call.headers.get("x-amz-copy-source", ""))
     replaces = _replaces(call)
     acl = new_acl(call)
-    if not replaces and (source.bucket, source.key) == (call.bucket_name, call.key):
+    is_changed = replaces or REDIRECT_HEADER in call.headers
+    if not is_changed and (source.bucket, source.key) == (call.bucket_name, call.key):
         raise s3_error(
             "InvalidRequest",
             "This copy request is illegal because it is trying to copy an object to itself without changing "
@@ -46,7 +55,8 @@ async def copy_object(services: Services, call: Call) -> Reply:
         if reader.head.size_bytes > services.settings.put_bytes_max:
             raise _too_large(services)
         # A copy has its own access list: the source's was given for the source.
-        properties = replace(reader.head.properties, acl=acl)
+        held = reader.head.properties
+        properties = replace(held, acl=acl, headers=copied_headers(held.headers, call.headers))
         if replaces:
             kept = collect_properties(call.headers, metadata_bytes_max=services.settings.metadata_bytes_max)
             properties = replace(properties, headers=kept)

@@ -17,6 +17,7 @@ from gateway.handlers import (
     post,
     service,
     uploads,
+    website,
 )
 from gateway.handlers.failure import translate
 from gateway.operation import Operation
@@ -68,6 +69,9 @@ HANDLERS: dict[Operation, Handler] = {
         Operation.GET_BUCKET_CORS: cors.get_bucket_cors,
         Operation.DELETE_BUCKET_CORS: cors.delete_bucket_cors,
         Operation.POST_OBJECT: post.post_object,
+        Operation.PUT_BUCKET_WEBSITE: website.put_bucket_website,
+        Operation.GET_BUCKET_WEBSITE: website.get_bucket_website,
+        Operation.DELETE_BUCKET_WEBSITE: website.delete_bucket_website,
         Operation.PREFLIGHT_BUCKET: cors.preflight,
         Operation.PREFLIGHT_OBJECT: cors.preflight,
         Operation.DELETE_BUCKET_OWNERSHIP_CONTROLS: policy.delete_bucket_ownership_controls,

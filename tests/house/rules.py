@@ -18,7 +18,7 @@ FUNCTION_LINES_MAX = 60
 PURE = {
     "meter/ids.py", "meter/window.py", "meter/event.py", "meter/tally.py", "meter/frame.py", "meter/usage.py",
     "meter/refusal.py", "gateway/operation.py", "gateway/route.py", "gateway/names.py", "gateway/errors.py",
-    "gateway/markup.py", "gateway/cors.py", "gateway/postform.py", "gateway/postpolicy.py", "gateway/postfields.py",
+    "gateway/markup.py", "gateway/cors.py", "gateway/website.py", "gateway/postform.py", "gateway/postpolicy.py", "gateway/postfields.py",
     "gateway/sigv4/form.py", "gateway/headers.py", "gateway/documents.py", "gateway/listing.py", "gateway/results.py",
     "gateway/access.py", "gateway/actions.py", "gateway/grants.py", "gateway/exposure.py", "gateway/scope.py",
     "gateway/proxies.py", "gateway/policy/patterns.py", "gateway/policy/conditions.py", "gateway/policy/facts.py",

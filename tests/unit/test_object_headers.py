@@ -219,7 +219,7 @@ def test_overrides_set_headers_and_never_write_new_ones() -> None:
         ("x-amz-acl", "public-read", "NotImplemented"),
         ("x-amz-tagging", "a=b", "NotImplemented"),
         ("x-amz-bucket-object-lock-enabled", "true", "NotImplemented"),
-        ("X-Amz-Website-Redirect-Location", "/", "NotImplemented"),
+        ("X-Amz-Mfa", "1 2", "NotImplemented"),
         ("x-amz-storage-class", "GLACIER", "InvalidStorageClass"),
     ],
 )

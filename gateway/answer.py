@@ -54,7 +54,16 @@ GO_ON, CLOSE = Sent(keep_alive=True), Sent(keep_alive=False)
 class Answer:
     """How the answer of one request goes out."""
 
-    __slots__ = ("_keep_alive", "_raw", "_settings", "body", "counting", "descriptor", "resource")
+    __slots__ = (
+        "_keep_alive",
+        "_raw",
+        "_settings",
+        "body",
+        "counting",
+        "descriptor",
+        "origin_headers",
+        "resource",
+    )
 
     def __init__(self, raw: BaseRequest, counting: Counting, settings: GatewaySettings) -> None:
         self._raw = raw
@@ -62,6 +71,8 @@ class Answer:
         self._keep_alive = raw.keep_alive
         self.counting = counting
         self.resource = "/"
+        self.origin_headers: dict[str, str] = {}
+        """What tells a browser that a page of another origin may see the answer, whatever it is."""
         self.body: Body | None = None
         transport = raw.transport
         self.descriptor = -1 if transport is None else transport.get_extra_info("socket").fileno()

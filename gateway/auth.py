@@ -17,7 +17,7 @@ from gateway.errors import s3_error
 from gateway.settings import GatewaySettings
 from gateway.sigv4.canonical import canonical_request
 from gateway.sigv4.parse import Claim
-from gateway.sigv4.signature import signing_key, verify
+from gateway.sigv4.signature import signing_key, verify, verify_form
 from meter.usage import MemberStatus
 
 SIGNING_KEYS_MAX = 4096
@@ -83,9 +83,22 @@ class Authenticator:
         finally:
             if found is None:
                 raise s3_error("InvalidAccessKeyId", AWSAccessKeyId=claim.access_key[:128])
-        if found.member_status is not MemberStatus.ACTIVE:
-            raise s3_error("AccountProblem")
-        return Proof(Caller(found.member, found.member_name, found.access_key, found.scope), claim, key)
+        return _proof(found, claim, key)
+
+    async def prove_form(self, claim: Claim, policy: str, *, now_us: int) -> Proof:
+        """The signer of an upload form's policy; raises and takes time as prove does."""
+        found = await self._keys.key(claim.access_key)
+        key = self._signing_key(
+            claim, self._nobody if found is None else found.secret, known=found is not None
+        )
+        try:
+            verify_form(
+                claim, policy, key, now_us=now_us, skew_s=self._skew_s, presign_max_s=self._presign_max_s
+            )
+        finally:
+            if found is None:
+                raise s3_error("InvalidAccessKeyId", AWSAccessKeyId=claim.access_key[:128])
+        return _proof(found, claim, key)
 
     def _signing_key(self, claim: Claim, secret: str, *, known: bool) -> bytes:
         if self._generation != self._keys.generation:
@@ -100,3 +113,9 @@ class Authenticator:
                 if len(self._signing_keys) > SIGNING_KEYS_MAX:
                     self._signing_keys.popitem(last=False)
         return key
+
+
+def _proof(found: Key, claim: Claim, key: bytes) -> Proof:
+    if found.member_status is not MemberStatus.ACTIVE:
+        raise s3_error("AccountProblem")
+    return Proof(Caller(found.member, found.member_name, found.access_key, found.scope), claim, key)

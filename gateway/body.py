@@ -43,6 +43,20 @@ class SenderGone(ConnectionError):
     """The client left in the middle of its body."""
 
 
+class NoBody:
+    """IncomingBody of a request whose body nobody reads, such as a preflight."""
+
+    async def document(self, limit_bytes: int) -> bytes:
+        """Nothing."""
+        del limit_bytes
+        return b""
+
+    async def into(self, staged: Staged, *, limit_bytes: int) -> Received:
+        """Refused: there is nothing to keep."""
+        del staged, limit_bytes
+        raise s3_error("MissingContentLength")
+
+
 class Digests:
     """All sums that are kept over one body."""
 

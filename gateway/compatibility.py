@@ -68,7 +68,7 @@ FOOT = """\
 * **Requests nobody signed** may not choose the answer's headers (`response-content-type` and its kind) and may not
   send a body in chunks.
 * **Headers that would change the meaning** of an operation and that are not carried out are refused with
-  `501 NotImplemented`: server-side encryption, website redirects, appends, MFA.
+  `501 NotImplemented`: server-side encryption, appends, MFA.
   They are never accepted and ignored. The storage class is `STANDARD`; another is `InvalidStorageClass`.
 * **Signatures** are Signature Version 4, in the header or in the query. Version 2 is refused by name. Bodies may
   be hashed, unsigned, or in signed or unsigned chunks with a trailer.
@@ -82,7 +82,15 @@ FOOT = """\
 * **Keys** are bytes, not paths: `//`, `.` and `..` are ordinary. A key has at most 1024 bytes of valid UTF-8
   without NUL. A listing that holds a character XML 1.0 forbids is answered with `EncodingType` `url` even
   unasked.
-* **Requests with a form** (`PostObject`) and cross-origin preflights are not answered yet.
+* **Pages of other origins** (CORS) are answered by the bucket's rules, errors too. A rule for every origin answers
+  `*` and never asks for credentials. Preflights need no signature, and nobody pays for them.
+* **Upload forms** (`PostObject`) are signed with Signature Version 4 over their policy. Every field but the file, the
+  policy, the signature and `x-ignore-*` must be named by a condition, the bucket too. What stands before the file
+  has at most 20 KiB; what follows it is ignored. A field sent twice is refused.
+* **Websites** are shown on hosts of their own, where the operator has set some up: `BUCKET.website_suffix`, and whole
+  hosts the operator has listed. A visitor reads what anybody may read. As on S3, a page that is there and not for
+  everybody is 403, one that is not there 404. A configuration with an element we do not know is refused. A copy does
+  not take over `x-amz-website-redirect-location`; the request names it anew.
 
 ## What is not meant to come
 

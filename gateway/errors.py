@@ -11,6 +11,7 @@ from gateway.operation import Operation
 _TABLE: dict[str, tuple[int, str]] = {
     # Who asks, and may they
     "AccessDenied": (403, "Access Denied"),
+    "AccessForbidden": (403, "CORSResponse: This CORS request is not allowed."),
     "AllAccessDisabled": (403, "All access to this bucket has been disabled: its owner's account is closed."),
     "AccountProblem": (403, "This member's account is suspended. Ask the co-op's office."),
     "AuthorizationHeaderMalformed": (400, "The authorization header is malformed."),
@@ -32,6 +33,7 @@ _TABLE: dict[str, tuple[int, str]] = {
     ),
     # What is not there
     "NoSuchBucket": (404, "The specified bucket does not exist."),
+    "NoSuchCORSConfiguration": (404, "The CORS configuration does not exist"),
     "NoSuchKey": (404, "The specified key does not exist."),
     "NoSuchObjectLockConfiguration": (
         404,
@@ -46,6 +48,7 @@ _TABLE: dict[str, tuple[int, str]] = {
         ),
     ),
     "NoSuchVersion": (404, "The specified version does not exist."),
+    "NoSuchWebsiteConfiguration": (404, "The specified bucket does not have a website configuration"),
     "NoSuchBucketPolicy": (404, "The bucket policy does not exist."),
     "NoSuchPublicAccessBlockConfiguration": (404, "The public access block configuration was not found."),
     "OwnershipControlsNotFoundError": (404, "The bucket ownership controls were not found."),
@@ -73,13 +76,25 @@ _TABLE: dict[str, tuple[int, str]] = {
     "InvalidArgument": (400, "Invalid Argument"),
     "InvalidHTTPMethod": (405, "The HTTP method is not valid."),
     "InvalidPartNumber": (416, "The requested partnumber is not satisfiable."),
+    "InvalidPolicyDocument": (
+        400,
+        "The content of the form does not meet the conditions specified in the policy document.",
+    ),
     "InvalidRange": (416, "The requested range is not satisfiable."),
     "InvalidRetentionPeriod": (400, "The retention period must be a positive whole number."),
     "InvalidTag": (400, "The tag you have provided is invalid."),
     "InvalidRequest": (400, "Invalid Request"),
+    "InvalidRedirectLocation": (
+        400,
+        "The website redirect location must have a prefix of 'http://' or 'https://' or '/'.",
+    ),
     "InvalidStorageClass": (400, "The storage class you specified is not valid."),
     "InvalidURI": (400, "Couldn't parse the specified URI."),
     "KeyTooLongError": (400, "Your key is too long."),
+    "MalformedPOSTRequest": (
+        400,
+        "The body of your POST request is not well-formed multipart/form-data.",
+    ),
     "MalformedACLError": (
         400,
         "The XML you provided was not well-formed or did not validate against our published schema.",
@@ -90,6 +105,10 @@ _TABLE: dict[str, tuple[int, str]] = {
         "The XML you provided was not well-formed or did not validate against our published schema.",
     ),
     "MaxMessageLengthExceeded": (400, "Your request was too big."),
+    "MaxPostPreDataLengthExceededError": (
+        400,
+        "Your POST request fields preceding the upload file were too large.",
+    ),
     "MetadataTooLarge": (400, "Your metadata headers exceed the maximum allowed metadata size."),
     "MethodNotAllowed": (405, "The specified method is not allowed against this resource."),
     "NotImplemented": (

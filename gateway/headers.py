@@ -18,7 +18,17 @@ from meter.window import MICROSECONDS, to_us
 
 METADATA_PREFIX = "x-amz-meta-"
 DEFAULT_CONTENT_TYPE = "binary/octet-stream"
-_KEPT = ("cache-control", "content-disposition", "content-language", "content-type", "expires")
+REDIRECT_HEADER = "x-amz-website-redirect-location"
+"""Where the object's page of a website sends its visitors."""
+REDIRECT_BYTES_MAX = 2048
+_KEPT = (
+    "cache-control",
+    "content-disposition",
+    "content-language",
+    "content-type",
+    "expires",
+    REDIRECT_HEADER,
+)
 _RANGE = re.compile(r"bytes=([0-9]{0,19})-([0-9]{0,19})", re.IGNORECASE)
 _CONTROL = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 _OVERRIDES = {
@@ -169,6 +179,8 @@ def collect_properties(headers: Mapping[str, str], *, metadata_bytes_max: int) -
             continue
         if _CONTROL.search(value) is not None:
             raise invalid_argument(lower, "", "The header is not valid UTF-8 text.")
+        if lower == REDIRECT_HEADER and value:
+            _check_redirect(value)
         if is_metadata:
             metadata_bytes += len(lower.encode()) - len(METADATA_PREFIX) + len(value.encode())
             kept[lower] = f"{kept[lower]},{value}" if lower in kept else value
@@ -176,6 +188,16 @@ def collect_properties(headers: Mapping[str, str], *, metadata_bytes_max: int) -
             kept[lower] = value
     if metadata_bytes > metadata_bytes_max:
         raise s3_error("MetadataTooLarge", Size=metadata_bytes, MaxSizeAllowed=metadata_bytes_max)
+    return kept
+
+
+def copied_headers(source: Mapping[str, str], headers: Mapping[str, str]) -> dict[str, str]:
+    """What a copy keeps of its source's headers: all but its redirect, which only the request can name anew."""
+    kept = {name: value for name, value in source.items() if name != REDIRECT_HEADER}
+    onward = headers.get(REDIRECT_HEADER)
+    if onward:
+        _check_redirect(onward)
+        kept[REDIRECT_HEADER] = onward
     return kept
 
 
@@ -187,7 +209,7 @@ def object_headers(head: ObjectHead) -> dict[str, str]:
         "Accept-Ranges": "bytes",
     }
     for name, value in head.properties.headers.items():
-        answer[name if name.startswith(METADATA_PREFIX) else name.title()] = value
+        answer[name if name.startswith("x-amz-") else name.title()] = value
     return answer
 
 
@@ -215,6 +237,15 @@ def response_overrides(query: Mapping[str, str]) -> dict[str, str]:
 def precondition_failed(condition: str) -> S3Error:
     """PreconditionFailed that names the condition."""
     return s3_error("PreconditionFailed", Condition=condition)
+
+
+def _check_redirect(location: str) -> None:
+    if not location.startswith(("/", "http://", "https://")) or _CONTROL.search(location) is not None:
+        raise s3_error("InvalidRedirectLocation")
+    if len(location.encode()) > REDIRECT_BYTES_MAX:
+        raise s3_error(
+            "InvalidRedirectLocation", f"A redirect location has at most {REDIRECT_BYTES_MAX} bytes."
+        )
 
 
 def _whole_second(instant_us: int) -> int:

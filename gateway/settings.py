@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from gateway.proxies import parse_proxies
 from meter.settings import RoomSettings
@@ -18,6 +18,12 @@ class GatewaySettings(RoomSettings):
         "us-east-1", description="region name clients sign for; any other is refused with this one"
     )
     host_suffix: str = Field("", description="bucket.SUFFIX/key also addresses a bucket; empty: paths only")
+    website_suffix: str = Field(
+        "", description="http://bucket.SUFFIX/ shows a bucket's website; must not be host_suffix; empty: off"
+    )
+    website_domains: str = Field(
+        "", description="hosts that are websites as a whole, of the buckets of the same names; split by ','"
+    )
     object_bytes_max: int = Field(
         5 * 2**40, ge=1, description="largest object, also when completed from parts"
     )
@@ -78,6 +84,13 @@ class GatewaySettings(RoomSettings):
     upload_tombstone_s: int = Field(
         86_400, ge=0, description="a completed upload answers a repeated Complete so long"
     )
+
+    @field_validator("website_suffix")
+    @classmethod
+    def _is_not_the_endpoints(cls, value: str, info: ValidationInfo) -> str:
+        if value and value.lower() == info.data.get("host_suffix", "").lower():
+            raise ValueError("must not be host_suffix: a host either shows pages or is an S3 endpoint")
+        return value
 
     @field_validator("trusted_proxies")
     @classmethod

@@ -17,7 +17,6 @@ _REFUSED_PREFIXES = (
 )
 _REFUSED = frozenset(
     (
-        "x-amz-website-redirect-location",
         "x-amz-write-offset-bytes",
         "x-amz-if-match-last-modified-time",
         "x-amz-if-match-size",

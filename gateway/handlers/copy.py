@@ -32,7 +32,14 @@ from gateway.handlers.support import (
     xml_reply,
 )
 from gateway.handlers.writing import new_properties
-from gateway.headers import Outcome, precondition_failed, read_outcome, write_condition
+from gateway.headers import (
+    REDIRECT_HEADER,
+    Outcome,
+    copied_headers,
+    precondition_failed,
+    read_outcome,
+    write_condition,
+)
 from gateway.names import CopySource, parse_copy_source
 from gateway.results import copy_result
 from gateway.storage.base import ObjectReader
@@ -58,7 +65,8 @@ async def copy_object(services: Services, call: Call) -> Reply:
     source = parse_copy_source(call.headers.get("x-amz-copy-source", ""))
     replaces = _replaces(call, "x-amz-metadata-directive")
     is_itself = (source.bucket, source.key) == (call.bucket_name, call.key)
-    if is_itself and not replaces and not source.version_id:
+    is_changed = replaces or REDIRECT_HEADER in call.headers or bool(source.version_id)
+    if is_itself and not is_changed:
         raise s3_error(
             "InvalidRequest",
             "This copy request is illegal because it is trying to copy an object to itself without changing "
@@ -73,7 +81,7 @@ async def copy_object(services: Services, call: Call) -> Reply:
         kept = reader.head.properties
         properties = replace(
             given,
-            headers=given.headers if replaces else kept.headers,
+            headers=given.headers if replaces else copied_headers(kept.headers, call.headers),
             tags=given.tags if _replaces(call, "x-amz-tagging-directive") else kept.tags,
         )
         head = await _copy(services, call, reader, properties, condition)

@@ -88,7 +88,7 @@ class Claim:
 _ACCESS_KEY = re.compile(r"[\x21-\x7e]{1,128}")
 _HEX_64 = re.compile(r"[0-9a-fA-F]{64}")
 _TIMESTAMP = re.compile(r"\d{8}T\d{6}Z", re.ASCII)
-_SIGV2 = (
+SIGV2 = (
     "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256; "
     "for presigned links of boto3 that is Config(signature_version='s3v4')."
 )
@@ -115,10 +115,10 @@ def parse_claim(raw_query: str, headers: Mapping[str, str], *, region: str) -> C
     elif authorization is not None:
         claim = _header_claim(authorization, headers)
     elif "Signature" in query and "AWSAccessKeyId" in query:
-        raise s3_error("InvalidRequest", _SIGV2)
+        raise s3_error("InvalidRequest", SIGV2)
     else:
         return None
-    _check_scope(claim, region)
+    check_scope(claim, region)
     _check_signed(claim.signed_headers, headers)
     return claim
 
@@ -181,7 +181,7 @@ def _header_claim(authorization: str, headers: Mapping[str, str]) -> Claim:
     kind, _, rest = authorization.partition(" ")
     if kind != ALGORITHM:
         if kind == "AWS" or kind.startswith("AWS4-"):
-            raise s3_error("InvalidRequest", _SIGV2)
+            raise s3_error("InvalidRequest", SIGV2)
         raise s3_error("InvalidArgument", "Unsupported Authorization Type", ArgumentName="Authorization")
     # All but the signature is the same from request to request of one client and day.
     before, marker, after = rest.rpartition("Signature=")
@@ -224,7 +224,7 @@ def _header_fields(text: str) -> tuple[str, str, str, str]:
         fields[name] = value
     if fields.keys() != {"Credential", "SignedHeaders"}:
         raise s3_error("AuthorizationHeaderMalformed")
-    return *_credential(fields["Credential"], "AuthorizationHeaderMalformed"), fields["SignedHeaders"]
+    return *split_credential(fields["Credential"], "AuthorizationHeaderMalformed"), fields["SignedHeaders"]
 
 
 def _query_claim(query: Mapping[str, str], headers: Mapping[str, str]) -> Claim:
@@ -242,10 +242,10 @@ def _query_claim(query: Mapping[str, str], headers: Mapping[str, str]) -> Claim:
     if "X-Amz-Security-Token" in query or "x-amz-security-token" in headers:
         raise s3_error("InvalidToken")
     timestamp = query["X-Amz-Date"]
-    requested_at_us = _instant_us(timestamp)
+    requested_at_us = instant_us(timestamp)
     if requested_at_us is None:
         raise s3_error(malformed, "X-Amz-Date must be in the ISO8601 Long Format \"yyyyMMdd'T'HHmmss'Z'\"")
-    access_key, scope_date, region = _credential(query["X-Amz-Credential"], malformed)
+    access_key, scope_date, region = split_credential(query["X-Amz-Credential"], malformed)
     payload, payload_text = _query_payload(query, headers)
     return Claim(
         access_key,
@@ -285,7 +285,8 @@ def _query_payload(query: Mapping[str, str], headers: Mapping[str, str]) -> tupl
     return (payload if payload.mode is PayloadMode.HASHED else added), payload_text
 
 
-def _credential(text: str, malformed: str) -> tuple[str, str, str]:
+def split_credential(text: str, malformed: str) -> tuple[str, str, str]:
+    """Access key, scope date and region; malformed is the code of the refusal."""
     pieces = text.rsplit("/", 4)
     if len(pieces) != 5 or _ACCESS_KEY.fullmatch(pieces[0]) is None:
         raise s3_error(
@@ -300,7 +301,8 @@ def _credential(text: str, malformed: str) -> tuple[str, str, str]:
     return access_key, scope_date, region
 
 
-def _check_scope(claim: Claim, region: str) -> None:
+def check_scope(claim: Claim, region: str) -> None:
+    """Whether the claim is for this region and for its own date. Raises S3Error."""
     malformed = "AuthorizationQueryParametersError" if claim.in_query else "AuthorizationHeaderMalformed"
     if claim.region != region:
         raise s3_error(
@@ -346,9 +348,9 @@ def _unsigned(names: Sequence[str]) -> S3Error:
 def _header_instant(headers: Mapping[str, str]) -> tuple[str, int]:
     timestamp = headers.get("x-amz-date")
     if timestamp is not None:
-        instant_us = _instant_us(timestamp)
-        if instant_us is not None:
-            return timestamp, instant_us
+        requested_at_us = instant_us(timestamp)
+        if requested_at_us is not None:
+            return timestamp, requested_at_us
     elif "date" in headers:
         try:
             moment = parsedate_to_datetime(headers["date"])
@@ -360,7 +362,7 @@ def _header_instant(headers: Mapping[str, str]) -> tuple[str, int]:
 
 
 @lru_cache(maxsize=256)
-def _instant_us(timestamp: str) -> int | None:
+def instant_us(timestamp: str) -> int | None:
     """YYYYMMDDTHHMMSSZ in microseconds; None when it is no instant."""
     if _TIMESTAMP.fullmatch(timestamp) is None:
         return None

@@ -6,6 +6,7 @@ Secrets and the time are arguments; nothing here is kept or printed.
 from __future__ import annotations
 
 import hmac
+from dataclasses import replace
 
 from gateway.errors import s3_error
 from gateway.sigv4.canonical import string_to_sign
@@ -42,6 +43,16 @@ def verify(
     if not matches(expected, claim.signature):
         raise s3_error("SignatureDoesNotMatch", AWSAccessKeyId=claim.access_key[:128])
     check_time(claim, now_us=now_us, skew_s=skew_s, presign_max_s=presign_max_s)
+
+
+def verify_form(
+    claim: Claim, policy: str, key: bytes, *, now_us: int, skew_s: int, presign_max_s: int
+) -> None:
+    """Prove a form's claim over its policy as it was sent. Raises as verify does."""
+    if not matches(sign(key, policy.encode()), claim.signature):
+        raise s3_error("SignatureDoesNotMatch", AWSAccessKeyId=claim.access_key[:128])
+    life_s = presign_max_s if claim.expires_s is None else min(claim.expires_s, presign_max_s)
+    check_time(replace(claim, expires_s=life_s), now_us=now_us, skew_s=skew_s, presign_max_s=presign_max_s)
 
 
 def check_time(claim: Claim, *, now_us: int, skew_s: int, presign_max_s: int) -> None:

@@ -14,9 +14,11 @@ import pytest
 from gateway import results
 from gateway.attributes import AskedAttributes, attributes_document
 from gateway.call import Bucket
+from gateway.cors import CorsRule, cors_document
 from gateway.errors import render_error, s3_error
 from gateway.listing import Page, list_objects, list_objects_v2, list_versions, make_token, owner_element
 from gateway.locks import legal_hold_document, lock_configuration_document, retention_document
+from gateway.postfields import post_result
 from gateway.storage.model import (
     BucketRules,
     Checksum,
@@ -35,6 +37,7 @@ from gateway.storage.model import (
     VersionListing,
 )
 from gateway.tags import tagging_document
+from gateway.website import Redirect, RoutingRule, Website, error_page, website_document
 from meter.ids import BucketId, MemberId
 
 FILES = Path(__file__).parent / "s3"
@@ -131,6 +134,26 @@ DOCUMENTS: dict[str, Callable[[], bytes]] = {
         member=7,
         member_name="anna",
     ),
+    "cors": lambda: cors_document(
+        [
+            CorsRule(("https://a&b.example",), ("GET", "PUT"), ("x-amz-*",), ("ETag",), 600, "<1>"),
+            CorsRule(("*",), ("GET",)),
+        ]
+    ),
+    "post": lambda: post_result(location="http://h/abc/k%26", bucket="abc", key="k&", etag=f'"{ETAG}"'),
+    "website": lambda: website_document(
+        Website(
+            None,
+            "index.html",
+            "errors/4xx.html",
+            (
+                RoutingRule(Redirect(key_prefix="documents/"), "docs/"),
+                RoutingRule(Redirect("a.example:8080", "https", 302, key="x&y"), "", 404),
+            ),
+        )
+    ),
+    "website_elsewhere": lambda: website_document(Website(Redirect("www.example.org", "https"))),
+    "website_error": lambda: error_page(s3_error("NoSuchKey", Key="<k>"), request_id="00" * 16),
     "error": lambda: render_error(
         s3_error("NoSuchKey", Key="a<b>\x01"), resource="/abc/a<b>\x01", request_id="00" * 16
     ),

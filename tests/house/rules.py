@@ -25,6 +25,8 @@ PURE = {
     "gateway/policy/conditions.py", "gateway/policy/facts.py", "gateway/policy/model.py",
     "gateway/policy/document.py", "gateway/rights_documents.py", "gateway/tree.py",
     "gateway/sigv4/unsigned.py", "gateway/tags.py", "gateway/locks.py", "gateway/attributes.py",
+    "gateway/cors.py", "gateway/website.py", "gateway/postform.py", "gateway/postpolicy.py",
+    "gateway/postfields.py", "gateway/sigv4/form.py",
     "gateway/sigv4/canonical.py", "gateway/sigv4/signature.py", "gateway/sigv4/chunked.py", "billing/money.py",
     "billing/tariff.py", "billing/rating.py", "billing/cost.py", "billing/ledger.py", "billing/surplus.py",
     "billing/patronage.py", "billing/closing.py", "billing/statement.py", "deploy/aggregate.py", "deploy/sizes.py",

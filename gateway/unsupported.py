@@ -1,6 +1,6 @@
 """Request headers that would change what an operation means and that we do not carry out.
 
-They are refused by name: to accept and ignore encryption, a lock or an access list would be a lie.
+They are refused by name: to accept and ignore encryption with a key of ours, a lock or an access list would be a lie.
 Harmless habits of clients (x-amz-acl: private, storage class STANDARD) pass.
 """
 
@@ -27,6 +27,9 @@ _REFUSED = frozenset(
         "x-amz-mfa",
     )
 )
+_OF_CUSTOMERS_KEYS = tuple(
+    f"x-amz-{prefix}server-side-encryption-customer-" for prefix in ("", "copy-source-")
+)
 _HARMLESS = {
     "x-amz-acl": ("private", "bucket-owner-full-control", "bucket-owner-read"),
     "x-amz-object-ownership": ("BucketOwnerEnforced",),
@@ -44,7 +47,7 @@ def refuse_unsupported(headers: Mapping[str, str]) -> None:
         harmless = _HARMLESS.get(lower)
         if (
             lower in _REFUSED
-            or lower.startswith(_REFUSED_PREFIXES)
+            or (lower.startswith(_REFUSED_PREFIXES) and not lower.startswith(_OF_CUSTOMERS_KEYS))
             or (harmless is not None and value not in harmless)
         ):
             raise s3_error("NotImplemented", Header=lower, Value=value[:200])

@@ -6,20 +6,32 @@ The right to read the source is asked here, in the one place where a source is o
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 
 from gateway.access import may_read_source
 from gateway.call import Call, Reply, Services
 from gateway.checksum import FULL_OBJECT, HEADER_PREFIX, Hasher, digest_base64, hasher, parse_algorithm
+from gateway.customer_key import COPY_SOURCE, CustomerKey, customer_key
 from gateway.errors import invalid_argument, s3_error
-from gateway.handlers.support import bucket_of, check_version, xml_reply
+from gateway.handlers.support import bucket_of, check_version, commit_time_us, xml_reply
 from gateway.headers import Outcome, collect_properties, precondition_failed, read_outcome, write_condition
 from gateway.names import CopySource, parse_copy_source
 from gateway.results import copy_result
+from gateway.sealing import Arrival, opened
 from gateway.storage.base import ObjectReader
 from gateway.storage.errors import NoSuchKey
-from gateway.storage.model import Checksum, FileExtent, MemoryExtent, ObjectProperties
+from gateway.storage.model import (
+    Checksum,
+    ComputedExtent,
+    Condition,
+    Extent,
+    MemoryExtent,
+    ObjectHead,
+    ObjectProperties,
+)
 from gateway.unsupported import check_expected_owner
 
 PIECE_BYTES = 1 << 20
@@ -32,7 +44,8 @@ async def copy_object(services: Services, call: Call) -> Reply:
     condition = write_condition(call.headers)
     source = parse_copy_source(call.headers.get("x-amz-copy-source", ""))
     replaces = _replaces(call)
-    if not replaces and (source.bucket, source.key) == (call.bucket_name, call.key):
+    key = customer_key(call.headers)
+    if not replaces and key is None and (source.bucket, source.key) == (call.bucket_name, call.key):
         raise s3_error(
             "InvalidRequest",
             "This copy request is illegal because it is trying to copy an object to itself without changing "
@@ -45,16 +58,50 @@ async def copy_object(services: Services, call: Call) -> Reply:
         properties = reader.head.properties
         if replaces:
             kept = collect_properties(call.headers, metadata_bytes_max=services.settings.metadata_bytes_max)
-            properties = ObjectProperties(kept, properties.checksum)
+            properties = replace(properties, headers=kept)
         checksum = await _asked_checksum(call, reader)
         if checksum is not None:
-            properties = ObjectProperties(properties.headers, checksum)
-        head = await services.engine.copy_object(
-            reader, bucket.id, call.key, properties=properties, condition=condition, now_us=call.now_us
-        )
+            properties = replace(properties, checksum=checksum)
+        if key is None and not properties.sealing:
+            head = await services.engine.copy_object(
+                reader, bucket.id, call.key, properties=properties, condition=condition, now_us=call.now_us
+            )
+        else:
+            head = await _copy_bytes(services, call, reader, properties, condition, key)
     finally:
         reader.close()
-    return xml_reply(copy_result(head))
+    return xml_reply(copy_result(head), {} if key is None else key.headers)
+
+
+async def _copy_bytes(
+    services: Services,
+    call: Call,
+    reader: ObjectReader,
+    properties: ObjectProperties,
+    condition: Condition,
+    key: CustomerKey | None,
+) -> ObjectHead:
+    """Open what is sealed and seal what is to be; the copy is one piece, so a checksum of parts is not its own."""
+    if properties.checksum is not None and properties.checksum.kind != FULL_OBJECT:
+        properties = replace(properties, checksum=None)
+    md5 = hashlib.md5(usedforsecurity=False)
+    staged = await services.engine.stage()
+    arrival = Arrival(staged, key)
+    try:
+        async for piece in pieces(reader, start=0, stop=reader.head.size_bytes, digests=[md5]):
+            await arrival.staged.write(piece)
+        head = await services.engine.put_object(
+            bucket_of(call).id,
+            call.key,
+            staged,
+            etag=arrival.etag(md5.digest()),
+            properties=arrival.properties(properties),
+            condition=condition,
+            now_us=commit_time_us(call),
+        )
+    finally:
+        await staged.discard()
+    return replace(head, properties=properties)
 
 
 async def open_source(services: Services, call: Call, source: CopySource) -> ObjectReader:
@@ -73,6 +120,7 @@ async def open_source(services: Services, call: Call, source: CopySource) -> Obj
         reader = services.engine.open_object(bucket.id, source.key)
     except NoSuchKey:
         raise s3_error("NoSuchKey", Key=source.key) from None
+    reader = opened(reader, customer_key(call.headers, prefix=COPY_SOURCE))
     outcome, condition = read_outcome(
         call.headers,
         etag=reader.head.etag,
@@ -96,9 +144,11 @@ async def pieces(
             yield await asyncio.to_thread(_read, extent, offset, count, digests)
 
 
-def _read(extent: MemoryExtent | FileExtent, offset: int, count: int, digests: Sequence[Hasher]) -> bytes:
+def _read(extent: Extent, offset: int, count: int, digests: Sequence[Hasher]) -> bytes:
     if isinstance(extent, MemoryExtent):
         data = extent.data[offset : offset + count]
+    elif isinstance(extent, ComputedExtent):
+        data = extent.read(offset, count)
     else:
         data = os.pread(extent.descriptor, count, extent.offset + offset)
     if len(data) != count:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gateway.call import Call, Reply, Services
 from gateway.checksum import checksum_headers
+from gateway.customer_key import customer_key
 from gateway.documents import DoomedObject, parse_delete
 from gateway.errors import S3Error, invalid_argument, s3_error
 from gateway.handlers.support import bucket_of, check_version, commit_time_us, xml_reply
@@ -22,6 +23,7 @@ from gateway.headers import (
 )
 from gateway.names import check_key
 from gateway.results import delete_result
+from gateway.sealing import Arrival, opened, opened_head
 from gateway.storage.model import Deletion, ObjectHead, ObjectProperties
 
 
@@ -35,27 +37,31 @@ async def put_object(services: Services, call: Call) -> Reply:
         )
     condition = write_condition(call.headers)
     kept = collect_properties(call.headers, metadata_bytes_max=services.settings.metadata_bytes_max)
+    key = customer_key(call.headers)
     staged = await services.engine.stage()
+    arrival = Arrival(staged, key)
     try:
-        received = await call.body.into(staged, limit_bytes=services.settings.put_bytes_max)
+        received = await call.body.into(arrival.staged, limit_bytes=services.settings.put_bytes_max)
         head = await services.engine.put_object(
             bucket.id,
             call.key,
             staged,
-            etag=received.md5.hex(),
-            properties=ObjectProperties(kept, received.checksum),
+            etag=arrival.etag(received.md5),
+            properties=arrival.properties(ObjectProperties(kept, received.checksum)),
             condition=condition,
             now_us=commit_time_us(call),
         )
     finally:
         await staged.discard()
-    return Reply(headers={"ETag": quoted(head.etag)} | checksum_headers(head.properties.checksum))
+    headers = {"ETag": quoted(head.etag)} | checksum_headers(received.checksum)
+    return Reply(headers=headers | (key.headers if key is not None else {}))
 
 
 async def get_object(services: Services, call: Call) -> Reply:
     """The object, or the part or range of it that was asked for."""
     check_version(call.query.get("versionId"))
-    reader = services.engine.open_object(bucket_of(call).id, call.key)
+    key = customer_key(call.headers)
+    reader = opened(services.engine.open_object(bucket_of(call).id, call.key), key)
     try:
         reply = _answer(call, reader.head)
     except BaseException:
@@ -65,16 +71,21 @@ async def get_object(services: Services, call: Call) -> Reply:
         reader.close()
     else:
         reply.reader = reader
+    if key is not None:
+        reply.headers |= key.headers
     return reply
 
 
 async def head_object(services: Services, call: Call) -> Reply:
     """What a GET would answer, without the bytes."""
     check_version(call.query.get("versionId"))
-    reply = _answer(call, services.engine.head_object(bucket_of(call).id, call.key))
+    key = customer_key(call.headers)
+    reply = _answer(call, opened_head(services.engine.head_object(bucket_of(call).id, call.key), key))
     if reply.status != 304:
         reply.content_length = reply.stop - reply.start
     reply.start = reply.stop = 0
+    if key is not None:
+        reply.headers |= key.headers
     return reply
 
 

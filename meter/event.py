@@ -52,6 +52,8 @@ class StorageLine(IntEnum):
     OBJECT = 0
     PART = 1
     """Parts of multipart uploads that are not completed yet."""
+    VERSION = 2
+    """Versions of objects that a newer one, or a delete marker, took the place of."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,6 +80,14 @@ class Engine(Protocol):
         """Change the rules for every commit after this one. Raises InvalidRules."""
         ...
 
+    def stored_bytes(self, bucket: BucketId) -> int:
+        """Bytes of the bucket's objects, versions and parts together, at once; what Quota is held against."""
+        ...
+
+    def stored_bytes_of(self, member: MemberId) -> int:
+        """The same of all buckets the member owns, at once; 0 for a member without any."""
+        ...
+
     async def stage(self) -> Staged:
         """Begin receiving bytes."""
         ...

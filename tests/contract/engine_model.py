@@ -6,7 +6,17 @@ import os
 from typing import Any
 
 from gateway.storage.base import Engine, ObjectReader
-from gateway.storage.model import Condition, FileExtent, MemoryExtent, ObjectHead, ObjectProperties
+from gateway.storage.model import (
+    NO_QUOTA,
+    ComputedExtent,
+    Condition,
+    Deletion,
+    FileExtent,
+    MemoryExtent,
+    ObjectHead,
+    ObjectProperties,
+    Quota,
+)
 from meter.ids import BucketId, MemberId
 
 OWNER = MemberId(7)
@@ -29,6 +39,7 @@ async def put(
     properties: ObjectProperties | None = None,
     condition: Condition | None = None,
     now_us: int = 1_000,
+    quota: Quota = NO_QUOTA,
 ) -> ObjectHead:
     staged = await stage(engine, data)
     try:
@@ -40,9 +51,19 @@ async def put(
             properties=properties or ObjectProperties(),
             condition=condition or Condition(),
             now_us=now_us,
+            quota=quota,
         )
     finally:
         await staged.discard()
+
+
+async def delete(
+    engine: Engine, *keys: str, bucket: BucketId = BUCKET, now_us: int = 2_000
+) -> tuple[bool, ...]:
+    """Delete keys, none of which may be refused; whether there was an object."""
+    answers = await engine.delete_objects(bucket, [Deletion(key) for key in keys], now_us=now_us)
+    assert [(key, None) for key in keys] == [(answer.key, answer.error) for answer in answers]
+    return tuple(answer.existed for answer in answers)
 
 
 async def create_upload(
@@ -111,11 +132,13 @@ def read_range(reader: ObjectReader, start: int, stop: int) -> bytes:
                 data += part
             case FileExtent(descriptor, offset, size_bytes):
                 data += os.pread(descriptor, size_bytes, offset)
+            case ComputedExtent(size_bytes, read):
+                data += read(0, size_bytes)
     return data
 
 
-def get(engine: Engine, key: str, *, bucket: BucketId = BUCKET) -> bytes:
-    reader = engine.open_object(bucket, key)
+def get(engine: Engine, key: str, version_id: str | None = None, *, bucket: BucketId = BUCKET) -> bytes:
+    reader = engine.open_object(bucket, key, version_id)
     try:
         return read_range(reader, 0, reader.head.size_bytes)
     finally:

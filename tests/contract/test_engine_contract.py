@@ -15,6 +15,7 @@ from tests.contract.engine_model import (
     BUCKET,
     OWNER,
     create_upload,
+    delete,
     get,
     put,
     read_range,
@@ -80,7 +81,7 @@ async def test_odd_keys_are_keys(engine: Engine, key: str) -> None:
     assert key.encode() == get(engine, key)
     page = await engine.list_objects(BUCKET, prefix="", delimiter="", after="", limit=10)
     assert [key] == [listed.key for listed in page.objects]
-    assert await engine.delete_objects(BUCKET, [key], now_us=2) == (True,)
+    assert await delete(engine, key, now_us=2) == (True,)
 
 
 async def test_keys_that_look_alike_are_different(engine: Engine) -> None:
@@ -101,7 +102,7 @@ async def test_an_open_reader_keeps_its_bytes(engine: Engine) -> None:
         await put(engine, name, data)
         reader = engine.open_object(BUCKET, name)
         await put(engine, name, b"new")
-        await engine.delete_objects(BUCKET, [name], now_us=2)
+        await delete(engine, name, now_us=2)
         assert data == read_range(reader, 0, len(data))
         reader.close()
         reader.close()
@@ -142,7 +143,7 @@ async def test_discarding_after_the_commit_does_nothing(engine: Engine) -> None:
 async def test_deleting_says_what_existed(engine: Engine) -> None:
     await put(engine, "a", b"1")
     await put(engine, "b", b"2")
-    existed = await engine.delete_objects(BUCKET, ["b", "nothing", "a", "b"], now_us=2)
+    existed = await delete(engine, "b", "nothing", "a", "b", now_us=2)
     assert existed == (True, False, True, False)
     with pytest.raises(NoSuchKey):
         engine.head_object(BUCKET, "a")
@@ -162,7 +163,7 @@ async def test_every_method_knows_a_missing_bucket(engine: Engine) -> None:
     with pytest.raises(NoSuchBucket):
         await put(engine, "key", os.urandom(5000), bucket=nowhere)
     with pytest.raises(NoSuchBucket):
-        await engine.delete_objects(nowhere, ["key"], now_us=1)
+        await delete(engine, "key", bucket=nowhere, now_us=1)
     with pytest.raises(NoSuchBucket):
         await engine.list_objects(nowhere, prefix="", delimiter="", after="", limit=1)
     with pytest.raises(NoSuchBucket):
@@ -190,7 +191,7 @@ async def test_only_an_empty_bucket_is_deleted(engine: Engine) -> None:
     await put(engine, "key", b"data")
     with pytest.raises(BucketNotEmpty):
         await engine.delete_bucket(BUCKET)
-    await engine.delete_objects(BUCKET, ["key"], now_us=2)
+    await delete(engine, "key", now_us=2)
     upload_id = await create_upload(engine, "key")
     with pytest.raises(BucketNotEmpty):
         await engine.delete_bucket(BUCKET)
@@ -213,7 +214,7 @@ async def test_buckets_do_not_see_each_other(engine: Engine) -> None:
     await engine.create_bucket(other, owner=MemberId(8))
     await put(engine, "key", b"one")
     await put(engine, "key", b"two", bucket=other)
-    await engine.delete_objects(other, ["key"], now_us=2)
+    await delete(engine, "key", bucket=other, now_us=2)
     assert get(engine, "key") == b"one"
 
 
@@ -295,7 +296,7 @@ async def test_a_copy_has_the_bytes_and_etag_of_its_source(engine: Engine, size:
     )
     reader.close()
     assert ObjectHead("copy", size, "abc", 9, properties) == head == engine.head_object(BUCKET, "copy")
-    await engine.delete_objects(BUCKET, ["source"], now_us=10)
+    await delete(engine, "source", now_us=10)
     assert data == get(engine, "copy")
 
 

@@ -17,6 +17,7 @@ from tests.contract.engine_model import (
     BUCKET,
     OWNER,
     create_upload,
+    delete,
     get,
     put,
     put_part,
@@ -29,7 +30,7 @@ async def test_each_change_of_stored_bytes_is_in_the_outbox(engine: Engine) -> N
     await put(engine, "key", b"y" * 30, now_us=30)  # the same size: no change
     await put(engine, "empty", b"", now_us=40)
     await put(engine, "other", b"x" * 5, now_us=50)
-    await engine.delete_objects(BUCKET, ["key", "other", "nothing"], now_us=60)
+    await delete(engine, "key", "other", "nothing", now_us=60)
     expected = [(1, 100, 10), (2, -70, 20), (3, 5, 50), (4, -35, 60)]
     assert [
         StorageChange(sequence, OWNER, BUCKET, StorageLine.OBJECT, delta, at_us)

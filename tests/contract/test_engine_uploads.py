@@ -22,6 +22,7 @@ from tests.contract.engine_model import (
     BUCKET,
     complete,
     create_upload,
+    delete,
     get,
     put,
     put_part,
@@ -70,7 +71,7 @@ async def test_a_multipart_object_is_replaced_copied_and_deleted_like_any_other(
     await engine.copy_object(
         reader, BUCKET, "copy", properties=ObjectProperties(), condition=Condition(), now_us=5
     )
-    await engine.delete_objects(BUCKET, ["key"], now_us=6)
+    await delete(engine, "key", now_us=6)
     assert whole == read_range(reader, 0, 9000)
     reader.close()
     assert whole == get(engine, "copy")
@@ -259,3 +260,29 @@ async def test_ids_of_one_key_sort_by_the_time_they_were_given(engine: Engine) -
     made = [await create_upload(engine, "key", now_us=10**15 + number) for number in range(5)]
     uploads, _ = await engine.list_uploads(BUCKET, prefix="", after_key="", after_upload_id="", limit=10)
     assert made == [upload.upload_id for upload in uploads]
+
+
+async def test_a_part_s_sealing_is_kept_and_complete_gives_the_object_its_own(engine: Engine) -> None:
+    upload_id = await create_upload(engine, "k", properties=ObjectProperties(sealing={"verifier": "v"}))
+    for number, sealing in ((2, "old"), (1, "one"), (2, "two")):
+        staged = await stage(engine, b"data")
+        await engine.put_part(
+            BUCKET,
+            "k",
+            upload_id,
+            number,
+            staged,
+            etag=f"part{number}",
+            checksum=None,
+            now_us=1,
+            sealing=sealing,
+        )
+    parts, _ = await engine.list_parts(BUCKET, "k", upload_id, after=0, limit=10)
+    assert [(1, "one"), (2, "two")] == [(part.number, part.sealing) for part in parts]
+    assert {"verifier": "v"} == (await engine.get_upload(BUCKET, "k", upload_id)).properties.sealing
+    given = {"verifier": "v", "salts": "s" * 10_000}
+    head = await engine.complete_upload(
+        BUCKET, "k", upload_id, [(1, "part1"), (2, "part2")], etag="e-2", checksum=None,
+        condition=Condition(), part_bytes_min=0, now_us=2, sealing=given,
+    )  # fmt: skip
+    assert given == head.properties.sealing == engine.head_object(BUCKET, "k").properties.sealing

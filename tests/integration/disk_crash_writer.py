@@ -14,7 +14,7 @@ from pathlib import Path
 
 from gateway.settings import GatewaySettings
 from gateway.storage.disk.engine import DiskEngine, open_engine
-from gateway.storage.model import Condition, ObjectProperties
+from gateway.storage.model import Condition, Deletion, ObjectProperties
 from meter.ids import BucketId, MemberId
 
 BUCKET = BucketId(1)
@@ -79,7 +79,7 @@ async def _write(engine: DiskEngine, name: str, dice: random.Random, first: int)
         elif action == "parts":
             await _put_parts(engine, key, version, size)
         else:
-            await engine.delete_objects(BUCKET, [key], now_us=1)
+            await engine.delete_objects(BUCKET, [Deletion(key)], now_us=1)
         print("done", action, key, version, size, flush=True)
 
 

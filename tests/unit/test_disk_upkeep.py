@@ -18,7 +18,17 @@ from gateway.storage.disk.turnstile import Turnstile, only_one
 from gateway.storage.disk.upkeep import Damage, SweepReport
 from gateway.storage.errors import Busy, DamagedObject, StorageFull
 from meter.refusal import Refusal
-from tests.contract.engine_model import BUCKET, OWNER, complete, create_upload, get, put, put_part, read_range
+from tests.contract.engine_model import (
+    BUCKET,
+    OWNER,
+    complete,
+    create_upload,
+    delete,
+    get,
+    put,
+    put_part,
+    read_range,
+)
 from tests.unit.disk_faults import SMALL, files_under, open_with
 
 HOUR_US = 3_600_000_000
@@ -35,7 +45,7 @@ async def test_replaced_and_deleted_files_go_after_their_delay(tmp_path: Path) -
     await put(engine, "a", b"x" * 5000, now_us=1000)
     await put(engine, "a", b"y" * 5000, now_us=2000)
     await put(engine, "b", b"z" * 5000, now_us=2000)
-    await engine.delete_objects(BUCKET, ["b"], now_us=3000)
+    await delete(engine, "b", now_us=3000)
     reader = engine.open_object(BUCKET, "a")
     assert await engine.collect(2000 + DELAY_US - 1) == 0
     assert len(files_under(tmp_path)) == 3
@@ -43,7 +53,7 @@ async def test_replaced_and_deleted_files_go_after_their_delay(tmp_path: Path) -
     assert await engine.collect(3000 + DELAY_US) == 1
     assert await engine.collect(10**17) == 0
     assert len(files_under(tmp_path)) == 1
-    await engine.delete_objects(BUCKET, ["a"], now_us=4000)
+    await delete(engine, "a", now_us=4000)
     assert await engine.collect(10**17) == 1
     assert files_under(tmp_path) == []
     assert read_range(reader, 0, 5000) == b"y" * 5000
@@ -58,7 +68,7 @@ async def test_the_collector_takes_a_bounded_number_of_files(tmp_path: Path) -> 
     keys = [f"key{number}" for number in range(5)]
     for key in keys:
         await put(engine, key, b"x")
-    await engine.delete_objects(BUCKET, keys, now_us=2000)
+    await delete(engine, *keys, now_us=2000)
     assert [await engine.collect(2000) for _ in range(4)] == [2, 2, 1, 0]
     await engine.close()
 
@@ -75,7 +85,7 @@ async def test_every_part_of_a_dropped_upload_is_collected(tmp_path: Path) -> No
     await engine.abort_upload(BUCKET, "key", aborted, now_us=1000)
     assert await engine.collect(10**17) == 3
     assert get(engine, "key") == b"x" * 10_000
-    await engine.delete_objects(BUCKET, ["key"], now_us=1000)
+    await delete(engine, "key", now_us=1000)
     assert await engine.collect(10**17) == 2
     assert files_under(tmp_path) == []
     await engine.close()
@@ -85,7 +95,7 @@ async def test_only_one_process_collects_or_sweeps(tmp_path: Path) -> None:
     engine = await open_engine(tmp_path, SMALL)
     await engine.create_bucket(BUCKET, owner=OWNER)
     await put(engine, "a", b"x" * 5000)
-    await engine.delete_objects(BUCKET, ["a"], now_us=1000)
+    await delete(engine, "a", now_us=1000)
     with only_one(tmp_path / "upkeep.lock") as is_ours:
         assert is_ours
         assert await engine.collect(10**17) == 0
@@ -99,7 +109,7 @@ async def test_a_sweep_removes_what_crashes_left_and_nothing_else(tmp_path: Path
     await engine.create_bucket(BUCKET, owner=OWNER)
     await put(engine, "kept", b"x" * 5000)
     await put(engine, "deleted", b"x" * 5000)
-    await engine.delete_objects(BUCKET, ["deleted"], now_us=1000)
+    await delete(engine, "deleted", now_us=1000)
     orphan = tmp_path / "blobs" / "ab" / ("ab" + "0" * 30)
     orphan.write_bytes(b"orphan")
     (tmp_path / "staging" / "leftover").write_bytes(b"half")

@@ -6,13 +6,13 @@ costs its own length, however many keys a prefix hides.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Generator
 from contextlib import closing
 
+from gateway.storage.disk.columns import load_checksum, load_properties
 from gateway.storage.disk.index import Connection, snapshot
-from gateway.storage.disk.index_objects import load_checksum, owner_of
-from gateway.storage.model import ListedObject, Listing, ObjectProperties, Upload
+from gateway.storage.disk.index_buckets import require_bucket
+from gateway.storage.model import ListedObject, Listing, Upload
 from meter.ids import BucketId
 
 _ABOVE_ALL_KEYS = b"\xff"
@@ -23,7 +23,7 @@ _SCAN = """
     WHERE bucket = ? AND key >= ? AND key < ? ORDER BY key
 """
 _UPLOADS = """
-    SELECT key, upload_id, started_us, headers, checksum_algorithm, checksum_kind FROM upload
+    SELECT key, upload_id, started_us, headers, checksum_algorithm, checksum_kind, extras FROM upload
     WHERE bucket = ? AND key >= ? AND key < ? AND (key > ? OR (key = ? AND upload_id > ?))
     ORDER BY key, upload_id LIMIT ?
 """
@@ -45,7 +45,7 @@ def list_objects(
 ) -> Listing:
     """One page; see Engine.list_objects. Raises NoSuchBucket."""
     with snapshot(connection):
-        owner_of(connection, bucket)
+        require_bucket(connection, bucket)
         if limit <= 0:
             return Listing((), (), None)
         page: list[_Entry] = []
@@ -69,7 +69,7 @@ def _entries(
     connection: Connection, bucket: BucketId, prefix: bytes, delimiter: bytes, after: bytes
 ) -> Generator[_Entry, None, None]:
     end = above(prefix)
-    start = max(prefix, _first_after(prefix, delimiter, after))
+    start = max(prefix, first_after(prefix, delimiter, after))
     while start < end:
         with closing(connection.execute(_SCAN, (bucket, start, end))) as rows:
             start = end
@@ -82,7 +82,7 @@ def _entries(
                 yield key, ListedObject(key.decode(), size_bytes, etag, modified_us, load_checksum(checksum))
 
 
-def _first_after(prefix: bytes, delimiter: bytes, after: bytes) -> bytes:
+def first_after(prefix: bytes, delimiter: bytes, after: bytes) -> bytes:
     """The least key a page may begin with."""
     if not after:
         return b""
@@ -113,13 +113,13 @@ def list_uploads(
     # As in S3, a key marker without an upload marker leaves out every upload of that key.
     upload_marker = after_upload_id or "\U0010ffff"
     with snapshot(connection):
-        owner_of(connection, bucket)
+        require_bucket(connection, bucket)
         rows = connection.execute(
             _UPLOADS,
             (bucket, max(first, marker), above(first), marker, marker, upload_marker, limit + 1),
         ).fetchall()
     uploads = tuple(
-        Upload(upload_id, key.decode(), started_us, ObjectProperties(json.loads(headers)), algorithm, kind)
-        for key, upload_id, started_us, headers, algorithm, kind in rows[:limit]
+        Upload(upload_id, key.decode(), started_us, load_properties(headers, None, extras), algorithm, kind)
+        for key, upload_id, started_us, headers, algorithm, kind, extras in rows[:limit]
     )
     return uploads, len(rows) > limit

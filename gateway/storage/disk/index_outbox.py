@@ -10,6 +10,13 @@ from gateway.storage.model import StorageChange
 from meter.event import StorageLine
 from meter.ids import BucketId, MemberId
 
+_TOTALS = """
+    SELECT bucket, :OBJECT, sum(size_bytes) FROM object GROUP BY bucket
+    UNION ALL SELECT bucket, :VERSION, sum(size_bytes) FROM version GROUP BY bucket
+    UNION ALL SELECT upload.bucket, :PART, sum(part.size_bytes) FROM part JOIN upload USING (upload_id)
+    GROUP BY upload.bucket
+"""
+
 
 def add_change(
     connection: Connection,
@@ -20,7 +27,10 @@ def add_change(
     delta_bytes: int,
     at_us: int,
 ) -> None:
-    """Note the change; none of zero bytes. Invariant: sequences ascend by one in the order of commits."""
+    """Note the change, and in the bucket's total; none of zero bytes.
+
+    Invariant: sequences ascend by one in the order of commits; a total is the sum of all its changes.
+    """
     if delta_bytes == 0:
         return
     (sequence,) = connection.execute(
@@ -30,6 +40,12 @@ def add_change(
         "INSERT INTO outbox (sequence, member, bucket, line, delta_bytes, at_us) VALUES (?, ?, ?, ?, ?, ?)",
         (sequence, member, bucket, int(line), delta_bytes, at_us),
     )
+    row = (delta_bytes, bucket, int(line))
+    # Not an upsert: there SQLite holds the row that is never inserted against the table's CHECK, too.
+    if not connection.execute(
+        "UPDATE total SET bytes = bytes + ? WHERE bucket = ? AND line = ?", row
+    ).rowcount:
+        connection.execute("INSERT INTO total (bytes, bucket, line) VALUES (?, ?, ?)", row)
 
 
 def read_changes(connection: Connection, *, after: int, limit: int) -> tuple[StorageChange, ...]:
@@ -58,11 +74,6 @@ def trim(connection: Connection, *, up_to: int) -> None:
 
 def usage_totals(connection: Connection) -> dict[tuple[BucketId, StorageLine], int]:
     """Bytes stored a bucket and line, summed over the rows themselves; lines of zero bytes are left out."""
-    objects = connection.execute("SELECT bucket, sum(size_bytes) FROM object GROUP BY bucket").fetchall()
-    parts = connection.execute(
-        "SELECT upload.bucket, sum(part.size_bytes) FROM part JOIN upload USING (upload_id)"
-        " GROUP BY upload.bucket"
-    ).fetchall()
-    totals = {(BucketId(bucket), StorageLine.OBJECT): int(total) for bucket, total in objects}
-    totals |= {(BucketId(bucket), StorageLine.PART): int(total) for bucket, total in parts}
+    rows = connection.execute(_TOTALS, {line.name: int(line) for line in StorageLine})
+    totals = {(BucketId(bucket), StorageLine(line)): int(total) for bucket, line, total in rows}
     return {line: total for line, total in totals.items() if total}

@@ -57,7 +57,7 @@ def is_known(connection: Connection, blob: str) -> bool:
 
 
 def owners_of_blobs(connection: Connection, blobs: Sequence[str]) -> dict[str, tuple[BucketId, str]]:
-    """Bucket and key of the object or open upload each file belongs to. Slow: it reads whole tables."""
+    """Bucket and key of the object, version or open upload each file belongs to. Slow: it reads whole tables."""
     rows = connection.execute(
         "WITH damaged AS (SELECT value AS blob, piece FROM json_each(?) JOIN piece ON piece.blob = value),"
         " holder AS ("
@@ -65,6 +65,7 @@ def owners_of_blobs(connection: Connection, blobs: Sequence[str]) -> dict[str, t
         "  UNION SELECT blob, first_piece FROM damaged JOIN manifest USING (piece)"
         ")"
         " SELECT holder.blob, bucket, key FROM object JOIN holder USING (piece)"
+        " UNION ALL SELECT holder.blob, bucket, key FROM version JOIN holder USING (piece)"
         " UNION ALL SELECT holder.blob, bucket, key FROM part JOIN upload USING (upload_id)"
         " JOIN holder USING (piece)",
         (json.dumps(list(blobs)),),

@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from gateway.storage.disk.index import Connection
-from gateway.storage.disk.index_objects import (
-    Timing,
-    add_piece,
-    check_condition,
-    current_object,
-    drop_pieces,
+from gateway.storage.disk.columns import (
     dump_checksum,
+    dump_extras,
     dump_headers,
     load_checksum,
-    owner_of,
-    read_head,
-    replace_object,
+    load_properties,
 )
-from gateway.storage.disk.index_outbox import add_change
+from gateway.storage.disk.index import Connection
+from gateway.storage.disk.index_buckets import read_bucket, require_bucket
+from gateway.storage.disk.index_change import Timing, begin_change
+from gateway.storage.disk.index_objects import head_of_piece
+from gateway.storage.disk.index_pieces import add_piece, drop_pieces
+from gateway.storage.disk.index_versions import add_object, newest_entry
+from gateway.storage.disk.index_writing import check_newest
 from gateway.storage.disk.piece import Piece
 from gateway.storage.errors import InvalidPart, InvalidPartOrder, NoSuchUpload, PartTooSmall
-from gateway.storage.model import Checksum, Condition, ObjectHead, ObjectProperties, Part, Upload
+from gateway.storage.model import Checksum, Condition, ObjectHead, Part, Quota, Upload
+from gateway.storage.retention import check_lockable, retained
 from meter.event import StorageLine
 from meter.ids import BucketId
 
@@ -41,6 +41,8 @@ class Completion:
     part_bytes_min: int
     tombstones_from_us: int
     """Uploads completed before this instant are forgotten."""
+    sealing: Mapping[str, str] | None = None
+    """The object's sealing in place of the upload's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +54,12 @@ class _StoredPart:
 
 
 def add_upload(connection: Connection, bucket: BucketId, upload: Upload) -> None:
-    """Open the upload. Raises NoSuchBucket."""
-    owner_of(connection, bucket)
+    """Open the upload. Raises NoSuchBucket, InvalidRules."""
+    _, rules = read_bucket(connection, bucket)
+    check_lockable(upload.properties, rules)
     connection.execute(
-        "INSERT INTO upload (upload_id, bucket, key, started_us, headers, checksum_algorithm, checksum_kind)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO upload (upload_id, bucket, key, started_us, headers, checksum_algorithm, checksum_kind,"
+        " extras) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         (
             upload.upload_id,
             bucket,
@@ -65,6 +68,7 @@ def add_upload(connection: Connection, bucket: BucketId, upload: Upload) -> None
             dump_headers(upload.properties),
             upload.checksum_algorithm,
             upload.checksum_kind,
+            dump_extras(upload.properties),
         ),
     )
 
@@ -72,15 +76,15 @@ def add_upload(connection: Connection, bucket: BucketId, upload: Upload) -> None
 def read_upload(connection: Connection, bucket: BucketId, key: str, upload_id: str) -> Upload:
     """Raises NoSuchBucket, and NoSuchUpload also when the id belongs to another key or bucket."""
     row = connection.execute(
-        "SELECT started_us, headers, checksum_algorithm, checksum_kind"
+        "SELECT started_us, headers, checksum_algorithm, checksum_kind, extras"
         " FROM upload WHERE upload_id = ? AND bucket = ? AND key = ?",
         (upload_id, bucket, key.encode()),
     ).fetchone()
     if row is None:
-        owner_of(connection, bucket)
+        require_bucket(connection, bucket)
         raise NoSuchUpload(upload_id)
-    started_us, headers, algorithm, kind = row
-    return Upload(upload_id, key, started_us, ObjectProperties(json.loads(headers)), algorithm, kind)
+    started_us, headers, algorithm, kind, extras = row
+    return Upload(upload_id, key, started_us, load_properties(headers, None, extras), algorithm, kind)
 
 
 def put_part(
@@ -91,9 +95,11 @@ def put_part(
     part: Part,
     piece: Piece,
     *,
+    quota: Quota,
     timing: Timing,
-) -> None:
-    """Keep the part; one of the same number is replaced. Raises NoSuchBucket, NoSuchUpload."""
+) -> Part:
+    """Keep the part; one of the same number is replaced. Raises NoSuchBucket, NoSuchUpload, QuotaExceeded."""
+    change = begin_change(connection, bucket, timing)
     read_upload(connection, bucket, key, upload_id)
     replaced = connection.execute(
         "SELECT piece, size_bytes FROM part WHERE upload_id = ? AND number = ?", (upload_id, part.number)
@@ -101,8 +107,8 @@ def put_part(
     if replaced is not None:
         drop_pieces(connection, [replaced[0]], after_us=timing.garbage_after_us)
     connection.execute(
-        "INSERT OR REPLACE INTO part (upload_id, number, piece, size_bytes, etag, modified_us, checksum)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?)",
+        "INSERT OR REPLACE INTO part (upload_id, number, piece, size_bytes, etag, modified_us, checksum,"
+        " sealing) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         (
             upload_id,
             part.number,
@@ -111,16 +117,12 @@ def put_part(
             part.etag,
             part.modified_us,
             dump_checksum(part.checksum),
+            part.sealing,
         ),
     )
-    add_change(
-        connection,
-        member=owner_of(connection, bucket),
-        bucket=bucket,
-        line=StorageLine.PART,
-        delta_bytes=part.size_bytes - (0 if replaced is None else replaced[1]),
-        at_us=timing.now_us,
-    )
+    change.add(StorageLine.PART, part.size_bytes - (0 if replaced is None else replaced[1]))
+    change.finish(quota)
+    return part
 
 
 def read_parts(
@@ -129,13 +131,13 @@ def read_parts(
     """Parts with number > after, and whether more follow. Raises NoSuchBucket, NoSuchUpload."""
     read_upload(connection, bucket, key, upload_id)
     rows = connection.execute(
-        "SELECT number, size_bytes, etag, modified_us, checksum FROM part"
+        "SELECT number, size_bytes, etag, modified_us, checksum, sealing FROM part"
         " WHERE upload_id = ? AND number > ? ORDER BY number LIMIT ?",
         (upload_id, after, limit + 1),
     ).fetchall()
     parts = tuple(
-        Part(number, size_bytes, etag, modified_us, load_checksum(checksum))
-        for number, size_bytes, etag, modified_us, checksum in rows[:limit]
+        Part(number, size_bytes, etag, modified_us, load_checksum(checksum), sealing)
+        for number, size_bytes, etag, modified_us, checksum, sealing in rows[:limit]
     )
     return parts, len(rows) > limit
 
@@ -156,34 +158,40 @@ def complete_upload(
         return _completed_before(connection, bucket, key, upload_id, completion)
     stored = _stored_parts(connection, upload_id)
     chosen = _choose(stored, completion)
-    current = current_object(connection, bucket, key)
-    check_condition(completion.condition, current, key=key)
+    change = begin_change(connection, bucket, timing)
+    newest = newest_entry(change, key)
+    check_newest(completion.condition, newest, key=key)
+    sealing = upload.properties.sealing if completion.sealing is None else completion.sealing
+    properties = replace(upload.properties, checksum=completion.checksum, sealing=sealing)
+    sizes = tuple(part.size_bytes for part in chosen)
     head = ObjectHead(
         key,
-        sum(part.size_bytes for part in chosen),
+        sum(sizes),
         completion.etag,
         timing.now_us,
-        replace(upload.properties, checksum=completion.checksum),
-        tuple(part.size_bytes for part in chosen),
+        retained(properties, change.rules, now_us=timing.now_us),
+        sizes,
     )
     pieces = [part.piece for part in chosen]
-    replaced_bytes = replace_object(connection, bucket, head, pieces, current=current, timing=timing)
+    head = add_object(change, head, pieces, newest)
     kept = set(pieces)
     dropped = [part.piece for part in stored.values() if part.piece not in kept]
     drop_pieces(connection, dropped, after_us=timing.garbage_after_us)
-    part_bytes = sum(part.size_bytes for part in stored.values())
-    _note(
-        connection,
-        bucket,
-        object_delta=head.size_bytes - replaced_bytes,
-        part_delta=-part_bytes,
-        timing=timing,
-    )
+    change.add(StorageLine.PART, -sum(part.size_bytes for part in stored.values()))
+    change.finish()
     _forget(connection, upload_id)
     connection.execute(
-        "INSERT INTO tombstone (upload_id, bucket, key, parts, piece, completed_us)"
-        " VALUES (?, ?, ?, ?, ?, ?)",
-        (upload_id, bucket, key.encode(), _dump_parts(completion.parts), pieces[0], timing.now_us),
+        "INSERT INTO tombstone (upload_id, bucket, key, parts, piece, completed_us, version_id)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (
+            upload_id,
+            bucket,
+            key.encode(),
+            _dump_parts(completion.parts),
+            pieces[0],
+            timing.now_us,
+            head.version_id,
+        ),
     )
     return head
 
@@ -191,16 +199,18 @@ def complete_upload(
 def _completed_before(
     connection: Connection, bucket: BucketId, key: str, upload_id: str, completion: Completion
 ) -> ObjectHead:
-    """The object an earlier Complete with the same parts made, as long as it is still the object."""
+    """What an earlier Complete with the same parts made, as long as it is there, also as an old version."""
     row = connection.execute(
-        "SELECT tombstone.parts, tombstone.completed_us"
-        " FROM tombstone JOIN object USING (bucket, key, piece)"
+        "SELECT parts, completed_us, version_id, piece FROM tombstone"
         " WHERE upload_id = ? AND bucket = ? AND key = ?",
         (upload_id, bucket, key.encode()),
     ).fetchone()
     if row is None or row[0] != _dump_parts(completion.parts) or row[1] < completion.tombstones_from_us:
         raise NoSuchUpload(upload_id)
-    return read_head(connection, bucket, key)
+    head = head_of_piece(connection, bucket, key, row[2], piece=row[3])
+    if head is None:
+        raise NoSuchUpload(upload_id)
+    return head
 
 
 def _choose(stored: dict[int, _StoredPart], completion: Completion) -> list[_StoredPart]:
@@ -228,16 +238,6 @@ def _stored_parts(connection: Connection, upload_id: str) -> dict[int, _StoredPa
     return {row[0]: _StoredPart(*row) for row in rows}
 
 
-def _note(
-    connection: Connection, bucket: BucketId, *, object_delta: int, part_delta: int, timing: Timing
-) -> None:
-    owner = owner_of(connection, bucket)
-    for line, delta_bytes in ((StorageLine.PART, part_delta), (StorageLine.OBJECT, object_delta)):
-        add_change(
-            connection, member=owner, bucket=bucket, line=line, delta_bytes=delta_bytes, at_us=timing.now_us
-        )
-
-
 def _forget(connection: Connection, upload_id: str) -> None:
     connection.execute("DELETE FROM part WHERE upload_id = ?", (upload_id,))
     connection.execute("DELETE FROM upload WHERE upload_id = ?", (upload_id,))
@@ -251,9 +251,10 @@ def abort_upload(
     connection: Connection, bucket: BucketId, key: str, upload_id: str, *, timing: Timing
 ) -> None:
     """Drop the upload and its parts. Raises NoSuchBucket, NoSuchUpload."""
+    change = begin_change(connection, bucket, timing)
     read_upload(connection, bucket, key, upload_id)
     stored = _stored_parts(connection, upload_id).values()
     drop_pieces(connection, [part.piece for part in stored], after_us=timing.garbage_after_us)
-    part_bytes = sum(part.size_bytes for part in stored)
-    _note(connection, bucket, object_delta=0, part_delta=-part_bytes, timing=timing)
+    change.add(StorageLine.PART, -sum(part.size_bytes for part in stored))
+    change.finish()
     _forget(connection, upload_id)

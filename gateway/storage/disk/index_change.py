@@ -1,0 +1,59 @@
+"""One change of the index while it is made: in which bucket, by which rules, and the bytes it adds and takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from gateway.storage.disk.index import Connection
+from gateway.storage.disk.index_buckets import check_quota, read_bucket
+from gateway.storage.disk.index_outbox import add_change
+from gateway.storage.model import NO_QUOTA, BucketRules, Quota
+from meter.event import StorageLine
+from meter.ids import BucketId, MemberId
+
+_LINES = (StorageLine.PART, StorageLine.OBJECT, StorageLine.VERSION)
+"""In the order they are noted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """When a change happens, and when the files it replaces may go; UTC microseconds."""
+
+    now_us: int
+    garbage_after_us: int
+
+
+@dataclass(slots=True)
+class Change:
+    """Begun by begin_change(), ended by finish(); what it holds was read inside the transaction."""
+
+    connection: Connection
+    bucket: BucketId
+    owner: MemberId
+    rules: BucketRules
+    timing: Timing
+    _deltas: dict[StorageLine, int] = field(default_factory=lambda: dict.fromkeys(_LINES, 0))
+
+    def add(self, line: StorageLine, delta_bytes: int) -> None:
+        """The change stores so many bytes more, or less, on the line."""
+        self._deltas[line] += delta_bytes
+
+    def finish(self, quota: Quota = NO_QUOTA) -> None:
+        """Note the bytes, one row a line. Raises QuotaExceeded when more is stored than before, and too much."""
+        for line in _LINES:
+            add_change(
+                self.connection,
+                member=self.owner,
+                bucket=self.bucket,
+                line=line,
+                delta_bytes=self._deltas[line],
+                at_us=self.timing.now_us,
+            )
+        if sum(self._deltas.values()) > 0:
+            check_quota(self.connection, self.bucket, self.owner, quota)
+
+
+def begin_change(connection: Connection, bucket: BucketId, timing: Timing) -> Change:
+    """Raises NoSuchBucket."""
+    owner, rules = read_bucket(connection, bucket)
+    return Change(connection, bucket, owner, rules, timing)

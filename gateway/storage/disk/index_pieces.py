@@ -1,0 +1,66 @@
+"""The index's rows of pieces, of manifests that put them together, and of files to be collected."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from gateway.storage.disk.index import Connection
+from gateway.storage.disk.piece import Piece
+
+_PIECE = "SELECT size_bytes, blob, data FROM piece WHERE piece = ?"
+_REST = """
+    SELECT piece.size_bytes, piece.blob, piece.data
+    FROM manifest JOIN piece ON piece.piece = manifest.piece
+    WHERE manifest.first_piece = ? ORDER BY manifest.position
+"""
+
+
+def add_piece(connection: Connection, piece: Piece) -> int:
+    """Keep the piece; its number."""
+    row = connection.execute(
+        "INSERT INTO piece (size_bytes, blob, data) VALUES (?, ?, ?) RETURNING piece",
+        (piece.size_bytes, piece.blob, piece.data),
+    ).fetchone()
+    return int(row[0])
+
+
+def join_pieces(connection: Connection, pieces: Sequence[int]) -> None:
+    """Put the pieces together, in this order, under the first of them."""
+    first, *rest = pieces
+    connection.executemany(
+        "INSERT INTO manifest (first_piece, position, piece) VALUES (?, ?, ?)",
+        [(first, position, piece) for position, piece in enumerate(rest, start=1)],
+    )
+
+
+def first_piece(connection: Connection, number: int) -> Piece:
+    """The piece of that number."""
+    return Piece(*connection.execute(_PIECE, (number,)).fetchone())
+
+
+def other_pieces(connection: Connection, first: int) -> list[Piece]:
+    """The pieces joined behind the first, in order."""
+    return [Piece(*row) for row in connection.execute(_REST, (first,))]
+
+
+def drop_joined(connection: Connection, first: int, *, after_us: int) -> None:
+    """Forget the piece and all joined behind it; their files may go after the instant."""
+    rest = connection.execute("SELECT piece FROM manifest WHERE first_piece = ?", (first,)).fetchall()
+    if rest:
+        connection.execute("DELETE FROM manifest WHERE first_piece = ?", (first,))
+    drop_pieces(connection, [first, *(piece for (piece,) in rest)], after_us=after_us)
+
+
+def drop_pieces(connection: Connection, pieces: Sequence[int], *, after_us: int) -> None:
+    """Forget the pieces; their files may go after the instant."""
+    numbers = json.dumps(list(pieces))
+    connection.execute(
+        "INSERT INTO garbage (blob, after_us) SELECT blob, ? FROM json_each(?) JOIN piece ON piece = value"
+        " WHERE blob IS NOT NULL",
+        (after_us, numbers),
+    )
+    dropped = connection.execute(
+        "DELETE FROM piece WHERE piece IN (SELECT value FROM json_each(?))", (numbers,)
+    ).rowcount
+    assert dropped == len(pieces), "a piece is pointed at and not there"

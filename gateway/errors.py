@@ -32,6 +32,7 @@ _TABLE: dict[str, tuple[int, str]] = {
     # What is not there
     "NoSuchBucket": (404, "The specified bucket does not exist."),
     "NoSuchKey": (404, "The specified key does not exist."),
+    "NoSuchLifecycleConfiguration": (404, "The lifecycle configuration does not exist."),
     "NoSuchUpload": (
         404,
         (

@@ -16,6 +16,7 @@ from gateway.call import Call, Reply, Services
 from gateway.checksum import FULL_OBJECT, HEADER_PREFIX, Hasher, digest_base64, hasher, parse_algorithm
 from gateway.customer_key import COPY_SOURCE, CustomerKey, customer_key
 from gateway.errors import invalid_argument, s3_error
+from gateway.handlers.lifecycle import expiry_headers
 from gateway.handlers.support import bucket_of, check_version, commit_time_us, xml_reply
 from gateway.headers import Outcome, collect_properties, precondition_failed, read_outcome, write_condition
 from gateway.names import CopySource, parse_copy_source
@@ -70,7 +71,8 @@ async def copy_object(services: Services, call: Call) -> Reply:
             head = await _copy_bytes(services, call, reader, properties, condition, key)
     finally:
         reader.close()
-    return xml_reply(copy_result(head), {} if key is None else key.headers)
+    headers = {} if key is None else key.headers
+    return xml_reply(copy_result(head), headers | expiry_headers(bucket, head))
 
 
 async def _copy_bytes(

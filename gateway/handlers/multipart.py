@@ -29,6 +29,7 @@ from gateway.customer_key import CustomerKey, check_part, customer_key
 from gateway.documents import NamedPart, parse_complete
 from gateway.errors import S3Error, invalid_argument, s3_error
 from gateway.handlers.copy import open_source, pieces
+from gateway.handlers.lifecycle import abort_headers, expiry_headers
 from gateway.handlers.support import bucket_of, commit_time_us, xml_reply
 from gateway.headers import collect_properties, quoted, write_condition
 from gateway.names import parse_copy_source
@@ -66,7 +67,7 @@ async def create_multipart_upload(services: Services, call: Call) -> Reply:
         checksum_kind=kind,
         now_us=call.now_us,
     )
-    headers = _key_headers(key)
+    headers = _key_headers(key) | abort_headers(bucket, upload)
     if algorithm:
         headers |= {f"{HEADER_PREFIX}algorithm": algorithm, f"{HEADER_PREFIX}type": kind}
     return xml_reply(initiate_result(bucket.name, upload), headers)
@@ -174,7 +175,10 @@ async def complete_multipart_upload(services: Services, call: Call) -> Reply:
     )
     checksum = shown_checksum(head, key)
     head = replace(head, properties=replace(head.properties, checksum=checksum))
-    return xml_reply(complete_result(bucket.name, head, location=f"/{bucket.name}/{call.key}"))
+    return xml_reply(
+        complete_result(bucket.name, head, location=f"/{bucket.name}/{call.key}"),
+        expiry_headers(bucket, head),
+    )
 
 
 async def abort_multipart_upload(services: Services, call: Call) -> Reply:

@@ -7,6 +7,7 @@ from gateway.checksum import checksum_headers
 from gateway.customer_key import customer_key
 from gateway.documents import DoomedObject, parse_delete
 from gateway.errors import S3Error, invalid_argument, s3_error
+from gateway.handlers.lifecycle import expiry_headers
 from gateway.handlers.support import bucket_of, check_version, commit_time_us, xml_reply
 from gateway.headers import (
     Outcome,
@@ -54,7 +55,7 @@ async def put_object(services: Services, call: Call) -> Reply:
     finally:
         await staged.discard()
     headers = {"ETag": quoted(head.etag)} | checksum_headers(received.checksum)
-    return Reply(headers=headers | (key.headers if key is not None else {}))
+    return Reply(headers=headers | (key.headers if key is not None else {}) | expiry_headers(bucket, head))
 
 
 async def get_object(services: Services, call: Call) -> Reply:
@@ -124,6 +125,8 @@ def _answer(call: Call, head: ObjectHead) -> Reply:
     if outcome is Outcome.NOT_MODIFIED:
         return Reply(status=304, headers=not_modified_headers(head))
     headers = object_headers(head) | response_overrides(call.query)
+    if "versionId" not in call.query:
+        headers |= expiry_headers(bucket_of(call), head)
     span = _part_span(call, head, headers)
     if span is None and range_applies(call.headers, etag=head.etag, modified_us=head.modified_us):
         span = parse_range(call.headers.get("range"), head.size_bytes)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from gateway.call import Call, Reply, Services
-from gateway.handlers import bucket, copy, listing, multipart, object, service, uploads  # noqa: A004
+from gateway.handlers import bucket, copy, lifecycle, listing, multipart, object, service, uploads  # noqa: A004
 from gateway.handlers.failure import translate
 from gateway.operation import Operation
 from gateway.storage.errors import StorageError
@@ -52,6 +52,9 @@ HANDLERS: dict[Operation, Handler] = {
         Operation.ABORT_MULTIPART_UPLOAD: multipart.abort_multipart_upload,
         Operation.LIST_PARTS: uploads.list_parts,
         Operation.LIST_MULTIPART_UPLOADS: uploads.list_multipart_uploads,
+        Operation.PUT_BUCKET_LIFECYCLE_CONFIGURATION: lifecycle.put_bucket_lifecycle,
+        Operation.GET_BUCKET_LIFECYCLE_CONFIGURATION: lifecycle.get_bucket_lifecycle,
+        Operation.DELETE_BUCKET_LIFECYCLE: lifecycle.delete_bucket_lifecycle,
     }.items()
 }
 """One for every supported operation, and for no other."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gateway.call import Call, Reply, Services
 from gateway.customer_key import check_part, customer_key
+from gateway.handlers.lifecycle import abort_headers
 from gateway.handlers.support import bucket_of, xml_reply
 from gateway.listing import Page, parse_count, parse_page
 from gateway.results import UploadsPage
@@ -41,7 +42,7 @@ async def list_parts(services: Services, call: Call) -> Reply:
         member=bucket.owner,
         member_name=bucket.owner_name,
     )
-    return xml_reply(body)
+    return xml_reply(body, abort_headers(bucket, upload))
 
 
 async def list_multipart_uploads(services: Services, call: Call) -> Reply:

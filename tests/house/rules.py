@@ -20,7 +20,7 @@ PURE = {
     "meter/refusal.py", "gateway/operation.py", "gateway/route.py", "gateway/names.py", "gateway/errors.py",
     "gateway/markup.py", "gateway/headers.py", "gateway/documents.py", "gateway/listing.py", "gateway/results.py",
     "gateway/access.py", "gateway/accounting.py", "gateway/checksum.py", "gateway/customer_key.py",
-    "gateway/sigv4/parse.py",
+    "gateway/sigv4/parse.py", "gateway/lifecycle.py", "gateway/lifecycle_document.py", "gateway/tree.py",
     "gateway/sigv4/canonical.py", "gateway/sigv4/signature.py", "gateway/sigv4/chunked.py", "billing/money.py",
     "billing/tariff.py", "billing/rating.py", "billing/cost.py", "billing/ledger.py", "billing/surplus.py",
     "billing/patronage.py", "billing/closing.py", "billing/statement.py", "deploy/aggregate.py",

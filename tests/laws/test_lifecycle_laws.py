@@ -174,3 +174,22 @@ def test_the_listing_begins_where_all_rules_do(rules: list[Rule]) -> None:
     assert not asked or any(
         one == prefix or one[: len(prefix) + 1] != asked[0][: len(prefix) + 1] for one in asked
     )
+
+
+def noncurrent(key: str, position: int, *, is_marker: bool = False) -> ListedVersion:
+    """Old enough for every rule; position 0 is the latest."""
+    instant_us = NOW_US - (10 + position) * DAY_US
+    superseded_us = None if position == 0 else instant_us + DAY_US
+    return ListedVersion(
+        key, f"{key}{position}", position == 0, is_marker, 1, "e", instant_us, superseded_us=superseded_us
+    )
+
+
+def test_so_many_noncurrent_versions_with_bytes_stay_of_each_key() -> None:
+    rules = [Rule("r", enabled=True, filter=Filter(), noncurrent_days=1, noncurrent_kept=2)]
+    history = [noncurrent("a", number, is_marker=number in (1, 3)) for number in range(6)]
+    history += [noncurrent("b", number) for number in range(4)]
+    judge = Judge(rules, now_us=NOW_US)
+    found = [doom.version.version_id for doom in (*judge.tell(history), *judge.finish())]
+    # Of a, versions 2 and 4 stay: the markers 1 and 3 hold no bytes and take nobody's place. Of b, 1 and 2.
+    assert ["a5", "b3"] == found

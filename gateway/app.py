@@ -17,6 +17,7 @@ from gateway.connection import ConnectionServer
 from gateway.directory import PostgresDirectory
 from gateway.exchange import Exchanges
 from gateway.feed import keep_feeding
+from gateway.lifecycle_run import keep_looking
 from gateway.metrics import GatewayMetrics
 from gateway.settings import GatewaySettings
 from gateway.storage.disk.engine import DiskEngine, open_engine
@@ -87,6 +88,7 @@ class Worker:
             asyncio.create_task(keep_feeding(self._engine, journal, self._meter_settings)),
             asyncio.create_task(self._every(METRICS_EVERY_S, self._publish)),
             asyncio.create_task(self._keep_collecting()),
+            asyncio.create_task(self._keep_rules()),
         ]
         allow_descriptors()
         gc.collect()
@@ -126,6 +128,18 @@ class Worker:
         more = True
         while more:
             more = await self._engine.collect(now_us()) >= self._settings.collect_files_max
+
+    async def _keep_rules(self) -> None:
+        """Carry lifecycle rules out; a failure is logged and the next look tried."""
+        while True:
+            try:
+                await keep_looking(
+                    self._engine, self._directory, self._settings, self.metrics.registry,
+                    self._settings.data / "lifecycle.lock",
+                )  # fmt: skip
+            except Exception:  # a bug here must not end the rules for good, nor the worker
+                log.exception("lifecycle failed, again in %d s", COLLECT_EVERY_S)
+            await asyncio.sleep(COLLECT_EVERY_S)
 
     async def _keep_collecting(self) -> None:
         """Unlink what was replaced long enough ago; a failure is logged and tried again."""

@@ -68,8 +68,13 @@ FOOT = """\
 * **Requests nobody signed** may not choose the answer's headers (`response-content-type` and its kind) and may not
   send a body in chunks.
 * **Headers that would change the meaning** of an operation and that are not carried out are refused with
-  `501 NotImplemented`: server-side encryption, appends, MFA.
+  `501 NotImplemented`: encryption with keys of ours or of KMS, appends, MFA.
   They are never accepted and ignored. The storage class is `STANDARD`; another is `InvalidStorageClass`.
+* **Encryption with your own key** (SSE-C) works in every operation that S3 has it for. The ETag is the MD5 of the
+  sealed bytes, so it is no hash of your text; `x-amz-checksum-*` are of the text, are checked, and are told to
+  whoever brings the key. S3 insists on TLS for it; the gateway itself speaks HTTP behind its proxy and cannot.
+* **Lifecycle rules** expire objects, noncurrent versions and lone delete markers and abort uploads. Transitions are
+  refused by name, for there is one storage class. Of noncurrent versions to be kept, only those with bytes count.
 * **Signatures** are Signature Version 4, in the header or in the query. Version 2 is refused by name. Bodies may
   be hashed, unsigned, or in signed or unsigned chunks with a trailer.
 * **Checksums** are CRC32, CRC32C, CRC64NVME, SHA-1 and SHA-256, in a header or a trailer. A body whose sender names

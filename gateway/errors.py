@@ -40,6 +40,7 @@ _TABLE: dict[str, tuple[int, str]] = {
         "The specified object does not have an Object Lock configuration.",
     ),
     "NoSuchTagSet": (404, "The TagSet does not exist."),
+    "NoSuchLifecycleConfiguration": (404, "The lifecycle configuration does not exist."),
     "NoSuchUpload": (
         404,
         (

@@ -81,6 +81,18 @@ class GatewaySettings(RoomSettings):
     damage_reported_max: int = Field(
         1000, ge=1, le=100_000, description="damaged objects a sweep lists by name; all are counted"
     )
+    lifecycle_interval_s: int = Field(
+        3600, ge=1, description="pause between two looks through the buckets that have lifecycle rules"
+    )
+    lifecycle_batch_max: int = Field(
+        250,
+        ge=1,
+        le=1000,
+        description="versions or uploads looked at, and removed, in one step of such a look",
+    )
+    lifecycle_pause_ms: int = Field(
+        50, ge=0, le=60_000, description="rest between two such steps, so that members' requests go first"
+    )
     upload_tombstone_s: int = Field(
         86_400, ge=0, description="a completed upload answers a repeated Complete so long"
     )

@@ -1,7 +1,7 @@
 """Request headers that would change what an operation means and that we do not carry out.
 
-They are refused by name: to accept and ignore encryption would be a lie. Harmless habits of clients
-(storage class STANDARD) pass.
+They are refused by name: to accept and ignore encryption with a key of ours would be a lie. Harmless habits
+of clients (storage class STANDARD) pass.
 """
 
 from __future__ import annotations
@@ -23,6 +23,9 @@ _REFUSED = frozenset(
         "x-amz-mfa",
     )
 )
+_OF_CUSTOMERS_KEYS = tuple(
+    f"x-amz-{prefix}server-side-encryption-customer-" for prefix in ("", "copy-source-")
+)
 
 
 def refuse_unsupported(headers: Mapping[str, str]) -> None:
@@ -31,7 +34,9 @@ def refuse_unsupported(headers: Mapping[str, str]) -> None:
         lower = name.lower()
         if not lower.startswith("x-amz-"):
             continue
-        if lower in _REFUSED or lower.startswith(_REFUSED_PREFIXES):
+        if lower in _REFUSED or (
+            lower.startswith(_REFUSED_PREFIXES) and not lower.startswith(_OF_CUSTOMERS_KEYS)
+        ):
             raise s3_error("NotImplemented", Header=lower, Value=value[:200])
         if lower == "x-amz-storage-class" and value != "STANDARD":
             raise s3_error("InvalidStorageClass", StorageClassRequested=value[:200])

@@ -22,7 +22,9 @@ from gateway.checksum import (
     hasher,
     parse_algorithm,
 )
+from gateway.customer_key import COPY_SOURCE, CustomerKey, customer_key
 from gateway.errors import invalid_argument, s3_error
+from gateway.handlers.lifecycle import expiry_headers
 from gateway.handlers.support import (
     bucket_of,
     check_room,
@@ -42,12 +44,14 @@ from gateway.headers import (
 )
 from gateway.names import CopySource, parse_copy_source
 from gateway.results import copy_result
+from gateway.sealing import Arrival, opened
 from gateway.storage.base import ObjectReader
 from gateway.storage.errors import IsDeleteMarker, NoSuchKey, NoSuchVersion
 from gateway.storage.model import (
     Checksum,
+    ComputedExtent,
     Condition,
-    FileExtent,
+    Extent,
     MemoryExtent,
     ObjectHead,
     ObjectProperties,
@@ -64,8 +68,9 @@ async def copy_object(services: Services, call: Call) -> Reply:
     condition = write_condition(call.headers)
     source = parse_copy_source(call.headers.get("x-amz-copy-source", ""))
     replaces = _replaces(call, "x-amz-metadata-directive")
+    key = customer_key(call.headers)
     is_itself = (source.bucket, source.key) == (call.bucket_name, call.key)
-    is_changed = replaces or REDIRECT_HEADER in call.headers or bool(source.version_id)
+    is_changed = replaces or REDIRECT_HEADER in call.headers or bool(source.version_id) or key is not None
     if is_itself and not is_changed:
         raise s3_error(
             "InvalidRequest",
@@ -84,30 +89,30 @@ async def copy_object(services: Services, call: Call) -> Reply:
             headers=given.headers if replaces else copied_headers(kept.headers, call.headers),
             tags=given.tags if _replaces(call, "x-amz-tagging-directive") else kept.tags,
         )
-        head = await _copy(services, call, reader, properties, condition)
+        head = await _copy(services, call, reader, properties, condition, key)
     finally:
         reader.close()
-    return xml_reply(copy_result(head), source_version_headers(reader) | version_headers(head))
+    headers = source_version_headers(reader) | version_headers(head) | expiry_headers(bucket_of(call), head)
+    return xml_reply(copy_result(head), headers | ({} if key is None else key.headers))
 
 
 async def _copy(
-    services: Services, call: Call, reader: ObjectReader, properties: ObjectProperties, condition: Condition
+    services: Services,
+    call: Call,
+    reader: ObjectReader,
+    properties: ObjectProperties,
+    condition: Condition,
+    key: CustomerKey | None,
 ) -> ObjectHead:
-    """The bytes as one piece, with the MD5 and the whole checksum of one.
+    """The bytes as one piece, with the MD5 and the whole checksum of one; opened and sealed as keys say.
 
-    An object of one piece that has its checksum keeps both, and is not read through Python.
+    A plain object of one piece that has its checksum keeps both, and is not read through Python.
     """
     bucket, source = bucket_of(call), reader.head
-    algorithm = _algorithm(call, source)
-    held = source.properties.checksum
-    md5 = hashlib.md5(usedforsecurity=False) if source.part_sizes else None
-    check = (
-        None
-        if held is not None and (held.algorithm, held.kind) == (algorithm, FULL_OBJECT)
-        else hasher(algorithm)
-    )
-    digests: list[Hasher] = [digest for digest in (md5, check) if digest is not None]
-    if not digests:
+    algorithm, held = _algorithm(call, source), source.properties.checksum
+    keeps_checksum = held is not None and (held.algorithm, held.kind) == (algorithm, FULL_OBJECT)
+    is_plain = key is None and not source.properties.sealing
+    if is_plain and keeps_checksum and not source.part_sizes:
         return await services.engine.copy_object(
             reader,
             bucket.id,
@@ -117,24 +122,28 @@ async def _copy(
             now_us=commit_time_us(call),
             quota=bucket.quota,
         )
+    md5, check = hashlib.md5(usedforsecurity=False), hasher(algorithm)
+    digests: list[Hasher] = [md5] if keeps_checksum else [md5, check]
     staged = await services.engine.stage()
+    arrival = Arrival(staged, key)
     try:
         async for piece in pieces(reader, start=0, stop=source.size_bytes, digests=digests):
-            await staged.write(piece)
-        return await services.engine.put_object(
+            await arrival.staged.write(piece)
+        checksum = held if keeps_checksum else Checksum(algorithm, digest_base64(check))
+        properties = replace(properties, checksum=checksum)
+        head = await services.engine.put_object(
             bucket.id,
             call.key,
             staged,
-            etag=source.etag if md5 is None else md5.hexdigest(),
-            properties=replace(
-                properties, checksum=held if check is None else Checksum(algorithm, digest_base64(check))
-            ),
+            etag=arrival.etag(md5.digest()),
+            properties=arrival.properties(properties),
             condition=condition,
             now_us=commit_time_us(call),
             quota=bucket.quota,
         )
     finally:
         await staged.discard()
+    return replace(head, properties=properties)
 
 
 def _algorithm(call: Call, source: ObjectHead) -> str:
@@ -176,6 +185,7 @@ async def open_source(services: Services, call: Call, source: CopySource) -> Obj
             "InvalidRequest",
             "The source of a copy request may not specifically refer to a delete marker by version id.",
         ) from None
+    reader = opened(reader, customer_key(call.headers, prefix=COPY_SOURCE))
     outcome, condition = read_outcome(
         call.headers,
         etag=reader.head.etag,
@@ -199,9 +209,11 @@ async def pieces(
             yield await asyncio.to_thread(_read, extent, offset, count, digests)
 
 
-def _read(extent: MemoryExtent | FileExtent, offset: int, count: int, digests: Sequence[Hasher]) -> bytes:
+def _read(extent: Extent, offset: int, count: int, digests: Sequence[Hasher]) -> bytes:
     if isinstance(extent, MemoryExtent):
         data = extent.data[offset : offset + count]
+    elif isinstance(extent, ComputedExtent):
+        data = extent.read(offset, count)
     else:
         data = os.pread(extent.descriptor, count, extent.offset + offset)
     if len(data) != count:

@@ -6,7 +6,9 @@ from dataclasses import replace
 
 from gateway.call import Call, Reply, Services
 from gateway.checksum import checksum_headers
+from gateway.customer_key import customer_key
 from gateway.errors import invalid_argument, s3_error
+from gateway.handlers.lifecycle import expiry_headers
 from gateway.handlers.support import (
     announced_bytes,
     bucket_of,
@@ -30,6 +32,7 @@ from gateway.headers import (
     write_condition,
 )
 from gateway.locks import lock_headers
+from gateway.sealing import Arrival, opened, opened_head
 from gateway.storage.model import ObjectHead
 
 
@@ -45,29 +48,33 @@ async def put_object(services: Services, call: Call) -> Reply:
     condition = write_condition(call.headers)
     properties = new_properties(services, call)
     check_proven(call)
+    key = customer_key(call.headers)
     check_room(services, call, grows_bytes=announced_bytes(call))
     staged = await services.engine.stage()
+    arrival = Arrival(staged, key)
     try:
-        received = await call.body.into(staged, limit_bytes=services.settings.put_bytes_max)
+        received = await call.body.into(arrival.staged, limit_bytes=services.settings.put_bytes_max)
         head = await services.engine.put_object(
             bucket.id,
             call.key,
             staged,
-            etag=received.md5.hex(),
-            properties=replace(properties, checksum=received.checksum),
+            etag=arrival.etag(received.md5),
+            properties=arrival.properties(replace(properties, checksum=received.checksum)),
             condition=condition,
             now_us=commit_time_us(call),
             quota=bucket.quota,
         )
     finally:
         await staged.discard()
-    headers = {"ETag": quoted(head.etag)} | checksum_headers(head.properties.checksum)
-    return Reply(headers=headers | version_headers(head))
+    headers = {"ETag": quoted(head.etag)} | checksum_headers(received.checksum)
+    headers |= version_headers(head) | expiry_headers(bucket, head)
+    return Reply(headers=headers | (key.headers if key is not None else {}))
 
 
 async def get_object(services: Services, call: Call) -> Reply:
     """The object, or the version, part or range of it that was asked for."""
-    reader = services.engine.open_object(bucket_of(call).id, call.key, version_asked(call))
+    key = customer_key(call.headers)
+    reader = opened(services.engine.open_object(bucket_of(call).id, call.key, version_asked(call)), key)
     try:
         reply = _answer(call, reader.head)
     except BaseException:
@@ -77,16 +84,21 @@ async def get_object(services: Services, call: Call) -> Reply:
         reader.close()
     else:
         reply.reader = reader
+    if key is not None:
+        reply.headers |= key.headers
     return reply
 
 
 async def head_object(services: Services, call: Call) -> Reply:
     """What a GET would answer, without the bytes."""
+    key = customer_key(call.headers)
     head = services.engine.head_object(bucket_of(call).id, call.key, version_asked(call))
-    reply = _answer(call, head)
+    reply = _answer(call, opened_head(head, key))
     if reply.status != 304:
         reply.content_length = reply.stop - reply.start
     reply.start = reply.stop = 0
+    if key is not None:
+        reply.headers |= key.headers
     return reply
 
 
@@ -101,6 +113,8 @@ def _answer(call: Call, head: ObjectHead) -> Reply:
     headers |= lock_headers(head.properties)
     if head.properties.tags:
         headers["x-amz-tagging-count"] = str(len(head.properties.tags))
+    if "versionId" not in call.query:
+        headers |= expiry_headers(bucket_of(call), head)
     headers |= response_overrides(call.query)
     span = _part_span(call, head, headers)
     if span is None and range_applies(call.headers, etag=head.etag, modified_us=head.modified_us):

@@ -5,7 +5,7 @@ What an engine is given and gives is in model, what it refuses in errors.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from gateway.storage.model import (
@@ -214,6 +214,7 @@ class Engine(Protocol):
         checksum: Checksum | None,
         now_us: int,
         quota: Quota = NO_QUOTA,
+        sealing: str = "",
     ) -> Part:
         """Store a part; the same number again replaces it. Raises NoSuchUpload, QuotaExceeded."""
         ...
@@ -236,11 +237,15 @@ class Engine(Protocol):
         condition: Condition,
         part_bytes_min: int,
         now_us: int,
+        sealing: Mapping[str, str] | None = None,
     ) -> ObjectHead:
         """Make the named (number, etag) parts the object, in one commit; other parts are dropped.
 
+        With sealing, that is the object's, in place of the upload's.
+
         The same complete again with the same parts gives the same answer while the tombstone and the
-        version it made are kept, also when that is no longer the newest. Raises NoSuchUpload, InvalidPart, InvalidPartOrder, PartTooSmall, PreconditionFailed.
+        version it made are kept, also when that is no longer the newest. Raises NoSuchUpload, InvalidPart,
+        InvalidPartOrder, PartTooSmall, PreconditionFailed.
         """
         ...
 

@@ -13,7 +13,7 @@ from gateway.errors import s3_error
 from gateway.handlers.table import HANDLERS
 from gateway.route import route
 from gateway.storage.base import Staged
-from gateway.storage.model import Checksum, FileExtent, MemoryExtent
+from gateway.storage.model import Checksum, ComputedExtent, FileExtent, MemoryExtent
 from meter.ids import BucketId, MemberId
 
 ANNA = Caller(MemberId(1), "anna", "KEY1")
@@ -137,5 +137,7 @@ def read(reply: Reply) -> bytes:
                 data += extent.data
             case FileExtent():
                 data += os.pread(extent.descriptor, extent.size_bytes, extent.offset)
+            case ComputedExtent():
+                data += extent.read(0, extent.size_bytes)
     reply.reader.close()
     return data

@@ -12,6 +12,8 @@ from gateway.storage.model import Checksum, DefaultRetention, ObjectProperties, 
 
 COLUMNS_CACHED_MAX = 1024
 """How many different values of each column are kept read: most objects share a few."""
+EXTRAS_CACHED_BYTES = 4096
+"""Longer extras are read each time: those of a sealed object of 10,000 parts have 200 kB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +80,16 @@ def dump_extras(properties: ObjectProperties) -> str | None:
     return json.dumps(extras) if extras else None
 
 
-@lru_cache(maxsize=COLUMNS_CACHED_MAX)
 def _load_extras(column: str) -> _Extras:
+    return _short_extras(column) if len(column) <= EXTRAS_CACHED_BYTES else _read_extras(column)
+
+
+@lru_cache(maxsize=COLUMNS_CACHED_MAX)
+def _short_extras(column: str) -> _Extras:
+    return _read_extras(column)
+
+
+def _read_extras(column: str) -> _Extras:
     """Nobody writes into what is returned."""
     extras = json.loads(column)
     retention = extras.get("retention")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from gateway.storage.base import Staged
@@ -61,9 +61,10 @@ class UploadMethods(EngineBase):
         checksum: Checksum | None,
         now_us: int,
         quota: Quota = NO_QUOTA,
+        sealing: str = "",
     ) -> Part:
         """See Engine."""
-        part = Part(number, staged.size_bytes, etag, now_us, checksum)
+        part = Part(number, staged.size_bytes, etag, now_us, checksum, sealing)
         put = partial(
             index_uploads.put_part,
             bucket=bucket,
@@ -102,10 +103,11 @@ class UploadMethods(EngineBase):
         condition: Condition,
         part_bytes_min: int,
         now_us: int,
+        sealing: Mapping[str, str] | None = None,
     ) -> ObjectHead:
         """See Engine. Once the object is replaced for good, a repeated Complete is NoSuchUpload."""
         tombstones_from_us = now_us - self._settings.upload_tombstone_s * MICROSECONDS
-        completion = Completion(parts, etag, checksum, condition, part_bytes_min, tombstones_from_us)
+        completion = Completion(parts, etag, checksum, condition, part_bytes_min, tombstones_from_us, sealing)
         return await self._committer.commit(
             partial(
                 index_uploads.complete_upload,

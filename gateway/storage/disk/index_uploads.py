@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -41,6 +41,8 @@ class Completion:
     part_bytes_min: int
     tombstones_from_us: int
     """Uploads completed before this instant are forgotten."""
+    sealing: Mapping[str, str] | None = None
+    """The object's sealing in place of the upload's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +109,8 @@ def put_part(
     if replaced is not None:
         drop_pieces(connection, [replaced[0]], after_us=timing.garbage_after_us)
     connection.execute(
-        "INSERT OR REPLACE INTO part (upload_id, number, piece, size_bytes, etag, modified_us, checksum)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?)",
+        "INSERT OR REPLACE INTO part (upload_id, number, piece, size_bytes, etag, modified_us, checksum,"
+        " sealing) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         (
             upload_id,
             part.number,
@@ -117,6 +119,7 @@ def put_part(
             part.etag,
             part.modified_us,
             dump_checksum(part.checksum),
+            part.sealing,
         ),
     )
     change.add(StorageLine.PART, part.size_bytes - (0 if replaced is None else replaced[1]))
@@ -130,13 +133,13 @@ def read_parts(
     """Parts with number > after, and whether more follow. Raises NoSuchBucket, NoSuchUpload."""
     read_upload(connection, bucket, key, upload_id)
     rows = connection.execute(
-        "SELECT number, size_bytes, etag, modified_us, checksum FROM part"
+        "SELECT number, size_bytes, etag, modified_us, checksum, sealing FROM part"
         " WHERE upload_id = ? AND number > ? ORDER BY number LIMIT ?",
         (upload_id, after, limit + 1),
     ).fetchall()
     parts = tuple(
-        Part(number, size_bytes, etag, modified_us, load_checksum(checksum))
-        for number, size_bytes, etag, modified_us, checksum in rows[:limit]
+        Part(number, size_bytes, etag, modified_us, load_checksum(checksum), sealing)
+        for number, size_bytes, etag, modified_us, checksum, sealing in rows[:limit]
     )
     return parts, len(rows) > limit
 
@@ -160,13 +163,15 @@ def complete_upload(
     change = begin_change(connection, bucket, timing)
     newest = newest_entry(change, key)
     check_newest(completion.condition, newest, key=key)
+    sealing = upload.properties.sealing if completion.sealing is None else completion.sealing
+    properties = replace(upload.properties, checksum=completion.checksum, sealing=sealing)
     sizes = tuple(part.size_bytes for part in chosen)
     head = ObjectHead(
         key,
         sum(sizes),
         completion.etag,
         timing.now_us,
-        replace(upload.properties, checksum=completion.checksum),
+        properties,
         sizes,
         part_checksums=_checksums_of(chosen, completion.checksum),
     )

@@ -8,12 +8,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
+from functools import partial
 from typing import TypeVar
 
 from gateway.storage.base import Staged
 from gateway.storage.disk.blobs import Blobs, Draft
 from gateway.storage.disk.piece import Piece
-from gateway.storage.model import Extent, FileExtent, MemoryExtent
+from gateway.storage.errors import DamagedObject
+from gateway.storage.model import ComputedExtent, Extent, FileExtent, MemoryExtent
 
 T = TypeVar("T")
 
@@ -63,6 +65,13 @@ class DiskStaged(Staged):
                         self._flush_and_copy, gathered, descriptor, offset, size_bytes
                     )
                     await self._settle()
+                case ComputedExtent(size_bytes, read):
+                    for at in range(0, size_bytes, _GATHER_BYTES):
+                        count = min(_GATHER_BYTES, size_bytes - at)
+                        data = await self._in_thread(partial(read, at, count))
+                        if len(data) != count:
+                            raise DamagedObject(f"the source ends {count - len(data)} bytes early")
+                        await self.write(data)
 
     def hand_over(self) -> None:
         """From now on the bytes belong to publish(), and discard() does nothing.

@@ -18,7 +18,7 @@ from gateway.directory import PostgresDirectory
 from gateway.exchange import Exchanges
 from gateway.feed import keep_feeding
 from gateway.metrics import GatewayMetrics
-from gateway.settings import GatewaySettings
+from gateway.settings import Durability, GatewaySettings
 from gateway.storage.disk.engine import DiskEngine, open_engine
 from gateway.vault import Vault
 from meter.recorder import Recorder, now_us
@@ -88,6 +88,8 @@ class Worker:
             asyncio.create_task(self._every(METRICS_EVERY_S, self._publish)),
             asyncio.create_task(self._keep_collecting()),
         ]
+        if settings.durability is Durability.RELAXED:
+            log.warning("durability is relaxed: a power cut may take writes that were answered")
         allow_descriptors()
         gc.collect()
         gc.freeze()

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 
 from pydantic import Field
 
 from meter.settings import RoomSettings
+
+
+class Durability(StrEnum):
+    """What a write that was answered may still lose to a power cut."""
+
+    STRICT = "strict"
+    """Nothing: bytes, name and index are on the disk before the answer."""
+    RELAXED = "relaxed"
+    """The answer does not wait for the disk; docs/operators.md says what that may cost."""
 
 
 class GatewaySettings(RoomSettings):
@@ -28,6 +38,11 @@ class GatewaySettings(RoomSettings):
     delete_keys_max: int = Field(1000, ge=1, le=1000, description="most keys in one DeleteObjects")
     metadata_bytes_max: int = Field(
         2048, ge=1, description="most bytes of x-amz-meta-* names and values together"
+    )
+    durability: Durability = Field(
+        Durability.STRICT,
+        description="strict: a write is on the disk before its answer; relaxed: a power cut may take "
+        "the last writes",
     )
     inline_bytes_max: int = Field(
         16 * 1024, ge=0, le=2**20, description="objects up to this size live in the index"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from deploy.commands.options import data_option, json_option
-from deploy.desk import Desk, at_desk
+from deploy.desk import Desk, at_desk, gateway_settings
 from deploy.instants import instant_text, window
 from deploy.output import bytes_text, print_json, print_table, say
 from deploy.store import server_version
@@ -47,6 +47,7 @@ async def _document(desk: Desk) -> dict[str, object]:
         "data": str(desk.data),
         "postgres_version": version,
         "unshipped_events": waiting,
+        "durability": gateway_settings(desk).durability.value,
         "members": len(register),
         "members_active": sum(member.status is MemberStatus.ACTIVE for member in register),
         "month": str(Month.of(desk.now_us)),
@@ -82,6 +83,7 @@ def _print(told: dict[str, object]) -> None:
         ("admin", told["admin_url"]),
         ("data", told["data"]),
         ("PostgreSQL", told["postgres_version"]),
+        ("durability", told["durability"]),
         ("events not yet in the sums", told["unshipped_events"]),
         ("members, active", f"{told['members']}, {told['members_active']}"),
         (f"received in {told['month']}", bytes_text(int(str(told["bytes_in"])))),

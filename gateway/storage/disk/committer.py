@@ -33,13 +33,23 @@ class Committer:
     """The one writer of this process. Other processes have their own; the turnstile takes turns."""
 
     def __init__(
-        self, connection: Connection, turnstile: Turnstile, *, batch_max: int, queue_max: int
+        self,
+        connection: Connection,
+        turnstile: Turnstile,
+        *,
+        batch_max: int,
+        queue_max: int,
+        sync_log: Callable[[], None] | None = None,
     ) -> None:
-        """Owns the connection and the turnstile from now on. Both limits are counts of changes."""
+        """Owns the connection and the turnstile from now on. Both limits are counts of changes.
+
+        sync_log makes earlier commits durable where COMMIT alone does not.
+        """
         self._connection = connection
         self._turnstile = turnstile
         self._batch_max = batch_max
         self._queue_max = queue_max
+        self._sync_log = sync_log
         self._queue: deque[_Change] = deque()
         self._wake = threading.Condition()
         self._is_closing = False
@@ -47,7 +57,7 @@ class Committer:
         self._thread.start()
 
     async def commit(self, run: Callable[[Connection], T]) -> T:
-        """Run the change inside a transaction; its answer once that is durable.
+        """Run the change inside a transaction; its answer once that is durable (relaxed: once it is written).
 
         Raises what the change raises, and then nothing of it is kept; Busy when the queue is full or
         another process holds the index too long; StorageFull. A cancelled caller's change may happen.
@@ -60,6 +70,11 @@ class Committer:
             self._queue.append(change)
             self._wake.notify()
         return cast(T, await change.future)
+
+    async def make_durable(self) -> None:
+        """What was committed until now survives a power cut; in strict mode it does already."""
+        if self._sync_log is not None:
+            await asyncio.to_thread(self._sync_log)
 
     async def close(self) -> None:
         """Commit what is queued, then end the thread. May be called twice."""

@@ -81,10 +81,13 @@ class DiskEngine(Engine):
     async def create_bucket(self, bucket: BucketId, *, owner: MemberId) -> None:
         """See Engine."""
         await self._committer.commit(partial(index_objects.create_bucket, bucket=bucket, owner=owner))
+        # The directory's row follows, or is gone already, and a power cut must not leave one without the other.
+        await self._committer.make_durable()
 
     async def delete_bucket(self, bucket: BucketId) -> None:
         """See Engine."""
         await self._committer.commit(partial(index_objects.delete_bucket, bucket=bucket))
+        await self._committer.make_durable()
 
     # Objects
 
@@ -305,8 +308,11 @@ class DiskEngine(Engine):
     # Outbox and audit
 
     async def outbox(self, *, after: int, limit: int) -> tuple[StorageChange, ...]:
-        """See Engine."""
-        return await self._workers.read(partial(index_outbox.read_changes, after=after, limit=limit))
+        """See Engine. What is handed out is journalled, so a power cut must not give its number twice."""
+        changes = await self._workers.read(partial(index_outbox.read_changes, after=after, limit=limit))
+        if changes:
+            await self._committer.make_durable()
+        return changes
 
     async def trim_outbox(self, *, up_to: int) -> None:
         """See Engine."""

@@ -87,6 +87,8 @@ class Upkeep:
             limit = self._settings.collect_files_max
             due = await self._workers.read(partial(due_garbage, now_us=now_us, limit=limit))
             if due:
+                # The row that made a file garbage must not come back without its file.
+                await self._committer.make_durable()
                 await self._workers.run(partial(self._remove, due))
                 await self._committer.commit(partial(forget_garbage, blobs=due))
             await self._forget_tombstones(now_us)

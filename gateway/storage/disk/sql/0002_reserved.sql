@@ -1,0 +1,1 @@
+-- Held free: the change with this number is made elsewhere.

@@ -82,8 +82,10 @@ class Workload:
         await self._open()
         await asyncio.gather(*(self._put(f"small{n}", SMALL) for n in range(4)))
         await asyncio.gather(*(self._put(f"large{n}", LARGE) for n in range(3)), self._put("small0", SMALL))
-        await self._put("small1", LARGE)
-        await self._put("large1", SMALL)
+        # One after the other, so that between some answer and its feeding no checkpoint syncs the log.
+        for key, size in (("small1", LARGE), ("large1", SMALL), ("small3", SMALL), ("small3", SMALL + 1)):
+            await self._put(key, size)
+            await self._feed()
         await self._upload("multi")
         await self._copy("large0", "copy")
         await self._feed()

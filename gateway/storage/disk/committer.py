@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TypeVar, cast
 
-from gateway.storage.base import Busy, StorageError
+from gateway.storage.base import Busy
 from gateway.storage.disk.index import Connection, begin, commit, roll_back, savepoint, storage_error
 from gateway.storage.disk.turnstile import Turnstile
 
@@ -23,6 +23,7 @@ T = TypeVar("T")
 @dataclass(slots=True, eq=False)
 class _Change:
     run: Callable[[Connection], object]
+    """May be run twice, the second time after its first was rolled back."""
     future: asyncio.Future[object]
     loop: asyncio.AbstractEventLoop
     answer: object = None
@@ -101,8 +102,10 @@ class Committer:
         try:
             with self._turnstile.turn():
                 begin(self._connection)
-                for change in batch:
-                    self._run(change)
+                if not self._run_all(batch):
+                    roll_back(self._connection)
+                    begin(self._connection)
+                    self._run_one_by_one(batch)
                 commit(self._connection)
         except sqlite3.Error as error:
             _fail(batch, storage_error(error))
@@ -117,19 +120,37 @@ class Committer:
             # A broken disk. The next batch cannot begin then, and says so to its callers.
             return
 
-    def _run(self, change: _Change) -> None:
-        """One change in its savepoint: what it refuses does not hurt the others."""
-        try:
-            with savepoint(self._connection):
-                change.answer = change.run(self._connection)
-        except sqlite3.Error as error:
-            if not self._connection.in_transaction:
-                raise
-            change.error = storage_error(error)
-        except StorageError as error:
-            change.error = error
-        except Exception as error:  # noqa: BLE001 - a bug of one change is raised where it was asked for
-            change.error = error
+    def _run_all(self, batch: list[_Change]) -> bool:
+        """All changes without savepoints, which copy each page they touch; False when one must be undone.
+
+        Most refusals come before the change has written a row, and then there is nothing to undo.
+        """
+        connection = self._connection
+        for change in batch:
+            before = connection.total_changes
+            try:
+                change.answer = change.run(connection)
+            except Exception as error:  # noqa: BLE001 - run again or raised where the change was asked for
+                if connection.total_changes != before or not connection.in_transaction:
+                    return False
+                change.error = _of_contract(error)
+        return True
+
+    def _run_one_by_one(self, batch: list[_Change]) -> None:
+        """Each change in its savepoint: what one refuses does not hurt the others. They run a second time."""
+        for change in batch:
+            change.answer = change.error = None
+            try:
+                with savepoint(self._connection):
+                    change.answer = change.run(self._connection)
+            except Exception as error:  # noqa: BLE001 - a bug of one change is raised where it was asked for
+                if isinstance(error, sqlite3.Error) and not self._connection.in_transaction:
+                    raise
+                change.error = _of_contract(error)
+
+
+def _of_contract(error: Exception) -> Exception:
+    return storage_error(error) if isinstance(error, sqlite3.Error) else error
 
 
 def _fail(batch: Iterable[_Change], error: Exception) -> None:

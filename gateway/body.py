@@ -143,8 +143,11 @@ class Body:
         content, timeout_s = self._content, self._settings.receive_timeout_s
         while not content.at_eof():
             try:
-                async with asyncio.timeout(timeout_s):
-                    data = await content.readany()
+                # A small body is mostly there already, and waiting for nothing would cost a timer.
+                data = content.read_nowait()
+                if not data and not content.at_eof():
+                    async with asyncio.timeout(timeout_s):
+                        data = await content.readany()
             except TimeoutError:
                 self.given_up = True
                 raise s3_error("RequestTimeout") from None

@@ -152,11 +152,25 @@ def bench_puts(gateway: RunningGateway, member: Credentials) -> None:
     ]
     gets = [[signed(gateway, member, "GET", "bench/small")]] * CLIENTS
 
-    def both() -> tuple[float, float]:
-        return uvloop.run(rate(gateway.port, puts, 0)), uvloop.run(rate(gateway.port, gets, SMALL_BYTES))
+    def both() -> tuple[float, float, float, float]:
+        spent = [cpu_s(gateway)]
+        put = uvloop.run(rate(gateway.port, puts, 0))
+        spent.append(cpu_s(gateway))
+        get = uvloop.run(rate(gateway.port, gets, SMALL_BYTES))
+        spent.append(cpu_s(gateway))
+        return put, get, (spent[1] - spent[0]) / (put * SECONDS), (spent[2] - spent[1]) / (get * SECONDS)
 
     both()
-    pairs = [both() for _ in range(ROUNDS)]
-    put, get = (statistics.median(side) for side in zip(*pairs, strict=True))
-    ratio = statistics.median(a / b for a, b in pairs)
+    rounds = [both() for _ in range(ROUNDS)]
+    put, get, put_cpu, get_cpu = (statistics.median(side) for side in zip(*rounds, strict=True))
+    ratio = statistics.median(one[0] / one[1] for one in rounds)
     show(f"4 KiB strict PUT, {CLIENTS} clients", f"{put:,.0f}/s", f"signed GET {get:,.0f}/s", ratio, "≥ 0.5")
+    ratio = statistics.median(one[3] / one[2] for one in rounds)
+    put_text, get_text = f"{put_cpu * 1e6:.0f} µs", f"signed GET {get_cpu * 1e6:.0f} µs"
+    show("  the worker's CPU, GET / PUT", put_text, get_text, ratio, "")
+
+
+def cpu_s(gateway: RunningGateway) -> float:
+    """Seconds of processor time the worker has used."""
+    fields = Path(f"/proc/{gateway.processes[0].pid}/stat").read_text().rsplit(") ", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Coroutine, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol
 
 from gateway.settings import GatewaySettings
 from gateway.storage.base import (
@@ -45,7 +45,14 @@ from meter.event import StorageLine
 from meter.ids import BucketId, MemberId
 from meter.window import MICROSECONDS
 
-T = TypeVar("T")
+
+
+class PieceChange(Protocol):
+    """A change of the index that makes a piece belong to something."""
+
+    def __call__(self, connection: Connection, *, piece: Piece) -> None:
+        """Runs inside the commit."""
+        ...
 
 
 async def open_engine(directory: Path, settings: GatewaySettings) -> DiskEngine:
@@ -120,7 +127,7 @@ class DiskEngine(Engine):
             condition=condition,
             timing=self._timing(now_us),
         )
-        await self._put(staged, lambda connection, piece: put(connection, piece=piece))
+        await self._put(staged, put)
         return head
 
     def open_object(self, bucket: BucketId, key: str) -> ObjectReader:
@@ -233,7 +240,7 @@ class DiskEngine(Engine):
             part=part,
             timing=self._timing(now_us),
         )
-        await self._put(staged, lambda connection, piece: put(connection, piece=piece))
+        await self._put(staged, put)
         return part
 
     async def list_parts(
@@ -353,16 +360,19 @@ class DiskEngine(Engine):
 
     # How a put happens
 
-    async def _put(self, staged: Staged, change: Callable[[Connection, Piece], None]) -> None:
+    async def _put(self, staged: Staged, change: PieceChange) -> None:
         """Publish, commit, answer. A caller who is cancelled leaves it running to its end: whether
         the bytes are garbage or an object is decided by the commit, and by nobody else."""
         assert isinstance(staged, DiskStaged), "bytes staged by another engine"
         staged.hand_over()
-        await self._to_the_end(self._publish_and_commit(staged, change))
+        small = staged.inline_piece()
+        if small is not None:
+            # No file that somebody would have to remove: a commit once queued runs, whoever waits for it.
+            await self._committer.commit(partial(change, piece=small))
+        else:
+            await self._to_the_end(self._publish_and_commit(staged, change))
 
-    async def _publish_and_commit(
-        self, staged: DiskStaged, change: Callable[[Connection, Piece], None]
-    ) -> None:
+    async def _publish_and_commit(self, staged: DiskStaged, change: PieceChange) -> None:
         piece = await staged.publish()
         try:
             await self._committer.commit(partial(self._point_at, piece=piece, change=change))
@@ -373,14 +383,12 @@ class DiskEngine(Engine):
                 await self._workers.run(partial(self._blobs.remove, piece.blob))
             raise
 
-    def _point_at(
-        self, connection: Connection, *, piece: Piece, change: Callable[[Connection, Piece], None]
-    ) -> None:
+    def _point_at(self, connection: Connection, *, piece: Piece, change: PieceChange) -> None:
         # A process that stood still for an hour may find its file swept. The sweep holds the same
         # lock as this change, so what is there now stays there.
         if piece.blob is not None and not self._blobs.path(piece.blob).exists():
             raise DamagedObject(f"the file {piece.blob} was swept before its commit")
-        change(connection, piece)
+        change(connection, piece=piece)
 
     async def _to_the_end(self, work: Coroutine[object, object, None]) -> None:
         task: asyncio.Task[object] = asyncio.ensure_future(work)

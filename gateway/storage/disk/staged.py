@@ -71,14 +71,19 @@ class DiskStaged(Staged):
         assert not self._is_handed_over, "handed over twice"
         self._is_handed_over = True
 
+    def inline_piece(self) -> Piece | None:
+        """The bytes as a piece in the index, if they are few and never touched the disk."""
+        assert self._is_handed_over, "published without being handed over"
+        if self._draft is None and self._running is None and self.size_bytes <= self._inline_bytes_max:
+            return Piece(self.size_bytes, data=b"".join(self._take()))
+        return None
+
     async def publish(self) -> Piece:
-        """Make the bytes durable. Raises StorageFull, OSError, and then nothing is left on the disk."""
+        """Make the bytes a durable file. Raises StorageFull, OSError, and then nothing is left on the disk."""
         assert self._is_handed_over, "published without being handed over"
         try:
             await self._settle()
             gathered = self._take()
-            if self._draft is None and self.size_bytes <= self._inline_bytes_max:
-                return Piece(self.size_bytes, data=b"".join(gathered))
             await self._in_thread(lambda: self._flush_and_publish(gathered))
         except BaseException:
             await self._discard()

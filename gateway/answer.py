@@ -16,7 +16,7 @@ from gateway.counting import Counting
 from gateway.errors import S3Error, render_error
 from gateway.head import response_head
 from gateway.settings import GatewaySettings
-from gateway.storage.base import Extent, MemoryExtent
+from gateway.storage.base import Busy, DamagedObject, Extent, MemoryExtent
 from gateway.wire import DamagedFile, LongSend, ReceiverGone
 
 log = logging.getLogger(__name__)
@@ -149,7 +149,7 @@ async def _send_long(
         await sending.send(head, extents, skip=skip)
     except ReceiverGone:
         return _gone(reply, counting, how, moved_out=sending.delivered)
-    except (DamagedFile, OSError):
+    except (DamagedFile, DamagedObject, Busy, OSError):
         log.exception("cannot read a stored file: request=%s", counting.tab.request_id.hex())
         return _gone(reply, counting, how, moved_out=sending.delivered)
     except asyncio.CancelledError:

@@ -143,6 +143,6 @@ class Worker:
 
 
 def allow_descriptors() -> None:
-    """As many open files as the machine allows: an object of many parts is opened whole."""
+    """As many open files as the machine allows: each connection may read from reader_files_max of them."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

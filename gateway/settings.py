@@ -74,6 +74,9 @@ class GatewaySettings(RoomSettings):
     disk_threads_max: int = Field(
         8, ge=1, le=256, description="threads of a worker that read and write files at once"
     )
+    reader_files_max: int = Field(
+        64, ge=1, le=10_000, description="files a reader of an object of many parts keeps open"
+    )
     collect_files_max: int = Field(
         1000, ge=1, le=100_000, description="deleted files taken off the disk in one round"
     )

@@ -70,9 +70,7 @@ def signed(
     gateway: RunningGateway, member: Credentials, method: str, target: str, body: bytes | int = b""
 ) -> bytes:
     """Head and body of a request; a body given as its size alone is unsigned, and sent by the caller."""
-    size, data, kind = (
-        (body, b"", Unsigned) if isinstance(body, int) else (len(body), body, S3SigV4Auth)
-    )
+    size, data, kind = (body, b"", Unsigned) if isinstance(body, int) else (len(body), body, S3SigV4Auth)
     request = AWSRequest(
         method, f"{gateway.url}/{target}", headers={"Host": f"127.0.0.1:{gateway.port}"}, data=data
     )

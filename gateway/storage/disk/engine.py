@@ -37,14 +37,14 @@ from gateway.storage.disk.index_objects import Timing
 from gateway.storage.disk.index_uploads import Completion
 from gateway.storage.disk.opening import open_files_and_index
 from gateway.storage.disk.piece import Piece
-from gateway.storage.disk.reader import DiskReader, OpenFiles
+from gateway.storage.disk.pins import Pins
+from gateway.storage.disk.reader import OpenFiles, open_reader
 from gateway.storage.disk.staged import DiskStaged
 from gateway.storage.disk.upkeep import SweepReport, Upkeep
 from gateway.storage.disk.workers import Workers
 from meter.event import StorageLine
 from meter.ids import BucketId, MemberId
 from meter.window import MICROSECONDS
-
 
 
 class PieceChange(Protocol):
@@ -75,12 +75,13 @@ class DiskEngine(Engine):
         self._blobs = blobs
         self._committer = committer
         self._files = OpenFiles(blobs)
+        self._pins = Pins(directory)
         self._workers = Workers(
             directory / "index.sqlite",
             threads_max=settings.disk_threads_max,
             busy_timeout_s=settings.index_busy_timeout_s,
         )
-        self._upkeep = Upkeep(directory, settings, blobs, committer, self._workers)
+        self._upkeep = Upkeep(directory, settings, blobs, committer, self._workers, self._pins)
         self._unfinished: set[asyncio.Task[object]] = set()
 
     # Buckets
@@ -132,16 +133,8 @@ class DiskEngine(Engine):
 
     def open_object(self, bucket: BucketId, key: str) -> ObjectReader:
         """See Engine. Also raises DamagedObject, Busy."""
-        connection = self._workers.connection()
-        head, pieces = index_objects.read_pieces(connection, bucket, key)
-        try:
-            return DiskReader(head, pieces, self._files)
-        except DamagedObject:
-            # Replaced and collected between the two lines above? Then the index has moved on.
-            again, pieces_again = index_objects.read_pieces(connection, bucket, key)
-            if pieces_again == pieces:
-                raise
-            return DiskReader(again, pieces_again, self._files)
+        read = partial(index_objects.read_pieces, self._workers.connection(), bucket, key)
+        return open_reader(read, self._files, self._pins, files_max=self._settings.reader_files_max)
 
     def head_object(self, bucket: BucketId, key: str) -> ObjectHead:
         """See Engine."""

@@ -18,6 +18,7 @@ from gateway.directory import PostgresDirectory
 from gateway.exchange import Exchanges
 from gateway.feed import keep_feeding
 from gateway.metrics import GatewayMetrics
+from gateway.scrubbing import keep_scrubbing
 from gateway.settings import Durability, GatewaySettings
 from gateway.storage.disk.engine import DiskEngine, open_engine
 from gateway.vault import Vault
@@ -87,6 +88,7 @@ class Worker:
             asyncio.create_task(keep_feeding(self._engine, journal, self._meter_settings)),
             asyncio.create_task(self._every(METRICS_EVERY_S, self._publish)),
             asyncio.create_task(self._keep_collecting()),
+            asyncio.create_task(keep_scrubbing(self._engine.scrub, self.metrics, settings.scrub_bytes_per_s)),
         ]
         if settings.durability is Durability.RELAXED:
             log.warning("durability is relaxed: a power cut may take writes that were answered")

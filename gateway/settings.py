@@ -83,6 +83,12 @@ class GatewaySettings(RoomSettings):
     damage_reported_max: int = Field(
         1000, ge=1, le=100_000, description="damaged objects a sweep lists by name; all are counted"
     )
+    scrub_bytes_per_s: int = Field(
+        8 * 2**20, ge=0, description="pace at which stored bytes are read again and compared; 0: never"
+    )
+    scrub_interval_s: int = Field(
+        604_800, ge=0, description="a round over all stored bytes begins so long after the one before began"
+    )
     upload_tombstone_s: int = Field(
         86_400, ge=0, description="a completed upload answers a repeated Complete so long"
     )

@@ -7,31 +7,21 @@ it measures. Everything is made in a temporary directory and goes with it.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import os
 import re
 import statistics
-import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import partial
 from itertools import cycle
 from pathlib import Path
-from urllib.parse import quote
 
 import uvloop
 from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials as BotoCredentials
 
-from gateway.settings import GatewaySettings
-from gateway.storage.disk.engine import open_engine
-from gateway.storage.disk.index import Connection
-from meter.ids import BucketId
-from tests.gateway import Credentials, RunningGateway, client, running_gateway
-from tests.postgres import running_server
+from tests.gateway import Credentials, RunningGateway, client
 
 CLIENTS = 64
 SMALL_BYTES = 4096

@@ -143,7 +143,7 @@ class Committer:
             try:
                 with savepoint(self._connection):
                     change.answer = change.run(self._connection)
-            except Exception as error:  # noqa: BLE001 - a bug of one change is raised where it was asked for
+            except Exception as error:
                 if isinstance(error, sqlite3.Error) and not self._connection.in_transaction:
                     raise
                 change.error = _of_contract(error)

@@ -36,9 +36,10 @@ from gateway.storage.disk.index import Connection
 from gateway.storage.disk.index_objects import Timing
 from gateway.storage.disk.index_uploads import Completion
 from gateway.storage.disk.opening import open_files_and_index
-from gateway.storage.disk.piece import Piece
+from gateway.storage.disk.piece import Piece, md5_of
 from gateway.storage.disk.pins import Pins
 from gateway.storage.disk.reader import OpenFiles, open_reader
+from gateway.storage.disk.scrub import Scrub
 from gateway.storage.disk.staged import DiskStaged
 from gateway.storage.disk.upkeep import SweepReport, Upkeep
 from gateway.storage.disk.workers import Workers
@@ -82,6 +83,7 @@ class DiskEngine(Engine):
             busy_timeout_s=settings.index_busy_timeout_s,
         )
         self._upkeep = Upkeep(directory, settings, blobs, committer, self._workers, self._pins)
+        self.scrub = Scrub(directory, blobs, committer, self._workers, interval_s=settings.scrub_interval_s)
         self._unfinished: set[asyncio.Task[object]] = set()
 
     # Buckets
@@ -128,7 +130,7 @@ class DiskEngine(Engine):
             condition=condition,
             timing=self._timing(now_us),
         )
-        await self._put(staged, put)
+        await self._put(staged, put, md5=md5_of(etag))
         return head
 
     def open_object(self, bucket: BucketId, key: str) -> ObjectReader:
@@ -233,7 +235,7 @@ class DiskEngine(Engine):
             part=part,
             timing=self._timing(now_us),
         )
-        await self._put(staged, put)
+        await self._put(staged, put, md5=md5_of(etag))
         return part
 
     async def list_parts(
@@ -348,16 +350,17 @@ class DiskEngine(Engine):
         """See Engine. Open readers keep their files."""
         if self._unfinished:
             await asyncio.wait(self._unfinished)
+        self.scrub.close()
         await self._committer.close()
         await self._workers.close()
 
     # How a put happens
 
-    async def _put(self, staged: Staged, change: PieceChange) -> None:
+    async def _put(self, staged: Staged, change: PieceChange, *, md5: bytes | None) -> None:
         """Publish, commit, answer. A caller who is cancelled leaves it running to its end: whether
         the bytes are garbage or an object is decided by the commit, and by nobody else."""
         assert isinstance(staged, DiskStaged), "bytes staged by another engine"
-        staged.hand_over()
+        staged.hand_over(md5)
         small = staged.inline_piece()
         if small is not None:
             # No file that somebody would have to remove: a commit once queued runs, whoever waits for it.

@@ -8,6 +8,7 @@ one expression: a page of 1000 keys must cost a few milliseconds.
 from __future__ import annotations
 
 import json
+
 from gateway.storage.base import ListedObject, Listing, ObjectProperties, Upload
 from gateway.storage.disk.index import Connection, snapshot
 from gateway.storage.disk.index_objects import load_checksum, owner_of

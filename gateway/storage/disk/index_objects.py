@@ -177,8 +177,8 @@ def check_condition(condition: Condition, current: Current | None, *, key: str) 
 def add_piece(connection: Connection, piece: Piece) -> int:
     """Keep the piece; its number."""
     row = connection.execute(
-        "INSERT INTO piece (size_bytes, blob, data) VALUES (?, ?, ?) RETURNING piece",
-        (piece.size_bytes, piece.blob, piece.data),
+        "INSERT INTO piece (size_bytes, blob, data, md5) VALUES (?, ?, ?, ?) RETURNING piece",
+        (piece.size_bytes, piece.blob, piece.data, piece.md5),
     ).fetchone()
     return int(row[0])
 

@@ -37,6 +37,7 @@ class DiskStaged(Staged):
         self._running: Future[None] | None = None
         self._draft: Draft | None = None
         self._is_handed_over = False
+        self._md5: bytes | None = None
 
     async def write(self, chunk: bytes) -> None:
         """Append. Raises StorageFull; after an error only discard() is of use."""
@@ -63,19 +64,20 @@ class DiskStaged(Staged):
                     )
                     await self._settle()
 
-    def hand_over(self) -> None:
-        """From now on the bytes belong to publish(), and discard() does nothing.
+    def hand_over(self, md5: bytes | None = None) -> None:
+        """md5 is that of all bytes, if it is known. From now on the bytes belong to publish(), and discard() does nothing.
 
         A step of its own, because a caller may be cancelled, and discard, before publish() has run.
         """
         assert not self._is_handed_over, "handed over twice"
         self._is_handed_over = True
+        self._md5 = md5
 
     def inline_piece(self) -> Piece | None:
         """The bytes as a piece in the index, if they are few and never touched the disk."""
         assert self._is_handed_over, "published without being handed over"
         if self._draft is None and self._running is None and self.size_bytes <= self._inline_bytes_max:
-            return Piece(self.size_bytes, data=b"".join(self._take()))
+            return Piece(self.size_bytes, data=b"".join(self._take()), md5=self._md5)
         return None
 
     async def publish(self) -> Piece:
@@ -89,7 +91,7 @@ class DiskStaged(Staged):
             await self._discard()
             raise
         assert self._draft is not None, "flushing makes a draft"
-        return Piece(self.size_bytes, blob=self._draft.blob)
+        return Piece(self.size_bytes, blob=self._draft.blob, md5=self._md5)
 
     async def discard(self) -> None:
         """Remove what was written. After a commit took the bytes it does nothing."""

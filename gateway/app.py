@@ -30,6 +30,8 @@ HEADER_BYTES_MAX = 16 * 1024
 HEADERS_MAX = 100
 LINGERING_S = 2.0
 BACKLOG = 1024
+READ_BUFFERS = 2
+"""The library stops reading at twice its buffer, so a connection holds one block more than we have taken."""
 METRICS_EVERY_S = 1.0
 COLLECT_EVERY_S = 60.0
 GC_THRESHOLD = 50_000
@@ -79,7 +81,7 @@ class Worker:
         self._server = ConnectionServer(
             exchanges.handle, access_log=None, auto_decompress=False, max_line_size=HEADER_BYTES_MAX,
             max_field_size=HEADER_BYTES_MAX, max_headers=HEADERS_MAX, lingering_time=LINGERING_S,
-            keepalive_timeout=settings.header_timeout_s, read_bufsize=settings.receive_block_bytes,
+            keepalive_timeout=settings.header_timeout_s, read_bufsize=settings.receive_block_bytes // READ_BUFFERS,
         )  # fmt: skip
         self._listening = await asyncio.get_running_loop().create_server(
             self._admit, sock=listener, backlog=BACKLOG

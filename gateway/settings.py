@@ -53,7 +53,7 @@ class GatewaySettings(RoomSettings):
     presign_max_s: int = Field(604_800, ge=1, description="longest life of a presigned request")
     receive_timeout_s: int = Field(60, ge=1, description="a body that moves no byte for so long is given up")
     receive_block_bytes: int = Field(
-        512 * 1024, ge=4096, description="a body is hashed and written in such blocks"
+        256 * 1024, ge=4096, description="a body is hashed and written in such blocks"
     )
     send_timeout_s: int = Field(60, ge=1, description="a receiver that takes no byte for so long is given up")
     header_timeout_s: int = Field(

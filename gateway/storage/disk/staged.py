@@ -16,8 +16,9 @@ from gateway.storage.disk.piece import Piece
 
 T = TypeVar("T")
 
-_GATHER_BYTES = 512 * 1024
-"""Written at once: large enough that handing over to a thread costs little beside the write."""
+_GATHER_BYTES = 256 * 1024
+"""Written at once: large enough that handing over to a thread costs little beside the write, and small enough
+that a hundred uploads at once stay far below what a worker may hold."""
 
 
 class DiskStaged(Staged):

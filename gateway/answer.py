@@ -18,6 +18,7 @@ from gateway.counting import Counting
 from gateway.errors import S3Error, render_error
 from gateway.head import response_head
 from gateway.settings import GatewaySettings
+from gateway.storage.errors import Busy, DamagedObject
 from gateway.storage.model import Extent, MemoryExtent
 from gateway.wire import DamagedFile, LongSend, ReceiverGone
 
@@ -176,7 +177,7 @@ async def _send_long(
         await sending.send(head, extents, skip=skip)
     except ReceiverGone:
         return _gone(reply, counting, how, moved_out=sending.delivered)
-    except (DamagedFile, OSError):
+    except (DamagedFile, DamagedObject, Busy, OSError):
         log.exception("cannot read a stored file: request=%s", counting.tab.request_id.hex())
         return _gone(reply, counting, how, moved_out=sending.delivered)
     except asyncio.CancelledError:

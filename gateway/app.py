@@ -19,7 +19,8 @@ from gateway.exchange import Exchanges
 from gateway.feed import keep_feeding
 from gateway.lifecycle_run import keep_looking
 from gateway.metrics import GatewayMetrics
-from gateway.settings import GatewaySettings
+from gateway.scrubbing import keep_scrubbing
+from gateway.settings import Durability, GatewaySettings
 from gateway.storage.disk.engine import DiskEngine, open_engine
 from gateway.vault import Vault
 from meter.recorder import Recorder, now_us
@@ -30,6 +31,8 @@ HEADER_BYTES_MAX = 16 * 1024
 HEADERS_MAX = 100
 LINGERING_S = 2.0
 BACKLOG = 1024
+READ_BUFFERS = 2
+"""The library stops reading at twice its buffer, so a connection holds one block more than we have taken."""
 METRICS_EVERY_S = 1.0
 COLLECT_EVERY_S = 60.0
 GC_THRESHOLD = 50_000
@@ -79,7 +82,7 @@ class Worker:
         self._server = ConnectionServer(
             exchanges.handle, access_log=None, auto_decompress=False, max_line_size=HEADER_BYTES_MAX,
             max_field_size=HEADER_BYTES_MAX, max_headers=HEADERS_MAX, lingering_time=LINGERING_S,
-            keepalive_timeout=settings.header_timeout_s, read_bufsize=settings.receive_block_bytes,
+            keepalive_timeout=settings.header_timeout_s, read_bufsize=settings.receive_block_bytes // READ_BUFFERS,
         )  # fmt: skip
         self._listening = await asyncio.get_running_loop().create_server(
             self._admit, sock=listener, backlog=BACKLOG
@@ -89,7 +92,10 @@ class Worker:
             asyncio.create_task(self._every(METRICS_EVERY_S, self._publish)),
             asyncio.create_task(self._keep_collecting()),
             asyncio.create_task(self._keep_rules()),
+            asyncio.create_task(keep_scrubbing(self._engine.scrub, self.metrics, settings.scrub_bytes_per_s)),
         ]
+        if settings.durability is Durability.RELAXED:
+            log.warning("durability is relaxed: a power cut may take writes that were answered")
         allow_descriptors()
         gc.collect()
         gc.freeze()
@@ -155,6 +161,6 @@ class Worker:
 
 
 def allow_descriptors() -> None:
-    """As many open files as the machine allows: an object of many parts is opened whole."""
+    """As many open files as the machine allows: each connection may read from reader_files_max of them."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -161,12 +161,15 @@ class Body:
         clock = asyncio.get_running_loop().time
         pace = Pace(window_s=timeout_s, bytes_per_s_min=self._settings.transfer_bytes_per_s_min)
         while not content.at_eof():
-            began = clock()
             try:
-                async with asyncio.timeout(timeout_s):
-                    data = await content.readany()
-                # Only the time we waited for the client: a slow disk of ours is not its fault.
-                pace.waited(clock() - began, moved_bytes=len(data))
+                # A small body is mostly there already, and waiting for nothing would cost a timer.
+                data = content.read_nowait()
+                if not data and not content.at_eof():
+                    began = clock()
+                    async with asyncio.timeout(timeout_s):
+                        data = await content.readany()
+                    # Only the time we waited for the client: a slow disk of ours is not its fault.
+                    pace.waited(clock() - began, moved_bytes=len(data))
             except (TimeoutError, TooSlow):
                 self.given_up = True
                 raise s3_error("RequestTimeout") from None

@@ -44,11 +44,12 @@ def disk_error(error: OSError) -> Exception:
 class Blobs:
     """The files under one directory. Methods block: call them from a thread. They raise StorageFull."""
 
-    def __init__(self, directory: Path, files: Files) -> None:
-        """Only names places; prepare() makes them."""
+    def __init__(self, directory: Path, files: Files, *, waits_for_disk: bool = True) -> None:
+        """Only names places; prepare() makes them. Without waiting, publish() leaves syncing to the kernel."""
         self._root = directory / "blobs"
         self._staging = directory / "staging"
         self._files = files
+        self._waits_for_disk = waits_for_disk
         self._can_be_unnamed = True
 
     @property
@@ -127,19 +128,21 @@ class Blobs:
             size_bytes -= copied
 
     def publish(self, draft: Draft) -> None:
-        """Make the draft a durable file under its name.
+        """Make the draft a file under its name, durable if we wait for the disk.
 
         Invariant: bytes before name, name before directory, and only then may the index point at it.
         """
         path = self.path(draft.blob)
         try:
-            self._files.sync_data(draft.descriptor)
+            if self._waits_for_disk:
+                self._files.sync_data(draft.descriptor)
             if draft.staging is None:
                 self._files.link(draft.descriptor, path)
             else:
                 self._files.rename(draft.staging, path)
                 draft.staging = None
-            self._files.sync_directory(path.parent)
+            if self._waits_for_disk:
+                self._files.sync_directory(path.parent)
         except OSError as error:
             raise disk_error(error) from error
         os.close(draft.descriptor)

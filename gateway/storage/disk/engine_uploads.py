@@ -10,6 +10,7 @@ from gateway.storage.base import Staged
 from gateway.storage.disk import index_listing, index_uploads
 from gateway.storage.disk.engine_base import EngineBase
 from gateway.storage.disk.index_uploads import Completion
+from gateway.storage.disk.piece import md5_of
 from gateway.storage.model import (
     NO_QUOTA,
     Checksum,
@@ -74,7 +75,9 @@ class UploadMethods(EngineBase):
             quota=quota,
             timing=self._timing(now_us),
         )
-        return await self._put(staged, lambda connection, piece: put(connection, piece=piece))
+        return await self._put(
+            staged, lambda connection, piece: put(connection, piece=piece), md5=md5_of(etag)
+        )
 
     async def list_parts(
         self, bucket: BucketId, key: str, upload_id: str, *, after: int, limit: int

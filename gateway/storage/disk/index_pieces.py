@@ -19,8 +19,8 @@ _REST = """
 def add_piece(connection: Connection, piece: Piece) -> int:
     """Keep the piece; its number."""
     row = connection.execute(
-        "INSERT INTO piece (size_bytes, blob, data) VALUES (?, ?, ?) RETURNING piece",
-        (piece.size_bytes, piece.blob, piece.data),
+        "INSERT INTO piece (size_bytes, blob, data, md5) VALUES (?, ?, ?, ?) RETURNING piece",
+        (piece.size_bytes, piece.blob, piece.data, piece.md5),
     ).fetchone()
     return int(row[0])
 

@@ -19,8 +19,9 @@ from gateway.storage.model import ComputedExtent, Extent, FileExtent, MemoryExte
 
 T = TypeVar("T")
 
-_GATHER_BYTES = 512 * 1024
-"""Written at once: large enough that handing over to a thread costs little beside the write."""
+_GATHER_BYTES = 256 * 1024
+"""Written at once: large enough that handing over to a thread costs little beside the write, and small enough
+that a hundred uploads at once stay far below what a worker may hold."""
 
 
 class DiskStaged(Staged):
@@ -40,6 +41,7 @@ class DiskStaged(Staged):
         self._running: Future[None] | None = None
         self._draft: Draft | None = None
         self._is_handed_over = False
+        self._md5: bytes | None = None
 
     async def write(self, chunk: bytes) -> None:
         """Append. Raises StorageFull; after an error only discard() is of use."""
@@ -73,28 +75,34 @@ class DiskStaged(Staged):
                             raise DamagedObject(f"the source ends {count - len(data)} bytes early")
                         await self.write(data)
 
-    def hand_over(self) -> None:
-        """From now on the bytes belong to publish(), and discard() does nothing.
+    def hand_over(self, md5: bytes | None = None) -> None:
+        """md5 is that of all bytes, if it is known. From now on the bytes belong to publish(), and discard() does nothing.
 
         A step of its own, because a caller may be cancelled, and discard, before publish() has run.
         """
         assert not self._is_handed_over, "handed over twice"
         self._is_handed_over = True
+        self._md5 = md5
+
+    def inline_piece(self) -> Piece | None:
+        """The bytes as a piece in the index, if they are few and never touched the disk."""
+        assert self._is_handed_over, "published without being handed over"
+        if self._draft is None and self._running is None and self.size_bytes <= self._inline_bytes_max:
+            return Piece(self.size_bytes, data=b"".join(self._take()), md5=self._md5)
+        return None
 
     async def publish(self) -> Piece:
-        """Make the bytes durable. Raises StorageFull, OSError, and then nothing is left on the disk."""
+        """Make the bytes a durable file. Raises StorageFull, OSError, and then nothing is left on the disk."""
         assert self._is_handed_over, "published without being handed over"
         try:
             await self._settle()
             gathered = self._take()
-            if self._draft is None and self.size_bytes <= self._inline_bytes_max:
-                return Piece(self.size_bytes, data=b"".join(gathered))
             await self._in_thread(lambda: self._flush_and_publish(gathered))
         except BaseException:
             await self._discard()
             raise
         assert self._draft is not None, "flushing makes a draft"
-        return Piece(self.size_bytes, blob=self._draft.blob)
+        return Piece(self.size_bytes, blob=self._draft.blob, md5=self._md5)
 
     async def discard(self) -> None:
         """Remove what was written. After a commit took the bytes it does nothing."""

@@ -97,7 +97,9 @@ async def delete_objects(services: Services, call: Call) -> Reply:
     deleted: list[str] = []
     errors: list[tuple[str, str, S3Error]] = []
     for doomed in request.objects:
-        refusal = _refusal(doomed) or refused_deletion(services, call, doomed.key, doomed.version_id or None)
+        refusal = _refusal(doomed) or await refused_deletion(
+            services, call, doomed.key, doomed.version_id or None
+        )
         if refusal is None:
             deleted.append(doomed.key)
         else:

@@ -55,7 +55,9 @@ async def delete_objects(services: Services, call: Call) -> Reply:
     errors: list[tuple[str, str, S3Error]] = []
     deletions: list[Deletion] = []
     for doomed in request.objects:
-        refusal = _refusal(doomed) or refused_deletion(services, call, doomed.key, doomed.version_id or None)
+        refusal = _refusal(doomed) or await refused_deletion(
+            services, call, doomed.key, doomed.version_id or None
+        )
         if refusal is None:
             deletions.append(_deletion(doomed, bypasses=bypasses))
         else:

@@ -30,6 +30,7 @@ SUBJECTS = {
     "status": "status",
     "config": "config",
     "member": "member",
+    "bucket": "bucket",
     "key": "key",
     "login-link": "key",
     "usage": "usage",

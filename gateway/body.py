@@ -14,6 +14,7 @@ from aiohttp.web_protocol import RequestPayloadError
 
 from gateway.call import Received
 from gateway.checksum import (
+    DEFAULT_ALGORITHM,
     AskedChecksum,
     Hasher,
     asked_checksum,
@@ -108,7 +109,7 @@ class Body:
         if size > SHORT_BYTES:
             self._counting.begin_long()
         wanted = asked_checksum(self._headers)
-        digests = self._digests(wanted)
+        digests = self._digests(wanted, kept=True)
         decoder = self._decoder(size)
         await self._absorb_all(digests, staged, decoder)
         if digests.size_bytes != size:
@@ -180,10 +181,12 @@ class Body:
             raise s3_error("InvalidArgument", ArgumentName=name, ArgumentValue=text[:40])
         return int(text)
 
-    def _digests(self, wanted: AskedChecksum | None) -> Digests:
+    def _digests(self, wanted: AskedChecksum | None, *, kept: bool = False) -> Digests:
+        """kept: the bytes are stored, so they get a checksum also when their sender names none."""
+        algorithm = wanted.algorithm if wanted is not None else DEFAULT_ALGORITHM if kept else ""
         return Digests(
             with_sha256=self._claim.payload.mode is PayloadMode.HASHED,
-            checksum=None if wanted is None else hasher(wanted.algorithm),
+            checksum=hasher(algorithm) if algorithm else None,
         )
 
     def _decoder(self, size: int) -> ChunkDecoder | None:
@@ -207,7 +210,9 @@ class Body:
         if promised is not None and promised != md5:
             raise s3_error("BadDigest")
         checksum = None
-        if wanted is not None and digests.checksum is not None:
+        if wanted is None and digests.checksum is not None:
+            checksum = Checksum(DEFAULT_ALGORITHM, digest_base64(digests.checksum))
+        elif wanted is not None and digests.checksum is not None:
             value = wanted.value if wanted.value is not None else trailers.get(wanted.header)
             computed = digest_base64(digests.checksum)
             if value != computed:

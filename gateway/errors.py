@@ -33,6 +33,11 @@ _TABLE: dict[str, tuple[int, str]] = {
     "NoSuchBucket": (404, "The specified bucket does not exist."),
     "NoSuchKey": (404, "The specified key does not exist."),
     "NoSuchLifecycleConfiguration": (404, "The lifecycle configuration does not exist."),
+    "NoSuchObjectLockConfiguration": (
+        404,
+        "The specified object does not have an Object Lock configuration.",
+    ),
+    "NoSuchTagSet": (404, "The TagSet does not exist."),
     "NoSuchUpload": (
         404,
         (
@@ -41,10 +46,16 @@ _TABLE: dict[str, tuple[int, str]] = {
         ),
     ),
     "NoSuchVersion": (404, "The specified version does not exist."),
+    "ObjectLockConfigurationNotFoundError": (
+        404,
+        "Object Lock configuration does not exist for this bucket.",
+    ),
     # Buckets
     "BucketAlreadyExists": (409, "The requested bucket name is not available. Choose another name."),
     "BucketAlreadyOwnedByYou": (409, "The bucket you tried to create exists already, and you own it."),
     "BucketNotEmpty": (409, "The bucket you tried to delete is not empty."),
+    "IllegalVersioningConfigurationException": (400, "The versioning configuration names no status."),
+    "InvalidBucketState": (409, "The request is not valid for the current state of the bucket."),
     "IllegalLocationConstraintException": (400, "The location constraint is not this gateway's region."),
     "InvalidBucketName": (400, "The specified bucket is not valid."),
     "InvalidLocationConstraint": (400, "The specified location constraint is not valid."),
@@ -55,6 +66,8 @@ _TABLE: dict[str, tuple[int, str]] = {
     "InvalidHTTPMethod": (405, "The HTTP method is not valid."),
     "InvalidPartNumber": (416, "The requested partnumber is not satisfiable."),
     "InvalidRange": (416, "The requested range is not satisfiable."),
+    "InvalidRetentionPeriod": (400, "The retention period must be a positive whole number."),
+    "InvalidTag": (400, "The tag you have provided is invalid."),
     "InvalidRequest": (400, "Invalid Request"),
     "InvalidStorageClass": (400, "The storage class you specified is not valid."),
     "InvalidURI": (400, "Couldn't parse the specified URI."),
@@ -74,6 +87,7 @@ _TABLE: dict[str, tuple[int, str]] = {
     "RequestHeaderSectionTooLarge": (400, "Your request header section exceeds the maximum allowed size."),
     "UserKeyMustBeSpecified": (400, "The request must name an object's key."),
     # Bodies
+    "QuotaExceeded": (403, "The limit of stored bytes would be passed; nothing was stored."),
     "BadDigest": (
         400,
         "The Content-MD5 or checksum value that you specified did not match what we received.",

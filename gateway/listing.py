@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from gateway.checksum import FULL_OBJECT
 from gateway.errors import invalid_argument
 from gateway.markup import document, element, escape, is_writable, url_encode
-from gateway.storage.model import Checksum, ListedObject, Listing
+from gateway.storage.model import Checksum, ListedObject, ListedVersion, Listing, VersionListing
 from meter.window import MICROSECONDS
 
 Encode = Callable[[str], str]
@@ -153,20 +153,19 @@ def list_objects_v2(
 
 
 def list_versions(
-    bucket: str, page: Page, listing: Listing, *, key_marker: str, version_marker: str, owner: str
+    bucket: str, page: Page, listing: VersionListing, *, key_marker: str, version_marker: str, owner: str
 ) -> bytes:
-    """ListVersionsResult of a bucket without versioning: one latest version 'null' a key."""
-    encode, encoding = _encoder(page, listing, key_marker)
+    """ListVersionsResult: versions and delete markers in one order. owner is markup (owner_element)."""
+    names = "".join([item.key for item in listing.versions])
+    encode, encoding = encoder(
+        page, names, "".join(listing.prefixes), page.prefix, page.delimiter, key_marker
+    )
     following = ""
     if listing.next_after is not None:
-        following = f"<NextKeyMarker>{encode(listing.next_after)}</NextKeyMarker>"
-        if listing.objects and listing.objects[-1].key == listing.next_after:
-            following += "<NextVersionIdMarker>null</NextVersionIdMarker>"
-    versions = "".join(
-        f"<Version><Key>{encode(item.key)}</Key><VersionId>null</VersionId><IsLatest>true</IsLatest>"
-        f"{_facts(item)}{owner}</Version>"
-        for item in listing.objects
-    )
+        key, version_id = listing.next_after
+        following = f"<NextKeyMarker>{encode(key)}</NextKeyMarker>"
+        if version_id:
+            following += element("NextVersionIdMarker", version_id)
     inner = (
         _head(bucket, page, encode)
         + f"<KeyMarker>{encode(key_marker)}</KeyMarker>"
@@ -176,10 +175,21 @@ def list_versions(
         + _delimiter(page, encode)
         + encoding
         + _truncated(listing)
-        + versions
+        + "".join([_version(item, encode, owner) for item in listing.versions])
         + common_prefixes(listing.prefixes, encode)
     )
     return document("ListVersionsResult", inner)
+
+
+def _version(item: ListedVersion, encode: Encode, owner: str) -> str:
+    named = (
+        f"<Key>{encode(item.key)}</Key>{element('VersionId', item.version_id)}"
+        f"<IsLatest>{'true' if item.is_latest else 'false'}</IsLatest>"
+    )
+    if item.is_marker:
+        written = f"<LastModified>{iso_time(item.modified_us)}</LastModified>"
+        return f"<DeleteMarker>{named}{written}{owner}</DeleteMarker>"
+    return f"<Version>{named}{_facts(item)}{owner}</Version>"
 
 
 def _encoder(page: Page, listing: Listing, marker: str) -> tuple[Encode, str]:
@@ -196,7 +206,7 @@ def _delimiter(page: Page, encode: Encode) -> str:
     return f"<Delimiter>{encode(page.delimiter)}</Delimiter>" if page.delimiter else ""
 
 
-def _truncated(listing: Listing) -> str:
+def _truncated(listing: Listing | VersionListing) -> str:
     return f"<IsTruncated>{'true' if listing.next_after is not None else 'false'}</IsTruncated>"
 
 
@@ -209,7 +219,7 @@ def _contents(listing: Listing, encode: Encode, owner: str) -> str:
     )
 
 
-def _facts(item: ListedObject) -> str:
+def _facts(item: ListedObject | ListedVersion) -> str:
     return (
         f"<LastModified>{iso_time(item.modified_us)}</LastModified><ETag>&quot;{item.etag}&quot;</ETag>"
         f"{checksum_elements(item.checksum)}"

@@ -1,6 +1,6 @@
 """Request headers that would change what an operation means and that we do not carry out.
 
-They are refused by name: to accept and ignore encryption with a key of ours, a lock or an access list would be a lie.
+They are refused by name: to accept and ignore encryption with a key of ours or an access list would be a lie.
 Harmless habits of clients (x-amz-acl: private, storage class STANDARD) pass.
 """
 
@@ -14,12 +14,10 @@ from gateway.listing import owner_id
 _REFUSED_PREFIXES = (
     "x-amz-server-side-encryption",
     "x-amz-copy-source-server-side-encryption",
-    "x-amz-object-lock-",
     "x-amz-grant-",
 )
 _REFUSED = frozenset(
     (
-        "x-amz-tagging",
         "x-amz-website-redirect-location",
         "x-amz-write-offset-bytes",
         "x-amz-if-match-last-modified-time",
@@ -33,8 +31,6 @@ _OF_CUSTOMERS_KEYS = tuple(
 _HARMLESS = {
     "x-amz-acl": ("private", "bucket-owner-full-control", "bucket-owner-read"),
     "x-amz-object-ownership": ("BucketOwnerEnforced",),
-    "x-amz-bucket-object-lock-enabled": ("false", "False"),
-    "x-amz-tagging-directive": ("COPY", "REPLACE"),
 }
 
 

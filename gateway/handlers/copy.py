@@ -13,17 +13,34 @@ from dataclasses import replace
 
 from gateway.access import may_read_source
 from gateway.call import Call, Reply, Services
-from gateway.checksum import FULL_OBJECT, HEADER_PREFIX, Hasher, digest_base64, hasher, parse_algorithm
+from gateway.checksum import (
+    DEFAULT_ALGORITHM,
+    FULL_OBJECT,
+    HEADER_PREFIX,
+    Hasher,
+    digest_base64,
+    hasher,
+    parse_algorithm,
+)
 from gateway.customer_key import COPY_SOURCE, CustomerKey, customer_key
 from gateway.errors import invalid_argument, s3_error
 from gateway.handlers.lifecycle import expiry_headers
-from gateway.handlers.support import bucket_of, check_version, commit_time_us, xml_reply
-from gateway.headers import Outcome, collect_properties, precondition_failed, read_outcome, write_condition
+from gateway.handlers.support import (
+    VERSION_HEADER,
+    bucket_of,
+    check_room,
+    commit_time_us,
+    refuse_version,
+    version_headers,
+    xml_reply,
+)
+from gateway.handlers.writing import new_properties
+from gateway.headers import Outcome, precondition_failed, read_outcome, write_condition
 from gateway.names import CopySource, parse_copy_source
 from gateway.results import copy_result
 from gateway.sealing import Arrival, opened
 from gateway.storage.base import ObjectReader
-from gateway.storage.errors import NoSuchKey
+from gateway.storage.errors import IsDeleteMarker, NoSuchKey, NoSuchVersion
 from gateway.storage.model import (
     Checksum,
     ComputedExtent,
@@ -41,41 +58,41 @@ PIECE_BYTES = 1 << 20
 
 async def copy_object(services: Services, call: Call) -> Reply:
     """Copy within the engine, with the source's properties (COPY) or the request's (REPLACE)."""
-    bucket = bucket_of(call)
+    refuse_version(call)
     condition = write_condition(call.headers)
     source = parse_copy_source(call.headers.get("x-amz-copy-source", ""))
-    replaces = _replaces(call)
+    replaces = _replaces(call, "x-amz-metadata-directive")
+    is_itself = (source.bucket, source.key) == (call.bucket_name, call.key)
     key = customer_key(call.headers)
-    if not replaces and key is None and (source.bucket, source.key) == (call.bucket_name, call.key):
+    if is_itself and not replaces and key is None and not source.version_id:
         raise s3_error(
             "InvalidRequest",
             "This copy request is illegal because it is trying to copy an object to itself without changing "
             "the object's metadata, storage class, website redirect location or encryption attributes.",
         )
+    given = new_properties(services, call)
     reader = await open_source(services, call, source)
     try:
         if reader.head.size_bytes > services.settings.put_bytes_max:
             raise _too_large(services)
-        properties = reader.head.properties
-        if replaces:
-            kept = collect_properties(call.headers, metadata_bytes_max=services.settings.metadata_bytes_max)
-            properties = replace(properties, headers=kept)
-        checksum = await _asked_checksum(call, reader)
-        if checksum is not None:
-            properties = replace(properties, checksum=checksum)
-        if key is None and not properties.sealing:
-            head = await services.engine.copy_object(
-                reader, bucket.id, call.key, properties=properties, condition=condition, now_us=call.now_us
-            )
-        else:
-            head = await _copy_bytes(services, call, reader, properties, condition, key)
+        check_room(services, call, grows_bytes=reader.head.size_bytes)
+        kept = reader.head.properties
+        properties = replace(
+            given,
+            headers=given.headers if replaces else kept.headers,
+            tags=given.tags if _replaces(call, "x-amz-tagging-directive") else kept.tags,
+        )
+        head = await _copy(services, call, reader, properties, condition, key)
+        headers = await source_version_headers(services, source, reader)
     finally:
         reader.close()
-    headers = {} if key is None else key.headers
-    return xml_reply(copy_result(head), headers | expiry_headers(bucket, head))
+    if head.version_id:
+        headers[VERSION_HEADER] = head.version_id
+    headers |= expiry_headers(bucket_of(call), head) | ({} if key is None else key.headers)
+    return xml_reply(copy_result(head), headers)
 
 
-async def _copy_bytes(
+async def _copy(
     services: Services,
     call: Call,
     reader: ObjectReader,
@@ -83,27 +100,70 @@ async def _copy_bytes(
     condition: Condition,
     key: CustomerKey | None,
 ) -> ObjectHead:
-    """Open what is sealed and seal what is to be; the copy is one piece, so a checksum of parts is not its own."""
-    if properties.checksum is not None and properties.checksum.kind != FULL_OBJECT:
-        properties = replace(properties, checksum=None)
-    md5 = hashlib.md5(usedforsecurity=False)
+    """The bytes as one piece, with the MD5 and the whole checksum of one; opened and sealed where they are to be.
+
+    An object of one piece that has its checksum keeps both, and is not read through Python if no key is about.
+    """
+    bucket, source = bucket_of(call), reader.head
+    algorithm = _algorithm(call, source)
+    is_sealed = key is not None or bool(source.properties.sealing)
+    held = source.properties.checksum
+    md5 = hashlib.md5(usedforsecurity=False) if source.part_sizes or is_sealed else None
+    check = (
+        None
+        if held is not None and (held.algorithm, held.kind) == (algorithm, FULL_OBJECT)
+        else hasher(algorithm)
+    )
+    digests: list[Hasher] = [digest for digest in (md5, check) if digest is not None]
+    if not digests:
+        return await services.engine.copy_object(
+            reader,
+            bucket.id,
+            call.key,
+            properties=replace(properties, checksum=held),
+            condition=condition,
+            now_us=commit_time_us(call),
+            quota=bucket.quota,
+        )
     staged = await services.engine.stage()
     arrival = Arrival(staged, key)
     try:
-        async for piece in pieces(reader, start=0, stop=reader.head.size_bytes, digests=[md5]):
+        async for piece in pieces(reader, start=0, stop=source.size_bytes, digests=digests):
             await arrival.staged.write(piece)
+        checksum = held if check is None else Checksum(algorithm, digest_base64(check))
         head = await services.engine.put_object(
-            bucket_of(call).id,
+            bucket.id,
             call.key,
             staged,
-            etag=arrival.etag(md5.digest()),
-            properties=arrival.properties(properties),
+            etag=source.etag if md5 is None else arrival.etag(md5.digest()),
+            properties=arrival.properties(replace(properties, checksum=checksum)),
             condition=condition,
             now_us=commit_time_us(call),
+            quota=bucket.quota,
         )
+        return replace(head, properties=replace(head.properties, checksum=checksum))
     finally:
         await staged.discard()
-    return replace(head, properties=properties)
+
+
+def _algorithm(call: Call, source: ObjectHead) -> str:
+    """The checksum the copy carries: the one asked for, else the source's own, else the one all objects get."""
+    asked = call.headers.get(f"{HEADER_PREFIX}algorithm")
+    if asked is not None:
+        return parse_algorithm(asked, f"{HEADER_PREFIX}algorithm")
+    held = source.properties.checksum
+    return DEFAULT_ALGORITHM if held is None else held.algorithm
+
+
+async def source_version_headers(
+    services: Services, source: CopySource, reader: ObjectReader
+) -> dict[str, str]:
+    """x-amz-copy-source-version-id, where the source's bucket has versions."""
+    bucket = await services.directory.bucket(source.bucket)
+    if bucket is None:
+        return {}
+    named = version_headers(services, bucket, reader.head.version_id)
+    return {"x-amz-copy-source-version-id": named[VERSION_HEADER]} if named else {}
 
 
 async def open_source(services: Services, call: Call, source: CopySource) -> ObjectReader:
@@ -111,7 +171,6 @@ async def open_source(services: Services, call: Call, source: CopySource) -> Obj
 
     Raises AccessDenied, NoSuchBucket, NoSuchKey, NoSuchVersion, PreconditionFailed.
     """
-    check_version(source.version_id or None)
     bucket = await services.directory.bucket(source.bucket)
     if bucket is None:
         raise s3_error("NoSuchBucket", BucketName=source.bucket)
@@ -119,9 +178,16 @@ async def open_source(services: Services, call: Call, source: CopySource) -> Obj
         raise s3_error("AccessDenied")
     check_expected_owner(call.headers, owner=bucket.owner, prefix="x-amz-source-")
     try:
-        reader = services.engine.open_object(bucket.id, source.key)
+        reader = services.engine.open_object(bucket.id, source.key, source.version_id or None)
     except NoSuchKey:
         raise s3_error("NoSuchKey", Key=source.key) from None
+    except NoSuchVersion:
+        raise s3_error("NoSuchVersion", Key=source.key, VersionId=source.version_id[:200]) from None
+    except IsDeleteMarker:
+        raise s3_error(
+            "InvalidRequest",
+            "The source of a copy request may not specifically refer to a delete marker by version id.",
+        ) from None
     reader = opened(reader, customer_key(call.headers, prefix=COPY_SOURCE))
     outcome, condition = read_outcome(
         call.headers,
@@ -160,26 +226,13 @@ def _read(extent: Extent, offset: int, count: int, digests: Sequence[Hasher]) ->
     return data
 
 
-def _replaces(call: Call) -> bool:
-    directive = call.headers.get("x-amz-metadata-directive", "COPY")
+def _replaces(call: Call, header: str) -> bool:
+    directive = call.headers.get(header, "COPY")
     if directive not in ("COPY", "REPLACE"):
-        raise invalid_argument("x-amz-metadata-directive", directive, "Unknown metadata directive.")
+        raise invalid_argument(
+            header, directive, f"Unknown {header.removeprefix('x-amz-').replace('-', ' ')}."
+        )
     return directive == "REPLACE"
-
-
-async def _asked_checksum(call: Call, reader: ObjectReader) -> Checksum | None:
-    """The checksum the copy is asked to carry, if the source does not carry it already."""
-    name = call.headers.get(f"{HEADER_PREFIX}algorithm")
-    if name is None:
-        return None
-    algorithm = parse_algorithm(name, f"{HEADER_PREFIX}algorithm")
-    held = reader.head.properties.checksum
-    if held is not None and (held.algorithm, held.kind) == (algorithm, FULL_OBJECT):
-        return held
-    digest = hasher(algorithm)
-    async for _ in pieces(reader, start=0, stop=reader.head.size_bytes, digests=[digest]):
-        continue
-    return Checksum(algorithm, digest_base64(digest), FULL_OBJECT)
 
 
 def _too_large(services: Services) -> Exception:

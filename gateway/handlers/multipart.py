@@ -14,12 +14,13 @@ from dataclasses import replace
 from gateway.call import Call, Reply, Services
 from gateway.checksum import (
     COMPOSITE,
+    DEFAULT_ALGORITHM,
     FULL_OBJECT,
     HEADER_PREFIX,
-    Hasher,
     asked_checksum,
     checksum_headers,
     combined,
+    common_algorithm,
     digest_base64,
     hasher,
     header_of,
@@ -28,10 +29,19 @@ from gateway.checksum import (
 from gateway.customer_key import CustomerKey, check_part, customer_key
 from gateway.documents import NamedPart, parse_complete
 from gateway.errors import S3Error, invalid_argument, s3_error
-from gateway.handlers.copy import open_source, pieces
+from gateway.handlers.copy import open_source, pieces, source_version_headers
 from gateway.handlers.lifecycle import abort_headers, expiry_headers
-from gateway.handlers.support import bucket_of, commit_time_us, xml_reply
-from gateway.headers import collect_properties, quoted, write_condition
+from gateway.handlers.support import (
+    VERSION_HEADER,
+    announced_bytes,
+    bucket_of,
+    check_room,
+    commit_time_us,
+    refuse_version,
+    xml_reply,
+)
+from gateway.handlers.writing import new_properties
+from gateway.headers import quoted, write_condition
 from gateway.names import parse_copy_source
 from gateway.results import complete_result, copy_part_result, initiate_result
 from gateway.sealing import (
@@ -44,7 +54,7 @@ from gateway.sealing import (
     verifier_of,
 )
 from gateway.storage.errors import NoSuchUpload
-from gateway.storage.model import Checksum, ObjectProperties, Part, Upload
+from gateway.storage.model import NO_QUOTA, Checksum, Part, Upload
 
 PARTS_PAGE = 1000
 """Parts read from the engine at once while completing."""
@@ -57,12 +67,12 @@ async def create_multipart_upload(services: Services, call: Call) -> Reply:
     """Open an upload that remembers the object's properties and its kind of checksum."""
     bucket = bucket_of(call)
     algorithm, kind = upload_checksum(call.headers)
-    kept = collect_properties(call.headers, metadata_bytes_max=services.settings.metadata_bytes_max)
+    refuse_version(call)
     key = customer_key(call.headers)
     upload = await services.engine.create_upload(
         bucket.id,
         call.key,
-        properties=ObjectProperties(kept, sealing=sealing_of_upload(key)),
+        properties=replace(new_properties(services, call), sealing=sealing_of_upload(key)),
         checksum_algorithm=algorithm,
         checksum_kind=kind,
         now_us=call.now_us,
@@ -81,6 +91,7 @@ async def upload_part(services: Services, call: Call) -> Reply:
     asked = asked_checksum(call.headers)
     _check_algorithm(upload, asked.algorithm if asked else "")
     key = _part_key(call, upload)
+    await _check_room_for_part(services, call, upload_id, number, announced_bytes(call))
     staged = await services.engine.stage()
     arrival = Arrival(staged, key)
     try:
@@ -94,6 +105,7 @@ async def upload_part(services: Services, call: Call) -> Reply:
             etag=arrival.etag(received.md5),
             checksum=arrival.part_checksum(received.checksum),
             now_us=commit_time_us(call),
+            quota=bucket.quota,
             sealing=arrival.part_sealing,
         )
     finally:
@@ -117,15 +129,15 @@ async def upload_part_copy(services: Services, call: Call) -> Reply:
             raise s3_error(
                 "EntityTooLarge", ProposedSize=stop - start, MaxSizeAllowed=services.settings.put_bytes_max
             )
-        md5 = hashlib.md5(usedforsecurity=False)
-        check = hasher(upload.checksum_algorithm) if upload.checksum_algorithm else None
-        digests: list[Hasher] = [md5] if check is None else [md5, check]
+        await _check_room_for_part(services, call, upload_id, number, stop - start)
+        algorithm = upload.checksum_algorithm or DEFAULT_ALGORITHM
+        md5, check = hashlib.md5(usedforsecurity=False), hasher(algorithm)
         staged = await services.engine.stage()
         arrival = Arrival(staged, key)
         try:
-            async for piece in pieces(reader, start=start, stop=stop, digests=digests):
+            async for piece in pieces(reader, start=start, stop=stop, digests=[md5, check]):
                 await arrival.staged.write(piece)
-            checksum = Checksum(upload.checksum_algorithm, digest_base64(check)) if check else None
+            checksum = Checksum(algorithm, digest_base64(check))
             part = await services.engine.put_part(
                 bucket.id,
                 call.key,
@@ -135,13 +147,15 @@ async def upload_part_copy(services: Services, call: Call) -> Reply:
                 etag=arrival.etag(md5.digest()),
                 checksum=arrival.part_checksum(checksum),
                 now_us=commit_time_us(call),
+                quota=bucket.quota,
                 sealing=arrival.part_sealing,
             )
         finally:
             await staged.discard()
+        headers = await source_version_headers(services, source, reader)
     finally:
         reader.close()
-    return xml_reply(copy_part_result(replace(part, checksum=checksum)), _key_headers(key))
+    return xml_reply(copy_part_result(replace(part, checksum=checksum)), headers | _key_headers(key))
 
 
 async def complete_multipart_upload(services: Services, call: Call) -> Reply:
@@ -173,12 +187,10 @@ async def complete_multipart_upload(services: Services, call: Call) -> Reply:
         now_us=commit_time_us(call),
         sealing=sealing,
     )
-    checksum = shown_checksum(head, key)
-    head = replace(head, properties=replace(head.properties, checksum=checksum))
-    return xml_reply(
-        complete_result(bucket.name, head, location=f"/{bucket.name}/{call.key}"),
-        expiry_headers(bucket, head),
-    )
+    head = replace(head, properties=replace(head.properties, checksum=shown_checksum(head, key)))
+    headers = {VERSION_HEADER: head.version_id} if head.version_id else {}
+    headers |= expiry_headers(bucket, head)
+    return xml_reply(complete_result(bucket.name, head, location=f"/{bucket.name}/{call.key}"), headers)
 
 
 async def abort_multipart_upload(services: Services, call: Call) -> Reply:
@@ -207,6 +219,18 @@ def _part_address(services: Services, call: Call) -> tuple[str, int]:
             "partNumber", text, f"Part number must be an integer between 1 and {most}, inclusive"
         )
     return call.query.get("uploadId", ""), int(text)
+
+
+async def _check_room_for_part(
+    services: Services, call: Call, upload_id: str, number: int, size_bytes: int
+) -> None:
+    """Refuse early; a part of the same number is replaced. Raises QuotaExceeded."""
+    bucket = bucket_of(call)
+    if bucket.quota == NO_QUOTA:
+        return
+    parts, _ = await services.engine.list_parts(bucket.id, call.key, upload_id, after=number - 1, limit=1)
+    replaced = sum(part.size_bytes for part in parts if part.number == number)
+    check_room(services, call, grows_bytes=size_bytes, replaces_bytes=replaced)
 
 
 def _check_algorithm(upload: Upload, algorithm: str) -> None:
@@ -324,12 +348,14 @@ def _object_checksum(call: Call, upload: Upload, parts: list[Part]) -> Checksum 
         raise s3_error("InvalidRequest", f"The upload was created with the {kind} checksum type.")
     given = [name for name in call.headers if name in _VALUE_HEADERS]
     if not algorithm:
-        if given:
+        algorithm, kind = common_algorithm([part.checksum for part in parts]), FULL_OBJECT
+        if not algorithm and given:
             raise s3_error(
                 "InvalidRequest",
                 "The upload was created without a checksum algorithm, so none can be checked.",
             )
-        return None
+        if not algorithm:
+            return None
     values: list[tuple[str, int]] = []
     for part in parts:
         if part.checksum is None or part.checksum.algorithm != algorithm:

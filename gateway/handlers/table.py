@@ -5,7 +5,22 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from gateway.call import Call, Reply, Services
-from gateway.handlers import bucket, copy, lifecycle, listing, multipart, object, service, uploads  # noqa: A004
+from gateway.handlers import (
+    attributes,
+    bucket,
+    copy,
+    delete,
+    lifecycle,
+    listing,
+    lock,
+    multipart,
+    object,  # noqa: A004
+    service,
+    settled,
+    tagging,
+    uploads,
+    versioning,
+)
 from gateway.handlers.failure import translate
 from gateway.operation import Operation
 from gateway.storage.errors import StorageError
@@ -39,8 +54,8 @@ HANDLERS: dict[Operation, Handler] = {
         Operation.PUT_OBJECT: object.put_object,
         Operation.GET_OBJECT: object.get_object,
         Operation.HEAD_OBJECT: object.head_object,
-        Operation.DELETE_OBJECT: object.delete_object,
-        Operation.DELETE_OBJECTS: object.delete_objects,
+        Operation.DELETE_OBJECT: delete.delete_object,
+        Operation.DELETE_OBJECTS: delete.delete_objects,
         Operation.COPY_OBJECT: copy.copy_object,
         Operation.LIST_OBJECTS: listing.list_objects,
         Operation.LIST_OBJECTS_V2: listing.list_objects_v2,
@@ -55,6 +70,25 @@ HANDLERS: dict[Operation, Handler] = {
         Operation.PUT_BUCKET_LIFECYCLE_CONFIGURATION: lifecycle.put_bucket_lifecycle,
         Operation.GET_BUCKET_LIFECYCLE_CONFIGURATION: lifecycle.get_bucket_lifecycle,
         Operation.DELETE_BUCKET_LIFECYCLE: lifecycle.delete_bucket_lifecycle,
+        Operation.GET_OBJECT_ATTRIBUTES: attributes.get_object_attributes,
+        Operation.GET_OBJECT_LEGAL_HOLD: lock.get_object_legal_hold,
+        Operation.GET_OBJECT_LOCK_CONFIGURATION: lock.get_object_lock_configuration,
+        Operation.GET_OBJECT_RETENTION: lock.get_object_retention,
+        Operation.PUT_OBJECT_LEGAL_HOLD: lock.put_object_legal_hold,
+        Operation.PUT_OBJECT_LOCK_CONFIGURATION: lock.put_object_lock_configuration,
+        Operation.PUT_OBJECT_RETENTION: lock.put_object_retention,
+        Operation.GET_BUCKET_ACCELERATE_CONFIGURATION: settled.get_bucket_accelerate_configuration,
+        Operation.GET_BUCKET_LOGGING: settled.get_bucket_logging,
+        Operation.GET_BUCKET_REQUEST_PAYMENT: settled.get_bucket_request_payment,
+        Operation.PUT_BUCKET_REQUEST_PAYMENT: settled.put_bucket_request_payment,
+        Operation.DELETE_BUCKET_TAGGING: tagging.delete_bucket_tagging,
+        Operation.DELETE_OBJECT_TAGGING: tagging.delete_object_tagging,
+        Operation.GET_BUCKET_TAGGING: tagging.get_bucket_tagging,
+        Operation.GET_OBJECT_TAGGING: tagging.get_object_tagging,
+        Operation.PUT_BUCKET_TAGGING: tagging.put_bucket_tagging,
+        Operation.PUT_OBJECT_TAGGING: tagging.put_object_tagging,
+        Operation.GET_BUCKET_VERSIONING: versioning.get_bucket_versioning,
+        Operation.PUT_BUCKET_VERSIONING: versioning.put_bucket_versioning,
     }.items()
 }
 """One for every supported operation, and for no other."""

@@ -121,6 +121,8 @@ class ObjectHead:
     """Sizes in bytes of the parts it was completed from; empty for a single PUT."""
     version_id: str = ""
     """Empty for what was written while the bucket had no versions (S3 calls that version 'null')."""
+    part_checksums: tuple[str, ...] = ()
+    """Of an object with a COMPOSITE checksum: each part's, base64, in the order of part_sizes. Else empty."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,12 +18,13 @@ FUNCTION_LINES_MAX = 60
 PURE = {
     "meter/ids.py", "meter/window.py", "meter/event.py", "meter/tally.py", "meter/frame.py", "meter/usage.py",
     "meter/refusal.py", "gateway/operation.py", "gateway/route.py", "gateway/names.py", "gateway/errors.py",
-    "gateway/markup.py", "gateway/headers.py", "gateway/documents.py", "gateway/listing.py", "gateway/results.py",
-    "gateway/access.py", "gateway/accounting.py", "gateway/checksum.py", "gateway/customer_key.py",
-    "gateway/sigv4/parse.py", "gateway/lifecycle.py", "gateway/lifecycle_document.py", "gateway/tree.py",
+    "gateway/markup.py", "gateway/headers.py", "gateway/documents.py", "gateway/tree.py", "gateway/tags.py", "gateway/locks.py", "gateway/attributes.py",
+    "gateway/listing.py", "gateway/results.py",
+    "gateway/access.py", "gateway/accounting.py", "gateway/checksum.py", "gateway/sigv4/parse.py",
+    "gateway/customer_key.py", "gateway/lifecycle.py", "gateway/lifecycle_document.py",
     "gateway/sigv4/canonical.py", "gateway/sigv4/signature.py", "gateway/sigv4/chunked.py", "billing/money.py",
     "billing/tariff.py", "billing/rating.py", "billing/cost.py", "billing/ledger.py", "billing/surplus.py",
-    "billing/patronage.py", "billing/closing.py", "billing/statement.py", "deploy/aggregate.py",
+    "billing/patronage.py", "billing/closing.py", "billing/statement.py", "deploy/aggregate.py", "deploy/sizes.py",
     "gateway/storage/model.py", "gateway/storage/errors.py", "gateway/storage/retention.py",
     "gateway/storage/disk/columns.py",
 }  # fmt: skip

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from gateway.settings import GatewaySettings
 from gateway.storage.disk.engine import DiskEngine, open_engine
-from gateway.storage.model import Condition, Deletion, ObjectProperties
+from gateway.storage.model import BucketRules, Condition, Deletion, ObjectProperties, Versioning
 from meter.ids import BucketId, MemberId
 
 BUCKET = BucketId(1)
@@ -24,6 +24,10 @@ WRITERS = 4
 
 def bytes_of(key: str, version: int, size: int) -> bytes:
     return hashlib.shake_128(f"{key}:{version}".encode()).digest(size)
+
+
+VERSIONED_FROM = 2000
+"""From this first version on the bucket keeps old versions: every kind of write moves rows, too."""
 
 
 async def _put(engine: DiskEngine, key: str, version: int, size: int) -> None:
@@ -86,6 +90,8 @@ async def _write(engine: DiskEngine, name: str, dice: random.Random, first: int)
 async def main(directory: str, name: str, seed: str, first_version: str) -> None:
     engine = await open_engine(Path(directory), GatewaySettings(inline_bytes_max=1024))
     await engine.create_bucket(BUCKET, owner=MemberId(1))
+    if int(first_version) >= VERSIONED_FROM:
+        await engine.set_bucket_rules(BUCKET, BucketRules(Versioning.ENABLED))
     await asyncio.gather(
         *(
             _write(engine, f"{name}{n}", random.Random(f"{seed}{name}{n}"), int(first_version))

@@ -39,13 +39,12 @@ class MemoryBody(IncomingBody):
             raise s3_error("EntityTooLarge")
         await staged.write(self.data)
         asked = asked_checksum(self.headers)
-        checksum = None
-        if asked is not None:
-            digest = hasher(asked.algorithm)
-            digest.update(self.data)
-            checksum = Checksum(asked.algorithm, digest_base64(digest))
-            if asked.value != checksum.value:
-                raise s3_error("BadDigest")
+        algorithm = asked.algorithm if asked is not None else "CRC64NVME"
+        digest = hasher(algorithm)
+        digest.update(self.data)
+        checksum = Checksum(algorithm, digest_base64(digest))
+        if asked is not None and asked.value != checksum.value:
+            raise s3_error("BadDigest")
         return Received(len(self.data), hashlib.md5(self.data).digest(), checksum)
 
 

@@ -116,6 +116,7 @@ async def _assert_nothing_is_lost_or_left(engine: DiskEngine, directory: Path) -
     for change in changes:
         sums[change.bucket, change.line] += change.delta_bytes
     assert await engine.usage_totals() == {line: total for line, total in sums.items() if total}
+    assert sum(sums.values()) == engine.stored_bytes(BUCKET)
     report = await engine.sweep(FAR_FUTURE_US)
     assert report.damaged == ()
     assert list((directory / "staging").iterdir()) == []

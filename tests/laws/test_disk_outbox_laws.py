@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from gateway.settings import GatewaySettings
 from gateway.storage.disk.engine import DiskEngine, open_engine
-from gateway.storage.errors import StorageError
+from gateway.storage.errors import NoSuchBucket, StorageError
 from gateway.storage.model import Condition, ObjectProperties
 from meter.event import StorageLine
 from meter.ids import BucketId, MemberId
@@ -192,10 +192,22 @@ async def test_the_outbox_sums_to_what_is_stored(
     assert expected == {line: total for line, total in sums.items() if total}
     totals = await engine.usage_totals()
     assert expected == {line: total for line, total in totals.items() if line[0] > base}
+    for number in BUCKETS:
+        bucket, owner = model.bucket(number), model.owner(number)
+        whole = sum(total for line, total in expected.items() if line[0] == bucket)
+        assert (whole, whole) == (_bytes_of(engine, bucket), engine.stored_bytes_of(owner))
     await engine.collect(10**17)
     for (bucket, key), data in model.objects.items():
         assert data == get(engine, key, bucket=bucket)
     await _assert_files_are_those_pointed_at(engine, tmp_path, stored_bytes=sum(totals.values()))
+
+
+def _bytes_of(engine: DiskEngine, bucket: BucketId) -> int:
+    """0 for a bucket that is gone."""
+    try:
+        return engine.stored_bytes(bucket)
+    except NoSuchBucket:
+        return 0
 
 
 async def _assert_files_are_those_pointed_at(

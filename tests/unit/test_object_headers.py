@@ -213,11 +213,10 @@ def test_overrides_set_headers_and_never_write_new_ones() -> None:
     ("name", "value", "code"),
     [
         ("x-amz-server-side-encryption", "AES256", "NotImplemented"),
-        ("x-amz-object-lock-mode", "COMPLIANCE", "NotImplemented"),
+        ("x-amz-mfa", "20899872 301749", "NotImplemented"),
+        ("x-amz-if-match-size", "1", "NotImplemented"),
         ("x-amz-grant-read", "id=1", "NotImplemented"),
         ("x-amz-acl", "public-read", "NotImplemented"),
-        ("x-amz-tagging", "a=b", "NotImplemented"),
-        ("x-amz-bucket-object-lock-enabled", "true", "NotImplemented"),
         ("X-Amz-Website-Redirect-Location", "/", "NotImplemented"),
         ("x-amz-storage-class", "GLACIER", "InvalidStorageClass"),
     ],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from types import MappingProxyType
@@ -36,6 +36,21 @@ def dump_checksum(checksum: Checksum | None) -> str | None:
 def load_checksum(column: str | None) -> Checksum | None:
     """A checksum from its column."""
     return None if column is None else Checksum(*json.loads(column))
+
+
+def dump_parts(sizes: Sequence[int], checksums: Sequence[str]) -> str | None:
+    """What an object was completed from: sizes in bytes, or pairs of size and checksum; None for a single PUT."""
+    if not sizes:
+        return None
+    return json.dumps(list(zip(sizes, checksums, strict=True)) if checksums else list(sizes))
+
+
+def load_parts(column: str | None) -> tuple[tuple[int, ...], tuple[str, ...]]:
+    """Sizes and checksums of the parts; both empty for a single PUT, checksums also where none were kept."""
+    parts = () if column is None else json.loads(column)
+    if not parts or isinstance(parts[0], int):
+        return tuple(parts), ()
+    return tuple(size_bytes for size_bytes, _ in parts), tuple(checksum for _, checksum in parts)
 
 
 def dump_headers(properties: ObjectProperties) -> str:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 
-from gateway.storage.disk.columns import load_properties
+from gateway.storage.disk.columns import load_parts, load_properties
 from gateway.storage.disk.index import Connection, snapshot, storage_error
 from gateway.storage.disk.index_buckets import require_bucket
 from gateway.storage.disk.index_pieces import first_piece, other_pieces
@@ -118,8 +117,8 @@ def head_of(key: str, row: HeadRow) -> ObjectHead:
     """The head from its row."""
     size_bytes, etag, modified_us, headers, checksum, part_sizes, version_id, extras = row
     properties = load_properties(headers, checksum, extras)
-    sizes = () if part_sizes is None else tuple(json.loads(part_sizes))
-    return ObjectHead(key, size_bytes, etag, modified_us, properties, sizes, version_id)
+    sizes, checksums = load_parts(part_sizes)
+    return ObjectHead(key, size_bytes, etag, modified_us, properties, sizes, version_id, checksums)
 
 
 def missing(connection: Connection, bucket: BucketId, key: str) -> Exception:

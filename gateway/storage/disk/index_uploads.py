@@ -51,6 +51,8 @@ class _StoredPart:
     piece: int
     size_bytes: int
     etag: str
+    checksum: str | None
+    """As the column has it."""
 
 
 def add_upload(connection: Connection, bucket: BucketId, upload: Upload) -> None:
@@ -171,6 +173,7 @@ def complete_upload(
         timing.now_us,
         retained(properties, change.rules, now_us=timing.now_us),
         sizes,
+        part_checksums=_checksums_of(chosen, completion.checksum),
     )
     pieces = [part.piece for part in chosen]
     head = add_object(change, head, pieces, newest)
@@ -231,9 +234,18 @@ def _choose(stored: dict[int, _StoredPart], completion: Completion) -> list[_Sto
     return chosen
 
 
+def _checksums_of(chosen: list[_StoredPart], whole: Checksum | None) -> tuple[str, ...]:
+    """The parts' own checksums, where that of the whole is made of them."""
+    if whole is None or whole.kind != "COMPOSITE":
+        return ()
+    loaded = [load_checksum(part.checksum) for part in chosen]
+    values = [one.value for one in loaded if one is not None and one.algorithm == whole.algorithm]
+    return tuple(values) if len(values) == len(chosen) else ()
+
+
 def _stored_parts(connection: Connection, upload_id: str) -> dict[int, _StoredPart]:
     rows = connection.execute(
-        "SELECT number, piece, size_bytes, etag FROM part WHERE upload_id = ?", (upload_id,)
+        "SELECT number, piece, size_bytes, etag, checksum FROM part WHERE upload_id = ?", (upload_id,)
     )
     return {row[0]: _StoredPart(*row) for row in rows}
 

@@ -6,12 +6,17 @@ conditions and locks; each function here leaves both tables as 0002_versions.sql
 
 from __future__ import annotations
 
-import json
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from gateway.storage.disk.columns import dump_checksum, dump_extras, dump_headers, load_properties
+from gateway.storage.disk.columns import (
+    dump_checksum,
+    dump_extras,
+    dump_headers,
+    dump_parts,
+    load_properties,
+)
 from gateway.storage.disk.index_change import Change
 from gateway.storage.disk.index_objects import both_names
 from gateway.storage.disk.index_pieces import drop_joined, join_pieces
@@ -111,7 +116,7 @@ def add_object(change: Change, head: ObjectHead, pieces: Sequence[int], newest: 
             head.modified_us,
             dump_headers(head.properties),
             dump_checksum(head.properties.checksum),
-            json.dumps(head.part_sizes) if head.part_sizes else None,
+            dump_parts(head.part_sizes, head.part_checksums),
             head.version_id,
             dump_extras(head.properties),
         ),

@@ -18,8 +18,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from cryptography.hazmat.primitives.ciphers import Cipher, CipherContext, algorithms, modes
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from gateway.errors import S3Error, s3_error
 from gateway.storage.model import Checksum
@@ -62,8 +60,10 @@ class CustomerKey:
 
     def covered(self, checksum: Checksum | None, *, salt: bytes, place: str) -> Checksum | None:
         """A checksum under its pad, or back from it; place ("object", "part") tells two of the same salt apart."""
-        if checksum is None:
-            return None
+        return None if checksum is None else self.uncovered(checksum, salt=salt, place=place)
+
+    def uncovered(self, checksum: Checksum, *, salt: bytes, place: str) -> Checksum:
+        """The same for one that is there: the pad takes away what the pad gave."""
         encoded, dash, count = checksum.value.partition("-")
         value = b64decode(encoded)
         pad = self._derived(salt, f"checksum {place} {checksum.algorithm}", len(value))
@@ -80,8 +80,13 @@ class CustomerKey:
         }
 
     def _derived(self, salt: bytes, purpose: str, size_bytes: int) -> bytes:
-        """HKDF (RFC 5869) with SHA-256; the purpose keeps the streams apart."""
-        return HKDF(SHA256(), size_bytes, salt, f"weir sse-c 1 {purpose}".encode()).derive(self.secret)
+        """HKDF (RFC 5869) with SHA-256, of one block; the purpose keeps the streams apart.
+
+        Written out because an upload of 10,000 parts asks 10,000 times: two calls are four times as fast.
+        """
+        assert size_bytes <= _MAC_BYTES
+        extracted = hmac.digest(salt, self.secret, "sha256")
+        return hmac.digest(extracted, f"weir sse-c 1 {purpose}".encode() + b"\1", "sha256")[:size_bytes]
 
 
 def customer_key(headers: Mapping[str, str], *, prefix: str = "x-amz-") -> CustomerKey | None:

@@ -171,25 +171,27 @@ def opened(reader: ObjectReader, key: CustomerKey | None) -> ObjectReader:
     return reader
 
 
-def opened_head(head: ObjectHead, key: CustomerKey | None) -> ObjectHead:
-    """The head as the key's owner may see it. Raises InvalidRequest, AccessDenied."""
+def opened_head(head: ObjectHead, key: CustomerKey | None, *, with_parts: bool = False) -> ObjectHead:
+    """The head as the key's owner may see it. Raises InvalidRequest, AccessDenied.
+
+    Without with_parts it has no checksums of parts: a download has no use for them, and there may be 10,000.
+    """
     check_reading(key, verifier_of(head.properties))
     if key is None:
         return head
     properties = replace(head.properties, checksum=shown_checksum(head, key))
-    return replace(head, properties=properties, part_checksums=_shown_checksums(head, key))
+    return replace(head, properties=properties, part_checksums=_shown_parts(head, key) if with_parts else ())
 
 
-def _shown_checksums(head: ObjectHead, key: CustomerKey) -> tuple[str, ...]:
-    """The checksums of a completed object's parts, each uncovered with its part's salt."""
-    checksum = head.properties.checksum
-    if checksum is None or not head.part_checksums:
+def _shown_parts(head: ObjectHead, key: CustomerKey) -> tuple[str, ...]:
+    whole = head.properties.checksum
+    if whole is None or not head.part_checksums:
         return ()
-    shown = [
-        key.covered(Checksum(checksum.algorithm, value), salt=salt, place="part")
-        for value, salt in zip(head.part_checksums, _split(head.properties.sealing[SALTS]), strict=True)
-    ]
-    return tuple(one.value for one in shown if one is not None)
+    covered = [Checksum(whole.algorithm, value) for value in head.part_checksums]
+    salts = _split(head.properties.sealing[SALTS])
+    return tuple(
+        key.uncovered(one, salt=salt, place="part").value for one, salt in zip(covered, salts, strict=True)
+    )
 
 
 def shown_checksum(head: ObjectHead, key: CustomerKey | None) -> Checksum | None:

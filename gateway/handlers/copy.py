@@ -141,6 +141,7 @@ async def _copy(
             now_us=commit_time_us(call),
             quota=bucket.quota,
         )
+        return replace(head, properties=replace(head.properties, checksum=checksum))
     finally:
         await staged.discard()
     return replace(head, properties=properties)

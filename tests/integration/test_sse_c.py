@@ -32,6 +32,17 @@ def with_key(key: bytes = KEY) -> dict[str, str]:
     return {"SSECustomerAlgorithm": "AES256", "SSECustomerKey": key}  # type: ignore[dict-item]
 
 
+def spelled(key: bytes = KEY) -> dict[str, str]:
+    """For the operations in which boto3 leaves the spelling to its caller."""
+    stem = "x-amz-server-side-encryption-customer-"
+    sent = raw_key(key)
+    return {
+        "SSECustomerAlgorithm": "AES256",
+        "SSECustomerKey": sent[f"{stem}key"],
+        "SSECustomerKeyMD5": sent[f"{stem}key-md5"],
+    }
+
+
 def from_key(key: bytes = KEY) -> dict[str, Any]:
     return {"CopySourceSSECustomerAlgorithm": "AES256", "CopySourceSSECustomerKey": key}
 
@@ -139,11 +150,7 @@ def test_encryption_with_keys_of_ours_is_still_refused_by_name(s3: Any, bucket: 
 
 
 def test_a_refused_key_stores_nothing(s3: Any, bucket: str) -> None:
-    wrong = {
-        "SSECustomerAlgorithm": "AES256",
-        "SSECustomerKey": b64encode(KEY).decode(),
-        "SSECustomerKeyMD5": b64encode(bytes(16)).decode(),
-    }
+    wrong = spelled() | {"SSECustomerKeyMD5": b64encode(bytes(16)).decode()}
     assert ("InvalidArgument", 400) == refused(s3.put_object, Bucket=bucket, Key="k", Body=b"x", **wrong)
     assert 0 == s3.list_objects_v2(Bucket=bucket)["KeyCount"]
 
@@ -187,6 +194,44 @@ def test_a_complete_asked_again_answers_again(s3: Any, bucket: str) -> None:
     assert first["ETag"] == again["ETag"]
     head = s3.head_object(**name, ChecksumMode="ENABLED", **with_key())
     assert first["ChecksumSHA256"] == head["ChecksumSHA256"]
+
+
+def test_attributes_need_the_key_and_tell_the_plain_bytes_checksums(s3: Any, bucket: str) -> None:
+    name = {"Bucket": bucket, "Key": "k"}
+    upload_id = s3.create_multipart_upload(**name, **with_key(), ChecksumAlgorithm="SHA256")["UploadId"]
+    part = s3.upload_part(
+        **name, UploadId=upload_id, PartNumber=1, Body=b"data", ChecksumAlgorithm="SHA256", **with_key()
+    )
+    listed = {"PartNumber": 1, "ETag": part["ETag"]}
+    told = s3.list_parts(**name, UploadId=upload_id, **spelled())["Parts"][0]
+    digest = b64encode(hashlib.sha256(b"data").digest()).decode()
+    assert digest == told["ChecksumSHA256"]
+    assert "ChecksumSHA256" not in s3.list_parts(**name, UploadId=upload_id)["Parts"][0]
+    s3.complete_multipart_upload(
+        **name, UploadId=upload_id, MultipartUpload={"Parts": [listed]}, **with_key()
+    )
+    asked = {**name, "ObjectAttributes": ["Checksum", "ObjectParts", "ObjectSize"]}
+    assert ("InvalidRequest", 400) == refused(s3.get_object_attributes, **asked)
+    assert ("AccessDenied", 403) == refused(s3.get_object_attributes, **asked, **spelled(OTHER))
+    found = s3.get_object_attributes(**asked, **spelled())
+    whole = b64encode(hashlib.sha256(hashlib.sha256(b"data").digest()).digest()).decode()
+    assert whole == found["Checksum"]["ChecksumSHA256"].partition("-")[0]
+    assert [digest] == [one["ChecksumSHA256"] for one in found["ObjectParts"]["Parts"]]
+
+
+def test_old_versions_need_the_key_they_were_sealed_with(s3: Any, bucket: str) -> None:
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    name = {"Bucket": bucket, "Key": "k"}
+    versions = [
+        (body, key, s3.put_object(**name, Body=body, **key)["VersionId"])
+        for body, key in ((b"first", with_key()), (b"second", with_key(OTHER)), (b"third", {}))
+    ]
+    for body, key, version_id in versions:
+        assert body == body_of(s3.get_object(**name, VersionId=version_id, **key))
+    assert 403 == refused(s3.get_object, **name, VersionId=versions[0][2], **with_key(OTHER))[1]
+    copied = {"CopySource": {**name, "VersionId": versions[0][2]}}
+    s3.copy_object(**name, **copied, **from_key())
+    assert b"first" == body_of(s3.get_object(**name))
 
 
 def test_checksums_are_of_the_plain_bytes(s3: Any, bucket: str) -> None:

@@ -59,9 +59,13 @@ class Blobs:
 
     def prepare(self) -> None:
         """Make the directories, durably, and try how drafts can be written. Raises Refusal, OSError."""
-        for path in (self._staging, self._root, *(self._root / name for name in FAN_OUT)):
+        for path in (self._staging, self._root):
             if not path.is_dir():
                 path.mkdir(mode=0o700)
+        there = set(os.listdir(self._root))
+        for name in FAN_OUT:
+            if name not in there:
+                self.directory(name).mkdir(mode=0o700)
         self._files.sync_directory(self._root)
         self._files.sync_directory(self._root.parent)
         self._can_be_unnamed = self._try_unnamed()

@@ -33,6 +33,7 @@ from gateway.storage.disk import index_listing, index_objects, index_outbox, ind
 from gateway.storage.disk.blobs import Blobs
 from gateway.storage.disk.committer import Committer
 from gateway.storage.disk.index import Connection
+from gateway.storage.disk.index_hot import HotObjects
 from gateway.storage.disk.index_objects import Timing
 from gateway.storage.disk.index_uploads import Completion
 from gateway.storage.disk.opening import open_files_and_index
@@ -68,6 +69,7 @@ class DiskEngine(Engine):
         self._blobs = blobs
         self._committer = committer
         self._files = OpenFiles(blobs)
+        self._hot = HotObjects()
         self._workers = Workers(
             directory / "index.sqlite",
             threads_max=settings.disk_threads_max,
@@ -123,9 +125,14 @@ class DiskEngine(Engine):
     def open_object(self, bucket: BucketId, key: str) -> ObjectReader:
         """See Engine. Also raises DamagedObject, Busy."""
         connection = self._workers.connection()
+        known = self._hot.find(connection, bucket, key)
+        if known is not None:
+            return known
         head, pieces = index_objects.read_pieces(connection, bucket, key)
         try:
-            return DiskReader(head, pieces, self._files)
+            reader = DiskReader(head, pieces, self._files)
+            self._hot.keep(bucket, key, reader)
+            return reader
         except DamagedObject:
             # Replaced and collected between the two lines above? Then the index has moved on.
             again, pieces_again = index_objects.read_pieces(connection, bucket, key)

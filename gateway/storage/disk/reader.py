@@ -77,7 +77,7 @@ class DiskReader(ObjectReader):
         self.head = head
         self._files = files
         self._pieces = pieces
-        self._ends = list(accumulate(piece.size_bytes for piece in pieces))
+        self._ends = list(accumulate([piece.size_bytes for piece in pieces]))
         self._held: list[str] = []
         self._sources: list[bytes | int] = []
         try:
@@ -98,9 +98,17 @@ class DiskReader(ObjectReader):
         self._held.append(piece.blob)
         return descriptor
 
+    @property
+    def is_in_memory(self) -> bool:
+        """Whether it holds no file, so that any number of readers may share it."""
+        return not self._held
+
     def extents(self, start: int, stop: int) -> tuple[Extent, ...]:
         """The bytes [start, stop) in order; 0 ≤ start ≤ stop ≤ size."""
         assert 0 <= start <= stop <= self.head.size_bytes, "a range outside the object"
+        first = self._sources[0]
+        if 0 < stop <= self._ends[0] and start < stop and isinstance(first, bytes):
+            return (MemoryExtent(first[start:stop]),)
         extents: list[Extent] = []
         index = bisect_right(self._ends, start)
         while start < stop:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from gateway.operation import Operation
 from gateway.settings import GatewaySettings
@@ -15,8 +15,7 @@ from gateway.storage.base import Checksum, Engine, ObjectReader, Staged
 from meter.ids import BucketId, MemberId
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(NamedTuple):
     """Who signed the request, proven."""
 
     member: MemberId

@@ -24,6 +24,8 @@ from gateway.names import check_key
 from gateway.results import delete_result
 from gateway.storage.base import ObjectHead, ObjectProperties
 
+_PROCEED = Outcome.PROCEED
+
 
 async def put_object(services: Services, call: Call) -> Reply:
     """Receive, verify, commit: the object is visible only after its last check."""
@@ -108,14 +110,22 @@ async def delete_objects(services: Services, call: Call) -> Reply:
 def _answer(call: Call, head: ObjectHead) -> Reply:
     """Status, headers and range of a read, decided from the head alone."""
     outcome, condition = read_outcome(call.headers, etag=head.etag, modified_us=head.modified_us)
-    if outcome is Outcome.FAILED:
-        raise precondition_failed(condition)
-    if outcome is Outcome.NOT_MODIFIED:
+    if outcome is not _PROCEED:
+        if outcome is Outcome.FAILED:
+            raise precondition_failed(condition)
         return Reply(status=304, headers=not_modified_headers(head))
-    headers = object_headers(head) | response_overrides(call.query)
-    span = _part_span(call, head, headers)
-    if span is None and range_applies(call.headers, etag=head.etag, modified_us=head.modified_us):
-        span = parse_range(call.headers.get("range"), head.size_bytes)
+    headers = object_headers(head)
+    span = None
+    if call.query:
+        headers |= response_overrides(call.query)
+        span = _part_span(call, head, headers)
+    wanted = call.headers.get("range")
+    if (
+        wanted is not None
+        and span is None
+        and range_applies(call.headers, etag=head.etag, modified_us=head.modified_us)
+    ):
+        span = parse_range(wanted, head.size_bytes)
     if span is None:
         if call.headers.get("x-amz-checksum-mode", "").upper() == "ENABLED":
             headers |= checksum_headers(head.properties.checksum)

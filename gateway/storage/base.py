@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from meter.event import StorageLine
 from meter.ids import BucketId, MemberId
@@ -103,8 +103,7 @@ class ObjectHead:
     """Sizes in bytes of the parts it was completed from; empty for a single PUT."""
 
 
-@dataclass(frozen=True, slots=True)
-class MemoryExtent:
+class MemoryExtent(NamedTuple):
     """Bytes of an object that are already in memory."""
 
     data: bytes

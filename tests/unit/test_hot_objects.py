@@ -12,10 +12,11 @@ import pytest
 import pytest_asyncio
 
 from gateway.settings import GatewaySettings
-from gateway.storage.base import MemoryExtent, NoSuchKey
 from gateway.storage.disk.engine import DiskEngine, open_engine
 from gateway.storage.disk.index_hot import OVERHEAD_BYTES, HotObjects
 from gateway.storage.disk.reader import DiskReader
+from gateway.storage.errors import NoSuchKey
+from gateway.storage.model import Deletion, MemoryExtent
 from tests.contract.engine_model import BUCKET, OWNER, get, put
 
 
@@ -57,7 +58,7 @@ async def test_what_was_committed_is_what_is_read_next(
         get(engine, "key")
         await put(writes, "key", fresh)
         assert fresh == get(engine, "key")
-    await writes.delete_objects(BUCKET, ["key"], now_us=2)
+    await writes.delete_objects(BUCKET, [Deletion("key")], now_us=2)
     with pytest.raises(NoSuchKey):
         engine.open_object(BUCKET, "key")
 

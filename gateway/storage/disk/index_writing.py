@@ -32,7 +32,7 @@ from gateway.storage.model import (
     Quota,
     Versioning,
 )
-from gateway.storage.retention import amended, retained
+from gateway.storage.retention import amended
 from meter.ids import BucketId
 
 
@@ -50,7 +50,6 @@ def put_object(
     change = begin_change(connection, bucket, timing)
     newest = newest_entry(change, head.key)
     check_newest(condition, newest, key=head.key)
-    head = replace(head, properties=retained(head.properties, change.rules, now_us=timing.now_us))
     head = add_object(change, head, [add_piece(connection, piece)], newest)
     change.finish(quota)
     return head

@@ -15,7 +15,7 @@ from gateway.actions import Need, needs
 from gateway.call import Bucket, Caller, Subject
 from gateway.exposure import lists_count, parse_block
 from gateway.grants import Permission, parse
-from gateway.operation import Operation
+from gateway.operation import Level, Operation
 from gateway.policy.conditions import Facts
 from gateway.policy.document import parse_policy
 from gateway.policy.facts import EXISTING_TAG, REQUEST_TAG, Asked, fact
@@ -104,7 +104,7 @@ def decide(asked: Asked, bucket: Bucket | None, seen: Seen | None = None) -> Dec
         return Decision.DENY
     if operation in _FOR_MEMBERS:
         return _as(caller is not None)
-    if bucket is None or operation is Operation.OTHER:
+    if bucket is None or operation.level is Level.SERVICE:
         return Decision.DENY
     owns = is_owner(caller, bucket)
     if operation in _FOR_THE_OWNER:

@@ -31,11 +31,34 @@ FOOT = """\
 
 * **Versioning** is not there. Buckets are unversioned; `ListObjectVersions` answers with the version `null` of
   each object, and `versionId=null` is accepted where a version may be named.
-* **Rights** are one rule: a bucket is for its owner. There are no policies, no access lists and no anonymous
-  reads yet. `x-amz-acl` with `private`, `bucket-owner-full-control` or `bucket-owner-read` passes, for it
-  changes nothing; any other value is refused by name.
+* **Rights** are decided in this order: the bounds of the key; what the bucket's policy denies; the owner may; what
+  the policy or an access list gives; nothing else. A member whose account is closed has buckets that serve nobody
+  (`AllAccessDisabled`). A bucket that is not there is `NoSuchBucket` to anybody, as in S3; an object that is not
+  there is `AccessDenied` to who may not list the bucket.
+* **Access lists count** in a new bucket. S3 has turned them off for new buckets since 2023. Here they are on,
+  because Mastodon and its kind send `public-read` with every file and expect it to hold, and because making
+  something public stays a thing its owner must say. `BucketOwnerEnforced` turns them off for a bucket, and a public
+  access block shuts what is public whoever said it. Nothing is blocked in a new bucket.
+* **Objects belong to the bucket's owner**, whoever wrote them, for the owner pays for them. So the canned lists
+  `bucket-owner-read` and `bucket-owner-full-control` mean `private`. WRITE on a bucket lets put and overwrite
+  objects, and not delete them. `aws-exec-read`, `log-delivery-write` and grants to e-mail addresses are refused by
+  name.
+* **Members in policies** are `arn:aws:iam::000000000007:root` or the twelve digits alone (the owner id that
+  listings and access lists show), or by name `arn:aws:iam:::user/NAME`; `CanonicalUser` takes the digits too. That
+  such a member exists is not checked. There are no roles and no policies of members: a bucket's policy is all there is.
+* **What a policy says must be understood**: an unknown field, action, operator or condition key is
+  `MalformedPolicy`. Policies have at most 20 KiB. They may ask for `aws:` SourceIp, SecureTransport, Referer,
+  UserAgent, CurrentTime, EpochTime, PrincipalArn, PrincipalAccount, PrincipalType, userid, username, and `s3:` prefix,
+  delimiter, max-keys, VersionId, authType, signatureversion, signatureAge, ExistingObjectTag, RequestObjectTag,
+  RequestObjectTagKeys, object-lock-mode, object-lock-retain-until-date, object-lock-legal-hold, and for the headers
+  x-amz-acl, x-amz-grant-*, x-amz-copy-source, x-amz-metadata-directive, x-amz-server-side-encryption (and
+  -customer-algorithm), x-amz-storage-class, x-amz-content-sha256, x-amz-website-redirect-location and
+  x-amz-object-ownership. A request that names tags or a retention in its body only is denied where the policy asks
+  for them. Only the owner reads, sets and deletes the policy, and no policy takes that away.
+* **Requests nobody signed** may not choose the answer's headers (`response-content-type` and its kind) and may not
+  send a body in chunks.
 * **Headers that would change the meaning** of an operation and that are not carried out are refused with
-  `501 NotImplemented`: server-side encryption, object lock, grants, tagging, appends, MFA.
+  `501 NotImplemented`: server-side encryption, object lock, tagging, appends, MFA.
   They are never accepted and ignored. The storage class is `STANDARD`; another is `InvalidStorageClass`.
 * **Signatures** are Signature Version 4, in the header or in the query. Version 2 is refused by name. Bodies may
   be hashed, unsigned, or in signed or unsigned chunks with a trailer.

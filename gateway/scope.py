@@ -61,7 +61,7 @@ def parse_scope(text: str | None) -> KeyScope | None:
     if not isinstance(kept, dict) or not kept.keys() <= {"read_only", "buckets", "expires_us"}:
         return NOTHING
     read_only, buckets, expires_us = kept.get("read_only", False), kept.get("buckets"), kept.get("expires_us")
-    if not isinstance(read_only, bool) or not isinstance(expires_us, int | None):
+    if not isinstance(read_only, bool) or not (expires_us is None or type(expires_us) is int):
         return NOTHING
     if buckets is None:
         return KeyScope(read_only, None, expires_us)

@@ -186,6 +186,28 @@ def test_commands_start_the_database_for_themselves_when_nothing_runs(weir: Weir
     pair = weir.json("key", "create", "bakery")
     listed = weir.command("key", "list", "bakery")
     assert (True, False) == (pair["access_key"] in listed, pair["secret_key"] in listed)
+    held = weir.json(
+        "key",
+        "create",
+        "bakery",
+        "--read-only",
+        "--bucket",
+        "rye",
+        "--bucket",
+        "oat",
+        "--expires",
+        "2100-01-01",
+    )
+    bounds = {"read_only": True, "buckets": ["oat", "rye"], "expires": "2100-01-01T00:00:00Z"}
+    assert bounds.items() <= held.items()
+    free = {"read_only": False, "buckets": None, "expires": None}
+    kept = {one["access_key"]: one for one in weir.json("key", "list", "bakery")["keys"]}
+    assert free.items() <= kept[pair["access_key"]].items()
+    assert bounds.items() <= kept[held["access_key"]].items()
+    assert "cannot be the name of a bucket" in weir.command(
+        "key", "create", "bakery", "--bucket", "A", status=2
+    )
+    assert "is not in the future" in weir.command("key", "create", "bakery", "--expires", "0d", status=2)
     assert "there is a member named 'bakery' already" in weir.command("member", "add", "bakery", status=2)
     assert "there is no member 'baker'" in weir.command("usage", "baker", status=2)
     assert "the portal does not run" in weir.command("login-link", "bakery", status=2)

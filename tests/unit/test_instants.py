@@ -2,7 +2,7 @@
 
 import pytest
 
-from deploy.instants import BadInstant, instant_text, parse_instant, window
+from deploy.instants import BadInstant, instant_text, parse_end, parse_instant, window
 
 # 2026-11-23T05:12:51.123456Z, from the table of POSIX times (date -u -d ... +%s).
 NOW_US = 1_795_410_771_123_456
@@ -54,6 +54,21 @@ def test_without_a_start_it_is_the_month_of_the_end() -> None:
 def test_nonsense_is_refused_with_its_reason(start: str, end: str | None, words: str) -> None:
     with pytest.raises(BadInstant, match=words):
         window(start, end, now_us=NOW_US)
+
+
+def test_an_end_is_a_span_from_now_or_an_instant_to_come() -> None:
+    ends = {text: instant_text(parse_end(text, now_us=NOW_US)) for text in ("12h", "30d", "2026-12-31")}
+    assert ends == {
+        "12h": "2026-11-23T17:12:51.123456Z",
+        "30d": "2026-12-23T05:12:51.123456Z",
+        "2026-12-31": "2026-12-31T00:00:00Z",
+    }
+
+
+@pytest.mark.parametrize("text", ["0d", "2026-11-23", "-1d", "30", "30w", ""])
+def test_an_end_that_is_past_or_none_is_refused(text: str) -> None:
+    with pytest.raises(BadInstant):
+        parse_end(text, now_us=NOW_US)
 
 
 def test_the_example_now_is_what_it_says() -> None:

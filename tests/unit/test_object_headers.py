@@ -215,8 +215,6 @@ def test_overrides_set_headers_and_never_write_new_ones() -> None:
         ("x-amz-server-side-encryption", "AES256", "NotImplemented"),
         ("x-amz-server-side-encryption-customer-key", "k", "NotImplemented"),
         ("x-amz-object-lock-mode", "COMPLIANCE", "NotImplemented"),
-        ("x-amz-grant-read", "id=1", "NotImplemented"),
-        ("x-amz-acl", "public-read", "NotImplemented"),
         ("x-amz-tagging", "a=b", "NotImplemented"),
         ("x-amz-bucket-object-lock-enabled", "true", "NotImplemented"),
         ("X-Amz-Mfa", "1 2", "NotImplemented"),

@@ -16,9 +16,10 @@ from urllib3.filepost import encode_multipart_formdata
 
 from gateway.operation import Operation
 from gateway.postform import FIELDS_BYTES_MAX
+from meter.ids import NOBODY
 from tests.gateway import Credentials, RunningGateway, client
 from tests.integration.records import record_of
-from tests.integration.s3_kit import Answer, ask, eventually, left, line
+from tests.integration.s3_kit import Answer, ask, eventually, left, line, sign
 
 MIB = 2**20
 
@@ -182,6 +183,26 @@ def test_a_form_of_another_member_or_of_nobody_is_refused(s3_gateway: RunningGat
         "AccessDenied" == sender.send(bert.generate_presigned_post(sender.bucket, "k")["fields"], b"x").code
     )
     assert "AccessDenied" == sender.send({"key": "k"}, b"x").code
+
+
+def test_anybody_may_send_a_form_where_the_bucket_lets_everybody_write(
+    s3: Any, anna: Credentials, sender: Sender
+) -> None:
+    s3.put_bucket_acl(Bucket=sender.bucket, ACL="public-read-write")
+    answer = sender.send({"key": "anybody/${filename}", "Content-Type": "text/plain"}, b"12345")
+    assert 204 == answer.status
+    assert b"12345" == s3.get_object(Bucket=sender.bucket, Key="anybody/photo.jpg")["Body"].read()
+    record = record_of(sender.gateway, answer.headers["x-amz-request-id"])
+    assert (anna.member, NOBODY) == (record.payer, record.requester)
+
+
+def test_a_form_signed_in_its_address_is_refused(
+    s3_gateway: RunningGateway, anna: Credentials, sender: Sender
+) -> None:
+    """A signature over the head would say nothing of the fields."""
+    body, content_type = encode_multipart_formdata([("key", "k"), ("file", ("f", b"x", "text/plain"))])
+    signed = sign(s3_gateway, anna, "POST", f"/{sender.bucket}", headers={"Content-Type": content_type})
+    assert "InvalidRequest" == ask(s3_gateway, signed.whole(body)).code
 
 
 def test_a_post_that_is_no_form_says_so(s3_gateway: RunningGateway, sender: Sender) -> None:

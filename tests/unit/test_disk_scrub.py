@@ -15,6 +15,7 @@ from gateway.storage.disk import scrub as module
 from gateway.storage.disk.engine import DiskEngine, open_engine
 from gateway.storage.disk.index_scrub import Progress
 from gateway.storage.disk.scrub import progress_of
+from gateway.storage.model import BucketRules, Versioning
 from tests.contract.engine_model import BUCKET, OWNER, complete, create_upload, put, put_part
 
 SETTINGS = GatewaySettings(inline_bytes_max=1024, blob_delete_delay_s=0, scrub_interval_s=100)
@@ -67,6 +68,20 @@ async def test_sound_bytes_are_all_read_and_nothing_is_said(
     progress = await whole_round(engine, ROUND_US)
     assert Progress(0, ROUND_US, ROUND_US, len(SMALL) + len(LARGE), 0, 0) == progress
     assert damage_lines(caplog) == set()
+    await engine.close()
+
+
+async def test_damage_of_an_old_version_is_named_by_its_key(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    engine = await opened(tmp_path)
+    await engine.set_bucket_rules(BUCKET, BucketRules(Versioning.ENABLED))
+    old = await put_whole(engine, "kept", LARGE)
+    await put_whole(engine, "kept", SMALL)
+    assert old is not None
+    spoil(old)
+    await whole_round(engine, ROUND_US)
+    assert {("kept", "other bytes than were written")} == damage_lines(caplog)
     await engine.close()
 
 

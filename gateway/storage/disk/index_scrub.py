@@ -104,10 +104,11 @@ def is_there(connection: Connection, piece: int) -> bool:
 
 
 def owner_of_piece(connection: Connection, piece: int) -> tuple[BucketId, str]:
-    """Bucket and key of the object or open upload the piece is of. Slow: it reads whole tables."""
+    """Bucket and key of the object, old version or open upload the piece is of. Slow: it reads whole tables."""
     row = connection.execute(
         "WITH holder AS (SELECT ?1 AS piece UNION SELECT first_piece FROM manifest WHERE piece = ?1)"
         " SELECT bucket, key FROM object JOIN holder USING (piece)"
+        " UNION ALL SELECT bucket, key FROM version JOIN holder USING (piece)"
         " UNION ALL SELECT bucket, key FROM part JOIN upload USING (upload_id) JOIN holder USING (piece)"
         " LIMIT 1",
         (piece,),

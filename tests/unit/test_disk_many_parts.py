@@ -13,7 +13,7 @@ from gateway.settings import GatewaySettings
 from gateway.storage.disk.engine import DiskEngine, open_engine
 from gateway.storage.disk.pins import Pins
 from gateway.storage.errors import DamagedObject, NoSuchKey
-from gateway.storage.model import Condition, FileExtent
+from gateway.storage.model import Condition, Deletion, FileExtent
 from tests.contract.engine_model import BUCKET, OWNER, complete, create_upload, get, put, put_part, read_range
 from tests.unit.disk_faults import files_under
 
@@ -83,7 +83,7 @@ async def test_a_delete_takes_nothing_from_a_slow_reader_however_late_it_reads(t
     await upload(engine)
     slow = engine.open_object(BUCKET, "key")
     assert read_range(slow, 0, 10) == DATA[:10]
-    await engine.delete_objects(BUCKET, ["key"], now_us=2_000)
+    await engine.delete_objects(BUCKET, [Deletion("key")], now_us=2_000)
     for _ in range(3):
         assert await engine.collect(FAR_FUTURE_US) == 0
     assert len(files_under(tmp_path)) == PARTS
@@ -101,7 +101,7 @@ async def test_a_reader_keeps_only_its_own_object(tmp_path: Path) -> None:
     await upload(engine)
     await upload(engine, "other")
     slow = engine.open_object(BUCKET, "key")
-    await engine.delete_objects(BUCKET, ["key", "other"], now_us=2_000)
+    await engine.delete_objects(BUCKET, [Deletion("key"), Deletion("other")], now_us=2_000)
     assert await engine.collect(FAR_FUTURE_US) == PARTS
     assert read_range(slow, 0, len(DATA)) == DATA
     slow.close()
@@ -112,7 +112,7 @@ async def test_another_process_collector_respects_a_pin(tmp_path: Path) -> None:
     engine, other = await opened(tmp_path), await opened(tmp_path)
     await upload(engine)
     slow = engine.open_object(BUCKET, "key")
-    await other.delete_objects(BUCKET, ["key"], now_us=2_000)
+    await other.delete_objects(BUCKET, [Deletion("key")], now_us=2_000)
     assert await other.collect(FAR_FUTURE_US) == 0
     assert read_range(slow, 0, len(DATA)) == DATA
     slow.close()
@@ -131,7 +131,7 @@ async def test_the_pin_of_a_killed_process_holds_nothing(tmp_path: Path) -> None
     )
     assert -9 == subprocess.run([sys.executable, "-c", program, str(tmp_path), *names]).returncode
     assert len(list((tmp_path / "pins").iterdir())) == 1
-    await engine.delete_objects(BUCKET, ["key"], now_us=2_000)
+    await engine.delete_objects(BUCKET, [Deletion("key")], now_us=2_000)
     assert await engine.collect(FAR_FUTURE_US) == PARTS
     assert list((tmp_path / "pins").iterdir()) == []
     await engine.close()

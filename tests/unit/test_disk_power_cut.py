@@ -23,7 +23,7 @@ from gateway.storage.disk import index
 from gateway.storage.disk.engine import DiskEngine
 from gateway.storage.disk.files import Files
 from gateway.storage.errors import DamagedObject, NoSuchBucket, NoSuchKey, NoSuchUpload
-from gateway.storage.model import Condition, StorageChange
+from gateway.storage.model import Condition, Deletion, StorageChange
 from meter.event import StorageLine
 from meter.ids import BucketId
 from tests.contract.engine_model import BUCKET, OWNER, complete, create_upload, get, put, put_part
@@ -140,7 +140,7 @@ class Workload:
 
     async def _delete(self, key: str) -> None:
         self._say("begin", (key, None))
-        await self._engine.delete_objects(BUCKET, [key], now_us=2)
+        await self._engine.delete_objects(BUCKET, [Deletion(key)], now_us=2)
         self._say("done", (key, None))
 
     async def _feed(self) -> None:

@@ -15,7 +15,7 @@ from gateway.storage.disk import scrub as module
 from gateway.storage.disk.engine import DiskEngine, open_engine
 from gateway.storage.disk.index_scrub import Progress
 from gateway.storage.disk.scrub import progress_of
-from gateway.storage.model import BucketRules, Versioning
+from gateway.storage.model import BucketRules, Deletion, Versioning
 from tests.contract.engine_model import BUCKET, OWNER, complete, create_upload, put, put_part
 
 SETTINGS = GatewaySettings(inline_bytes_max=1024, blob_delete_delay_s=0, scrub_interval_s=100)
@@ -198,7 +198,7 @@ async def test_what_is_deleted_while_it_is_checked_is_no_damage(
     for key in ("a", "b"):
         await put_whole(engine, key, LARGE)
     assert await engine.scrub.step(ROUND_US) > 0
-    await engine.delete_objects(BUCKET, ["a", "b"], now_us=1)
+    await engine.delete_objects(BUCKET, [Deletion("a"), Deletion("b")], now_us=1)
     assert await engine.collect(10**17) == 2
     assert (await whole_round(engine, ROUND_US)).damaged == 0
     assert damage_lines(caplog) == set()

@@ -9,7 +9,7 @@ PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help up demo test check format bench clean
+.PHONY: help up demo test check clients format bench clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -29,6 +29,9 @@ check: $(VENV)/.tested ## exactly what CI runs: format, lint, types, tests
 	$(BIN)/mypy
 	$(PYTEST)
 
+clients: $(VENV)/.tested ## fetch the clients that pip does not: restic, s3fs, those for JavaScript
+	@PYTHON=$(CURDIR)/$(BIN)/python tests/integration/clients/prepare
+
 format: $(VENV)/.tested ## put the code in shape
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
@@ -37,7 +40,7 @@ bench: $(VENV)/.tested ## measure, and print each number with its ratio
 	$(BIN)/python -m tests.bench
 
 clean: ## remove what make made; data directories stay
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
+	rm -rf $(VENV) .clients .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:

@@ -102,7 +102,8 @@ def closing(inputs: ClosingInputs) -> Closing:
 
 def used_anything(usage: Usage) -> bool:
     """Whether there is anything to charge, a correction included."""
-    return any((usage.bytes_in, usage.bytes_out, usage.requests_a, usage.requests_b, usage.byte_us))
+    counts = (usage.bytes_in, usage.bytes_out, usage.requests_a, usage.requests_b)
+    return any((*counts, usage.byte_us, usage.version_byte_us))
 
 
 def _checks(
@@ -199,7 +200,8 @@ def _inputs_document(inputs: ClosingInputs) -> dict[str, object]:
         ],
         "usage": [
             {"member": one.member, "bytes_in": one.bytes_in, "bytes_out": one.bytes_out,
-             "requests_a": one.requests_a, "requests_b": one.requests_b, "byte_us": one.byte_us}
+             "requests_a": one.requests_a, "requests_b": one.requests_b, "byte_us": one.byte_us,
+             **({"version_byte_us": one.version_byte_us} if one.version_byte_us else {})}
             for _, one in sorted(inputs.usage.items())
             if used_anything(one)
         ],

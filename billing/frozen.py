@@ -33,7 +33,8 @@ def inputs_of(text: str) -> ClosingInputs:
 
 
 def _tariff(one: dict[str, Any]) -> Tariff:
-    prices = {service: one["prices_nano"][service.value] for service in Service}
+    named = one["prices_nano"]
+    prices = {service: named[service.value] for service in Service if service.value in named}
     return Tariff(one["currency"], Month.parse(one["effective_from"]), prices)
 
 
@@ -48,7 +49,7 @@ def _member(one: dict[str, Any]) -> Member:
 def _usage(one: dict[str, Any], month: Month, until_us: int) -> Usage:
     return Usage(
         MemberId(one["member"]), month.start_us, until_us, one["bytes_in"], one["bytes_out"],
-        one["requests_a"], one["requests_b"], one["byte_us"],
+        one["requests_a"], one["requests_b"], one["byte_us"], one.get("version_byte_us", 0),
     )  # fmt: skip
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from billing.money import divide_half_up, exponent
-from billing.tariff import PRICE_DECIMALS, Service, Tariff
+from billing.tariff import PRICE_DECIMALS, SAME_AS, Service, Tariff
 from meter.ids import MemberId
 from meter.usage import Usage
 from meter.window import Month
@@ -39,13 +39,18 @@ class Charge:
 
 
 def charge(usage: Usage, tariff: Tariff, month: Month) -> Charge:
-    """Rate one member's usage; a line of late corrections may be negative."""
-    return Charge(usage.member, tuple(_line(service, usage, tariff, month) for service in Service))
+    """Rate one member's usage; a line of late corrections may be negative.
+
+    Old versions have a line where there are any: most members have none, and closings of the time before
+    versions come out as they were.
+    """
+    lines = (_line(service, usage, tariff, month) for service in Service)
+    return Charge(usage.member, tuple(line for line in lines if line.quantity or line.service not in SAME_AS))
 
 
 def _line(service: Service, usage: Usage, tariff: Tariff, month: Month) -> Line:
     quantity, per = counted(service, usage, month)
-    price_nano = tariff.prices[service]
+    price_nano = tariff.price_nano(service)
     minor_units = 10 ** exponent(tariff.currency)
     amount = divide_half_up(quantity * price_nano * minor_units, per * 10**PRICE_DECIMALS)
     return Line(service, quantity, per, price_nano, amount)
@@ -59,7 +64,9 @@ def counted(service: Service, usage: Usage, month: Month) -> tuple[int, int]:
         case Service.GB_IN:
             return usage.bytes_in, GB
         case Service.GB_MONTH:
-            return usage.byte_us, GB * (month.end_us - month.start_us)
+            return usage.byte_us - usage.version_byte_us, GB * (month.end_us - month.start_us)
+        case Service.GB_MONTH_VERSIONS:
+            return usage.version_byte_us, GB * (month.end_us - month.start_us)
         case Service.REQUESTS_A:
             return usage.requests_a, 1000
         case Service.REQUESTS_B:

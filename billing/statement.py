@@ -22,7 +22,7 @@ from meter.window import Month
 FORMAT = "weir-statement-1"
 TRIAL = "trial"
 FINAL = "final"
-_COUNTS = ("bytes_in", "bytes_out", "requests_a", "requests_b", "byte_us")
+_COUNTS = ("bytes_in", "bytes_out", "requests_a", "requests_b", "byte_us", "version_byte_us")
 
 
 def was_member(member: Member, month: Month) -> bool:
@@ -54,6 +54,7 @@ def statement(closing: Closing, member: MemberId, *, kind: str) -> dict[str, Any
             "requests_b": usage.requests_b,
             "byte_microseconds": usage.byte_us,
             "byte_seconds": usage.byte_seconds,
+            **_of_versions(usage),
         },
         "tariff_from": str(inputs.tariff.effective_from),
         "lines": _lines(closing, rated),
@@ -64,6 +65,16 @@ def statement(closing: Closing, member: MemberId, *, kind: str) -> dict[str, Any
         "sentence": _sentence(closing, kind),
         "meaning": _meaning(closing, own, rated, share, kind),
         "digest": closing.digest,
+    }
+
+
+def _of_versions(usage: Usage) -> dict[str, int]:
+    # Only where there are any, so that statements of the time before versions come out as they were.
+    if not usage.version_byte_us:
+        return {}
+    return {
+        "version_byte_microseconds": usage.version_byte_us,
+        "version_byte_seconds": usage.version_byte_seconds,
     }
 
 

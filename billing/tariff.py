@@ -28,6 +28,7 @@ class Service(StrEnum):
     GB_OUT = "gb_out"
     GB_IN = "gb_in"
     GB_MONTH = "gb_month"
+    GB_MONTH_VERSIONS = "gb_month_versions"
     REQUESTS_A = "requests_a_1000"
     REQUESTS_B = "requests_b_1000"
 
@@ -36,6 +37,7 @@ WORDS: Mapping[Service, str] = {
     Service.GB_OUT: "Sent to readers",
     Service.GB_IN: "Received from you",
     Service.GB_MONTH: "Kept in storage",
+    Service.GB_MONTH_VERSIONS: "Old versions kept",
     Service.REQUESTS_A: "Requests that change or list",
     Service.REQUESTS_B: "Requests that read",
 }
@@ -43,9 +45,12 @@ UNITS: Mapping[Service, str] = {
     Service.GB_OUT: "GB",
     Service.GB_IN: "GB",
     Service.GB_MONTH: "GB-months",
+    Service.GB_MONTH_VERSIONS: "GB-months",
     Service.REQUESTS_A: "thousand",
     Service.REQUESTS_B: "thousand",
 }
+SAME_AS: Mapping[Service, Service] = {Service.GB_MONTH_VERSIONS: Service.GB_MONTH}
+"""Services a tariff need not name; each then has the price of the other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +60,15 @@ class Tariff:
     currency: str
     effective_from: Month
     prices: Mapping[Service, int]
+    """Of every service but those in SAME_AS, which may be left out."""
+
+    def price_nano(self, service: Service) -> int:
+        """The price of the service, named or not."""
+        return self.prices[service if service in self.prices else SAME_AS[service]]
 
     def price_text(self, service: Service) -> str:
         """The price as a plain decimal, e.g. '0.01'."""
-        return _price_text(self.prices[service])
+        return _price_text(self.price_nano(service))
 
 
 def _price_text(price_nano: int) -> str:
@@ -78,9 +88,9 @@ def parse_tariff(text: str) -> Tariff:
     for key in table:
         if key not in known:
             raise Refusal(_unknown_key(key, known))
-    values = {key: _text(table, key) for key in known}
+    values = {key: _text(table, key) for key in known if key in table or key not in SAME_AS}
     exponent(values["currency"])
-    prices = {service: _price(values[service.value], service) for service in Service}
+    prices = {service: _price(values[service], service) for service in Service if service in values}
     return Tariff(values["currency"], Month.parse(values["effective_from"]), prices)
 
 
@@ -112,11 +122,14 @@ def tariff_toml(tariff: Tariff) -> str:
         Service.GB_OUT: "a GB (10^9 bytes) sent",
         Service.GB_IN: "a GB received",
         Service.GB_MONTH: "a GB stored for a whole calendar month",
+        Service.GB_MONTH_VERSIONS: "a GB of old versions stored for a whole calendar month",
         Service.REQUESTS_A: "1,000 requests that change or list",
         Service.REQUESTS_B: "1,000 requests that read",
     }
     lines = [f'currency = "{tariff.currency}"', f'effective_from = "{tariff.effective_from}"', ""]
-    lines += [f'{one.value} = "{tariff.price_text(one)}"  # {notes[one]}' for one in Service]
+    lines += [
+        f'{one.value} = "{tariff.price_text(one)}"  # {notes[one]}' for one in Service if one in tariff.prices
+    ]
     return "\n".join(lines) + "\n"
 
 
@@ -125,5 +138,7 @@ def tariff_document(tariff: Tariff) -> dict[str, object]:
     return {
         "currency": tariff.currency,
         "effective_from": str(tariff.effective_from),
-        "prices_nano": {service.value: tariff.prices[service] for service in Service},
+        "prices_nano": {
+            service.value: tariff.prices[service] for service in Service if service in tariff.prices
+        },
     }

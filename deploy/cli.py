@@ -14,6 +14,7 @@ import click
 
 from deploy.commands.options import data_option
 from meter import __version__
+from meter.gate import require_assertions
 from meter.refusal import Refusal
 
 REFUSED = 2
@@ -30,6 +31,7 @@ SUBJECTS = {
     "status": "status",
     "config": "config",
     "member": "member",
+    "bucket": "bucket",
     "key": "key",
     "login-link": "key",
     "usage": "usage",
@@ -71,6 +73,7 @@ def weir() -> None:
 
 def main() -> None:
     """Entry point of the `weir` script."""
+    require_assertions()
     sys.exit(run(sys.argv[1:]))
 
 

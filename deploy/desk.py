@@ -57,12 +57,17 @@ class Desk:
         return Vault.open(vault_path(self.data))
 
 
+def gateway_settings(desk: Desk) -> GatewaySettings:
+    """The gateway's settings for this desk's data."""
+    return read(GatewaySettings).model_copy(update={"data": desk.data})
+
+
 async def ship_up_to_now(desk: Desk) -> int:
     """Bring everything that happened until now into the sums; how many events could not be shipped.
 
     First the engine's outbox into its journal, then all journals into Postgres. Raises Refusal.
     """
-    gateway = read(GatewaySettings).model_copy(update={"data": desk.data})
+    gateway = gateway_settings(desk)
     meter = desk.meter.model_copy(update={"data": desk.data})
     if gateway.engine_directory.exists():
         engine = await open_engine(gateway.engine_directory, gateway)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
+import struct
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,6 +18,7 @@ from gateway.counting import Counting
 from gateway.errors import S3Error, render_error
 from gateway.head import response_head
 from gateway.settings import GatewaySettings
+from gateway.storage.errors import Busy, DamagedObject
 from gateway.storage.model import Extent, MemoryExtent
 from gateway.wire import DamagedFile, LongSend, ReceiverGone
 
@@ -23,6 +26,8 @@ log = logging.getLogger(__name__)
 SHORT_BYTES = 64 * 1024
 """Answers up to this size go out in one call to the kernel."""
 NO_BODY = frozenset((204, 304))
+RESET = struct.pack("ii", 1, 0)
+"""Linger for no time: what was not sent is thrown away."""
 
 
 class Sent(StreamResponse):
@@ -79,6 +84,11 @@ class Answer:
         return self._settings.send_timeout_s
 
     @property
+    def bytes_per_s_min(self) -> int:
+        """What a receiver must take on the average of such a time."""
+        return self._settings.transfer_bytes_per_s_min
+
+    @property
     def keep_alive(self) -> bool:
         """Whether the connection can go on: not if a body is left that nobody will read."""
         # A client that was never told to continue may send its body or not: no telling what comes next.
@@ -97,9 +107,13 @@ class Answer:
         return headers.get("Expect", headers.get("expect", "")).lower() == "100-continue"
 
     def cut(self) -> StreamResponse:
-        """End the connection: what the client would read next has no defined place."""
+        """End the connection: what the client would read next has no defined place.
+
+        It is reset, not closed: a closed socket's buffer is still delivered, unbilled, by the kernel.
+        """
         transport = self._raw.transport
         if transport is not None:
+            transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
             transport.abort()
         return CLOSE
 
@@ -155,12 +169,15 @@ async def _send_long(
     reply: Reply, counting: Counting, how: Answer, head: bytes, extents: Sequence[Extent], *, skip: int
 ) -> tuple[StreamResponse, int]:
     counting.begin_long()
-    sending = LongSend(how.descriptor, timeout_s=how.timeout_s, on_progress=counting.sent)
+    sending = LongSend(
+        how.descriptor, timeout_s=how.timeout_s, bytes_per_s_min=how.bytes_per_s_min,
+        on_progress=counting.sent,
+    )  # fmt: skip
     try:
         await sending.send(head, extents, skip=skip)
     except ReceiverGone:
         return _gone(reply, counting, how, moved_out=sending.delivered)
-    except (DamagedFile, OSError):
+    except (DamagedFile, DamagedObject, Busy, OSError):
         log.exception("cannot read a stored file: request=%s", counting.tab.request_id.hex())
         return _gone(reply, counting, how, moved_out=sending.delivered)
     except asyncio.CancelledError:

@@ -17,8 +17,10 @@ from gateway.connection import ConnectionServer
 from gateway.directory import PostgresDirectory
 from gateway.exchange import Exchanges
 from gateway.feed import keep_feeding
+from gateway.lifecycle_run import keep_looking
 from gateway.metrics import GatewayMetrics
-from gateway.settings import GatewaySettings
+from gateway.scrubbing import keep_scrubbing
+from gateway.settings import Durability, GatewaySettings
 from gateway.storage.disk.engine import DiskEngine, open_engine
 from gateway.vault import Vault
 from meter.recorder import Recorder, now_us
@@ -29,6 +31,8 @@ HEADER_BYTES_MAX = 16 * 1024
 HEADERS_MAX = 100
 LINGERING_S = 2.0
 BACKLOG = 1024
+READ_BUFFERS = 2
+"""The library stops reading at twice its buffer, so a connection holds one block more than we have taken."""
 METRICS_EVERY_S = 1.0
 COLLECT_EVERY_S = 60.0
 GC_THRESHOLD = 50_000
@@ -78,7 +82,7 @@ class Worker:
         self._server = ConnectionServer(
             exchanges.handle, access_log=None, auto_decompress=False, max_line_size=HEADER_BYTES_MAX,
             max_field_size=HEADER_BYTES_MAX, max_headers=HEADERS_MAX, lingering_time=LINGERING_S,
-            keepalive_timeout=settings.header_timeout_s, read_bufsize=settings.receive_block_bytes,
+            keepalive_timeout=settings.header_timeout_s, read_bufsize=settings.receive_block_bytes // READ_BUFFERS,
         )  # fmt: skip
         self._listening = await asyncio.get_running_loop().create_server(
             self._admit, sock=listener, backlog=BACKLOG
@@ -87,7 +91,11 @@ class Worker:
             asyncio.create_task(keep_feeding(self._engine, journal, self._meter_settings)),
             asyncio.create_task(self._every(METRICS_EVERY_S, self._publish)),
             asyncio.create_task(self._keep_collecting()),
+            asyncio.create_task(self._keep_rules()),
+            asyncio.create_task(keep_scrubbing(self._engine.scrub, self.metrics, settings.scrub_bytes_per_s)),
         ]
+        if settings.durability is Durability.RELAXED:
+            log.warning("durability is relaxed: a power cut may take writes that were answered")
         allow_descriptors()
         gc.collect()
         gc.freeze()
@@ -127,6 +135,18 @@ class Worker:
         while more:
             more = await self._engine.collect(now_us()) >= self._settings.collect_files_max
 
+    async def _keep_rules(self) -> None:
+        """Carry lifecycle rules out; a failure is logged and the next look tried."""
+        while True:
+            try:
+                await keep_looking(
+                    self._engine, self._directory, self._settings, self.metrics.registry,
+                    self._settings.data / "lifecycle.lock",
+                )  # fmt: skip
+            except Exception:  # a bug here must not end the rules for good, nor the worker
+                log.exception("lifecycle failed, again in %d s", COLLECT_EVERY_S)
+            await asyncio.sleep(COLLECT_EVERY_S)
+
     async def _keep_collecting(self) -> None:
         """Unlink what was replaced long enough ago; a failure is logged and tried again."""
         report = await self._engine.sweep(now_us())
@@ -141,6 +161,6 @@ class Worker:
 
 
 def allow_descriptors() -> None:
-    """As many open files as the machine allows: an object of many parts is opened whole."""
+    """As many open files as the machine allows: each connection may read from reader_files_max of them."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

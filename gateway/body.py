@@ -14,6 +14,7 @@ from aiohttp.web_protocol import RequestPayloadError
 
 from gateway.call import Received
 from gateway.checksum import (
+    DEFAULT_ALGORITHM,
     AskedChecksum,
     Hasher,
     asked_checksum,
@@ -26,6 +27,7 @@ from gateway.counting import Counting
 from gateway.errors import s3_error
 from gateway.head import CONTINUE
 from gateway.operation import Operation
+from gateway.pace import Pace, TooSlow
 from gateway.settings import GatewaySettings
 from gateway.sigv4.chunked import ChunkDecoder
 from gateway.sigv4.parse import Claim, PayloadMode
@@ -122,7 +124,7 @@ class Body:
         if size > SHORT_BYTES:
             self._counting.begin_long()
         wanted = asked_checksum(self._headers)
-        digests = self._digests(wanted)
+        digests = self._digests(wanted, kept=True)
         decoder = self._decoder(size)
         await self._absorb_all(digests, staged, decoder)
         if digests.size_bytes != size:
@@ -156,11 +158,19 @@ class Body:
         """The pieces of the body in order, unframed and counted. Raises SenderGone, S3Error RequestTimeout."""
         self._say_continue()
         content, timeout_s = self._content, self._settings.receive_timeout_s
+        clock = asyncio.get_running_loop().time
+        pace = Pace(window_s=timeout_s, bytes_per_s_min=self._settings.transfer_bytes_per_s_min)
         while not content.at_eof():
             try:
-                async with asyncio.timeout(timeout_s):
-                    data = await content.readany()
-            except TimeoutError:
+                # A small body is mostly there already, and waiting for nothing would cost a timer.
+                data = content.read_nowait()
+                if not data and not content.at_eof():
+                    began = clock()
+                    async with asyncio.timeout(timeout_s):
+                        data = await content.readany()
+                    # Only the time we waited for the client: a slow disk of ours is not its fault.
+                    pace.waited(clock() - began, moved_bytes=len(data))
+            except (TimeoutError, TooSlow):
                 self.given_up = True
                 raise s3_error("RequestTimeout") from None
             except (ConnectionError, RequestPayloadError, ClientError) as error:
@@ -194,10 +204,12 @@ class Body:
             raise s3_error("InvalidArgument", ArgumentName=name, ArgumentValue=text[:40])
         return int(text)
 
-    def _digests(self, wanted: AskedChecksum | None) -> Digests:
+    def _digests(self, wanted: AskedChecksum | None, *, kept: bool = False) -> Digests:
+        """kept: the bytes are stored, so they get a checksum also when their sender names none."""
+        algorithm = wanted.algorithm if wanted is not None else DEFAULT_ALGORITHM if kept else ""
         return Digests(
             with_sha256=self._claim.payload.mode is PayloadMode.HASHED,
-            checksum=None if wanted is None else hasher(wanted.algorithm),
+            checksum=hasher(algorithm) if algorithm else None,
         )
 
     def _decoder(self, size: int) -> ChunkDecoder | None:
@@ -221,7 +233,9 @@ class Body:
         if promised is not None and promised != md5:
             raise s3_error("BadDigest")
         checksum = None
-        if wanted is not None and digests.checksum is not None:
+        if wanted is None and digests.checksum is not None:
+            checksum = Checksum(DEFAULT_ALGORITHM, digest_base64(digests.checksum))
+        elif wanted is not None and digests.checksum is not None:
             value = wanted.value if wanted.value is not None else trailers.get(wanted.header)
             computed = digest_base64(digests.checksum)
             if value != computed:

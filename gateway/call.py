@@ -90,7 +90,7 @@ class Received:
     md5: bytes
     """16 bytes."""
     checksum: Checksum | None
-    """The x-amz-checksum the client sent (header or trailer) and we verified, FULL_OBJECT; else None."""
+    """The x-amz-checksum the client sent (header or trailer) and we verified; else our own. FULL_OBJECT."""
 
 
 class IncomingBody(Protocol):

@@ -24,6 +24,9 @@ COMPOSITE = "COMPOSITE"
 DIGEST_BYTES = {"CRC32": 4, "CRC32C": 4, "CRC64NVME": 8, "SHA1": 20, "SHA256": 32}
 """Every algorithm there is, and the length of its digest in bytes."""
 
+DEFAULT_ALGORITHM = "CRC64NVME"
+"""What is computed and kept for a body whose sender names none, as S3 does."""
+
 _HEADER_OF = {algorithm: f"{HEADER_PREFIX}{algorithm.lower()}" for algorithm in DIGEST_BYTES}
 _ALGORITHM_OF = {header: algorithm for algorithm, header in _HEADER_OF.items()}
 _ABOUT_CHECKSUMS = frozenset(f"{HEADER_PREFIX}{name}" for name in ("algorithm", "mode", "type"))
@@ -196,6 +199,16 @@ def upload_checksum(headers: Mapping[str, str]) -> tuple[str, str]:
             f"The {kind[:32]} checksum type cannot be used with the {algorithm} checksum algorithm.",
         )
     return algorithm, kind
+
+
+def common_algorithm(parts: Sequence[Checksum | None]) -> str:
+    """The CRC that every part of an upload has, so that the whole's follows from them; empty for none.
+
+    For uploads that name no algorithm: then parts without a checksum got DEFAULT_ALGORITHM.
+    """
+    algorithms = {"" if part is None else part.algorithm for part in parts}
+    algorithm = algorithms.pop() if len(algorithms) == 1 else ""
+    return algorithm if algorithm in _COMBINE else ""
 
 
 def combined(algorithm: str, kind: str, parts: Sequence[tuple[str, int]]) -> Checksum:

@@ -140,6 +140,10 @@ class PostgresDirectory:
                 await self._keep_snapshot()
         return found
 
+    def known_buckets(self) -> list[Bucket]:
+        """All buckets of all members, from memory only."""
+        return list(self._buckets.values())
+
     async def buckets_of(self, member: MemberId) -> list[Bucket]:
         """The member's buckets by name, as Postgres has them; with Postgres away, as they were last known."""
         rows = await self._ask(lambda connection: store.buckets(connection, owner=member))

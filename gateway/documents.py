@@ -1,6 +1,6 @@
-"""The XML documents clients send, read into dataclasses. Anything else than expected is MalformedXML.
+"""The XML documents clients send about objects and buckets, read into dataclasses; all else is MalformedXML.
 
-The tree is read, and guarded, by gateway.tree.
+gateway/tree.py guards the reading. Tags and locks have modules of their own.
 """
 
 from __future__ import annotations
@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gateway.errors import s3_error
+from gateway.headers import unquoted
+from gateway.storage.model import Versioning
 from gateway.tree import malformed, parse_boolean, parse_tree
 
 _CHECKSUM_ELEMENTS = {
@@ -26,8 +28,10 @@ class DoomedObject:
     key: str
     version_id: str
     """Empty when none was named."""
-    is_conditional: bool
-    """It carries an ETag, time or size that must hold."""
+    etag: str | None = None
+    """The ETag that must hold, without quotes, or '*'; None for no condition."""
+    refused: str = ""
+    """The condition it carries that only directory buckets know; empty for none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +61,16 @@ def parse_delete(body: bytes, *, keys_max: int) -> DeleteRequest:
         key = node.one("Key")
         if key is None:
             raise malformed()
-        conditions = [name for name in ("ETag", "LastModifiedTime", "Size") if node.one(name) is not None]
-        objects.append(DoomedObject(key, (node.one("VersionId") or "").strip(), bool(conditions)))
+        etag = node.one("ETag")
+        refused = [name for name in ("LastModifiedTime", "Size") if node.one(name) is not None]
+        objects.append(
+            DoomedObject(
+                key,
+                (node.one("VersionId") or "").strip(),
+                None if etag is None else unquoted(etag),
+                refused[0] if refused else "",
+            )
+        )
     if not 1 <= len(objects) <= keys_max:
         raise malformed()
     return DeleteRequest(tuple(objects), parse_boolean(root.one("Quiet")))
@@ -76,8 +88,7 @@ def parse_complete(body: bytes, *, parts_max: int) -> tuple[NamedPart, ...]:
             for name, algorithm in _CHECKSUM_ELEMENTS.items()
             if (value := node.one(name)) is not None
         )
-        bare_etag = etag.strip().removeprefix('"').removesuffix('"')
-        parts.append(NamedPart(_number(number, parts_max), bare_etag, checksums))
+        parts.append(NamedPart(_number(number, parts_max), unquoted(etag), checksums))
     if not 1 <= len(parts) <= parts_max:
         raise malformed()
     return tuple(parts)
@@ -94,6 +105,41 @@ def parse_create_bucket(body: bytes) -> str:
     if root.all("Location") or root.all("Bucket"):
         raise s3_error("NotImplemented", "Directory buckets are not implemented.")
     return (root.one("LocationConstraint") or "").strip()
+
+
+def parse_versioning(body: bytes) -> Versioning:
+    """The Status of PutBucketVersioning.
+
+    Raises MalformedXML, IllegalVersioningConfigurationException without a status, and NotImplemented for
+    MFA delete: nobody here has a second factor, and to accept it would be a lie.
+    """
+    root = parse_tree(body, "VersioningConfiguration")
+    root.holds_only("Status", "MfaDelete")
+    factor = (root.one("MfaDelete") or "Disabled").strip()
+    if factor not in ("Enabled", "Disabled"):
+        raise malformed()
+    if factor == "Enabled":
+        raise s3_error("NotImplemented", "MFA delete is not implemented.", Header="MfaDelete")
+    status = root.one("Status")
+    if status is None:
+        raise s3_error("IllegalVersioningConfigurationException")
+    match status.strip():
+        case "Enabled":
+            return Versioning.ENABLED
+        case "Suspended":
+            return Versioning.SUSPENDED
+        case _:
+            raise malformed()
+
+
+def parse_request_payment(body: bytes) -> str:
+    """The Payer of PutBucketRequestPayment, BucketOwner or Requester. Raises MalformedXML."""
+    root = parse_tree(body, "RequestPaymentConfiguration")
+    root.holds_only("Payer")
+    payer = (root.one("Payer") or "").strip()
+    if payer not in ("BucketOwner", "Requester"):
+        raise malformed()
+    return payer
 
 
 def _number(text: str, parts_max: int) -> int:

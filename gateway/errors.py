@@ -35,6 +35,12 @@ _TABLE: dict[str, tuple[int, str]] = {
     "NoSuchBucket": (404, "The specified bucket does not exist."),
     "NoSuchCORSConfiguration": (404, "The CORS configuration does not exist"),
     "NoSuchKey": (404, "The specified key does not exist."),
+    "NoSuchObjectLockConfiguration": (
+        404,
+        "The specified object does not have an Object Lock configuration.",
+    ),
+    "NoSuchTagSet": (404, "The TagSet does not exist."),
+    "NoSuchLifecycleConfiguration": (404, "The lifecycle configuration does not exist."),
     "NoSuchUpload": (
         404,
         (
@@ -47,11 +53,17 @@ _TABLE: dict[str, tuple[int, str]] = {
     "NoSuchBucketPolicy": (404, "The bucket policy does not exist."),
     "NoSuchPublicAccessBlockConfiguration": (404, "The public access block configuration was not found."),
     "OwnershipControlsNotFoundError": (404, "The bucket ownership controls were not found."),
+    "ObjectLockConfigurationNotFoundError": (
+        404,
+        "Object Lock configuration does not exist for this bucket.",
+    ),
     # Buckets
     "AccessControlListNotSupported": (400, "The bucket does not allow ACLs."),
     "BucketAlreadyExists": (409, "The requested bucket name is not available. Choose another name."),
     "BucketAlreadyOwnedByYou": (409, "The bucket you tried to create exists already, and you own it."),
     "BucketNotEmpty": (409, "The bucket you tried to delete is not empty."),
+    "IllegalVersioningConfigurationException": (400, "The versioning configuration names no status."),
+    "InvalidBucketState": (409, "The request is not valid for the current state of the bucket."),
     "IllegalLocationConstraintException": (400, "The location constraint is not this gateway's region."),
     "InvalidBucketAclWithObjectOwnership": (
         400,
@@ -70,6 +82,8 @@ _TABLE: dict[str, tuple[int, str]] = {
         "The content of the form does not meet the conditions specified in the policy document.",
     ),
     "InvalidRange": (416, "The requested range is not satisfiable."),
+    "InvalidRetentionPeriod": (400, "The retention period must be a positive whole number."),
+    "InvalidTag": (400, "The tag you have provided is invalid."),
     "InvalidRequest": (400, "Invalid Request"),
     "InvalidRedirectLocation": (
         400,
@@ -107,6 +121,7 @@ _TABLE: dict[str, tuple[int, str]] = {
     "UnexpectedContent": (400, "This request does not support content."),
     "UserKeyMustBeSpecified": (400, "The request must name an object's key."),
     # Bodies
+    "QuotaExceeded": (403, "The limit of stored bytes would be passed; nothing was stored."),
     "BadDigest": (
         400,
         "The Content-MD5 or checksum value that you specified did not match what we received.",

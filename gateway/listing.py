@@ -10,13 +10,17 @@ import binascii
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import date, timedelta
+from functools import lru_cache
 
 from gateway.checksum import FULL_OBJECT
 from gateway.errors import invalid_argument
-from gateway.markup import document, element, escape, is_writable, url_encode
-from gateway.storage.model import Checksum, ListedObject, Listing
+from gateway.markup import document, element, escape, is_plain, is_writable, url_encode
+from gateway.storage.model import Checksum, ListedObject, ListedVersion, Listing, VersionListing
 from meter.window import MICROSECONDS
+
+DATES_MAX = 4096
+_EPOCH = date(1970, 1, 1)
 
 Encode = Callable[[str], str]
 """Writes a name into a document: escaped, or percent-encoded."""
@@ -74,14 +78,24 @@ def owner_id(member: int) -> str:
 
 def iso_time(instant_us: int) -> str:
     """An instant in S3's form. Whole seconds, so that it equals the Last-Modified of the object."""
-    return datetime.fromtimestamp(instant_us // MICROSECONDS, UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+    day, second = divmod(instant_us // MICROSECONDS, 86_400)
+    minute, second = divmod(second, 60)
+    hour, minute = divmod(minute, 60)
+    return f"{_date(day)}T{hour:02d}:{minute:02d}:{second:02d}.000Z"
+
+
+@lru_cache(maxsize=DATES_MAX)
+def _date(day: int) -> str:
+    """The date so many days after 1970-01-01; a page of 1000 objects names few of them."""
+    return (_EPOCH + timedelta(days=day)).isoformat()
 
 
 def encoder(page: Page, *texts: str) -> tuple[Encode, str]:
     """How the page's names are written, and the EncodingType element that says so."""
     if page.encode_url or not all(map(is_writable, texts)):
         return url_encode, element("EncodingType", "url")
-    return escape, ""
+    # One search over everything costs less than one a name.
+    return (str if all(map(is_plain, texts)) else escape), ""
 
 
 def owner_element(member: int, name: str, tag: str = "Owner") -> str:
@@ -153,20 +167,19 @@ def list_objects_v2(
 
 
 def list_versions(
-    bucket: str, page: Page, listing: Listing, *, key_marker: str, version_marker: str, owner: str
+    bucket: str, page: Page, listing: VersionListing, *, key_marker: str, version_marker: str, owner: str
 ) -> bytes:
-    """ListVersionsResult of a bucket without versioning: one latest version 'null' a key."""
-    encode, encoding = _encoder(page, listing, key_marker)
+    """ListVersionsResult: versions and delete markers in one order. owner is markup (owner_element)."""
+    names = "".join([item.key for item in listing.versions])
+    encode, encoding = encoder(
+        page, names, "".join(listing.prefixes), page.prefix, page.delimiter, key_marker
+    )
     following = ""
     if listing.next_after is not None:
-        following = f"<NextKeyMarker>{encode(listing.next_after)}</NextKeyMarker>"
-        if listing.objects and listing.objects[-1].key == listing.next_after:
-            following += "<NextVersionIdMarker>null</NextVersionIdMarker>"
-    versions = "".join(
-        f"<Version><Key>{encode(item.key)}</Key><VersionId>null</VersionId><IsLatest>true</IsLatest>"
-        f"{_facts(item)}{owner}</Version>"
-        for item in listing.objects
-    )
+        key, version_id = listing.next_after
+        following = f"<NextKeyMarker>{encode(key)}</NextKeyMarker>"
+        if version_id:
+            following += element("NextVersionIdMarker", version_id)
     inner = (
         _head(bucket, page, encode)
         + f"<KeyMarker>{encode(key_marker)}</KeyMarker>"
@@ -176,14 +189,24 @@ def list_versions(
         + _delimiter(page, encode)
         + encoding
         + _truncated(listing)
-        + versions
+        + "".join([_version(item, encode, owner) for item in listing.versions])
         + common_prefixes(listing.prefixes, encode)
     )
     return document("ListVersionsResult", inner)
 
 
+def _version(item: ListedVersion, encode: Encode, owner: str) -> str:
+    named = (
+        f"<Key>{encode(item.key)}</Key>{element('VersionId', item.version_id)}"
+        f"<IsLatest>{'true' if item.is_latest else 'false'}</IsLatest>"
+    )
+    if item.is_marker:
+        written = f"<LastModified>{iso_time(item.modified_us)}</LastModified>"
+        return f"<DeleteMarker>{named}{written}{owner}</DeleteMarker>"
+    return f"<Version>{named}{_facts(item)}{owner}</Version>"
+
+
 def _encoder(page: Page, listing: Listing, marker: str) -> tuple[Encode, str]:
-    # One search over everything costs less than one a name.
     names = "".join([item.key for item in listing.objects])
     return encoder(page, names, "".join(listing.prefixes), page.prefix, page.delimiter, marker)
 
@@ -196,7 +219,7 @@ def _delimiter(page: Page, encode: Encode) -> str:
     return f"<Delimiter>{encode(page.delimiter)}</Delimiter>" if page.delimiter else ""
 
 
-def _truncated(listing: Listing) -> str:
+def _truncated(listing: Listing | VersionListing) -> str:
     return f"<IsTruncated>{'true' if listing.next_after is not None else 'false'}</IsTruncated>"
 
 
@@ -209,9 +232,10 @@ def _contents(listing: Listing, encode: Encode, owner: str) -> str:
     )
 
 
-def _facts(item: ListedObject) -> str:
+def _facts(item: ListedObject | ListedVersion) -> str:
+    checksum = item.checksum
     return (
         f"<LastModified>{iso_time(item.modified_us)}</LastModified><ETag>&quot;{item.etag}&quot;</ETag>"
-        f"{checksum_elements(item.checksum)}"
+        f"{'' if checksum is None else checksum_elements(checksum)}"
         f"<Size>{item.size_bytes}</Size><StorageClass>STANDARD</StorageClass>"
     )

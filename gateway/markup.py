@@ -32,14 +32,17 @@ def is_writable(text: str) -> bool:
     return _FORBIDDEN.search(text) is None
 
 
+def is_plain(text: str) -> bool:
+    """Whether escape() would change nothing."""
+    return _SPECIAL.search(text) is None
+
+
 def escape(text: str) -> str:
     """Text as XML character data; what XML 1.0 forbids stands percent-encoded, so it stays well-formed.
 
     A listing that must not lose such a character uses url_encode for the whole page instead.
     """
-    if _SPECIAL.search(text) is None:
-        return text
-    return _SPECIAL.sub(_replace, text)
+    return text if is_plain(text) else _SPECIAL.sub(_replace, text)
 
 
 def url_encode(text: str) -> str:

@@ -13,7 +13,7 @@ from gateway.errors import S3Error
 from gateway.headers import quoted
 from gateway.listing import Page, common_prefixes, encoder, iso_time, owner_element
 from gateway.markup import document, element, escape
-from gateway.storage.model import Checksum, ObjectHead, Part, Upload
+from gateway.storage.model import Checksum, Deleted, ObjectHead, Part, Upload, Versioning
 
 _STANDARD = "<StorageClass>STANDARD</StorageClass>"
 
@@ -54,9 +54,8 @@ def location(region: str) -> bytes:
     return document("LocationConstraint", "" if region == "us-east-1" else escape(region))
 
 
-def delete_result(deleted: Sequence[str], errors: Sequence[tuple[str, str, S3Error]]) -> bytes:
-    """DeleteResult: keys that are gone, then (key, version id, error) of those that were refused."""
-    gone = "".join(f"<Deleted>{element('Key', key)}</Deleted>" for key in deleted)
+def delete_result(deleted: Sequence[Deleted], errors: Sequence[tuple[str, str, S3Error]]) -> bytes:
+    """DeleteResult: what is gone, then (key, version id, error) of what was refused."""
     refused = "".join(
         "<Error>"
         + element("Key", key)
@@ -66,7 +65,32 @@ def delete_result(deleted: Sequence[str], errors: Sequence[tuple[str, str, S3Err
         + "</Error>"
         for key, version_id, error in errors
     )
-    return document("DeleteResult", gone + refused)
+    return document("DeleteResult", "".join(map(_deleted, deleted)) + refused)
+
+
+def _deleted(one: Deleted) -> str:
+    inner = element("Key", one.key)
+    if one.version_id:
+        inner += element("VersionId", one.version_id)
+    if one.is_marker:
+        inner += "<DeleteMarker>true</DeleteMarker>" + element("DeleteMarkerVersionId", one.marker_version_id)
+    return f"<Deleted>{inner}</Deleted>"
+
+
+def versioning(state: Versioning) -> bytes:
+    """VersioningConfiguration; empty where versions were never asked for."""
+    status = "" if state is Versioning.OFF else element("Status", state.value)
+    return document("VersioningConfiguration", status)
+
+
+def nothing_set(name: str) -> bytes:
+    """The empty configuration of that name: S3's way to say that nothing was set."""
+    return document(name, "")
+
+
+def request_payment() -> bytes:
+    """RequestPaymentConfiguration: here the bucket's owner pays, always."""
+    return document("RequestPaymentConfiguration", "<Payer>BucketOwner</Payer>")
 
 
 def copy_result(head: ObjectHead) -> bytes:
@@ -75,7 +99,7 @@ def copy_result(head: ObjectHead) -> bytes:
     inner = (
         f"<LastModified>{iso_time(head.modified_us)}</LastModified>"
         + element("ETag", quoted(head.etag))
-        + _checksum(checksum)
+        + checksum_values(checksum)
     )
     return document("CopyObjectResult", inner)
 
@@ -85,7 +109,7 @@ def copy_part_result(part: Part) -> bytes:
     inner = (
         f"<LastModified>{iso_time(part.modified_us)}</LastModified>"
         + element("ETag", quoted(part.etag))
-        + _checksum(part.checksum, with_kind=False)
+        + checksum_values(part.checksum, with_kind=False)
     )
     return document("CopyPartResult", inner)
 
@@ -103,7 +127,7 @@ def complete_result(bucket: str, head: ObjectHead, *, location: str) -> bytes:
         + element("Bucket", bucket)
         + element("Key", head.key)
         + element("ETag", quoted(head.etag))
-        + _checksum(head.properties.checksum)
+        + checksum_values(head.properties.checksum)
     )
     return document("CompleteMultipartUploadResult", inner)
 
@@ -125,7 +149,7 @@ def list_parts(
         f"<Part><PartNumber>{part.number}</PartNumber>"
         f"<LastModified>{iso_time(part.modified_us)}</LastModified>"
         f"{element('ETag', quoted(part.etag))}<Size>{part.size_bytes}</Size>"
-        f"{_checksum(part.checksum, with_kind=False)}</Part>"
+        f"{checksum_values(part.checksum, with_kind=False)}</Part>"
         for part in parts
     )
     inner = (
@@ -177,7 +201,8 @@ def list_uploads(bucket: str, result: UploadsPage, *, member: int, member_name: 
     return document("ListMultipartUploadsResult", inner)
 
 
-def _checksum(checksum: Checksum | None, *, with_kind: bool = True) -> str:
+def checksum_values(checksum: Checksum | None, *, with_kind: bool = True) -> str:
+    """The checksum itself, and of which kind it is, as elements; nothing for none."""
     if checksum is None:
         return ""
     kind = element("ChecksumType", checksum.kind) if with_kind else ""

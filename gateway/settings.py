@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 
 from pydantic import Field, ValidationInfo, field_validator
 
 from gateway.proxies import parse_proxies
 from meter.settings import RoomSettings
+
+
+class Durability(StrEnum):
+    """What a write that was answered may still lose to a power cut."""
+
+    STRICT = "strict"
+    """Nothing: bytes, name and index are on the disk before the answer."""
+    RELAXED = "relaxed"
+    """The answer does not wait for the disk; docs/operators.md says what that may cost."""
 
 
 class GatewaySettings(RoomSettings):
@@ -36,6 +46,11 @@ class GatewaySettings(RoomSettings):
     metadata_bytes_max: int = Field(
         2048, ge=1, description="most bytes of x-amz-meta-* names and values together"
     )
+    durability: Durability = Field(
+        Durability.STRICT,
+        description="strict: a write is on the disk before its answer; relaxed: a power cut may take "
+        "the last writes",
+    )
     inline_bytes_max: int = Field(
         16 * 1024, ge=0, le=2**20, description="objects up to this size live in the index"
     )
@@ -45,9 +60,14 @@ class GatewaySettings(RoomSettings):
     presign_max_s: int = Field(604_800, ge=1, description="longest life of a presigned request")
     receive_timeout_s: int = Field(60, ge=1, description="a body that moves no byte for so long is given up")
     receive_block_bytes: int = Field(
-        512 * 1024, ge=4096, description="a body is hashed and written in such blocks"
+        256 * 1024, ge=4096, description="a body is hashed and written in such blocks"
     )
     send_timeout_s: int = Field(60, ge=1, description="a receiver that takes no byte for so long is given up")
+    transfer_bytes_per_s_min: int = Field(
+        256,
+        ge=0,
+        description="a client slower than this over a whole timeout, while we wait for it, is given up",
+    )
     header_timeout_s: int = Field(
         30, ge=1, description="a connection idle or without whole headers for so long is closed"
     )
@@ -70,11 +90,32 @@ class GatewaySettings(RoomSettings):
     disk_threads_max: int = Field(
         8, ge=1, le=256, description="threads of a worker that read and write files at once"
     )
+    reader_files_max: int = Field(
+        64, ge=1, le=10_000, description="files a reader of an object of many parts keeps open"
+    )
     collect_files_max: int = Field(
         1000, ge=1, le=100_000, description="deleted files taken off the disk in one round"
     )
     damage_reported_max: int = Field(
         1000, ge=1, le=100_000, description="damaged objects a sweep lists by name; all are counted"
+    )
+    lifecycle_interval_s: int = Field(
+        3600, ge=1, description="pause between two looks through the buckets that have lifecycle rules"
+    )
+    lifecycle_batch_max: int = Field(
+        250,
+        ge=1,
+        le=1000,
+        description="versions or uploads looked at, and removed, in one step of such a look",
+    )
+    lifecycle_pause_ms: int = Field(
+        50, ge=0, le=60_000, description="rest between two such steps, so that members' requests go first"
+    )
+    scrub_bytes_per_s: int = Field(
+        8 * 2**20, ge=0, description="pace at which stored bytes are read again and compared; 0: never"
+    )
+    scrub_interval_s: int = Field(
+        604_800, ge=0, description="a round over all stored bytes begins so long after the one before began"
     )
     upload_tombstone_s: int = Field(
         86_400, ge=0, description="a completed upload answers a repeated Complete so long"

@@ -134,6 +134,14 @@ async def limit_member(connection: Connection, member: MemberId, bytes_max: int 
     )  # fmt: skip
 
 
+async def member_limit(connection: Connection, member: MemberId) -> int | None:
+    """The member's limit of stored bytes over all buckets; None: none."""
+    found: int | None = await connection.fetchval(
+        "SELECT bytes_max FROM gateway.member_limit WHERE member = $1", member
+    )
+    return found
+
+
 async def bucket_names(connection: Connection, ids: Sequence[int]) -> dict[int, str]:
     """Names of buckets by number, deleted ones too."""
     rows = await connection.fetch(

@@ -1,7 +1,7 @@
 """Request headers that would change what an operation means and that we do not carry out.
 
-They are refused by name: to accept and ignore encryption or a lock would be a lie. Harmless habits of clients
-(storage class STANDARD) pass.
+They are refused by name: to accept and ignore encryption with a key of ours would be a lie. Harmless habits
+of clients (storage class STANDARD) pass.
 """
 
 from __future__ import annotations
@@ -14,21 +14,18 @@ from gateway.listing import owner_id
 _REFUSED_PREFIXES = (
     "x-amz-server-side-encryption",
     "x-amz-copy-source-server-side-encryption",
-    "x-amz-object-lock-",
 )
 _REFUSED = frozenset(
     (
-        "x-amz-tagging",
         "x-amz-write-offset-bytes",
         "x-amz-if-match-last-modified-time",
         "x-amz-if-match-size",
         "x-amz-mfa",
     )
 )
-_HARMLESS = {
-    "x-amz-bucket-object-lock-enabled": ("false", "False"),
-    "x-amz-tagging-directive": ("COPY", "REPLACE"),
-}
+_OF_CUSTOMERS_KEYS = tuple(
+    f"x-amz-{prefix}server-side-encryption-customer-" for prefix in ("", "copy-source-")
+)
 
 
 def refuse_unsupported(headers: Mapping[str, str]) -> None:
@@ -37,11 +34,8 @@ def refuse_unsupported(headers: Mapping[str, str]) -> None:
         lower = name.lower()
         if not lower.startswith("x-amz-"):
             continue
-        harmless = _HARMLESS.get(lower)
-        if (
-            lower in _REFUSED
-            or lower.startswith(_REFUSED_PREFIXES)
-            or (harmless is not None and value not in harmless)
+        if lower in _REFUSED or (
+            lower.startswith(_REFUSED_PREFIXES) and not lower.startswith(_OF_CUSTOMERS_KEYS)
         ):
             raise s3_error("NotImplemented", Header=lower, Value=value[:200])
         if lower == "x-amz-storage-class" and value != "STANDARD":

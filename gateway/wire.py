@@ -11,12 +11,15 @@ import os
 import socket
 import struct
 import termios
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 
-from gateway.storage.model import Extent, MemoryExtent
+from gateway.pace import Pace, TooSlow
+from gateway.storage.model import ComputedExtent, Extent, FileExtent, MemoryExtent
 
 SENDFILE_BYTES = 2**20
 """One sendfile call at most, so that one fast receiver cannot hold the loop."""
+COMPUTED_BYTES = 2**20
+"""So much of an object that is made while it is sent is in memory at once, for each receiver."""
 TAIL_BYTES = 16 * 1024
 """The end of a long body is announced to the journal just before it is sent, and is therefore short."""
 BREATH_BYTES = 4 * 2**20
@@ -53,7 +56,10 @@ class LongSend:
     transport must have nothing queued, and must not be written to meanwhile.
     """
 
-    def __init__(self, descriptor: int, *, timeout_s: float, on_progress: Callable[[int], None]) -> None:
+    def __init__(
+        self, descriptor: int, *, timeout_s: float, bytes_per_s_min: int, on_progress: Callable[[int], None]
+    ) -> None:
+        self._pace = Pace(window_s=timeout_s, bytes_per_s_min=bytes_per_s_min)
         self._descriptor = os.dup(descriptor)
         self._timeout_s = timeout_s
         self._on_progress = on_progress
@@ -86,7 +92,7 @@ class LongSend:
         self._accepted = skip
         total = self._head_bytes + self._body_bytes
         at = breath = 0
-        for extent in (MemoryExtent(head), *extents):
+        async for extent in _at_hand((MemoryExtent(head), *extents)):
             size = len(extent.data) if isinstance(extent, MemoryExtent) else extent.size_bytes
             while self._accepted < at + size:
                 await self._step(extent, self._accepted - at, remaining=total - self._accepted)
@@ -96,7 +102,7 @@ class LongSend:
             at += size
         await self._settle()
 
-    async def _step(self, extent: Extent, offset: int, *, remaining: int) -> None:
+    async def _step(self, extent: MemoryExtent | FileExtent, offset: int, *, remaining: int) -> None:
         """One call to the kernel; waits until it takes something."""
         is_tail = remaining <= TAIL_BYTES
         if is_tail:
@@ -114,7 +120,7 @@ class LongSend:
         if taken == 0:
             await self._writable()
 
-    def _write(self, extent: Extent, offset: int, limit: int) -> int:
+    def _write(self, extent: MemoryExtent | FileExtent, offset: int, limit: int) -> int:
         if isinstance(extent, MemoryExtent):
             return os.write(
                 self._descriptor, memoryview(extent.data)[offset : offset + min(limit, SENDFILE_BYTES)]
@@ -129,9 +135,11 @@ class LongSend:
         loop = asyncio.get_running_loop()
         ready: asyncio.Future[None] = loop.create_future()
         loop.add_writer(self._descriptor, _set, ready)
+        began, stood_at = loop.time(), self.delivered
         try:
             await asyncio.wait_for(ready, self._timeout_s)
-        except TimeoutError:
+            self._pace.waited(loop.time() - began, moved_bytes=self.delivered - stood_at)
+        except (TimeoutError, TooSlow):
             raise ReceiverGone from None
         finally:
             loop.remove_writer(self._descriptor)
@@ -147,9 +155,28 @@ class LongSend:
             now_left = unacknowledged(self._descriptor)
             if now_left < left:
                 waited_s = 0.0
+            try:
+                self._pace.waited(pause_s, moved_bytes=left - now_left)
+            except TooSlow:
+                raise ReceiverGone from None
             left = now_left
             if left and (waited_s > self._timeout_s or not _connected(self._descriptor)):
                 raise ReceiverGone
+
+
+async def _at_hand(extents: Sequence[Extent]) -> AsyncIterator[MemoryExtent | FileExtent]:
+    """The extents, of which computed ones are made a block at a time, when the last block has left."""
+    for extent in extents:
+        if not isinstance(extent, ComputedExtent):
+            yield extent
+            continue
+        for offset in range(0, extent.size_bytes, COMPUTED_BYTES):
+            count = min(COMPUTED_BYTES, extent.size_bytes - offset)
+            # A send that is cancelled leaves the thread reading; nobody looks at what it still reads.
+            block = await asyncio.to_thread(extent.read, offset, count)
+            if len(block) != count:
+                raise DamagedFile(f"a stored file ends {count - len(block)} bytes early")
+            yield MemoryExtent(block)
 
 
 class DamagedFile(Exception):

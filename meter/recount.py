@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from meter import frame
-from meter.event import Event, Mark
+from meter.event import Event, Mark, StorageLine
 from meter.ids import NOBODY, MemberId, StreamId
 from meter.reader import chain, streams
 from meter.tally import billable_requests
@@ -27,6 +27,7 @@ class _Counts:
     requests_a: int = 0
     requests_b: int = 0
     byte_us: int = 0
+    version_byte_us: int = 0
 
 
 def billed_in(event: Event, *, stream: StreamId, sequence: int, watermarks: Watermarks) -> Month:
@@ -52,15 +53,17 @@ def recount(
             continue
         if event.marks & Mark.STORAGE:
             found = counts.setdefault(event.payer, _Counts())
-            found.byte_us += event.stored_bytes * (month.end_us - event.ended_us)
+            byte_us = event.stored_bytes * (month.end_us - event.ended_us)
             if billed < month:
-                found.byte_us -= event.stored_bytes * (month.start_us - event.ended_us)
+                byte_us -= event.stored_bytes * (month.start_us - event.ended_us)
+            found.byte_us += byte_us
+            found.version_byte_us += byte_us if event.line is StorageLine.VERSION else 0
         elif billed == month:
             _count(counts.setdefault(event.payer, _Counts()), event)
     return {
         member: Usage(
             member, month.start_us, month.end_us, found.bytes_in, found.bytes_out, found.requests_a,
-            found.requests_b, found.byte_us,
+            found.requests_b, found.byte_us, found.version_byte_us,
         )
         for member, found in sorted(counts.items())
     }  # fmt: skip

@@ -4,13 +4,15 @@ beyond what the sums are defined by."""
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from uuid import UUID
 
 import asyncpg
 
+from meter.event import StorageLine
 from meter.ids import MemberId, StreamId
 from meter.postgres import Connection
 from meter.refusal import Refusal, UnknownMember
@@ -19,7 +21,6 @@ from meter.tally import Tally
 from meter.usage import Member, MemberClass, MemberStatus, Usage
 from meter.window import Month, to_datetime, to_us
 
-Row = asyncpg.Record | Mapping[str, Decimal]
 _GATE = 0x67617465  # "gate": shippers share it, a closing takes it alone
 
 
@@ -239,9 +240,9 @@ async def period_usage(
     )
     stored = await connection.fetch(
         """
-        SELECT member, sum(delta * $2 - moment)
+        SELECT member, line, sum(delta * $2 - moment)
                - coalesce(sum(delta * $3 - moment) FILTER (WHERE period < $1), 0) AS byte_us
-        FROM meter.storage WHERE period <= $1 GROUP BY member
+        FROM meter.storage WHERE period <= $1 GROUP BY member, line
         """,
         _month_date(month), Decimal(end_us), Decimal(month.start_us),
     )  # fmt: skip
@@ -249,9 +250,14 @@ async def period_usage(
 
 
 def _usages(
-    moved: Sequence[Row], stored: Sequence[Row], *, start_us: int, end_us: int
+    moved: Sequence[asyncpg.Record], stored: Sequence[asyncpg.Record], *, start_us: int, end_us: int
 ) -> dict[MemberId, Usage]:
-    byte_us = {MemberId(int(row["member"])): int(row["byte_us"]) for row in stored}
+    byte_us: Counter[MemberId] = Counter()
+    version_byte_us: Counter[MemberId] = Counter()
+    for one in stored:
+        member = MemberId(one["member"])
+        byte_us[member] += int(one["byte_us"])
+        version_byte_us[member] += int(one["byte_us"]) if one["line"] == StorageLine.VERSION else 0
     by_member = {MemberId(int(row["member"])): row for row in moved}
     found: dict[MemberId, Usage] = {}
     for member in sorted(set(byte_us) | set(by_member)):
@@ -260,7 +266,14 @@ def _usages(
             name: 0 if row is None else int(row[name])
             for name in ("bytes_in", "bytes_out", "requests_a", "requests_b")
         }
-        found[member] = Usage(member, start_us, end_us, byte_us=byte_us.get(member, 0), **counts)
+        found[member] = Usage(
+            member,
+            start_us,
+            end_us,
+            byte_us=byte_us[member],
+            version_byte_us=version_byte_us[member],
+            **counts,
+        )
     return found
 
 
@@ -275,28 +288,28 @@ async def usage_between(connection: Connection, member: MemberId, *, start_us: i
         """,
         member, to_datetime(start_us), to_datetime(end_us),
     )  # fmt: skip
-    byte_us = await byte_microseconds(connection, member, start_us=start_us, end_us=end_us)
-    stored = [{"member": Decimal(member), "byte_us": Decimal(byte_us)}]
-    return _usages(moved, stored, start_us=start_us, end_us=end_us)[member]
-
-
-async def byte_microseconds(connection: Connection, member: MemberId, *, start_us: int, end_us: int) -> int:
-    """The exact integral of the member's stored bytes over [start_us, end_us)."""
-    value = await connection.fetchval(
+    stored = await connection.fetch(
         """
-        SELECT coalesce(sum(delta * $4 - moment), 0)
-               - coalesce(sum(delta * $5 - moment) FILTER (WHERE hour < $2), 0)
-        FROM meter.storage WHERE member = $1 AND hour < $3
+        SELECT member, line, sum(delta * $4 - moment)
+               - coalesce(sum(delta * $5 - moment) FILTER (WHERE hour < $2), 0) AS byte_us
+        FROM meter.storage WHERE member = $1 AND hour < $3 GROUP BY member, line
         """,
         member, to_datetime(start_us), to_datetime(end_us), Decimal(end_us), Decimal(start_us),
     )  # fmt: skip
-    return int(value)
+    found = _usages(moved, stored, start_us=start_us, end_us=end_us)
+    return found.get(member, Usage(member, start_us, end_us))
 
 
 async def stored_bytes(connection: Connection, member: MemberId) -> int:
     """What the member stores as of the last shipped change."""
     query = "SELECT coalesce(sum(delta), 0) FROM meter.storage WHERE member = $1"
     return int(await connection.fetchval(query, member))
+
+
+async def stored_bytes_by_bucket(connection: Connection) -> dict[int, int]:
+    """What each bucket stores, by its number, as of the last shipped change."""
+    rows = await connection.fetch("SELECT bucket, sum(delta) AS bytes FROM meter.storage GROUP BY bucket")
+    return {row["bucket"]: int(row["bytes"]) for row in rows}
 
 
 async def usage_rows(

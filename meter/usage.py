@@ -51,9 +51,16 @@ class Usage:
     requests_a: int = 0
     requests_b: int = 0
     byte_us: int = 0
-    """Bytes stored × microseconds, the exact integral."""
+    """Bytes stored × microseconds, the exact integral; objects, old versions and parts together."""
+    version_byte_us: int = 0
+    """Of these, what old versions of objects took."""
 
     @property
     def byte_seconds(self) -> int:
         """Whole byte-seconds, rounded down; rating uses byte_us."""
         return self.byte_us // MICROSECONDS
+
+    @property
+    def version_byte_seconds(self) -> int:
+        """The same of old versions alone."""
+        return self.version_byte_us // MICROSECONDS

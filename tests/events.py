@@ -27,7 +27,9 @@ PLAIN = Event(
 )
 
 
-def stored(delta: int, at_us: int, *, member: int = 1, bucket: int = 7) -> Event:
+def stored(
+    delta: int, at_us: int, *, member: int = 1, bucket: int = 7, line: StorageLine = StorageLine.OBJECT
+) -> Event:
     """A change of stored bytes."""
     return replace(
         PLAIN,
@@ -41,6 +43,7 @@ def stored(delta: int, at_us: int, *, member: int = 1, bucket: int = 7) -> Event
         status=0,
         marks=Mark.STORAGE,
         stored_bytes=delta,
+        line=line,
     )
 
 

@@ -8,6 +8,8 @@ from deploy.commands.options import data_option, json_option
 from deploy.desk import Desk, at_desk
 from deploy.instants import instant_text
 from deploy.output import print_json, print_table, say
+from deploy.sizes import limit_text, parse_limit
+from gateway.store import limit_member, member_limit
 from meter.store import add_member, find_member, members, set_member_status, stored_bytes
 from meter.usage import Member, MemberClass, MemberStatus
 
@@ -90,13 +92,39 @@ def show(name: str, as_json: bool) -> None:
     async def work(desk: Desk) -> dict[str, object]:
         async with desk.connected("weir_meter") as connection:
             found = await find_member(connection, name)
-            return {**document(found), "stored_bytes": await stored_bytes(connection, found.id)}
+            stored = await stored_bytes(connection, found.id)
+        async with desk.connected("weir_gateway") as connection:
+            limit_bytes = await member_limit(connection, found.id)
+        return {**document(found), "stored_bytes": stored, "limit_bytes": limit_bytes}
 
     told = at_desk(work)
     if as_json:
         print_json(told)
     else:
         print_table(("", ""), list(told.items()))
+
+
+@member.command("limit")
+@click.argument("name")
+@click.argument("size")
+@json_option
+@data_option
+def limit(name: str, size: str, as_json: bool) -> None:
+    """Let NAME store at most SIZE over all buckets (500MB, 10GB, 10GiB), or 'none' for no limit."""
+    bytes_max = parse_limit(size)
+
+    async def work(desk: Desk) -> Member:
+        async with desk.connected("weir_meter") as connection:
+            found = await find_member(connection, name)
+        async with desk.connected("weir_gateway") as connection:
+            await limit_member(connection, found.id, bytes_max)
+        return found
+
+    found = at_desk(work)
+    if as_json:
+        print_json({"name": found.name, "limit_bytes": bytes_max})
+    else:
+        say(f"{found.name} has {limit_text(bytes_max)}; gateways hear of it within seconds")
 
 
 @member.command("suspend")

@@ -5,10 +5,11 @@ from __future__ import annotations
 import click
 
 from deploy.commands.options import data_option, json_option
-from deploy.desk import Desk, at_desk
+from deploy.desk import Desk, at_desk, gateway_settings
 from deploy.instants import instant_text, window
 from deploy.output import bytes_text, print_json, print_table, say
 from deploy.store import server_version
+from gateway.storage.disk.scrub import progress_of
 from meter import __version__
 from meter.shipper import unshipped
 from meter.store import members, usage_between
@@ -47,6 +48,8 @@ async def _document(desk: Desk) -> dict[str, object]:
         "data": str(desk.data),
         "postgres_version": version,
         "unshipped_events": waiting,
+        "durability": gateway_settings(desk).durability.value,
+        **_checked(desk),
         "members": len(register),
         "members_active": sum(member.status is MemberStatus.ACTIVE for member in register),
         "month": str(Month.of(desk.now_us)),
@@ -71,6 +74,28 @@ def _running(desk: Desk) -> dict[str, object]:
     }
 
 
+def _checked(desk: Desk) -> dict[str, object]:
+    """The slow check of stored bytes: this round so far, and what is damaged."""
+    settings = gateway_settings(desk)
+    progress = progress_of(
+        settings.engine_directory / "index.sqlite", busy_timeout_s=settings.index_busy_timeout_s
+    )
+    if progress is None:
+        return {"checked_bytes": 0, "checked_whole": None, "unchecked_pieces": 0, "damaged_pieces": 0}
+    return {
+        "checked_bytes": progress.checked_bytes,
+        "checked_whole": instant_text(progress.ended_us) if progress.ended_us else None,
+        "unchecked_pieces": progress.filled,
+        "damaged_pieces": progress.damaged,
+    }
+
+
+def _check_text(told: dict[str, object]) -> str:
+    whole = f"whole on {told['checked_whole']}" if told["checked_whole"] else "never whole yet"
+    damaged = f"{told['damaged_pieces']} DAMAGED, see log/" if told["damaged_pieces"] else "none damaged"
+    return f"{bytes_text(int(str(told['checked_bytes'])))} in this round, {whole}, {damaged}"
+
+
 def _print(told: dict[str, object]) -> None:
     if told["running"]:
         say(f"Weir {told['version']} runs as process {told['pid']} since {told['started']}")
@@ -82,6 +107,8 @@ def _print(told: dict[str, object]) -> None:
         ("admin", told["admin_url"]),
         ("data", told["data"]),
         ("PostgreSQL", told["postgres_version"]),
+        ("durability", told["durability"]),
+        ("stored bytes read again", _check_text(told)),
         ("events not yet in the sums", told["unshipped_events"]),
         ("members, active", f"{told['members']}, {told['members_active']}"),
         (f"received in {told['month']}", bytes_text(int(str(told["bytes_in"])))),

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from gateway.call import Call, Reply, Services, Subject
 from gateway.documents import parse_create_bucket
-from gateway.errors import S3Error, s3_error
+from gateway.errors import S3Error, invalid_argument, s3_error
 from gateway.exposure import lists_count
 from gateway.grants import of_headers, private, render
 from gateway.handlers.support import bucket_of, caller_of, xml_reply
 from gateway.results import location
 from gateway.rights_documents import ownership_named
+from gateway.storage.model import BucketRules, Versioning
 from meter.ids import MemberId
+
+_LOCK_HEADER = "x-amz-bucket-object-lock-enabled"
 
 
 async def create_bucket(services: Services, call: Call) -> Reply:
     """A new bucket of the caller's. Names are shared by all members, so another's is taken."""
     caller = caller_of(call)
     documents = _opening_documents(call, caller.member)
+    locks = _asks_for_lock(call)
     body = await call.body.document(services.settings.document_bytes_max)
     constraint = parse_create_bucket(body)
     if constraint not in ("", services.settings.region):
@@ -30,6 +34,8 @@ async def create_bucket(services: Services, call: Call) -> Reply:
     await services.engine.create_bucket(bucket.id, owner=bucket.owner)
     if not is_new:
         raise s3_error("BucketAlreadyOwnedByYou", BucketName=call.bucket_name)
+    if locks:
+        await services.engine.set_bucket_rules(bucket.id, BucketRules(Versioning.ENABLED, locks=True))
     # Last: what fails half-way leaves a bucket that is private.
     for subject, document in documents.items():
         await services.directory.set_document(bucket, subject, document, now_us=call.now_us)
@@ -48,6 +54,13 @@ def _opening_documents(call: Call, owner: MemberId) -> dict[Subject, str]:
             raise s3_error("InvalidBucketAclWithObjectOwnership")
         found[Subject.ACL] = render(access, owner)
     return found
+
+
+def _asks_for_lock(call: Call) -> bool:
+    text = call.headers.get(_LOCK_HEADER, "false")
+    if text.lower() not in ("true", "false"):
+        raise invalid_argument(_LOCK_HEADER, text, "It is true or false.")
+    return text.lower() == "true"
 
 
 async def head_bucket(services: Services, call: Call) -> Reply:

@@ -6,20 +6,37 @@ The right to read the source is asked here, in the one place where a source is o
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 
 from gateway.admission import admit, concealed, read_asked
 from gateway.call import Call, Reply, Services
-from gateway.checksum import FULL_OBJECT, HEADER_PREFIX, Hasher, digest_base64, hasher, parse_algorithm
+from gateway.checksum import (
+    DEFAULT_ALGORITHM,
+    FULL_OBJECT,
+    HEADER_PREFIX,
+    Hasher,
+    digest_base64,
+    hasher,
+    parse_algorithm,
+)
+from gateway.customer_key import COPY_SOURCE, CustomerKey, customer_key
 from gateway.errors import invalid_argument, s3_error
-from gateway.handlers.acl import new_acl
-from gateway.handlers.support import bucket_of, check_version, xml_reply
+from gateway.handlers.lifecycle import expiry_headers
+from gateway.handlers.support import (
+    bucket_of,
+    check_room,
+    commit_time_us,
+    refuse_version,
+    version_headers,
+    xml_reply,
+)
+from gateway.handlers.writing import new_properties
 from gateway.headers import (
     REDIRECT_HEADER,
     Outcome,
-    collect_properties,
     copied_headers,
     precondition_failed,
     read_outcome,
@@ -27,9 +44,18 @@ from gateway.headers import (
 )
 from gateway.names import CopySource, parse_copy_source
 from gateway.results import copy_result
+from gateway.sealing import Arrival, opened
 from gateway.storage.base import ObjectReader
-from gateway.storage.errors import NoSuchKey
-from gateway.storage.model import Checksum, FileExtent, MemoryExtent
+from gateway.storage.errors import IsDeleteMarker, NoSuchKey, NoSuchVersion
+from gateway.storage.model import (
+    Checksum,
+    ComputedExtent,
+    Condition,
+    Extent,
+    MemoryExtent,
+    ObjectHead,
+    ObjectProperties,
+)
 from gateway.unsupported import check_expected_owner
 
 PIECE_BYTES = 1 << 20
@@ -38,37 +64,102 @@ PIECE_BYTES = 1 << 20
 
 async def copy_object(services: Services, call: Call) -> Reply:
     """Copy within the engine, with the source's properties (COPY) or the request's (REPLACE)."""
-    bucket = bucket_of(call)
+    refuse_version(call)
     condition = write_condition(call.headers)
     source = parse_copy_source(call.headers.get("x-amz-copy-source", ""))
-    replaces = _replaces(call)
-    acl = new_acl(call)
-    is_changed = replaces or REDIRECT_HEADER in call.headers
-    if not is_changed and (source.bucket, source.key) == (call.bucket_name, call.key):
+    replaces = _replaces(call, "x-amz-metadata-directive")
+    key = customer_key(call.headers)
+    is_itself = (source.bucket, source.key) == (call.bucket_name, call.key)
+    is_changed = replaces or REDIRECT_HEADER in call.headers or bool(source.version_id) or key is not None
+    if is_itself and not is_changed:
         raise s3_error(
             "InvalidRequest",
             "This copy request is illegal because it is trying to copy an object to itself without changing "
             "the object's metadata, storage class, website redirect location or encryption attributes.",
         )
+    given = new_properties(services, call)
     reader = await open_source(services, call, source)
     try:
         if reader.head.size_bytes > services.settings.put_bytes_max:
             raise _too_large(services)
-        # A copy has its own access list: the source's was given for the source.
-        held = reader.head.properties
-        properties = replace(held, acl=acl, headers=copied_headers(held.headers, call.headers))
-        if replaces:
-            kept = collect_properties(call.headers, metadata_bytes_max=services.settings.metadata_bytes_max)
-            properties = replace(properties, headers=kept)
-        checksum = await _asked_checksum(call, reader)
-        if checksum is not None:
-            properties = replace(properties, checksum=checksum)
-        head = await services.engine.copy_object(
-            reader, bucket.id, call.key, properties=properties, condition=condition, now_us=call.now_us
+        check_room(services, call, grows_bytes=reader.head.size_bytes)
+        kept = reader.head.properties
+        properties = replace(
+            given,
+            headers=given.headers if replaces else copied_headers(kept.headers, call.headers),
+            tags=given.tags if _replaces(call, "x-amz-tagging-directive") else kept.tags,
         )
+        head = await _copy(services, call, reader, properties, condition, key)
     finally:
         reader.close()
-    return xml_reply(copy_result(head))
+    headers = source_version_headers(reader) | version_headers(head) | expiry_headers(bucket_of(call), head)
+    return xml_reply(copy_result(head), headers | ({} if key is None else key.headers))
+
+
+async def _copy(
+    services: Services,
+    call: Call,
+    reader: ObjectReader,
+    properties: ObjectProperties,
+    condition: Condition,
+    key: CustomerKey | None,
+) -> ObjectHead:
+    """The bytes as one piece, with the MD5 and the whole checksum of one; opened and sealed as keys say.
+
+    A plain object of one piece that has its checksum keeps both, and is not read through Python.
+    """
+    bucket, source = bucket_of(call), reader.head
+    algorithm, held = _algorithm(call, source), source.properties.checksum
+    keeps_checksum = held is not None and (held.algorithm, held.kind) == (algorithm, FULL_OBJECT)
+    is_plain = key is None and not source.properties.sealing
+    if is_plain and keeps_checksum and not source.part_sizes:
+        return await services.engine.copy_object(
+            reader,
+            bucket.id,
+            call.key,
+            properties=replace(properties, checksum=held),
+            condition=condition,
+            now_us=commit_time_us(call),
+            quota=bucket.quota,
+        )
+    md5, check = hashlib.md5(usedforsecurity=False), hasher(algorithm)
+    digests: list[Hasher] = [md5] if keeps_checksum else [md5, check]
+    staged = await services.engine.stage()
+    arrival = Arrival(staged, key)
+    try:
+        async for piece in pieces(reader, start=0, stop=source.size_bytes, digests=digests):
+            await arrival.staged.write(piece)
+        checksum = held if keeps_checksum else Checksum(algorithm, digest_base64(check))
+        properties = replace(properties, checksum=checksum)
+        head = await services.engine.put_object(
+            bucket.id,
+            call.key,
+            staged,
+            etag=arrival.etag(md5.digest()),
+            properties=arrival.properties(properties),
+            condition=condition,
+            now_us=commit_time_us(call),
+            quota=bucket.quota,
+        )
+        return replace(head, properties=replace(head.properties, checksum=checksum))
+    finally:
+        await staged.discard()
+    return replace(head, properties=properties)
+
+
+def _algorithm(call: Call, source: ObjectHead) -> str:
+    """The checksum the copy carries: the one asked for, else the source's own, else the one all objects get."""
+    asked = call.headers.get(f"{HEADER_PREFIX}algorithm")
+    if asked is not None:
+        return parse_algorithm(asked, f"{HEADER_PREFIX}algorithm")
+    held = source.properties.checksum
+    return DEFAULT_ALGORITHM if held is None else held.algorithm
+
+
+def source_version_headers(reader: ObjectReader) -> dict[str, str]:
+    """x-amz-copy-source-version-id, where the source's bucket has versions."""
+    version_id = reader.head.version_id
+    return {"x-amz-copy-source-version-id": version_id} if version_id else {}
 
 
 async def open_source(services: Services, call: Call, source: CopySource) -> ObjectReader:
@@ -76,7 +167,6 @@ async def open_source(services: Services, call: Call, source: CopySource) -> Obj
 
     Raises AccessDenied, NoSuchBucket, NoSuchKey, NoSuchVersion, PreconditionFailed.
     """
-    check_version(source.version_id or None)
     bucket = await services.directory.bucket(source.bucket)
     if bucket is None:
         raise s3_error("NoSuchBucket", BucketName=source.bucket)
@@ -84,9 +174,19 @@ async def open_source(services: Services, call: Call, source: CopySource) -> Obj
     admit(services, asked, bucket)
     check_expected_owner(call.headers, owner=bucket.owner, prefix="x-amz-source-")
     try:
-        reader = services.engine.open_object(bucket.id, source.key)
+        reader = services.engine.open_object(bucket.id, source.key, source.version_id or None)
     except NoSuchKey:
         raise concealed(s3_error("NoSuchKey", Key=source.key), asked, bucket) from None
+    except NoSuchVersion:
+        raise concealed(
+            s3_error("NoSuchVersion", Key=source.key, VersionId=source.version_id[:200]), asked, bucket
+        ) from None
+    except IsDeleteMarker:
+        raise s3_error(
+            "InvalidRequest",
+            "The source of a copy request may not specifically refer to a delete marker by version id.",
+        ) from None
+    reader = opened(reader, customer_key(call.headers, prefix=COPY_SOURCE))
     outcome, condition = read_outcome(
         call.headers,
         etag=reader.head.etag,
@@ -110,9 +210,11 @@ async def pieces(
             yield await asyncio.to_thread(_read, extent, offset, count, digests)
 
 
-def _read(extent: MemoryExtent | FileExtent, offset: int, count: int, digests: Sequence[Hasher]) -> bytes:
+def _read(extent: Extent, offset: int, count: int, digests: Sequence[Hasher]) -> bytes:
     if isinstance(extent, MemoryExtent):
         data = extent.data[offset : offset + count]
+    elif isinstance(extent, ComputedExtent):
+        data = extent.read(offset, count)
     else:
         data = os.pread(extent.descriptor, count, extent.offset + offset)
     if len(data) != count:
@@ -122,26 +224,13 @@ def _read(extent: MemoryExtent | FileExtent, offset: int, count: int, digests: S
     return data
 
 
-def _replaces(call: Call) -> bool:
-    directive = call.headers.get("x-amz-metadata-directive", "COPY")
+def _replaces(call: Call, header: str) -> bool:
+    directive = call.headers.get(header, "COPY")
     if directive not in ("COPY", "REPLACE"):
-        raise invalid_argument("x-amz-metadata-directive", directive, "Unknown metadata directive.")
+        raise invalid_argument(
+            header, directive, f"Unknown {header.removeprefix('x-amz-').replace('-', ' ')}."
+        )
     return directive == "REPLACE"
-
-
-async def _asked_checksum(call: Call, reader: ObjectReader) -> Checksum | None:
-    """The checksum the copy is asked to carry, if the source does not carry it already."""
-    name = call.headers.get(f"{HEADER_PREFIX}algorithm")
-    if name is None:
-        return None
-    algorithm = parse_algorithm(name, f"{HEADER_PREFIX}algorithm")
-    held = reader.head.properties.checksum
-    if held is not None and (held.algorithm, held.kind) == (algorithm, FULL_OBJECT):
-        return held
-    digest = hasher(algorithm)
-    async for _ in pieces(reader, start=0, stop=reader.head.size_bytes, digests=[digest]):
-        continue
-    return Checksum(algorithm, digest_base64(digest), FULL_OBJECT)
 
 
 def _too_large(services: Services) -> Exception:

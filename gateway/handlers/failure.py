@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
+from typing import assert_never
+
 from gateway.call import Call
 from gateway.errors import S3Error, s3_error
-from gateway.storage.errors import InvalidPart, PartTooSmall, StorageError
+from gateway.handlers.support import MARKER_HEADER, VERSION_HEADER, quota_exceeded
+from gateway.headers import http_date
+from gateway.locks import missing_configuration
+from gateway.storage.errors import (
+    InvalidPart,
+    InvalidRules,
+    IsDeleteMarker,
+    NoSuchKey,
+    PartTooSmall,
+    QuotaExceeded,
+    StorageError,
+)
 
 # An engine's errors carry S3's names where S3 has one; these are the others.
 _CODES = {
@@ -12,13 +25,14 @@ _CODES = {
     "StorageFull": "ServiceUnavailable",
     "Busy": "SlowDown",
     "DamagedObject": "InternalError",
+    "ObjectLocked": "AccessDenied",
 }
 _SAME = frozenset(
     (
         "NoSuchBucket",
         "BucketNotEmpty",
-        "NoSuchKey",
         "NoSuchUpload",
+        "NoSuchVersion",
         "InvalidPart",
         "InvalidPartOrder",
         "PreconditionFailed",
@@ -28,13 +42,17 @@ _SAME = frozenset(
 
 def translate(error: StorageError, call: Call) -> S3Error:
     """The S3 error for what the engine raised during this call."""
+    if isinstance(error, NoSuchKey | IsDeleteMarker | QuotaExceeded | InvalidRules):
+        return _particular(error, call)
     name = type(error).__name__
     code = name if name in _SAME else _CODES.get(name, "InternalError")
     match code:
         case "NoSuchBucket" | "BucketNotEmpty":
             return s3_error(code, BucketName=call.bucket_name)
-        case "NoSuchKey":
-            return s3_error(code, Key=call.key)
+        case "NoSuchVersion":
+            return s3_error(code, Key=call.key, VersionId=call.query.get("versionId", "")[:200])
+        case "AccessDenied":
+            return s3_error(code, "Access Denied because object protected by object lock.")
         case "NoSuchUpload":
             return s3_error(code, UploadId=call.query.get("uploadId", "")[:200])
         case "ServiceUnavailable":
@@ -43,6 +61,31 @@ def translate(error: StorageError, call: Call) -> S3Error:
             failure = s3_error(code)
             failure.extra.update(_facts(error))
             return failure
+
+
+def _particular(error: NoSuchKey | IsDeleteMarker | QuotaExceeded | InvalidRules, call: Call) -> S3Error:
+    """Those that have headers or a sentence of their own."""
+    match error:
+        case NoSuchKey():
+            marker = error.marker_version_id
+            headers = {MARKER_HEADER: "true", VERSION_HEADER: marker} if marker else None
+            return s3_error("NoSuchKey", headers=headers, Key=call.key)
+        case IsDeleteMarker():
+            _, marker, set_us = error.args
+            headers = {
+                "Allow": "DELETE",
+                "Last-Modified": http_date(set_us),
+                MARKER_HEADER: "true",
+                VERSION_HEADER: marker,
+            }
+            return s3_error("MethodNotAllowed", headers=headers, ResourceType="DeleteMarker")
+        case QuotaExceeded():
+            whose, limit = error.args
+            return quota_exceeded(whose, limit)
+        case InvalidRules():
+            return missing_configuration()
+        case _:
+            assert_never(error)
 
 
 def _facts(error: StorageError) -> dict[str, str]:

@@ -40,7 +40,7 @@ async def list_objects_v2(services: Services, call: Call) -> Reply:
 
 
 async def list_object_versions(services: Services, call: Call) -> Reply:
-    """Versions of a bucket that has none: each object is its own latest version, 'null'."""
+    """Versions and delete markers, the newest of a key first; without versions each object is its own 'null'."""
     page = _page(services, call)
     key_marker = call.query.get("key-marker", "")
     version_marker = call.query.get("version-id-marker", "")
@@ -50,7 +50,15 @@ async def list_object_versions(services: Services, call: Call) -> Reply:
             version_marker,
             "A version-id marker cannot be specified without a key marker.",
         )
-    listing = await _listing(services, call, page, key_marker)
+    _check_optional_attributes(call)
+    listing = await services.engine.list_versions(
+        bucket_of(call).id,
+        prefix=page.prefix,
+        delimiter=page.delimiter,
+        after_key=key_marker,
+        after_version_id=version_marker,
+        limit=page.limit,
+    )
     body = render_versions(
         call.bucket_name,
         page,
@@ -60,6 +68,13 @@ async def list_object_versions(services: Services, call: Call) -> Reply:
         owner=_owner(call),
     )
     return xml_reply(body)
+
+
+def _check_optional_attributes(call: Call) -> None:
+    """RestoreStatus may be asked for: nothing is archived here, so nobody has one. Raises InvalidArgument."""
+    text = call.headers.get("x-amz-optional-object-attributes", "")
+    if any(name.strip() not in ("", "RestoreStatus") for name in text.split(",")):
+        raise invalid_argument("x-amz-optional-object-attributes", text, "Invalid attribute name specified.")
 
 
 def _page(services: Services, call: Call) -> Page:

@@ -9,31 +9,52 @@ from __future__ import annotations
 import hashlib
 import itertools
 import re
+from dataclasses import replace
 
 from gateway.call import Call, Reply, Services
 from gateway.checksum import (
     COMPOSITE,
+    DEFAULT_ALGORITHM,
     FULL_OBJECT,
     HEADER_PREFIX,
-    Hasher,
     asked_checksum,
     checksum_headers,
     combined,
+    common_algorithm,
     digest_base64,
     hasher,
     header_of,
     upload_checksum,
 )
+from gateway.customer_key import CustomerKey, check_part, customer_key
 from gateway.documents import NamedPart, parse_complete
 from gateway.errors import S3Error, invalid_argument, s3_error
-from gateway.handlers.acl import new_acl
-from gateway.handlers.copy import open_source, pieces
-from gateway.handlers.support import bucket_of, commit_time_us, xml_reply
-from gateway.headers import collect_properties, quoted, write_condition
+from gateway.handlers.copy import open_source, pieces, source_version_headers
+from gateway.handlers.lifecycle import abort_headers, expiry_headers
+from gateway.handlers.support import (
+    announced_bytes,
+    bucket_of,
+    check_room,
+    commit_time_us,
+    refuse_version,
+    version_headers,
+    xml_reply,
+)
+from gateway.handlers.writing import new_properties
+from gateway.headers import quoted, write_condition
 from gateway.names import parse_copy_source
 from gateway.results import complete_result, copy_part_result, initiate_result
+from gateway.sealing import (
+    Arrival,
+    covered_checksum,
+    sealing_of_parts,
+    sealing_of_upload,
+    shown_checksum,
+    shown_part,
+    verifier_of,
+)
 from gateway.storage.errors import NoSuchUpload
-from gateway.storage.model import Checksum, ObjectProperties, Part, Upload
+from gateway.storage.model import NO_QUOTA, Checksum, Part, Upload
 
 PARTS_PAGE = 1000
 """Parts read from the engine at once while completing."""
@@ -46,18 +67,19 @@ async def create_multipart_upload(services: Services, call: Call) -> Reply:
     """Open an upload that remembers the object's properties and its kind of checksum."""
     bucket = bucket_of(call)
     algorithm, kind = upload_checksum(call.headers)
-    kept = collect_properties(call.headers, metadata_bytes_max=services.settings.metadata_bytes_max)
+    refuse_version(call)
+    key = customer_key(call.headers)
     upload = await services.engine.create_upload(
         bucket.id,
         call.key,
-        properties=ObjectProperties(kept, acl=new_acl(call)),
+        properties=replace(new_properties(services, call), sealing=sealing_of_upload(key)),
         checksum_algorithm=algorithm,
         checksum_kind=kind,
         now_us=call.now_us,
     )
-    headers = {}
+    headers = _key_headers(key) | abort_headers(bucket, upload)
     if algorithm:
-        headers = {f"{HEADER_PREFIX}algorithm": algorithm, f"{HEADER_PREFIX}type": kind}
+        headers |= {f"{HEADER_PREFIX}algorithm": algorithm, f"{HEADER_PREFIX}type": kind}
     return xml_reply(initiate_result(bucket.name, upload), headers)
 
 
@@ -68,24 +90,29 @@ async def upload_part(services: Services, call: Call) -> Reply:
     upload = await services.engine.get_upload(bucket.id, call.key, upload_id)
     asked = asked_checksum(call.headers)
     _check_algorithm(upload, asked.algorithm if asked else "")
+    key = _part_key(call, upload)
+    await _check_room_for_part(services, call, upload_id, number, announced_bytes(call))
     staged = await services.engine.stage()
+    arrival = Arrival(staged, key)
     try:
-        received = await call.body.into(staged, limit_bytes=services.settings.put_bytes_max)
+        received = await call.body.into(arrival.staged, limit_bytes=services.settings.put_bytes_max)
         part = await services.engine.put_part(
             bucket.id,
             call.key,
             upload_id,
             number,
             staged,
-            etag=received.md5.hex(),
-            checksum=received.checksum,
+            etag=arrival.etag(received.md5),
+            checksum=arrival.part_checksum(received.checksum),
             now_us=commit_time_us(call),
+            quota=bucket.quota,
+            sealing=arrival.part_sealing,
         )
     finally:
         await staged.discard()
-    headers = checksum_headers(part.checksum)
+    headers = checksum_headers(received.checksum)
     headers.pop(f"{HEADER_PREFIX}type", None)
-    return Reply(headers={"ETag": quoted(part.etag)} | headers)
+    return Reply(headers={"ETag": quoted(part.etag)} | headers | _key_headers(key))
 
 
 async def upload_part_copy(services: Services, call: Call) -> Reply:
@@ -94,6 +121,7 @@ async def upload_part_copy(services: Services, call: Call) -> Reply:
     upload_id, number = _part_address(services, call)
     upload = await services.engine.get_upload(bucket.id, call.key, upload_id)
     source = parse_copy_source(call.headers.get("x-amz-copy-source", ""))
+    key = _part_key(call, upload)
     reader = await open_source(services, call, source)
     try:
         start, stop = _copy_range(call, reader.head.size_bytes)
@@ -101,28 +129,33 @@ async def upload_part_copy(services: Services, call: Call) -> Reply:
             raise s3_error(
                 "EntityTooLarge", ProposedSize=stop - start, MaxSizeAllowed=services.settings.put_bytes_max
             )
-        md5 = hashlib.md5(usedforsecurity=False)
-        check = hasher(upload.checksum_algorithm) if upload.checksum_algorithm else None
-        digests: list[Hasher] = [md5] if check is None else [md5, check]
+        await _check_room_for_part(services, call, upload_id, number, stop - start)
+        algorithm = upload.checksum_algorithm or DEFAULT_ALGORITHM
+        md5, check = hashlib.md5(usedforsecurity=False), hasher(algorithm)
         staged = await services.engine.stage()
+        arrival = Arrival(staged, key)
         try:
-            async for piece in pieces(reader, start=start, stop=stop, digests=digests):
-                await staged.write(piece)
+            async for piece in pieces(reader, start=start, stop=stop, digests=[md5, check]):
+                await arrival.staged.write(piece)
+            checksum = Checksum(algorithm, digest_base64(check))
             part = await services.engine.put_part(
                 bucket.id,
                 call.key,
                 upload_id,
                 number,
                 staged,
-                etag=md5.hexdigest(),
-                checksum=Checksum(upload.checksum_algorithm, digest_base64(check)) if check else None,
+                etag=arrival.etag(md5.digest()),
+                checksum=arrival.part_checksum(checksum),
                 now_us=commit_time_us(call),
+                quota=bucket.quota,
+                sealing=arrival.part_sealing,
             )
         finally:
             await staged.discard()
     finally:
         reader.close()
-    return xml_reply(copy_part_result(part))
+    headers = source_version_headers(reader) | _key_headers(key)
+    return xml_reply(copy_part_result(replace(part, checksum=checksum)), headers)
 
 
 async def complete_multipart_upload(services: Services, call: Call) -> Reply:
@@ -130,6 +163,7 @@ async def complete_multipart_upload(services: Services, call: Call) -> Reply:
     bucket = bucket_of(call)
     upload_id = call.query.get("uploadId", "")
     condition = write_condition(call.headers)
+    key = customer_key(call.headers)
     body = await call.body.document(services.settings.document_bytes_max)
     named = parse_complete(body, parts_max=services.settings.parts_max)
     if any(first.number >= second.number for first, second in itertools.pairwise(named)):
@@ -137,9 +171,10 @@ async def complete_multipart_upload(services: Services, call: Call) -> Reply:
     try:
         upload = await services.engine.get_upload(bucket.id, call.key, upload_id)
     except NoSuchUpload:
-        checksum = None  # completed before, perhaps: only the engine's tombstone knows
+        # Completed before, perhaps: only the engine's tombstone knows.
+        checksum, sealing = None, None
     else:
-        checksum = await _checked(services, call, upload, named)
+        checksum, sealing = await _checked(services, call, upload, named, key)
     head = await services.engine.complete_upload(
         bucket.id,
         call.key,
@@ -150,8 +185,14 @@ async def complete_multipart_upload(services: Services, call: Call) -> Reply:
         condition=condition,
         part_bytes_min=services.settings.part_bytes_min,
         now_us=commit_time_us(call),
+        sealing=sealing,
     )
-    return xml_reply(complete_result(bucket.name, head, location=f"/{bucket.name}/{call.key}"))
+    checksum = shown_checksum(head, key)
+    head = replace(head, properties=replace(head.properties, checksum=checksum))
+    return xml_reply(
+        complete_result(bucket.name, head, location=f"/{bucket.name}/{call.key}"),
+        version_headers(head) | expiry_headers(bucket, head),
+    )
 
 
 async def abort_multipart_upload(services: Services, call: Call) -> Reply:
@@ -162,6 +203,16 @@ async def abort_multipart_upload(services: Services, call: Call) -> Reply:
     return Reply(status=204)
 
 
+def _part_key(call: Call, upload: Upload) -> CustomerKey | None:
+    key = customer_key(call.headers)
+    check_part(key, verifier_of(upload.properties))
+    return key
+
+
+def _key_headers(key: CustomerKey | None) -> dict[str, str]:
+    return {} if key is None else key.headers
+
+
 def _part_address(services: Services, call: Call) -> tuple[str, int]:
     text = call.query.get("partNumber", "")
     most = services.settings.parts_max
@@ -170,6 +221,18 @@ def _part_address(services: Services, call: Call) -> tuple[str, int]:
             "partNumber", text, f"Part number must be an integer between 1 and {most}, inclusive"
         )
     return call.query.get("uploadId", ""), int(text)
+
+
+async def _check_room_for_part(
+    services: Services, call: Call, upload_id: str, number: int, size_bytes: int
+) -> None:
+    """Refuse early; a part of the same number is replaced. Raises QuotaExceeded."""
+    bucket = bucket_of(call)
+    if bucket.quota == NO_QUOTA:
+        return
+    parts, _ = await services.engine.list_parts(bucket.id, call.key, upload_id, after=number - 1, limit=1)
+    replaced = sum(part.size_bytes for part in parts if part.number == number)
+    check_room(services, call, grows_bytes=size_bytes, replaces_bytes=replaced)
 
 
 def _check_algorithm(upload: Upload, algorithm: str) -> None:
@@ -219,10 +282,13 @@ def _invalid_part(part: NamedPart, upload_id: str) -> S3Error:
 
 
 async def _checked(
-    services: Services, call: Call, upload: Upload, named: tuple[NamedPart, ...]
-) -> Checksum | None:
-    """Check sizes and checksums of the named parts; the object's checksum, if the upload has one."""
-    stored = await _stored_parts(services, call, upload)
+    services: Services, call: Call, upload: Upload, named: tuple[NamedPart, ...], key: CustomerKey | None
+) -> tuple[Checksum | None, dict[str, str]]:
+    """Check sizes and checksums of the named parts; the object's checksum and sealing, if the upload has them."""
+    sealing = upload.properties.sealing
+    if key is not None or (sealing and _tells_checksums(call, named)):
+        check_part(key, verifier_of(upload.properties))
+    stored = await _stored_parts(services, call, upload, key)
     parts: list[Part] = []
     for wanted in named:
         part = stored.get(wanted.number)
@@ -241,17 +307,28 @@ async def _checked(
             f"The provided 'x-amz-mp-object-size' header value {announced[:20]} does not match what was "
             f"computed: {size_bytes}",
         )
-    return _object_checksum(call, upload, parts)
+    if sealing and key is None:
+        # S3 asks for the key here only where checksums are to be checked. Without it the whole's cannot be told.
+        return None, sealing_of_parts(sealing, parts)
+    checksum = _object_checksum(call, upload, parts)
+    object_sealing = sealing_of_parts(sealing, parts)
+    return covered_checksum(checksum, object_sealing, key), object_sealing
 
 
-async def _stored_parts(services: Services, call: Call, upload: Upload) -> dict[int, Part]:
+def _tells_checksums(call: Call, named: tuple[NamedPart, ...]) -> bool:
+    return any(part.checksums for part in named) or not _VALUE_HEADERS.isdisjoint(call.headers)
+
+
+async def _stored_parts(
+    services: Services, call: Call, upload: Upload, key: CustomerKey | None
+) -> dict[int, Part]:
     stored: dict[int, Part] = {}
     after, more = 0, True
     while more:
         page, more = await services.engine.list_parts(
             bucket_of(call).id, call.key, upload.upload_id, after=after, limit=PARTS_PAGE
         )
-        stored |= {part.number: part for part in page}
+        stored |= {part.number: shown_part(part, key) for part in page}
         after = page[-1].number if page else after
         more = more and bool(page)
     return stored
@@ -273,12 +350,14 @@ def _object_checksum(call: Call, upload: Upload, parts: list[Part]) -> Checksum 
         raise s3_error("InvalidRequest", f"The upload was created with the {kind} checksum type.")
     given = [name for name in call.headers if name in _VALUE_HEADERS]
     if not algorithm:
-        if given:
+        algorithm, kind = common_algorithm([part.checksum for part in parts]), FULL_OBJECT
+        if not algorithm and given:
             raise s3_error(
                 "InvalidRequest",
                 "The upload was created without a checksum algorithm, so none can be checked.",
             )
-        return None
+        if not algorithm:
+            return None
     values: list[tuple[str, int]] = []
     for part in parts:
         if part.checksum is None or part.checksum.algorithm != algorithm:

@@ -1,17 +1,26 @@
-"""Put, get, head and delete objects. Bytes stream between body and engine; nothing here holds an object."""
+"""Put, get and head objects. Bytes stream between body and engine; nothing here holds an object."""
 
 from __future__ import annotations
 
-from gateway.admission import refused_deletion
+from dataclasses import replace
+
 from gateway.call import Call, Reply, Services
 from gateway.checksum import checksum_headers
-from gateway.documents import DoomedObject, parse_delete
-from gateway.errors import S3Error, invalid_argument, s3_error
-from gateway.handlers.acl import new_acl
-from gateway.handlers.support import bucket_of, check_version, commit_time_us, xml_reply
+from gateway.customer_key import customer_key
+from gateway.errors import invalid_argument, s3_error
+from gateway.handlers.lifecycle import expiry_headers
+from gateway.handlers.support import (
+    announced_bytes,
+    bucket_of,
+    check_room,
+    commit_time_us,
+    refuse_version,
+    version_asked,
+    version_headers,
+)
+from gateway.handlers.writing import check_proven, new_properties
 from gateway.headers import (
     Outcome,
-    collect_properties,
     not_modified_headers,
     object_headers,
     parse_range,
@@ -22,9 +31,9 @@ from gateway.headers import (
     response_overrides,
     write_condition,
 )
-from gateway.names import check_key
-from gateway.results import delete_result
-from gateway.storage.model import Deletion, ObjectHead, ObjectProperties
+from gateway.locks import lock_headers
+from gateway.sealing import Arrival, opened, opened_head
+from gateway.storage.model import ObjectHead
 
 
 async def put_object(services: Services, call: Call) -> Reply:
@@ -35,30 +44,37 @@ async def put_object(services: Services, call: Call) -> Reply:
         raise invalid_argument(
             "uploadId", "", "This operation does not accept a partNumber without an uploadId."
         )
+    refuse_version(call)
     condition = write_condition(call.headers)
-    kept = collect_properties(call.headers, metadata_bytes_max=services.settings.metadata_bytes_max)
-    acl = new_acl(call)
+    properties = new_properties(services, call)
+    check_proven(call)
+    key = customer_key(call.headers)
+    check_room(services, call, grows_bytes=announced_bytes(call))
     staged = await services.engine.stage()
+    arrival = Arrival(staged, key)
     try:
-        received = await call.body.into(staged, limit_bytes=services.settings.put_bytes_max)
+        received = await call.body.into(arrival.staged, limit_bytes=services.settings.put_bytes_max)
         head = await services.engine.put_object(
             bucket.id,
             call.key,
             staged,
-            etag=received.md5.hex(),
-            properties=ObjectProperties(kept, received.checksum, acl=acl),
+            etag=arrival.etag(received.md5),
+            properties=arrival.properties(replace(properties, checksum=received.checksum)),
             condition=condition,
             now_us=commit_time_us(call),
+            quota=bucket.quota,
         )
     finally:
         await staged.discard()
-    return Reply(headers={"ETag": quoted(head.etag)} | checksum_headers(head.properties.checksum))
+    headers = {"ETag": quoted(head.etag)} | checksum_headers(received.checksum)
+    headers |= version_headers(head) | expiry_headers(bucket, head)
+    return Reply(headers=headers | (key.headers if key is not None else {}))
 
 
 async def get_object(services: Services, call: Call) -> Reply:
-    """The object, or the part or range of it that was asked for."""
-    check_version(call.query.get("versionId"))
-    reader = services.engine.open_object(bucket_of(call).id, call.key)
+    """The object, or the version, part or range of it that was asked for."""
+    key = customer_key(call.headers)
+    reader = opened(services.engine.open_object(bucket_of(call).id, call.key, version_asked(call)), key)
     try:
         reply = _answer(call, reader.head)
     except BaseException:
@@ -68,44 +84,22 @@ async def get_object(services: Services, call: Call) -> Reply:
         reader.close()
     else:
         reply.reader = reader
+    if key is not None:
+        reply.headers |= key.headers
     return reply
 
 
 async def head_object(services: Services, call: Call) -> Reply:
     """What a GET would answer, without the bytes."""
-    check_version(call.query.get("versionId"))
-    reply = _answer(call, services.engine.head_object(bucket_of(call).id, call.key))
+    key = customer_key(call.headers)
+    head = services.engine.head_object(bucket_of(call).id, call.key, version_asked(call))
+    reply = _answer(call, opened_head(head, key))
     if reply.status != 304:
         reply.content_length = reply.stop - reply.start
     reply.start = reply.stop = 0
+    if key is not None:
+        reply.headers |= key.headers
     return reply
-
-
-async def delete_object(services: Services, call: Call) -> Reply:
-    """Remove a key; one that is not there is removed as well, as S3 has it."""
-    check_version(call.query.get("versionId"))
-    _refuse_conditional_delete(call)
-    await services.engine.delete_objects(bucket_of(call).id, [Deletion(call.key)], now_us=call.now_us)
-    return Reply(status=204)
-
-
-async def delete_objects(services: Services, call: Call) -> Reply:
-    """Remove many keys in one commit; each entry that is refused says why."""
-    bucket = bucket_of(call)
-    body = await call.body.document(services.settings.document_bytes_max)
-    request = parse_delete(body, keys_max=services.settings.delete_keys_max)
-    deleted: list[str] = []
-    errors: list[tuple[str, str, S3Error]] = []
-    for doomed in request.objects:
-        refusal = _refusal(doomed) or refused_deletion(services, call, doomed.key, doomed.version_id or None)
-        if refusal is None:
-            deleted.append(doomed.key)
-        else:
-            errors.append((doomed.key, doomed.version_id, refusal))
-    keys = list(dict.fromkeys(deleted))
-    if keys:
-        await services.engine.delete_objects(bucket.id, [Deletion(key) for key in keys], now_us=call.now_us)
-    return xml_reply(delete_result([] if request.quiet else deleted, errors))
 
 
 def _answer(call: Call, head: ObjectHead) -> Reply:
@@ -115,7 +109,13 @@ def _answer(call: Call, head: ObjectHead) -> Reply:
         raise precondition_failed(condition)
     if outcome is Outcome.NOT_MODIFIED:
         return Reply(status=304, headers=not_modified_headers(head))
-    headers = object_headers(head) | response_overrides(call.query)
+    headers = object_headers(head) | version_headers(head)
+    headers |= lock_headers(head.properties)
+    if head.properties.tags:
+        headers["x-amz-tagging-count"] = str(len(head.properties.tags))
+    if "versionId" not in call.query:
+        headers |= expiry_headers(bucket_of(call), head)
+    headers |= response_overrides(call.query)
     span = _part_span(call, head, headers)
     if span is None and range_applies(call.headers, etag=head.etag, modified_us=head.modified_us):
         span = parse_range(call.headers.get("range"), head.size_bytes)
@@ -148,21 +148,3 @@ def _part_span(call: Call, head: ObjectHead, headers: dict[str, str]) -> tuple[i
     start = sum(sizes[: number - 1])
     stop = start + sizes[number - 1]
     return (start, stop) if stop > start else None
-
-
-def _refuse_conditional_delete(call: Call) -> None:
-    if "if-match" in call.headers:
-        raise s3_error("NotImplemented", Header="If-Match")
-
-
-def _refusal(doomed: DoomedObject) -> S3Error | None:
-    try:
-        if not doomed.key:
-            raise s3_error("UserKeyMustBeSpecified")
-        check_key(doomed.key)
-        check_version(doomed.version_id or None)
-        if doomed.is_conditional:
-            raise s3_error("NotImplemented", "Conditional deletes are not implemented.")
-    except S3Error as error:
-        return error
-    return None

@@ -1,11 +1,17 @@
-"""What several handlers need: replies with a document, the bucket of a call, versions, the commit's time."""
+"""What several handlers need: replies, the bucket of a call, versions, room, the commit's time."""
 
 from __future__ import annotations
 
 import time
 
-from gateway.call import Bucket, Call, Caller, Reply
-from gateway.errors import invalid_argument, s3_error
+from gateway.call import Bucket, Call, Caller, Reply, Services
+from gateway.errors import S3Error, invalid_argument, s3_error
+from gateway.storage.errors import IsDeleteMarker, NoSuchKey, NoSuchVersion
+from gateway.storage.model import NULL_VERSION, ObjectHead, Versioning
+
+VERSION_HEADER = "x-amz-version-id"
+MARKER_HEADER = "x-amz-delete-marker"
+BYPASS_HEADER = "x-amz-bypass-governance-retention"
 
 
 def xml_reply(body: bytes, headers: dict[str, str] | None = None) -> Reply:
@@ -27,12 +33,81 @@ def caller_of(call: Call) -> Caller:
     return call.caller
 
 
-def check_version(version_id: str | None) -> None:
-    """Buckets here have no versions: only 'null' exists. Raises InvalidArgument, NoSuchVersion."""
+def version_asked(call: Call) -> str | None:
+    """The version the query names; None for the newest. Raises InvalidArgument for an empty id."""
+    version_id = call.query.get("versionId")
     if version_id == "":
         raise invalid_argument("versionId", "", "Version id cannot be the empty string")
-    if version_id not in (None, "null"):
-        raise s3_error("NoSuchVersion", VersionId=str(version_id)[:200])
+    return version_id
+
+
+def refuse_version(call: Call) -> None:
+    """A write makes its own version. Raises InvalidArgument where the query names one."""
+    if "versionId" in call.query:
+        raise invalid_argument(
+            "versionId", call.query["versionId"], "This operation does not accept a version-id."
+        )
+
+
+def version_headers(head: ObjectHead) -> dict[str, str]:
+    """x-amz-version-id: none in a bucket that never had versions."""
+    return {VERSION_HEADER: head.version_id} if head.version_id else {}
+
+
+def may_bypass(call: Call) -> bool:
+    """Whether the caller bypasses GOVERNANCE retention. Who asks without the right was refused before."""
+    return call.headers.get(BYPASS_HEADER, "").lower() == "true"
+
+
+def check_room(
+    services: Services, call: Call, *, grows_bytes: int, replaces_bytes: int | None = None
+) -> None:
+    """Refuse early what no commit could take, before its body is sent. Raises QuotaExceeded.
+
+    It never refuses what the commit would accept: what the write replaces is taken off. replaces_bytes
+    None: what it replaces is the object of the call's key.
+    """
+    bucket = bucket_of(call)
+    quota = bucket.quota
+    if quota.bucket_bytes_max is None and quota.member_bytes_max is None:
+        return
+    if replaces_bytes is None:
+        replaces_bytes = _replaced_bytes(services, call)
+    delta_bytes = grows_bytes - replaces_bytes
+    if delta_bytes <= 0:
+        return
+    for whose, limit, stored in (
+        ("bucket", quota.bucket_bytes_max, services.engine.stored_bytes(bucket.id)),
+        ("member", quota.member_bytes_max, services.engine.stored_bytes_of(bucket.owner)),
+    ):
+        if limit is not None and stored + delta_bytes > limit:
+            raise quota_exceeded(whose, limit)
+
+
+def quota_exceeded(whose: str, limit: int) -> S3Error:
+    """QuotaExceeded that says whose limit it is."""
+    return s3_error(
+        "QuotaExceeded",
+        f"This would pass the {whose}'s limit of {limit} stored bytes; nothing was stored.",
+        LimitOf=whose,
+        LimitBytes=limit,
+    )
+
+
+def announced_bytes(call: Call) -> int:
+    """The size of the body as its sender announced it; 0 where it did not, or not in digits."""
+    text = call.headers.get("x-amz-decoded-content-length") or call.headers.get("content-length", "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else 0
+
+
+def _replaced_bytes(services: Services, call: Call) -> int:
+    bucket = bucket_of(call)
+    if services.engine.bucket_rules(bucket.id).versioning is Versioning.ENABLED:
+        return 0
+    try:
+        return services.engine.head_object(bucket.id, call.key, NULL_VERSION).size_bytes
+    except (NoSuchKey, NoSuchVersion, IsDeleteMarker):
+        return 0
 
 
 def commit_time_us(call: Call) -> int:

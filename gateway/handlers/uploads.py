@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from gateway.call import Call, Reply, Services
+from gateway.customer_key import check_part, customer_key
+from gateway.handlers.lifecycle import abort_headers
 from gateway.handlers.support import bucket_of, xml_reply
 from gateway.listing import Page, parse_count, parse_page
 from gateway.results import UploadsPage
 from gateway.results import list_parts as render_parts
 from gateway.results import list_uploads as render_uploads
+from gateway.sealing import shown_part, verifier_of
 from gateway.storage.base import Engine
 from gateway.storage.model import Upload
 from meter.ids import BucketId
@@ -24,7 +27,11 @@ async def list_parts(services: Services, call: Call) -> Reply:
     marker = parse_count(call.query, "part-number-marker", 2**31 - 1)
     after = marker if call.query.get("part-number-marker") else 0
     upload = await services.engine.get_upload(bucket.id, call.key, upload_id)
-    parts, more = await services.engine.list_parts(bucket.id, call.key, upload_id, after=after, limit=limit)
+    key = customer_key(call.headers)
+    if key is not None:
+        check_part(key, verifier_of(upload.properties))
+    stored, more = await services.engine.list_parts(bucket.id, call.key, upload_id, after=after, limit=limit)
+    parts = [shown_part(part, key) for part in stored]
     body = render_parts(
         bucket.name,
         upload,
@@ -35,7 +42,7 @@ async def list_parts(services: Services, call: Call) -> Reply:
         member=bucket.owner,
         member_name=bucket.owner_name,
     )
-    return xml_reply(body)
+    return xml_reply(body, abort_headers(bucket, upload))
 
 
 async def list_multipart_uploads(services: Services, call: Call) -> Reply:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum, auto
+from functools import lru_cache
 from ipaddress import ip_network
 
 from gateway.policy.conditions import Condition, Facts, Quantifier
@@ -67,10 +68,8 @@ class Statement:
         named = any(pattern.matches(lower, _nothing) for pattern in self.actions)
         return named != self.except_actions
 
-    def applies(self, who: Who | None, action: str, resource: str, facts: Facts) -> bool:
-        """Whether all of it fits the request."""
-        if not self.concerns(who, action):
-            return False
+    def applies(self, resource: str, facts: Facts) -> bool:
+        """Whether a statement that concerns a request fits it wholly."""
 
         def lookup(name: str) -> str | None:
             values = facts(name)
@@ -89,7 +88,8 @@ class Statement:
         return not any(map(_narrows, self.conditions))
 
 
-@dataclass(frozen=True, slots=True)
+# Compared and hashed by identity: it is a key of the cache below, and long.
+@dataclass(frozen=True, slots=True, eq=False)
 class Policy:
     """A whole policy."""
 
@@ -105,8 +105,8 @@ class Policy:
     def judge(self, who: Who | None, action: str, resource: str, facts: Facts) -> Verdict:
         """What it says about one right on one resource. A denial outweighs every permission."""
         allowed = False
-        for one in self.statements:
-            if (not one.allows or not allowed) and one.applies(who, action, resource, facts):
+        for one in _concerning(self, who, action):
+            if (not one.allows or not allowed) and one.applies(resource, facts):
                 if not one.allows:
                     return Verdict.DENIED
                 allowed = True
@@ -114,7 +114,13 @@ class Policy:
 
     def may_allow(self, who: Who | None, action: str) -> bool:
         """Whether it could allow the right on some resource in some circumstances."""
-        return any(one.allows and one.concerns(who, action) for one in self.statements)
+        return any(one.allows for one in _concerning(self, who, action))
+
+
+@lru_cache(maxsize=4096)
+def _concerning(policy: Policy, who: Who | None, action: str) -> tuple[Statement, ...]:
+    """The statements that speak of this right of this one; a thousand keys to be deleted ask it once."""
+    return tuple(one for one in policy.statements if one.concerns(who, action))
 
 
 _NAMES_SOMEBODY = frozenset(("aws:principalarn", "aws:principalaccount", "aws:userid", "aws:username"))

@@ -10,7 +10,6 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
-from functools import lru_cache
 
 Lookup = Callable[[str], str | None]
 """The value of a fact by its lower-case name; None where the request has none."""
@@ -42,11 +41,8 @@ class Pattern:
     """One pattern, taken apart."""
 
     tokens: tuple[Token, ...]
-
-    @property
-    def is_fixed(self) -> bool:
-        """Whether it stands for one text only, whoever asks."""
-        return all(isinstance(token, str) for token in self.tokens)
+    runs: tuple[re.Pattern[str], ...] | None
+    """Ready to be compared; None while facts are missing."""
 
     @property
     def variables(self) -> tuple[str, ...]:
@@ -55,13 +51,12 @@ class Pattern:
 
     def matches(self, text: str, lookup: Lookup) -> bool:
         """Whether the whole text fits; never when a fact it needs is missing."""
-        tokens = self.tokens
-        if any(isinstance(token, Variable) for token in tokens):
-            filled = [lookup(token.name) if isinstance(token, Variable) else token for token in tokens]
-            if None in filled:
-                return False
-            tokens = tuple(token for token in filled if token is not None)
-        return _fits(_compiled(tokens), text)
+        if self.runs is not None:
+            return _fits(self.runs, text)
+        filled = [lookup(token.name) if isinstance(token, Variable) else token for token in self.tokens]
+        if None in filled:
+            return False
+        return _fits(_compiled(tuple(token for token in filled if token is not None)), text)
 
     def literal(self, lookup: Lookup) -> str | None:
         """The text with its facts, wildcards read as the characters they are; None when a fact is missing."""
@@ -90,10 +85,10 @@ def parse_pattern(text: str, *, with_variables: bool) -> Pattern:
             tokens.append(name if name in ("*", "?", "$") else Variable(name.strip().lower()))
         else:
             tokens.append(_WILDS.get(piece[0], piece))
-    return Pattern(tuple(tokens))
+    needs_facts = any(isinstance(token, Variable) for token in tokens)
+    return Pattern(tuple(tokens), None if needs_facts else _compiled(tuple(tokens)))
 
 
-@lru_cache(maxsize=4096)
 def _compiled(tokens: tuple[Token, ...]) -> tuple[re.Pattern[str], ...]:
     """What stands between the `*`, each of a fixed length: looked for once, from left to right."""
     runs = [""]

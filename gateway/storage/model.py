@@ -5,7 +5,7 @@ Sizes are bytes, times UTC microseconds.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -120,7 +120,9 @@ class ObjectHead:
     part_sizes: tuple[int, ...] = ()
     """Sizes in bytes of the parts it was completed from; empty for a single PUT."""
     version_id: str = ""
-    """Empty for what was written while the bucket had no versions (S3 calls that version 'null')."""
+    """Empty where the bucket never had versions; 'null' for what was written before it had."""
+    part_checksums: tuple[str, ...] = ()
+    """Of an object with a COMPOSITE checksum: each part's, base64, in the order of part_sizes. Else empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +154,17 @@ class FileExtent:
     size_bytes: int
 
 
-Extent = MemoryExtent | FileExtent
+@dataclass(frozen=True, slots=True)
+class ComputedExtent:
+    """Bytes of an object that are made while they are read, such as those of a sealed one."""
+
+    size_bytes: int
+    read: Callable[[int, int], bytes]
+    """(offset, count) to those bytes, fewer where the stored file is short. It may wait for the disk, so it runs
+    in a thread, and is asked for little at a time."""
+
+
+Extent = MemoryExtent | FileExtent | ComputedExtent
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,6 +270,8 @@ class Part:
     etag: str
     modified_us: int
     checksum: Checksum | None = None
+    sealing: str = ""
+    """How the part's bytes were encrypted, without the key; the engine only keeps it until Complete."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ from botocore.credentials import Credentials as BotoCredentials
 
 from meter.recorder import Recorder
 from meter.settings import MeterSettings
-from tests.bench import plain
+from tests.bench import plain, storage
 from tests.events import PLAIN
 from tests.gateway import Credentials, RunningGateway, client, running_gateway
 from tests.postgres import running_server
@@ -226,6 +226,7 @@ def main() -> None:
         with running_server(place / "pg") as server:
             (place / "gateway").mkdir()
             bench_gateway(place / "gateway", server.database())
+    storage.run()
     bench_start()
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from gateway.storage.base import Engine, ObjectReader
 from gateway.storage.model import (
     NO_QUOTA,
+    ComputedExtent,
     Condition,
     Deletion,
     FileExtent,
@@ -131,6 +132,8 @@ def read_range(reader: ObjectReader, start: int, stop: int) -> bytes:
                 data += part
             case FileExtent(descriptor, offset, size_bytes):
                 data += os.pread(descriptor, size_bytes, offset)
+            case ComputedExtent(size_bytes, read):
+                data += read(0, size_bytes)
     return data
 
 

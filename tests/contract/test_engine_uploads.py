@@ -260,3 +260,29 @@ async def test_ids_of_one_key_sort_by_the_time_they_were_given(engine: Engine) -
     made = [await create_upload(engine, "key", now_us=10**15 + number) for number in range(5)]
     uploads, _ = await engine.list_uploads(BUCKET, prefix="", after_key="", after_upload_id="", limit=10)
     assert made == [upload.upload_id for upload in uploads]
+
+
+async def test_a_part_s_sealing_is_kept_and_complete_gives_the_object_its_own(engine: Engine) -> None:
+    upload_id = await create_upload(engine, "k", properties=ObjectProperties(sealing={"verifier": "v"}))
+    for number, sealing in ((2, "old"), (1, "one"), (2, "two")):
+        staged = await stage(engine, b"data")
+        await engine.put_part(
+            BUCKET,
+            "k",
+            upload_id,
+            number,
+            staged,
+            etag=f"part{number}",
+            checksum=None,
+            now_us=1,
+            sealing=sealing,
+        )
+    parts, _ = await engine.list_parts(BUCKET, "k", upload_id, after=0, limit=10)
+    assert [(1, "one"), (2, "two")] == [(part.number, part.sealing) for part in parts]
+    assert {"verifier": "v"} == (await engine.get_upload(BUCKET, "k", upload_id)).properties.sealing
+    given = {"verifier": "v", "salts": "s" * 10_000}
+    head = await engine.complete_upload(
+        BUCKET, "k", upload_id, [(1, "part1"), (2, "part2")], etag="e-2", checksum=None,
+        condition=Condition(), part_bytes_min=0, now_us=2, sealing=given,
+    )  # fmt: skip
+    assert given == head.properties.sealing == engine.head_object(BUCKET, "k").properties.sealing

@@ -12,12 +12,31 @@ from pathlib import Path
 import pytest
 
 from gateway import results
+from gateway.attributes import AskedAttributes, attributes_document
 from gateway.call import Bucket
 from gateway.cors import CorsRule, cors_document
 from gateway.errors import render_error, s3_error
 from gateway.listing import Page, list_objects, list_objects_v2, list_versions, make_token, owner_element
+from gateway.locks import legal_hold_document, lock_configuration_document, retention_document
 from gateway.postfields import post_result
-from gateway.storage.model import Checksum, ListedObject, Listing, ObjectHead, ObjectProperties, Part, Upload
+from gateway.storage.model import (
+    BucketRules,
+    Checksum,
+    DefaultRetention,
+    Deleted,
+    ListedObject,
+    ListedVersion,
+    Listing,
+    ObjectHead,
+    ObjectProperties,
+    Part,
+    Retention,
+    RetentionMode,
+    Upload,
+    Versioning,
+    VersionListing,
+)
+from gateway.tags import tagging_document
 from gateway.website import Redirect, RoutingRule, Website, error_page, website_document
 from meter.ids import BucketId, MemberId
 
@@ -34,12 +53,33 @@ LISTING = Listing(
     ("notes/2009 10/",),
     "notes/é\r.txt",
 )
+VERSIONS = VersionListing(
+    (
+        ListedVersion("notes/a&b", "v2", True, True, 0, "", AT_US),
+        ListedVersion("notes/a&b", "v1", False, False, 434_234, ETAG, AT_US, CRC, AT_US),
+        ListedVersion("notes/é\r.txt", "null", True, False, 0, ETAG + "-3", AT_US),
+    ),
+    ("notes/2009 10/",),
+    ("notes/é\r.txt", "null"),
+)
+DELETED = [
+    Deleted("a"),
+    Deleted("b&c", is_marker=True, marker_version_id="m1"),
+    Deleted("b&c", "v1"),
+    Deleted("b&c", "m1", is_marker=True, marker_version_id="m1"),
+]
+MODE = RetentionMode.GOVERNANCE
+ATTRIBUTES = ("ETag", "Checksum", "ObjectParts", "StorageClass", "ObjectSize")
 CONTROL = Listing((ListedObject("a\x01b+c d", 1, ETAG, AT_US),), (), None)
 PLAIN = Page("notes/", "/", 3, encode_url=False)
 ENCODED = Page("notes/", "/", 3, encode_url=True)
 ALL = Page("", "", 1000, encode_url=False)
 UPLOAD = Upload("0f1e", "big/ä", AT_US, ObjectProperties(), "SHA256", "COMPOSITE")
 PARTS = (Part(1, 5_242_880, ETAG, AT_US, Checksum("SHA256", "AA==")), Part(4, 1, ETAG, AT_US))
+IN_PARTS = ObjectHead(
+    "k", 12, ETAG + "-4", AT_US, ObjectProperties({}, Checksum("SHA256", "AA==-4", "COMPOSITE")), (5, 4, 2, 1), "v1",
+    ("YQ==", "Yg==", "Yw==", "ZA=="),
+)  # fmt: skip
 HEAD = ObjectHead("k/ä", 5, ETAG + "-2", AT_US, ObjectProperties({}, CRC))
 
 DOCUMENTS: dict[str, Callable[[], bytes]] = {
@@ -53,7 +93,7 @@ DOCUMENTS: dict[str, Callable[[], bytes]] = {
         "abc", ALL, Listing((), (), None), token=None, start_after="", owner=""
     ),
     "list_versions": lambda: list_versions(
-        "abc", PLAIN, LISTING, key_marker="notes/", version_marker="null", owner=OWNER
+        "abc", PLAIN, VERSIONS, key_marker="notes/", version_marker="null", owner=OWNER
     ),
     "list_buckets": lambda: results.list_buckets(
         [Bucket(BucketId(1), "abc", MemberId(7), AT_US)],
@@ -65,7 +105,22 @@ DOCUMENTS: dict[str, Callable[[], bytes]] = {
     ),
     "location": lambda: results.location("eu-coop-1"),
     "location_us_east_1": lambda: results.location("us-east-1"),
-    "delete": lambda: results.delete_result(["a", "b&c"], [("d", "v1", s3_error("NoSuchVersion"))]),
+    "delete": lambda: results.delete_result(DELETED, [("d", "v1", s3_error("NoSuchVersion"))]),
+    "versioning": lambda: results.versioning(Versioning.SUSPENDED),
+    "versioning_never": lambda: results.versioning(Versioning.OFF),
+    "tagging": lambda: tagging_document({"colour": "blue & green", "é": ""}),
+    "lock_configuration": lambda: lock_configuration_document(
+        BucketRules(Versioning.ENABLED, locks=True, default_retention=DefaultRetention(MODE, days=30))
+    ),
+    "lock_configuration_bare": lambda: lock_configuration_document(
+        BucketRules(Versioning.ENABLED, locks=True)
+    ),
+    "retention": lambda: retention_document(Retention(MODE, AT_US)),
+    "legal_hold": lambda: legal_hold_document(holds=True),
+    "attributes": lambda: attributes_document(IN_PARTS, AskedAttributes(frozenset(ATTRIBUTES), 2, 1)),
+    "attributes_single": lambda: attributes_document(HEAD, AskedAttributes(frozenset(ATTRIBUTES), 1000, 0)),
+    "request_payment": results.request_payment,
+    "logging": lambda: results.nothing_set("BucketLoggingStatus"),
     "copy": lambda: results.copy_result(HEAD),
     "copy_part": lambda: results.copy_part_result(PARTS[0]),
     "initiate": lambda: results.initiate_result("abc", UPLOAD),

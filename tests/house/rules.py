@@ -18,18 +18,26 @@ FUNCTION_LINES_MAX = 60
 PURE = {
     "meter/ids.py", "meter/window.py", "meter/event.py", "meter/tally.py", "meter/frame.py", "meter/usage.py",
     "meter/refusal.py", "gateway/operation.py", "gateway/route.py", "gateway/names.py", "gateway/errors.py",
-    "gateway/markup.py", "gateway/cors.py", "gateway/website.py", "gateway/postform.py", "gateway/postpolicy.py", "gateway/postfields.py",
-    "gateway/sigv4/form.py", "gateway/headers.py", "gateway/documents.py", "gateway/listing.py", "gateway/results.py",
-    "gateway/access.py", "gateway/actions.py", "gateway/grants.py", "gateway/exposure.py", "gateway/scope.py",
-    "gateway/proxies.py", "gateway/policy/patterns.py", "gateway/policy/conditions.py", "gateway/policy/facts.py",
-    "gateway/policy/model.py", "gateway/policy/document.py", "gateway/rights_documents.py", "gateway/tree.py",
-    "gateway/sigv4/unsigned.py", "gateway/accounting.py", "gateway/checksum.py", "gateway/sigv4/parse.py",
+    "gateway/markup.py", "gateway/headers.py", "gateway/documents.py", "gateway/listing.py",
+    "gateway/results.py", "gateway/access.py", "gateway/pace.py", "gateway/accounting.py",
+    "gateway/checksum.py", "gateway/sigv4/parse.py", "gateway/actions.py", "gateway/grants.py",
+    "gateway/exposure.py", "gateway/scope.py", "gateway/proxies.py", "gateway/policy/patterns.py",
+    "gateway/policy/conditions.py", "gateway/policy/facts.py", "gateway/policy/model.py",
+    "gateway/policy/document.py", "gateway/rights_documents.py", "gateway/tree.py",
+    "gateway/sigv4/unsigned.py", "gateway/tags.py", "gateway/locks.py", "gateway/attributes.py",
+    "gateway/cors.py", "gateway/website.py", "gateway/postform.py", "gateway/postpolicy.py",
+    "gateway/postfields.py", "gateway/sigv4/form.py", "gateway/customer_key.py", "gateway/lifecycle.py",
+    "gateway/lifecycle_document.py",
     "gateway/sigv4/canonical.py", "gateway/sigv4/signature.py", "gateway/sigv4/chunked.py", "billing/money.py",
     "billing/tariff.py", "billing/rating.py", "billing/cost.py", "billing/ledger.py", "billing/surplus.py",
-    "billing/patronage.py", "billing/closing.py", "billing/statement.py", "deploy/aggregate.py",
+    "billing/patronage.py", "billing/closing.py", "billing/statement.py", "deploy/aggregate.py", "deploy/sizes.py",
     "gateway/storage/model.py", "gateway/storage/errors.py", "gateway/storage/retention.py",
     "gateway/storage/disk/columns.py",
 }  # fmt: skip
+HTTP_CLIENTS = (
+    "aiohttp.ClientSession", "aiohttp.client", "aiohttp.request", "boto3", "botocore", "ftplib", "http.client",
+    "httpx", "requests", "urllib.request", "urllib3",
+)  # fmt: skip
 IMPURE_MODULES = {
     "asyncio", "asyncpg", "aiohttp", "os", "socket", "time", "random", "secrets", "logging", "subprocess", "sqlite3",
     "threading", "shutil", "tempfile",
@@ -194,6 +202,21 @@ def errors_are_not_swallowed(name: str, text: str) -> Iterator[str]:
             yield f"line {node.lineno}: except without a name"
 
 
+def the_gateway_fetches_nothing(name: str, text: str) -> Iterator[str]:
+    """No code of the gateway can open an address that a caller names: it has no HTTP client."""
+    if room_of(name) != "gateway":
+        return
+    for node in ast.walk(ast.parse(text)):
+        found: list[str] = []
+        if isinstance(node, ast.Import):
+            found = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            found = [f"{node.module}.{alias.name}" for alias in node.names]
+        for one in found:
+            if one.startswith(HTTP_CLIENTS):
+                yield f"line {node.lineno}: {one} can fetch"
+
+
 RULES: tuple[Rule, ...] = (
     imports_follow_the_arrows,
     imports_stand_at_the_top,
@@ -206,4 +229,5 @@ RULES: tuple[Rule, ...] = (
     money_is_whole,
     nothing_is_left_for_later,
     errors_are_not_swallowed,
+    the_gateway_fetches_nothing,
 )

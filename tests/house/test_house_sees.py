@@ -34,6 +34,8 @@ PLANTED = [
     (rules.nothing_is_left_for_later, "meter/a.py", "raise NotImplemented" + "Error\n"),
     (rules.errors_are_not_swallowed, "meter/a.py", "try:\n    f()\nexcept OSError:\n    pass\n"),
     (rules.errors_are_not_swallowed, "meter/a.py", "try:\n    f()\nexcept:\n    raise\n"),
+    (rules.the_gateway_fetches_nothing, "gateway/a.py", "from aiohttp import ClientSession\n"),
+    (rules.the_gateway_fetches_nothing, "gateway/handlers/a.py", "import urllib.request\n"),
 ]
 
 

@@ -93,6 +93,10 @@ def broken_links(name: str, text: str) -> Iterator[str]:
             yield f"{name}: {target} names no heading"
 
 
+CHECKLIST = (("A", 15), ("B", 10), ("C", 5), ("D", 11), ("E", 4), ("F", 4))
+"""Chapters of the security page and how many lines each has; a line is never dropped to make a test pass."""
+
+
 def chapter(title: str) -> str:
     """One chapter of ARCHITECTURE.md."""
     return PAGES["ARCHITECTURE.md"].split(f"\n## {title}\n")[1].split("\n## ")[0]
@@ -156,6 +160,21 @@ def test_each_invariant_names_tests_that_exist() -> None:
         for number, text in zip(numbers, texts, strict=True)
     }
     assert [] == [number for number, tests in named.items() if not tests]
+    assert set() == set().union(*named.values()) - known
+
+
+def test_each_line_of_the_security_page_names_tests_that_exist() -> None:
+    rows = re.findall(r"^\| ([A-F]\d\d) \|.*\| ([^|]*) \|$", PAGES["docs/security.md"], re.MULTILINE)
+    assert [f"{letter}{number:02d}" for letter, count in CHECKLIST for number in range(1, count + 1)] == [
+        name for name, _ in rows
+    ]
+    known = {
+        test
+        for path in (ROOT / "tests").rglob("test_*.py")
+        for test in re.findall(r"^(?:async )?def (test_\w+)", path.read_text("utf-8"), re.MULTILINE)
+    }
+    named = {name: set(re.findall(r"`(test_\w+)`", tests)) for name, tests in rows}
+    assert [] == [name for name, tests in named.items() if not tests]
     assert set() == set().union(*named.values()) - known
 
 

@@ -6,17 +6,21 @@ import asyncio
 import itertools
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore import UNSIGNED
 from botocore.exceptions import ClientError
 
+from gateway.directory import PostgresDirectory
 from gateway.keys import create_key
 from gateway.scope import KeyScope
 from gateway.vault import Vault
 from meter.postgres import connect
 from meter.recorder import now_us
+from meter.store import add_member
+from meter.usage import MemberClass
 from tests.gateway import Credentials, RunningGateway, client
 from tests.integration.s3_kit import Answer, fetch
 
@@ -440,6 +444,27 @@ def test_a_key_past_its_end_opens_nothing(s3_gateway: RunningGateway, bucket: st
     assert "ExpiredToken" == code(over.list_buckets)
     lasting = scoped(s3_gateway, anna, KeyScope(expires_us=now_us() + 3600 * 10**6))
     assert "" == code(lasting.list_objects_v2, Bucket=bucket)
+
+
+async def test_the_bounds_of_a_key_outlive_a_restart_without_postgres(database: str, tmp_path: Path) -> None:
+    vault, snapshot = Vault.open(tmp_path / "secret.key", create=True), tmp_path / "directory.json"
+    scope = KeyScope(read_only=True, buckets=frozenset(("abc",)), expires_us=2**50)
+    connection = await connect(database)
+    found = await add_member(
+        connection, name="dora", member_class=MemberClass.USER, email="", now_us=now_us()
+    )
+    bound, _ = await create_key(connection, found.id, vault=vault, now_us=now_us(), scope=scope)
+    free, _ = await create_key(connection, found.id, vault=vault, now_us=now_us())
+    await connection.close()
+    for dsn in (database, "postgresql://weir@127.0.0.1:1/none"):
+        directory = PostgresDirectory(dsn, snapshot=snapshot, vault=vault, poll_s=3600, timeout_s=1)
+        await directory.start()
+        try:
+            known = [directory.known_key(one) for one in (bound, free)]
+            assert [scope, None] == [one.scope for one in known if one is not None]
+            assert None not in known
+        finally:
+            await directory.close()
 
 
 def test_a_suspended_owner_s_bucket_serves_nobody(s3_gateway: RunningGateway, bens: Any) -> None:

@@ -11,7 +11,7 @@ import asyncpg
 import pytest
 
 from meter import store
-from meter.event import Event, RequestClass
+from meter.event import Event, RequestClass, StorageLine
 from meter.ids import MemberId
 from meter.journal import Journal
 from meter.postgres import connect
@@ -173,13 +173,41 @@ async def test_stored_bytes_are_integrated_exactly_also_when_they_arrive_late(
     ]
     assert 600 * 2 * HOUR_US == november
     assert 100 * HOUR_US + 700 * HOUR_US == december
-    whole = await store.byte_microseconds(billing, ONE, start_us=end - 3 * HOUR_US, end_us=end + 3 * HOUR_US)
-    assert november + december == whole
+    whole = await store.usage_between(billing, ONE, start_us=end - 3 * HOUR_US, end_us=end + 3 * HOUR_US)
+    assert november + december == whole.byte_us
     marks = await store.watermarks(billing)
     up_to = dict.fromkeys(marks[NOVEMBER], 2**62)
     for month, expected in ((NOVEMBER, november), (NOVEMBER.next(), december)):
         counted = recount(settings.journal_directory, month, marks, up_to=up_to)
         assert expected == counted[ONE].byte_us
+    await billing.close()
+
+
+async def test_old_versions_are_told_apart_within_what_is_stored(settings: MeterSettings) -> None:
+    """900 bytes for November's last 4 hours; for the last of these, 900 new ones beside the 900 old."""
+    end = NOVEMBER.end_us
+    write(
+        settings,
+        stored(900, end - 4 * HOUR_US),
+        stored(900, end - HOUR_US, line=StorageLine.VERSION),
+        stored(50, end - 2 * HOUR_US, line=StorageLine.PART),
+        stored(-50, end - HOUR_US, line=StorageLine.PART),
+        stored(-900, end + HOUR_US, line=StorageLine.VERSION),
+    )
+    await ship_everything(settings, settings.database_url)
+    billing = await connect(settings.database_url, role="weir_billing")
+    months = [(await store.period_usage(billing, month))[ONE] for month in (NOVEMBER, NOVEMBER.next())]
+    december_us = NOVEMBER.next().end_us - end
+    assert [
+        ((900 * 4 + 50 + 900) * HOUR_US, 900 * HOUR_US),
+        (900 * december_us + 900 * HOUR_US, 900 * HOUR_US),
+    ] == [(used.byte_us, used.version_byte_us) for used in months]
+    marks = await store.watermarks(billing)
+    for month, used in zip((NOVEMBER, NOVEMBER.next()), months, strict=True):
+        (stream,) = await store.stream_places(billing)
+        assert used == recount(settings.journal_directory, month, marks, up_to={stream: 2**62})[ONE]
+    between = await store.usage_between(billing, ONE, start_us=end - 2 * HOUR_US, end_us=end + 2 * HOUR_US)
+    assert 2 * 900 * HOUR_US == between.version_byte_us
     await billing.close()
 
 

@@ -16,6 +16,7 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 
 from deploy.embedded import living_postmaster
 from deploy.place import holder
@@ -176,6 +177,31 @@ def test_up_serves_counts_refuses_a_second_start_and_survives_kill_and_restart(w
     assert set() == wait_until_gone(everything)
     assert living_postmaster(weir.data / "postgres") is None
     assert holder(weir.data) is None
+
+
+def test_limits_are_set_told_and_kept_by_the_running_gateway(weir: Weir) -> None:
+    s3 = client(weir.start())
+    s3.create_bucket(Bucket="films")
+    s3.put_object(Bucket="films", Key="a", Body=bytes(1000))
+    assert {"name": "films", "limit_bytes": 1536} == weir.json("bucket", "limit", "films", "1.5KiB")
+    deadline, refusal = time.monotonic() + 10, ""
+    while not refusal and time.monotonic() < deadline:
+        try:
+            s3.put_object(Bucket="films", Key="b", Body=bytes(537))
+            s3.delete_object(Bucket="films", Key="b")  # the gateway had not heard yet
+        except ClientError as error:
+            refusal = error.response["Error"]["Code"]
+    assert "QuotaExceeded" == refusal
+    weir.json("usage", "founder")  # ships what was stored up to now
+    (told,) = weir.json("bucket", "list")["buckets"]
+    assert ("films", "founder", 1000, 1536) == tuple(
+        told[name] for name in ("name", "owner", "stored_bytes", "limit_bytes")
+    )
+    assert {"name": "films", "limit_bytes": None} == weir.json("bucket", "limit", "films", "none")
+    assert "there is no bucket named 'film'" in weir.command("bucket", "limit", "film", "1GB", status=2)
+    assert {"name": "founder", "limit_bytes": 10**9} == weir.json("member", "limit", "founder", "1GB")
+    assert 10**9 == weir.json("member", "show", "founder")["limit_bytes"]
+    assert [] == weir.json("bucket", "list", weir.json("member", "add", "bakery")["name"])["buckets"]
 
 
 def test_commands_start_the_database_for_themselves_when_nothing_runs(weir: Weir) -> None:

@@ -28,7 +28,7 @@ def co_ops(draw: st.DrawFn) -> ClosingInputs:
     usage = {
         one.id: Usage(
             one.id, MONTH.start_us, MONTH.end_us, draw(counts), draw(counts), draw(counts), draw(counts),
-            draw(st.integers(-(10**24), 10**26)),
+            draw(st.integers(-(10**24), 10**26)), draw(st.just(0) | st.integers(-(10**23), 10**25)),
         )
         for one in members
         if draw(st.booleans())
@@ -40,6 +40,8 @@ def co_ops(draw: st.DrawFn) -> ClosingInputs:
         Invoice(number, MONTH, pool, amount, "EUR", "", 0) for number, (pool, amount) in enumerate(bills, 1)
     )
     prices = {service: draw(st.integers(0, 10**9)) for service in Service}
+    if draw(st.booleans()):
+        del prices[Service.GB_MONTH_VERSIONS]
     return ClosingInputs(
         MONTH, MONTH.end_us, Tariff("EUR", MONTH, prices), members, usage, invoices, {"a-stream": 7}
     )

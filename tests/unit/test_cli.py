@@ -13,7 +13,7 @@ from deploy.cli import run, weir
 from tests.ordinary import ROOT
 
 SUBJECTS = {
-    "up", "demo", "status", "config", "member", "key", "login-link", "usage", "tariff", "cost", "bill",
+    "up", "demo", "status", "config", "member", "bucket", "key", "login-link", "usage", "tariff", "cost", "bill",
     "statement", "verify", "db",
 }  # fmt: skip
 
@@ -62,6 +62,8 @@ def test_every_command_explains_itself_in_a_sentence() -> None:
         (["up", "--gateway-port", "many"], "'many' is not a valid integer"),
         (["usage"], "Missing argument 'MEMBER'"),
         (["uasge"], "No such command 'uasge'"),
+        (["member", "limit", "anna", "ten"], "'ten' is not a size; write it like 500MB, 10GB, 10GiB"),
+        (["bucket", "limit", "films", "1.5B"], "'1.5B' is not a whole number of bytes"),
         (["member", "add", "x", "--class", "king"], "'king' is not one of 'user', 'worker', 'supporter'"),
     ],
 )

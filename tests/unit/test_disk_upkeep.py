@@ -270,7 +270,7 @@ async def test_a_bug_in_one_change_is_raised_there_and_hurts_no_other(tmp_path: 
     await engine.create_bucket(BUCKET, owner=OWNER)
 
     def broken(connection: sqlite3.Connection) -> None:
-        connection.execute("DELETE FROM bucket")
+        connection.execute("UPDATE bucket SET owner = 99")
         raise ZeroDivisionError
 
     def nonsense(connection: sqlite3.Connection) -> None:
@@ -285,6 +285,7 @@ async def test_a_bug_in_one_change_is_raised_there_and_hurts_no_other(tmp_path: 
     )
     assert [ZeroDivisionError, sqlite3.OperationalError] == [type(outcomes[1]), type(outcomes[2])]
     assert b"x" == get(engine, "a") == get(engine, "b")
+    assert [OWNER, OWNER] == [change.member for change in await engine.outbox(after=0, limit=9)]
     await engine.close()
 
 

@@ -36,6 +36,31 @@ def test_each_service_has_its_own_line() -> None:
     assert amounts(usage, **prices) == [200, 100, 0, 300, 400]
 
 
+def test_old_versions_have_a_line_of_their_own_beside_what_else_is_kept() -> None:
+    month_us = MONTH.end_us - MONTH.start_us
+    # 5 GB kept for the whole month, 2 of them old versions
+    usage = Usage(
+        MemberId(1),
+        MONTH.start_us,
+        MONTH.end_us,
+        byte_us=5 * 10**9 * month_us,
+        version_byte_us=2 * 10**9 * month_us,
+    )
+    prices = {service: 0 for service in Service if service is not Service.GB_MONTH_VERSIONS}
+    same = replace(TARIFF, prices=prices | {Service.GB_MONTH: 10**9})
+    assert [("gb_month", 300), ("gb_month_versions", 200)] == charged(usage, same)
+    cheaper = replace(same, prices=same.prices | {Service.GB_MONTH_VERSIONS: 5 * 10**8})
+    assert [("gb_month", 300), ("gb_month_versions", 100)] == charged(usage, cheaper)
+    assert [("gb_month", 500)] == charged(replace(usage, version_byte_us=0), cheaper)
+
+
+def charged(usage: Usage, tariff: Tariff) -> list[tuple[str, int]]:
+    lines = charge(usage, tariff, MONTH).lines
+    return [
+        (line.service.value, line.amount_minor) for line in lines if line.service.value.startswith("gb_month")
+    ]
+
+
 def test_a_line_is_rounded_half_up_and_only_once() -> None:
     half_a_cent = Usage(MemberId(1), MONTH.start_us, MONTH.end_us, bytes_out=500_000_000)
     less = replace(half_a_cent, bytes_out=499_999_999)

@@ -118,6 +118,21 @@ def test_somebody_who_was_no_member_then_gets_no_statement() -> None:
         of(9)
 
 
+def test_old_versions_are_a_line_of_their_own_where_there_are_any() -> None:
+    some = usage(1, byte_us=5 * 10**9 * MONTH_US, version_byte_us=2 * 10**9 * MONTH_US)
+    document = of(1, FINAL, replace(INPUTS, usage={MemberId(1): some}))
+    told = [
+        (line["words"], line["quantity_text"], line["price"], line["amount_minor"])
+        for line in document["lines"]  # type: ignore[attr-defined]
+    ]
+    assert ("Kept in storage", "3 GB-months", "0.006", 2) in told
+    assert ("Old versions kept", "2 GB-months", "0.006", 1) in told
+    assert "Old versions kept" in statement_text(document)
+    assert "Old versions kept" in statement_html(document)
+    assert 2 * 10**9 * MONTH_US == document["usage"]["version_byte_microseconds"]  # type: ignore[index]
+    assert "Old versions kept" not in statement_text(of(1))
+
+
 def test_differences_name_member_count_and_both_sides() -> None:
     stored = {MemberId(1): usage(1, bytes_out=5), MemberId(2): usage(2)}
     again = {MemberId(1): usage(1, bytes_out=6), MemberId(3): usage(3, requests_a=1)}

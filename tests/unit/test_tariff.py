@@ -32,9 +32,18 @@ def test_a_tariff_written_out_is_read_back_the_same() -> None:
     assert parse_tariff(GOOD) == parse_tariff(tariff_toml(parse_tariff(GOOD)))
 
 
+def test_old_versions_cost_what_objects_cost_unless_the_tariff_says_otherwise() -> None:
+    dearer = parse_tariff(GOOD + 'gb_month_versions = "0.01"\n')
+    assert ["0.006", "0.01"] == [
+        tariff.price_text(Service.GB_MONTH_VERSIONS) for tariff in (parse_tariff(GOOD), dearer)
+    ]
+    assert dearer == parse_tariff(tariff_toml(dearer))
+    assert "gb_month_versions" not in tariff_toml(parse_tariff(GOOD))
+
+
 def test_the_default_tariff_is_what_the_manual_says() -> None:
     tariff = parse_tariff(DEFAULT_TARIFF.read_text())
-    assert [tariff.price_text(one) for one in Service] == ["0.01", "0.00", "0.006", "0.005", "0.0004"]
+    assert ["0.01", "0.00", "0.006", "0.005", "0.0004"] == [tariff.price_text(one) for one in tariff.prices]
     assert tariff.currency == "EUR"
 
 

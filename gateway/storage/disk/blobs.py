@@ -44,11 +44,12 @@ def disk_error(error: OSError) -> Exception:
 class Blobs:
     """The files under one directory. Methods block: call them from a thread. They raise StorageFull."""
 
-    def __init__(self, directory: Path, files: Files) -> None:
-        """Only names places; prepare() makes them."""
+    def __init__(self, directory: Path, files: Files, *, waits_for_disk: bool = True) -> None:
+        """Only names places; prepare() makes them. Without waiting, publish() leaves syncing to the kernel."""
         self._root = directory / "blobs"
         self._staging = directory / "staging"
         self._files = files
+        self._waits_for_disk = waits_for_disk
         self._can_be_unnamed = True
 
     @property
@@ -58,9 +59,13 @@ class Blobs:
 
     def prepare(self) -> None:
         """Make the directories, durably, and try how drafts can be written. Raises Refusal, OSError."""
-        for path in (self._staging, self._root, *(self._root / name for name in FAN_OUT)):
+        for path in (self._staging, self._root):
             if not path.is_dir():
                 path.mkdir(mode=0o700)
+        there = set(os.listdir(self._root))
+        for name in FAN_OUT:
+            if name not in there:
+                self.directory(name).mkdir(mode=0o700)
         self._files.sync_directory(self._root)
         self._files.sync_directory(self._root.parent)
         self._can_be_unnamed = self._try_unnamed()
@@ -127,19 +132,21 @@ class Blobs:
             size_bytes -= copied
 
     def publish(self, draft: Draft) -> None:
-        """Make the draft a durable file under its name.
+        """Make the draft a file under its name, durable if we wait for the disk.
 
         Invariant: bytes before name, name before directory, and only then may the index point at it.
         """
         path = self.path(draft.blob)
         try:
-            self._files.sync_data(draft.descriptor)
+            if self._waits_for_disk:
+                self._files.sync_data(draft.descriptor)
             if draft.staging is None:
                 self._files.link(draft.descriptor, path)
             else:
                 self._files.rename(draft.staging, path)
                 draft.staging = None
-            self._files.sync_directory(path.parent)
+            if self._waits_for_disk:
+                self._files.sync_directory(path.parent)
         except OSError as error:
             raise disk_error(error) from error
         os.close(draft.descriptor)

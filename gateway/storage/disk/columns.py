@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from types import MappingProxyType
@@ -12,6 +12,8 @@ from gateway.storage.model import Checksum, DefaultRetention, ObjectProperties, 
 
 COLUMNS_CACHED_MAX = 1024
 """How many different values of each column are kept read: most objects share a few."""
+EXTRAS_CACHED_BYTES = 4096
+"""Longer extras are read each time: those of a sealed object of 10,000 parts have 200 kB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,21 @@ def dump_checksum(checksum: Checksum | None) -> str | None:
 def load_checksum(column: str | None) -> Checksum | None:
     """A checksum from its column."""
     return None if column is None else Checksum(*json.loads(column))
+
+
+def dump_parts(sizes: Sequence[int], checksums: Sequence[str]) -> str | None:
+    """What an object was completed from: sizes in bytes, or pairs of size and checksum; None for a single PUT."""
+    if not sizes:
+        return None
+    return json.dumps(list(zip(sizes, checksums, strict=True)) if checksums else list(sizes))
+
+
+def load_parts(column: str | None) -> tuple[tuple[int, ...], tuple[str, ...]]:
+    """Sizes and checksums of the parts; both empty for a single PUT, checksums also where none were kept."""
+    parts = () if column is None else json.loads(column)
+    if not parts or isinstance(parts[0], int):
+        return tuple(parts), ()
+    return tuple(size_bytes for size_bytes, _ in parts), tuple(checksum for _, checksum in parts)
 
 
 def dump_headers(properties: ObjectProperties) -> str:
@@ -63,8 +80,16 @@ def dump_extras(properties: ObjectProperties) -> str | None:
     return json.dumps(extras) if extras else None
 
 
-@lru_cache(maxsize=COLUMNS_CACHED_MAX)
 def _load_extras(column: str) -> _Extras:
+    return _short_extras(column) if len(column) <= EXTRAS_CACHED_BYTES else _read_extras(column)
+
+
+@lru_cache(maxsize=COLUMNS_CACHED_MAX)
+def _short_extras(column: str) -> _Extras:
+    return _read_extras(column)
+
+
+def _read_extras(column: str) -> _Extras:
     """Nobody writes into what is returned."""
     extras = json.loads(column)
     retention = extras.get("retention")

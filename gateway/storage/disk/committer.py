@@ -15,7 +15,7 @@ from typing import TypeVar, cast
 
 from gateway.storage.disk.index import Connection, begin, commit, roll_back, savepoint, storage_error
 from gateway.storage.disk.turnstile import Turnstile
-from gateway.storage.errors import Busy, StorageError
+from gateway.storage.errors import Busy
 
 T = TypeVar("T")
 
@@ -23,6 +23,7 @@ T = TypeVar("T")
 @dataclass(slots=True, eq=False)
 class _Change:
     run: Callable[[Connection], object]
+    """May be run twice, the second time after its first was rolled back."""
     future: asyncio.Future[object]
     loop: asyncio.AbstractEventLoop
     answer: object = None
@@ -33,13 +34,23 @@ class Committer:
     """The one writer of this process. Other processes have their own; the turnstile takes turns."""
 
     def __init__(
-        self, connection: Connection, turnstile: Turnstile, *, batch_max: int, queue_max: int
+        self,
+        connection: Connection,
+        turnstile: Turnstile,
+        *,
+        batch_max: int,
+        queue_max: int,
+        sync_log: Callable[[], None] | None = None,
     ) -> None:
-        """Owns the connection and the turnstile from now on. Both limits are counts of changes."""
+        """Owns the connection and the turnstile from now on. Both limits are counts of changes.
+
+        sync_log makes earlier commits durable where COMMIT alone does not.
+        """
         self._connection = connection
         self._turnstile = turnstile
         self._batch_max = batch_max
         self._queue_max = queue_max
+        self._sync_log = sync_log
         self._queue: deque[_Change] = deque()
         self._wake = threading.Condition()
         self._is_closing = False
@@ -47,7 +58,7 @@ class Committer:
         self._thread.start()
 
     async def commit(self, run: Callable[[Connection], T]) -> T:
-        """Run the change inside a transaction; its answer once that is durable.
+        """Run the change inside a transaction; its answer once that is durable (relaxed: once it is written).
 
         Raises what the change raises, and then nothing of it is kept; Busy when the queue is full or
         another process holds the index too long; StorageFull. A cancelled caller's change may happen.
@@ -60,6 +71,11 @@ class Committer:
             self._queue.append(change)
             self._wake.notify()
         return cast(T, await change.future)
+
+    async def make_durable(self) -> None:
+        """What was committed until now survives a power cut; in strict mode it does already."""
+        if self._sync_log is not None:
+            await asyncio.to_thread(self._sync_log)
 
     async def close(self) -> None:
         """Commit what is queued, then end the thread. May be called twice."""
@@ -86,8 +102,10 @@ class Committer:
         try:
             with self._turnstile.turn():
                 begin(self._connection)
-                for change in batch:
-                    self._run(change)
+                if not self._run_all(batch):
+                    roll_back(self._connection)
+                    begin(self._connection)
+                    self._run_one_by_one(batch)
                 commit(self._connection)
         except sqlite3.Error as error:
             _fail(batch, storage_error(error))
@@ -102,19 +120,37 @@ class Committer:
             # A broken disk. The next batch cannot begin then, and says so to its callers.
             return
 
-    def _run(self, change: _Change) -> None:
-        """One change in its savepoint: what it refuses does not hurt the others."""
-        try:
-            with savepoint(self._connection):
-                change.answer = change.run(self._connection)
-        except sqlite3.Error as error:
-            if not self._connection.in_transaction:
-                raise
-            change.error = storage_error(error)
-        except StorageError as error:
-            change.error = error
-        except Exception as error:  # noqa: BLE001 - a bug of one change is raised where it was asked for
-            change.error = error
+    def _run_all(self, batch: list[_Change]) -> bool:
+        """All changes without savepoints, which copy each page they touch; False when one must be undone.
+
+        Most refusals come before the change has written a row, and then there is nothing to undo.
+        """
+        connection = self._connection
+        for change in batch:
+            before = connection.total_changes
+            try:
+                change.answer = change.run(connection)
+            except Exception as error:  # noqa: BLE001 - run again or raised where the change was asked for
+                if connection.total_changes != before or not connection.in_transaction:
+                    return False
+                change.error = _of_contract(error)
+        return True
+
+    def _run_one_by_one(self, batch: list[_Change]) -> None:
+        """Each change in its savepoint: what one refuses does not hurt the others. They run a second time."""
+        for change in batch:
+            change.answer = change.error = None
+            try:
+                with savepoint(self._connection):
+                    change.answer = change.run(self._connection)
+            except Exception as error:
+                if isinstance(error, sqlite3.Error) and not self._connection.in_transaction:
+                    raise
+                change.error = _of_contract(error)
+
+
+def _of_contract(error: Exception) -> Exception:
+    return storage_error(error) if isinstance(error, sqlite3.Error) else error
 
 
 def _fail(batch: Iterable[_Change], error: Exception) -> None:

@@ -40,10 +40,13 @@ class DiskEngine(ObjectMethods, UploadMethods, Engine):
     async def create_bucket(self, bucket: BucketId, *, owner: MemberId) -> None:
         """See Engine."""
         await self._committer.commit(partial(index_buckets.create_bucket, bucket=bucket, owner=owner))
+        # The directory's row follows, or is gone already, and a power cut must not leave one without the other.
+        await self._committer.make_durable()
 
     async def delete_bucket(self, bucket: BucketId) -> None:
         """See Engine."""
         await self._committer.commit(partial(index_buckets.delete_bucket, bucket=bucket))
+        await self._committer.make_durable()
 
     def bucket_rules(self, bucket: BucketId) -> BucketRules:
         """See Engine."""
@@ -53,6 +56,7 @@ class DiskEngine(ObjectMethods, UploadMethods, Engine):
     async def set_bucket_rules(self, bucket: BucketId, rules: BucketRules) -> None:
         """See Engine. Every commit reads the rules, so they hold in every process from here on."""
         await self._committer.commit(partial(index_buckets.set_rules, bucket=bucket, rules=rules))
+        await self._committer.make_durable()
 
     def stored_bytes(self, bucket: BucketId) -> int:
         """See Engine."""
@@ -65,8 +69,11 @@ class DiskEngine(ObjectMethods, UploadMethods, Engine):
     # Outbox and audit
 
     async def outbox(self, *, after: int, limit: int) -> tuple[StorageChange, ...]:
-        """See Engine."""
-        return await self._workers.read(partial(index_outbox.read_changes, after=after, limit=limit))
+        """See Engine. What is handed out is journalled, so a power cut must not give its number twice."""
+        changes = await self._workers.read(partial(index_outbox.read_changes, after=after, limit=limit))
+        if changes:
+            await self._committer.make_durable()
+        return changes
 
     async def trim_outbox(self, *, up_to: int) -> None:
         """See Engine."""
@@ -102,5 +109,6 @@ class DiskEngine(ObjectMethods, UploadMethods, Engine):
         """See Engine. Open readers keep their files."""
         if self._unfinished:
             await asyncio.wait(self._unfinished)
+        self.scrub.close()
         await self._committer.close()
         await self._workers.close()

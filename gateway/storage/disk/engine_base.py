@@ -18,7 +18,9 @@ from gateway.storage.disk.committer import Committer
 from gateway.storage.disk.index import Connection
 from gateway.storage.disk.index_change import Timing
 from gateway.storage.disk.piece import Piece
+from gateway.storage.disk.pins import Pins
 from gateway.storage.disk.reader import OpenFiles
+from gateway.storage.disk.scrub import Scrub
 from gateway.storage.disk.staged import DiskStaged
 from gateway.storage.disk.upkeep import Upkeep
 from gateway.storage.disk.workers import Workers
@@ -39,12 +41,14 @@ class EngineBase:
         self._blobs = blobs
         self._committer = committer
         self._files = OpenFiles(blobs)
+        self._pins = Pins(directory)
         self._workers = Workers(
             directory / "index.sqlite",
             threads_max=settings.disk_threads_max,
             busy_timeout_s=settings.index_busy_timeout_s,
         )
-        self._upkeep = Upkeep(directory, settings, blobs, committer, self._workers)
+        self._upkeep = Upkeep(directory, settings, blobs, committer, self._workers, self._pins)
+        self.scrub = Scrub(directory, blobs, committer, self._workers, interval_s=settings.scrub_interval_s)
         self._unfinished: set[asyncio.Future[Any]] = set()
 
     async def stage(self) -> Staged:
@@ -56,11 +60,15 @@ class EngineBase:
             self._blobs, self._workers.executor, inline_bytes_max=self._settings.inline_bytes_max
         )
 
-    async def _put(self, staged: Staged, change: Callable[[Connection, Piece], T]) -> T:
+    async def _put(self, staged: Staged, change: Callable[[Connection, Piece], T], *, md5: bytes | None) -> T:
         """Publish, commit, answer. A caller who is cancelled leaves it running to its end: whether
         the bytes are garbage or an object is decided by the commit, and by nobody else."""
         assert isinstance(staged, DiskStaged), "bytes staged by another engine"
-        staged.hand_over()
+        staged.hand_over(md5)
+        small = staged.inline_piece()
+        if small is not None:
+            # No file that somebody would have to remove: a commit once queued runs, whoever waits for it.
+            return await self._committer.commit(lambda connection: change(connection, small))
         return await self._to_the_end(self._publish_and_commit(staged, change))
 
     async def _publish_and_commit(self, staged: DiskStaged, change: Callable[[Connection, Piece], T]) -> T:

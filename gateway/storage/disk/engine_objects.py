@@ -8,8 +8,8 @@ from functools import partial
 from gateway.storage.base import ObjectReader, Staged
 from gateway.storage.disk import index_listing, index_objects, index_version_listing, index_writing
 from gateway.storage.disk.engine_base import EngineBase
-from gateway.storage.disk.reader import DiskReader
-from gateway.storage.errors import DamagedObject
+from gateway.storage.disk.piece import md5_of
+from gateway.storage.disk.reader import open_reader
 from gateway.storage.model import (
     NO_QUOTA,
     Amendment,
@@ -49,20 +49,14 @@ class ObjectMethods(EngineBase):
             quota=quota,
             timing=self._timing(now_us),
         )
-        return await self._put(staged, lambda connection, piece: put(connection, piece=piece))
+        return await self._put(
+            staged, lambda connection, piece: put(connection, piece=piece), md5=md5_of(etag)
+        )
 
     def open_object(self, bucket: BucketId, key: str, version_id: str | None = None) -> ObjectReader:
         """See Engine. Also raises DamagedObject, Busy."""
-        connection = self._workers.connection()
-        head, pieces = index_objects.read_pieces(connection, bucket, key, version_id)
-        try:
-            return DiskReader(head, pieces, self._files)
-        except DamagedObject:
-            # Replaced and collected between the two lines above? Then the index has moved on.
-            again, pieces_again = index_objects.read_pieces(connection, bucket, key, version_id)
-            if pieces_again == pieces:
-                raise
-            return DiskReader(again, pieces_again, self._files)
+        read = partial(index_objects.read_pieces, self._workers.connection(), bucket, key, version_id)
+        return open_reader(read, self._files, self._pins, files_max=self._settings.reader_files_max)
 
     def head_object(self, bucket: BucketId, key: str, version_id: str | None = None) -> ObjectHead:
         """See Engine."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from gateway.storage.base import Staged
 from gateway.storage.disk import index_listing, index_uploads
 from gateway.storage.disk.engine_base import EngineBase
 from gateway.storage.disk.index_uploads import Completion
+from gateway.storage.disk.piece import md5_of
 from gateway.storage.model import (
     NO_QUOTA,
     Checksum,
@@ -61,9 +62,10 @@ class UploadMethods(EngineBase):
         checksum: Checksum | None,
         now_us: int,
         quota: Quota = NO_QUOTA,
+        sealing: str = "",
     ) -> Part:
         """See Engine."""
-        part = Part(number, staged.size_bytes, etag, now_us, checksum)
+        part = Part(number, staged.size_bytes, etag, now_us, checksum, sealing)
         put = partial(
             index_uploads.put_part,
             bucket=bucket,
@@ -73,7 +75,9 @@ class UploadMethods(EngineBase):
             quota=quota,
             timing=self._timing(now_us),
         )
-        return await self._put(staged, lambda connection, piece: put(connection, piece=piece))
+        return await self._put(
+            staged, lambda connection, piece: put(connection, piece=piece), md5=md5_of(etag)
+        )
 
     async def list_parts(
         self, bucket: BucketId, key: str, upload_id: str, *, after: int, limit: int
@@ -102,10 +106,11 @@ class UploadMethods(EngineBase):
         condition: Condition,
         part_bytes_min: int,
         now_us: int,
+        sealing: Mapping[str, str] | None = None,
     ) -> ObjectHead:
         """See Engine. Once the object is replaced for good, a repeated Complete is NoSuchUpload."""
         tombstones_from_us = now_us - self._settings.upload_tombstone_s * MICROSECONDS
-        completion = Completion(parts, etag, checksum, condition, part_bytes_min, tombstones_from_us)
+        completion = Completion(parts, etag, checksum, condition, part_bytes_min, tombstones_from_us, sealing)
         return await self._committer.commit(
             partial(
                 index_uploads.complete_upload,

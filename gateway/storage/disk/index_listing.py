@@ -1,13 +1,11 @@
 """Pages of keys and of open uploads, in byte order. It reads the index and touches no file.
 
 A delimiter is a skip-scan: at a key that rolls up, the scan jumps behind the common prefix, so a page
-costs its own length, however many keys a prefix hides.
+costs its own length, however many keys a prefix hides. Rows are taken in one call and turned into objects in
+one expression: a page of 1000 keys must cost a few milliseconds.
 """
 
 from __future__ import annotations
-
-from collections.abc import Generator
-from contextlib import closing
 
 from gateway.storage.disk.columns import load_checksum, load_properties
 from gateway.storage.disk.index import Connection, snapshot
@@ -18,18 +16,38 @@ from meter.ids import BucketId
 _ABOVE_ALL_KEYS = b"\xff"
 """No UTF-8 text has this byte (RFC 3629, section 1), so every key sorts below it."""
 
-_SCAN = """
+_FLAT = """
     SELECT key, size_bytes, etag, modified_us, checksum FROM object
-    WHERE bucket = ? AND key >= ? AND key < ? ORDER BY key
+    WHERE bucket = ? AND key >= ? AND key < ? ORDER BY key LIMIT ?
+"""
+# One statement a page: each step seeks the first key that does not belong to the entry before. :behind is
+# where the prefix ends (counted from 1), :above_delimiter the least bytes above every key that rolls up.
+_ROLLED = """
+    WITH RECURSIVE entry (key) AS (
+        SELECT (SELECT key FROM object WHERE bucket = :bucket AND key >= :start AND key < :end
+                ORDER BY key LIMIT 1)
+        UNION ALL
+        SELECT (SELECT object.key FROM object WHERE object.bucket = :bucket AND object.key < :end
+                AND object.key >= CAST(
+                    CASE instr(substr(entry.key, :behind), :delimiter)
+                    WHEN 0 THEN entry.key || x'00'
+                    ELSE substr(entry.key, 1, :behind - 2 + instr(substr(entry.key, :behind), :delimiter))
+                         || :above_delimiter
+                    END AS BLOB)
+                ORDER BY object.key LIMIT 1)
+        FROM entry WHERE entry.key IS NOT NULL
+        LIMIT :limit
+    )
+    SELECT entry.key, size_bytes, etag, modified_us, checksum
+    FROM entry LEFT JOIN object ON bucket = :bucket AND object.key =
+        CASE instr(substr(entry.key, :behind), :delimiter) WHEN 0 THEN entry.key END
+    WHERE entry.key IS NOT NULL
 """
 _UPLOADS = """
     SELECT key, upload_id, started_us, headers, checksum_algorithm, checksum_kind, extras FROM upload
     WHERE bucket = ? AND key >= ? AND key < ? AND (key > ? OR (key = ? AND upload_id > ?))
     ORDER BY key, upload_id LIMIT ?
 """
-
-_Entry = tuple[bytes, ListedObject | None]
-"""A key with its object, or a common prefix with None."""
 
 
 def above(prefix: bytes) -> bytes:
@@ -48,38 +66,53 @@ def list_objects(
         require_bucket(connection, bucket)
         if limit <= 0:
             return Listing((), (), None)
-        page: list[_Entry] = []
-        with closing(
-            _entries(connection, bucket, prefix.encode(), delimiter.encode(), after.encode())
-        ) as entries:
-            for entry in entries:
-                if len(page) == limit:
-                    return _listing(page, next_after=page[-1][0].decode())
-                page.append(entry)
-        return _listing(page, next_after=None)
+        wanted = (bucket, prefix.encode(), after.encode())
+        if delimiter:
+            return _rolled_page(connection, *wanted, delimiter.encode(), limit=limit)
+        return _flat_page(connection, *wanted, limit=limit)
 
 
-def _listing(page: list[_Entry], *, next_after: str | None) -> Listing:
-    objects = tuple(listed for _, listed in page if listed is not None)
-    prefixes = tuple(name.decode() for name, listed in page if listed is None)
-    return Listing(objects, prefixes, next_after)
+def _flat_page(
+    connection: Connection, bucket: BucketId, prefix: bytes, after: bytes, *, limit: int
+) -> Listing:
+    start = max(prefix, first_after(prefix, b"", after))
+    rows = connection.execute(_FLAT, (bucket, start, above(prefix), limit + 1)).fetchall()
+    more = len(rows) > limit
+    objects = [
+        ListedObject(
+            key.decode(), size_bytes, etag, modified_us, None if checksum is None else load_checksum(checksum)
+        )
+        for key, size_bytes, etag, modified_us, checksum in rows[:limit]
+    ]
+    return Listing(tuple(objects), (), objects[-1].key if more else None)
 
 
-def _entries(
-    connection: Connection, bucket: BucketId, prefix: bytes, delimiter: bytes, after: bytes
-) -> Generator[_Entry, None, None]:
-    end = above(prefix)
-    start = max(prefix, first_after(prefix, delimiter, after))
-    while start < end:
-        with closing(connection.execute(_SCAN, (bucket, start, end))) as rows:
-            start = end
-            for key, size_bytes, etag, modified_us, checksum in rows:
-                common = common_prefix(key, prefix, delimiter)
-                if common is not None:
-                    yield common, None
-                    start = above(common)
-                    break
-                yield key, ListedObject(key.decode(), size_bytes, etag, modified_us, load_checksum(checksum))
+def _rolled_page(
+    connection: Connection, bucket: BucketId, prefix: bytes, after: bytes, delimiter: bytes, *, limit: int
+) -> Listing:
+    wanted = {
+        "bucket": bucket,
+        "start": max(prefix, first_after(prefix, delimiter, after)),
+        "end": above(prefix),
+        "behind": len(prefix) + 1,
+        "delimiter": delimiter,
+        "above_delimiter": above(delimiter),
+        "limit": limit + 1,
+    }
+    objects: list[ListedObject] = []
+    prefixes: list[str] = []
+    last = None
+    for key, size_bytes, etag, modified_us, checksum in connection.execute(_ROLLED, wanted).fetchall():
+        if len(objects) + len(prefixes) == limit:
+            return Listing(tuple(objects), tuple(prefixes), last)
+        common = common_prefix(key, prefix, delimiter)
+        if common is None:
+            last = key.decode()
+            objects.append(ListedObject(last, size_bytes, etag, modified_us, load_checksum(checksum)))
+        else:
+            last = common.decode()
+            prefixes.append(last)
+    return Listing(tuple(objects), tuple(prefixes), None)
 
 
 def first_after(prefix: bytes, delimiter: bytes, after: bytes) -> bytes:

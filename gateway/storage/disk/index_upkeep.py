@@ -22,6 +22,13 @@ def forget_garbage(connection: Connection, blobs: Sequence[str]) -> None:
     connection.executemany("DELETE FROM garbage WHERE blob = ?", [(blob,) for blob in blobs])
 
 
+def postpone_garbage(connection: Connection, blobs: Sequence[str], *, after_us: int) -> None:
+    """Somebody still reads the files; they wait until after the instant."""
+    connection.executemany(
+        "UPDATE garbage SET after_us = ? WHERE blob = ?", [(after_us, one) for one in blobs]
+    )
+
+
 def has_tombstones(connection: Connection, *, before_us: int) -> bool:
     """Whether an upload completed before the instant is still remembered."""
     row = connection.execute(

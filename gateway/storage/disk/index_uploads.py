@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -24,7 +24,7 @@ from gateway.storage.disk.index_writing import check_newest
 from gateway.storage.disk.piece import Piece
 from gateway.storage.errors import InvalidPart, InvalidPartOrder, NoSuchUpload, PartTooSmall
 from gateway.storage.model import Checksum, Condition, ObjectHead, Part, Quota, Upload
-from gateway.storage.retention import check_lockable, retained
+from gateway.storage.retention import check_lockable
 from meter.event import StorageLine
 from meter.ids import BucketId
 
@@ -41,6 +41,8 @@ class Completion:
     part_bytes_min: int
     tombstones_from_us: int
     """Uploads completed before this instant are forgotten."""
+    sealing: Mapping[str, str] | None = None
+    """The object's sealing in place of the upload's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,8 @@ class _StoredPart:
     piece: int
     size_bytes: int
     etag: str
+    checksum: str | None
+    """As the column has it."""
 
 
 def add_upload(connection: Connection, bucket: BucketId, upload: Upload) -> None:
@@ -105,8 +109,8 @@ def put_part(
     if replaced is not None:
         drop_pieces(connection, [replaced[0]], after_us=timing.garbage_after_us)
     connection.execute(
-        "INSERT OR REPLACE INTO part (upload_id, number, piece, size_bytes, etag, modified_us, checksum)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?)",
+        "INSERT OR REPLACE INTO part (upload_id, number, piece, size_bytes, etag, modified_us, checksum,"
+        " sealing) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         (
             upload_id,
             part.number,
@@ -115,6 +119,7 @@ def put_part(
             part.etag,
             part.modified_us,
             dump_checksum(part.checksum),
+            part.sealing,
         ),
     )
     change.add(StorageLine.PART, part.size_bytes - (0 if replaced is None else replaced[1]))
@@ -128,13 +133,13 @@ def read_parts(
     """Parts with number > after, and whether more follow. Raises NoSuchBucket, NoSuchUpload."""
     read_upload(connection, bucket, key, upload_id)
     rows = connection.execute(
-        "SELECT number, size_bytes, etag, modified_us, checksum FROM part"
+        "SELECT number, size_bytes, etag, modified_us, checksum, sealing FROM part"
         " WHERE upload_id = ? AND number > ? ORDER BY number LIMIT ?",
         (upload_id, after, limit + 1),
     ).fetchall()
     parts = tuple(
-        Part(number, size_bytes, etag, modified_us, load_checksum(checksum))
-        for number, size_bytes, etag, modified_us, checksum in rows[:limit]
+        Part(number, size_bytes, etag, modified_us, load_checksum(checksum), sealing)
+        for number, size_bytes, etag, modified_us, checksum, sealing in rows[:limit]
     )
     return parts, len(rows) > limit
 
@@ -158,15 +163,17 @@ def complete_upload(
     change = begin_change(connection, bucket, timing)
     newest = newest_entry(change, key)
     check_newest(completion.condition, newest, key=key)
-    properties = replace(upload.properties, checksum=completion.checksum)
+    sealing = upload.properties.sealing if completion.sealing is None else completion.sealing
+    properties = replace(upload.properties, checksum=completion.checksum, sealing=sealing)
     sizes = tuple(part.size_bytes for part in chosen)
     head = ObjectHead(
         key,
         sum(sizes),
         completion.etag,
         timing.now_us,
-        retained(properties, change.rules, now_us=timing.now_us),
+        properties,
         sizes,
+        part_checksums=_checksums_of(chosen, completion.checksum),
     )
     pieces = [part.piece for part in chosen]
     head = add_object(change, head, pieces, newest)
@@ -227,9 +234,18 @@ def _choose(stored: dict[int, _StoredPart], completion: Completion) -> list[_Sto
     return chosen
 
 
+def _checksums_of(chosen: list[_StoredPart], whole: Checksum | None) -> tuple[str, ...]:
+    """The parts' own checksums, where that of the whole is made of them."""
+    if whole is None or whole.kind != "COMPOSITE":
+        return ()
+    loaded = [load_checksum(part.checksum) for part in chosen]
+    values = [one.value for one in loaded if one is not None and one.algorithm == whole.algorithm]
+    return tuple(values) if len(values) == len(chosen) else ()
+
+
 def _stored_parts(connection: Connection, upload_id: str) -> dict[int, _StoredPart]:
     rows = connection.execute(
-        "SELECT number, piece, size_bytes, etag FROM part WHERE upload_id = ?", (upload_id,)
+        "SELECT number, piece, size_bytes, etag, checksum FROM part WHERE upload_id = ?", (upload_id,)
     )
     return {row[0]: _StoredPart(*row) for row in rows}
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
+from functools import partial
 from pathlib import Path
 
-from gateway.settings import GatewaySettings
+from gateway.settings import Durability, GatewaySettings
 from gateway.storage.disk.blobs import Blobs
 from gateway.storage.disk.committer import Committer
 from gateway.storage.disk.files import Files
-from gateway.storage.disk.index import connect, migrate
+from gateway.storage.disk.index import connect, migrate, sync_log
 from gateway.storage.disk.turnstile import Turnstile, one_at_a_time
 from meter.refusal import Refusal
 
@@ -19,12 +20,14 @@ def open_files_and_index(
 ) -> tuple[Blobs, Committer]:
     """The directory's files and its writer, the thread of which is running. Blocks; raises Refusal."""
     files = files or Files()
+    waits = settings.durability is Durability.STRICT
+    index = directory / "index.sqlite"
     try:
         make_durable_directory(directory, files)
         with one_at_a_time(directory / "open.lock"):
-            blobs = Blobs(directory, files)
+            blobs = Blobs(directory, files, waits_for_disk=waits)
             blobs.prepare()
-            connection = connect(directory / "index.sqlite", busy_timeout_s=settings.index_busy_timeout_s)
+            connection = connect(index, busy_timeout_s=settings.index_busy_timeout_s, waits_for_disk=waits)
             try:
                 migrate(connection)
                 files.sync_directory(directory)
@@ -37,7 +40,11 @@ def open_files_and_index(
     except sqlite3.DatabaseError as error:
         raise Refusal(f"the storage index in {directory} cannot be used: {error}") from error
     return blobs, Committer(
-        connection, turnstile, batch_max=settings.commit_batch_max, queue_max=settings.commit_queue_max
+        connection,
+        turnstile,
+        batch_max=settings.commit_batch_max,
+        queue_max=settings.commit_queue_max,
+        sync_log=None if waits else partial(sync_log, index, files),
     )
 
 

@@ -8,17 +8,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
+from functools import partial
 from typing import TypeVar
 
 from gateway.storage.base import Staged
 from gateway.storage.disk.blobs import Blobs, Draft
 from gateway.storage.disk.piece import Piece
-from gateway.storage.model import Extent, FileExtent, MemoryExtent
+from gateway.storage.errors import DamagedObject
+from gateway.storage.model import ComputedExtent, Extent, FileExtent, MemoryExtent
 
 T = TypeVar("T")
 
-_GATHER_BYTES = 512 * 1024
-"""Written at once: large enough that handing over to a thread costs little beside the write."""
+_GATHER_BYTES = 256 * 1024
+"""Written at once: large enough that handing over to a thread costs little beside the write, and small enough
+that a hundred uploads at once stay far below what a worker may hold."""
 
 
 class DiskStaged(Staged):
@@ -38,6 +41,7 @@ class DiskStaged(Staged):
         self._running: Future[None] | None = None
         self._draft: Draft | None = None
         self._is_handed_over = False
+        self._md5: bytes | None = None
 
     async def write(self, chunk: bytes) -> None:
         """Append. Raises StorageFull; after an error only discard() is of use."""
@@ -63,29 +67,42 @@ class DiskStaged(Staged):
                         self._flush_and_copy, gathered, descriptor, offset, size_bytes
                     )
                     await self._settle()
+                case ComputedExtent(size_bytes, read):
+                    for at in range(0, size_bytes, _GATHER_BYTES):
+                        count = min(_GATHER_BYTES, size_bytes - at)
+                        data = await self._in_thread(partial(read, at, count))
+                        if len(data) != count:
+                            raise DamagedObject(f"the source ends {count - len(data)} bytes early")
+                        await self.write(data)
 
-    def hand_over(self) -> None:
-        """From now on the bytes belong to publish(), and discard() does nothing.
+    def hand_over(self, md5: bytes | None = None) -> None:
+        """md5 is that of all bytes, if it is known. From now on the bytes belong to publish(), and discard() does nothing.
 
         A step of its own, because a caller may be cancelled, and discard, before publish() has run.
         """
         assert not self._is_handed_over, "handed over twice"
         self._is_handed_over = True
+        self._md5 = md5
+
+    def inline_piece(self) -> Piece | None:
+        """The bytes as a piece in the index, if they are few and never touched the disk."""
+        assert self._is_handed_over, "published without being handed over"
+        if self._draft is None and self._running is None and self.size_bytes <= self._inline_bytes_max:
+            return Piece(self.size_bytes, data=b"".join(self._take()), md5=self._md5)
+        return None
 
     async def publish(self) -> Piece:
-        """Make the bytes durable. Raises StorageFull, OSError, and then nothing is left on the disk."""
+        """Make the bytes a durable file. Raises StorageFull, OSError, and then nothing is left on the disk."""
         assert self._is_handed_over, "published without being handed over"
         try:
             await self._settle()
             gathered = self._take()
-            if self._draft is None and self.size_bytes <= self._inline_bytes_max:
-                return Piece(self.size_bytes, data=b"".join(gathered))
             await self._in_thread(lambda: self._flush_and_publish(gathered))
         except BaseException:
             await self._discard()
             raise
         assert self._draft is not None, "flushing makes a draft"
-        return Piece(self.size_bytes, blob=self._draft.blob)
+        return Piece(self.size_bytes, blob=self._draft.blob, md5=self._md5)
 
     async def discard(self) -> None:
         """Remove what was written. After a commit took the bytes it does nothing."""

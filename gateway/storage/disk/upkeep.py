@@ -23,8 +23,10 @@ from gateway.storage.disk.index_upkeep import (
     has_tombstones,
     is_known,
     owners_of_blobs,
+    postpone_garbage,
     recorded_bytes,
 )
+from gateway.storage.disk.pins import Pins
 from gateway.storage.disk.turnstile import only_one
 from gateway.storage.disk.workers import Workers
 from meter.ids import NO_BUCKET, BucketId
@@ -71,6 +73,7 @@ class Upkeep:
         blobs: Blobs,
         committer: Committer,
         workers: Workers,
+        pins: Pins,
     ) -> None:
         """Borrows everything."""
         self._lock_file = directory / "upkeep.lock"
@@ -78,6 +81,7 @@ class Upkeep:
         self._blobs = blobs
         self._committer = committer
         self._workers = workers
+        self._pins = pins
 
     async def collect(self, now_us: int) -> int:
         """See DiskEngine.collect. A crash after unlinking leaves rows whose files are gone: no harm."""
@@ -87,10 +91,26 @@ class Upkeep:
             limit = self._settings.collect_files_max
             due = await self._workers.read(partial(due_garbage, now_us=now_us, limit=limit))
             if due:
+                # The row that made a file garbage must not come back without its file.
+                await self._committer.make_durable()
+                due = await self._without_pinned(due, now_us)
                 await self._workers.run(partial(self._remove, due))
                 await self._committer.commit(partial(forget_garbage, blobs=due))
             await self._forget_tombstones(now_us)
             return len(due)
+
+    async def _without_pinned(self, due: list[str], now_us: int) -> list[str]:
+        """Those that no reader of any process waits for; the others get a delay once more.
+
+        The pins are read after the garbage: a reader pins first and then looks whether the index still
+        says the same, so what was garbage before it looked is not its.
+        """
+        pinned = await self._workers.run(self._pins.of_all_processes)
+        waiting = [blob for blob in due if blob in pinned]
+        if waiting:
+            after_us = now_us + self._settings.blob_delete_delay_s * MICROSECONDS
+            await self._committer.commit(partial(postpone_garbage, blobs=waiting, after_us=after_us))
+        return [blob for blob in due if blob not in pinned]
 
     async def _forget_tombstones(self, now_us: int) -> None:
         before_us = now_us - self._settings.upload_tombstone_s * MICROSECONDS

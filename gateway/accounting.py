@@ -12,6 +12,8 @@ from gateway.operation import Operation
 from meter.event import Event, Mark, RequestClass, Zone
 from meter.ids import NO_BUCKET, NOBODY, BucketId, MemberId
 
+_INTERNET, _FREE = Zone.INTERNET, RequestClass.FREE
+_ABORTED, _NO_MARK = Mark.ABORTED, Mark.NONE
 CLIENT_LEFT = 499
 """Our status for an exchange whose client left before we could answer."""
 
@@ -35,25 +37,25 @@ class Tab:
         billable = self.authorised and (status < 400 or status == CLIENT_LEFT)
         counts_out = billable and status != 304 and not self.head_only
         return Event(
-            request_id=self.request_id,
-            payer=self.payer if self.authorised else NOBODY,
-            requester=self.requester,
-            bucket=self.bucket,
-            operation=self.operation.code,
-            request_class=self._request_class(status),
-            zone=Zone.INTERNET,
-            began_us=self.began_us,
-            ended_us=max(ended_us, self.began_us),
+            self.request_id,
+            self.payer if self.authorised else NOBODY,
+            self.requester,
+            self.bucket,
+            self.operation.code,
+            self._request_class(status),
+            _INTERNET,
+            self.began_us,
+            max(ended_us, self.began_us),
             bytes_in=self.moved_in if billable else 0,
             bytes_out=moved_out if counts_out else 0,
             moved_in=self.moved_in,
             moved_out=moved_out,
             status=status,
-            marks=Mark.ABORTED if aborted else Mark.NONE,
+            marks=_ABORTED if aborted else _NO_MARK,
         )
 
     def _request_class(self, status: int) -> RequestClass:
         """Refused requests and our own failures are free."""
         if not self.authorised or status >= 500:
-            return RequestClass.FREE
+            return _FREE
         return self.operation.request_class

@@ -7,13 +7,11 @@ import logging
 import socket
 import struct
 from collections.abc import Mapping, Sequence
-from typing import Any
-
-from aiohttp.web import BaseRequest, StreamResponse
 
 from gateway.accounting import CLIENT_LEFT
 from gateway.body import Body
 from gateway.call import Reply
+from gateway.connection import Incoming
 from gateway.counting import Counting
 from gateway.errors import S3Error, render_error
 from gateway.head import response_head
@@ -30,28 +28,6 @@ RESET = struct.pack("ii", 1, 0)
 """Linger for no time: what was not sent is thrown away."""
 
 
-class Sent(StreamResponse):
-    """Tells aiohttp's connection loop that the answer is out already, and whether to go on."""
-
-    def __init__(self, *, keep_alive: bool) -> None:
-        super().__init__()
-        self._goes_on = keep_alive
-
-    @property
-    def keep_alive(self) -> bool:
-        """Whether the connection takes another request."""
-        return self._goes_on
-
-    async def prepare(self, request: BaseRequest) -> Any:
-        """The head was sent with the body."""
-
-    async def write_eof(self, data: bytes = b"") -> None:
-        """Nothing is left to send."""
-
-
-GO_ON, CLOSE = Sent(keep_alive=True), Sent(keep_alive=False)
-
-
 class Answer:
     """How the answer of one request goes out."""
 
@@ -66,7 +42,7 @@ class Answer:
         "resource",
     )
 
-    def __init__(self, raw: BaseRequest, counting: Counting, settings: GatewaySettings) -> None:
+    def __init__(self, raw: Incoming, counting: Counting, settings: GatewaySettings) -> None:
         self._raw = raw
         self._settings = settings
         self._keep_alive = raw.keep_alive
@@ -75,8 +51,7 @@ class Answer:
         self.origin_headers: dict[str, str] = {}
         """What tells a browser that a page of another origin may see the answer, whatever it is."""
         self.body: Body | None = None
-        transport = raw.transport
-        self.descriptor = -1 if transport is None else transport.get_extra_info("socket").fileno()
+        self.descriptor = raw.descriptor
 
     @property
     def timeout_s(self) -> int:
@@ -106,8 +81,8 @@ class Answer:
         """Whether the client holds its body back until it is told 100-continue (RFC 9110, section 10.1.1)."""
         return headers.get("Expect", headers.get("expect", "")).lower() == "100-continue"
 
-    def cut(self) -> StreamResponse:
-        """End the connection: what the client would read next has no defined place.
+    def cut(self) -> bool:
+        """End the connection, which then does not go on: what would be read next has no defined place.
 
         It is reset, not closed: a closed socket's buffer is still delivered, unbilled, by the kernel.
         """
@@ -115,7 +90,13 @@ class Answer:
         if transport is not None:
             transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
             transport.abort()
-        return CLOSE
+        return False
+
+    @property
+    def is_free(self) -> bool:
+        """Whether the client is there, and nothing of the loop's own waits to be written."""
+        transport = self._raw.transport
+        return transport is not None and not (transport.get_write_buffer_size() or transport.is_closing())
 
     async def socket_is_free(self) -> bool:
         """Wait until the loop's own writes have left; False when the client is gone."""
@@ -134,40 +115,36 @@ def error_reply(error: S3Error, resource: str, request_id: str) -> Reply:
     return Reply(error.status, headers, render_error(error, resource=resource, request_id=request_id))
 
 
-async def answer(reply: Reply, counting: Counting, how: Answer) -> tuple[StreamResponse, int]:
-    """Send the reply and record the exchange; what the connection does next, and the status that counts."""
+async def answer(reply: Reply, counting: Counting, how: Answer) -> tuple[bool, int]:
+    """Send the reply and record the exchange; whether the connection goes on, and the status that counts."""
     try:
-        return await _send(reply, counting, how)
+        extents, length = _extents(reply, head_only=counting.tab.head_only)
+        announced = reply.content_length if reply.content_length is not None else length
+        keep_alive = how.keep_alive
+        head = response_head(
+            reply.status, reply.headers, content_length=None if reply.status in NO_BODY else announced,
+            request_id=counting.tab.request_id.hex(), keep_alive=keep_alive,
+        )  # fmt: skip
+        if not how.is_free and not await how.socket_is_free():
+            return _gone(reply, counting, how, moved_out=0)
+        skip = 0
+        if length <= SHORT_BYTES and (body := _in_memory(extents)) is not None:
+            try:
+                skip = counting.send_short(how.descriptor, head, body, status=reply.status)
+            except ReceiverGone:
+                return _gone(reply, counting, how, moved_out=0)
+            if skip == len(head) + len(body):
+                counting.moved_out = len(body)
+                return keep_alive, reply.status
+        return await _send_long(reply, counting, how, head, extents, skip=skip)
     finally:
         if reply.reader is not None:
             reply.reader.close()
 
 
-async def _send(reply: Reply, counting: Counting, how: Answer) -> tuple[StreamResponse, int]:
-    extents, length = _extents(reply, head_only=counting.tab.head_only)
-    announced = reply.content_length if reply.content_length is not None else length
-    keep_alive = how.keep_alive
-    head = response_head(
-        reply.status, reply.headers, content_length=None if reply.status in NO_BODY else announced,
-        request_id=counting.tab.request_id.hex(), keep_alive=keep_alive,
-    )  # fmt: skip
-    if not await how.socket_is_free():
-        return _gone(reply, counting, how, moved_out=0)
-    skip = 0
-    if length <= SHORT_BYTES and (body := _in_memory(extents)) is not None:
-        try:
-            skip = counting.send_short(how.descriptor, head, body, status=reply.status)
-        except ReceiverGone:
-            return _gone(reply, counting, how, moved_out=0)
-        if skip == len(head) + len(body):
-            counting.moved_out = len(body)
-            return GO_ON if keep_alive else CLOSE, reply.status
-    return await _send_long(reply, counting, how, head, extents, skip=skip)
-
-
 async def _send_long(
     reply: Reply, counting: Counting, how: Answer, head: bytes, extents: Sequence[Extent], *, skip: int
-) -> tuple[StreamResponse, int]:
+) -> tuple[bool, int]:
     counting.begin_long()
     sending = LongSend(
         how.descriptor, timeout_s=how.timeout_s, bytes_per_s_min=how.bytes_per_s_min,
@@ -186,12 +163,12 @@ async def _send_long(
     else:
         counting.end(status=reply.status, moved_out=sending.delivered, aborted=False)
         counting.moved_out = sending.delivered
-        return GO_ON if how.keep_alive else CLOSE, reply.status
+        return how.keep_alive, reply.status
     finally:
         sending.close()
 
 
-def _gone(reply: Reply, counting: Counting, how: Answer, *, moved_out: int) -> tuple[StreamResponse, int]:
+def _gone(reply: Reply, counting: Counting, how: Answer, *, moved_out: int) -> tuple[bool, int]:
     """The receiver left: bill what it acknowledged, and end the connection."""
     counting.moved_out = moved_out
     counting.end(status=reply.status, moved_out=moved_out, aborted=True)

@@ -79,6 +79,11 @@ class Digests:
 class Body:
     """IncomingBody of gateway.call for one request."""
 
+    __slots__ = (
+        "_claim", "_content", "_counting", "_descriptor", "_headers", "_settings", "_signing_key",
+        "awaits_continue", "given_up",
+    )  # fmt: skip
+
     def __init__(
         self, content: StreamReader, headers: Mapping[str, str], *, claim: Claim, signing_key: bytes,
         counting: Counting, settings: GatewaySettings, ask_for_it: bool, descriptor: int,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from gateway.operation import Operation
 from gateway.scope import KeyScope
@@ -33,8 +33,7 @@ class Subject(StrEnum):
     WEBSITE = "website"
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(NamedTuple):
     """Who signed the request, proven."""
 
     member: MemberId

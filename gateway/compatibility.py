@@ -57,7 +57,7 @@ FOOT = """\
   listings and access lists show), or by name `arn:aws:iam:::user/NAME`; `CanonicalUser` takes the digits too. That
   such a member exists is not checked. There are no roles and no policies of members: a bucket's policy is all there is.
 * **What a policy says must be understood**: an unknown field, action, operator or condition key is
-  `MalformedPolicy`. Policies have at most 20 KiB. They may ask for `aws:` SourceIp, SecureTransport, Referer,
+  `MalformedPolicy`. Policies have at most 20 KiB and 500 wildcards. They may ask for `aws:` SourceIp, SecureTransport, Referer,
   UserAgent, CurrentTime, EpochTime, PrincipalArn, PrincipalAccount, PrincipalType, userid, username, and `s3:` prefix,
   delimiter, max-keys, VersionId, authType, signatureversion, signatureAge, ExistingObjectTag, RequestObjectTag,
   RequestObjectTagKeys, object-lock-mode, object-lock-retain-until-date, object-lock-legal-hold, and for the headers

@@ -1,56 +1,257 @@
-"""Connections of a worker: aiohttp's, with our answer to what is not HTTP and with our way of logging it.
+"""Connections of a worker: aiohttp's parser and flow control, our loop from one request to the next.
 
-It knows no S3 operation. A request that cannot be read names nobody, so nothing of it is billed or kept.
+An exchange begins the moment its head has arrived, within the socket's own callback. Most end there
+too, and cost neither a task nor a turn of the event loop; one that has to wait goes on in the
+connection's task. It knows no S3 operation. What is no HTTP names nobody, so nothing of it is billed
+or kept.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from collections.abc import Callable, Coroutine, Generator
+from types import coroutine
+from typing import Any
 
-from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
-from aiohttp.web import BaseRequest, Response, Server, StreamResponse
-from aiohttp.web_protocol import RequestHandler
+from aiohttp import ClientError, StreamReader
+from aiohttp.http import RawRequestMessage
+from aiohttp.http_exceptions import LineTooLong
+from aiohttp.web import Server
+from aiohttp.web_protocol import RequestHandler, RequestPayloadError, _ErrInfo
+from multidict import CIMultiDictProxy
 
 from gateway.errors import render_error, s3_error
+from gateway.head import response_head
 
 log = logging.getLogger(__name__)
+BODY_BROKE_OFF = (ConnectionError, RequestPayloadError, ClientError)
+"""What reading a body raises when its sender left or its framing is broken."""
+
+
+class Incoming:
+    """A request as it arrives: its head, and its body to be read."""
+
+    __slots__ = ("_connection", "content", "headers", "keep_alive", "method", "raw_path")
+
+    def __init__(self, message: RawRequestMessage, content: StreamReader, connection: Connection) -> None:
+        self.method: str = message.method
+        self.raw_path: str = message.path
+        self.headers: CIMultiDictProxy[str] = message.headers
+        # We speak no other protocol, and what follows a wish for one has no defined place.
+        self.keep_alive: bool = not (message.should_close or message.upgrade)
+        self.content = content
+        self._connection = connection
+
+    @property
+    def transport(self) -> asyncio.Transport | None:
+        """None once the client is gone."""
+        return self._connection.transport
+
+    @property
+    def descriptor(self) -> int:
+        """The socket's."""
+        return self._connection.descriptor
+
+    @property
+    def remote(self) -> str | None:
+        """The peer's address; None once the client is gone."""
+        transport = self._connection.transport
+        peer = None if transport is None else transport.get_extra_info("peername")
+        return None if not peer else str(peer[0])
+
+    @property
+    def content_length(self) -> int | None:
+        """As announced; the parser has seen that it is a number."""
+        text = self.headers.get("Content-Length")
+        return None if text is None else int(text)
+
+    def _cancel(self, error: BaseException) -> None:
+        """aiohttp tells us that the client is gone: who waits for the body learns of it."""
+        self.content.set_exception(error)
+
+
+Handle = Callable[[Incoming], Coroutine[Any, Any, bool]]
+"""Answers one request to its end; whether the connection goes on."""
 
 
 class Connection(RequestHandler):
     """One client's connection."""
 
-    __slots__ = ()
+    __slots__ = ("_begun", "_handle", "descriptor")
 
-    def handle_error(
-        self, request: BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
-    ) -> StreamResponse:  # fmt: skip
-        """The answer to a request that is no HTTP. Raises ConnectionError where none can be given."""
-        del message
-        if status < 500 and isinstance(exc, HttpProcessingError):
-            # Only its kind: the parser's message quotes the line, and with it a signature or a link.
-            log.info("not HTTP: %s", type(exc).__name__)
-            return _refusal(exc)
-        # A part of an answer may have left already on a way aiohttp does not see.
-        log.error("an exchange failed outside its own edge", exc_info=exc)
-        if request.transport is not None:
-            request.transport.abort()
-        raise ConnectionError("the connection was cut")
+    def __init__(self, server: ConnectionServer, **limits: Any) -> None:
+        super().__init__(server, **limits)
+        self._handle = server.handle
+        self._begun: tuple[Coroutine[Any, Any, bool], Any] | None = None
+        """An exchange that has to wait, and what for."""
+        self.descriptor = -1
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A client is there."""
+        super().connection_made(transport)
+        self.descriptor = transport.get_extra_info("socket").fileno()
+
+    def data_received(self, data: bytes) -> None:
+        """Parse; when nothing else is going on, begin the request that this completes."""
+        waiter = self._waiter
+        if waiter is None or waiter.done():
+            super().data_received(data)
+            return
+        # Without a waiter aiohttp only puts requests into its queue, and wakes nobody.
+        self._waiter = None
+        try:
+            super().data_received(data)
+        finally:
+            self._waiter = waiter
+        if self._messages:
+            self._begin(waiter)
+
+    def _begin(self, waiter: asyncio.Future[None]) -> None:
+        """Take the next exchange as far as it goes without waiting; the task does what is left."""
+        loop, task = self._loop, self._task_handler
+        assert task is not None, "an idle connection has its task"
+        exchange = self._next()
+        # It runs as a part of the task, although the task sleeps: timeouts find the task they interrupt.
+        # (Of private names, and documented: docs.python.org/3/library/asyncio-extending.html.)
+        asyncio._enter_task(loop, task)  # noqa: SLF001
+        try:
+            waits_for = exchange.send(None)
+        except StopIteration as ended:
+            if not ended.value:
+                self.force_close()
+            else:
+                self._renew_patience()
+                if self._messages and not waiter.done():
+                    waiter.set_result(None)
+        else:
+            self._begun = exchange, waits_for
+            if not waiter.done():
+                waiter.set_result(None)
+        finally:
+            asyncio._leave_task(loop, task)  # noqa: SLF001
+
+    async def start(self) -> None:
+        """The connection's task: waits for requests, and finishes what could not be finished at once."""
+        going_on = True
+        while going_on and not self._force_close:
+            if self._begun is None and not self._messages:
+                await self._idle()
+            if self._begun is not None:
+                exchange, waits_for = self._begun
+                self._begun = None
+                going_on = await _rest_of(exchange, waits_for)
+            elif self._messages:
+                going_on = await self._next()
+            self._renew_patience()
+        if not self._force_close:
+            self._task_handler = None
+            if self.transport is not None:
+                self.transport.close()
+
+    def _renew_patience(self) -> None:
+        """The next request has its full time from now on; the clock stops if it rings during an exchange."""
+        until = self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
+        if self._keepalive_handle is None and not self._force_close:
+            self._keepalive_handle = self._loop.call_at(until, self._process_keepalive)
+
+    async def _idle(self) -> None:
+        """Until the next request has begun or waits in the queue."""
+        self._waiter = self._loop.create_future()
+        try:
+            await self._waiter
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if self._begun is None or task is None:
+                raise
+            # Meant for the exchange that has just begun: let it reach that instead.
+            task.uncancel()
+            task.cancel()
+        finally:
+            self._waiter = None
+
+    def _next(self) -> Coroutine[Any, Any, bool]:
+        """The exchange of the next request in the queue; whether the connection goes on after it."""
+        message, content = self._messages.popleft()
+        if self._parser is not None:
+            self._parser.message_consumed()
+        if self._buffer_paused and len(self._messages) <= self._msg_queue_resume_size:
+            self._resume_reading_if_drained()
+        if isinstance(message, _ErrInfo):
+            return self._refuse(message.exc)
+        return self._exchange(Incoming(message, content, self), content)
+
+    async def _exchange(self, incoming: Incoming, content: StreamReader) -> bool:
+        self._request_in_progress = True
+        self._current_request = incoming  # type: ignore[assignment]
+        try:
+            going_on = await self._handle(incoming)
+        except Exception:  # the edge: a part of an answer may have left, so the only honest end is a cut
+            log.exception("an exchange failed outside its own edge")
+            if self.transport is not None:
+                self.transport.abort()
+            return False
+        finally:
+            self._current_request = None
+            self._request_in_progress = False
+            if self._handler_waiter is not None and not self._handler_waiter.done():
+                self._handler_waiter.set_result(None)
+        if not content.is_eof():
+            going_on = await self._drained(content) and going_on
+        return going_on and not self._close
+
+    async def _drained(self, content: StreamReader) -> bool:
+        """Take in what nobody read, for a while; whether that was all of it."""
+        try:
+            async with asyncio.timeout(self._lingering_time):
+                while not content.is_eof():
+                    await content.readany()
+        except (TimeoutError, *BODY_BROKE_OFF):
+            return False
+        return True
+
+    async def _refuse(self, error: BaseException) -> bool:
+        """Answer what is no HTTP, and end the connection."""
+        # Only its kind: the parser's message quotes the line, and with it a signature or a link.
+        log.info("not HTTP: %s", type(error).__name__)
+        refusal = s3_error("RequestHeaderSectionTooLarge" if isinstance(error, LineTooLong) else "BadRequest")
+        body = render_error(refusal, resource="", request_id="")
+        head = response_head(
+            refusal.status, {"Content-Type": "application/xml"}, content_length=len(body), request_id="",
+            keep_alive=False,
+        )  # fmt: skip
+        if self.transport is not None:
+            self.transport.write(head + body)
+        return False
 
 
 class ConnectionServer(Server):
     """Makes them."""
+
+    def __init__(self, handle: Handle, **limits: Any) -> None:
+        super().__init__(_unused, **limits)
+        self.handle = handle
 
     def __call__(self) -> Connection:
         """For the next client."""
         return Connection(self, loop=self._loop, **self._kwargs)
 
 
-def _refusal(error: HttpProcessingError) -> Response:
-    code = "RequestHeaderSectionTooLarge" if isinstance(error, LineTooLong) else "BadRequest"
-    refusal = s3_error(code)
-    body = render_error(refusal, resource="", request_id="")
-    response = Response(
-        status=refusal.status, body=body, content_type="application/xml", headers={"Server": "Weir"}
-    )
-    response.force_close()
-    return response
+async def _unused(_: object) -> Any:
+    """aiohttp wants a handler of its own kind; our connections call theirs."""
+    raise AssertionError("an exchange went past the connection")
+
+
+@coroutine
+def _rest_of(exchange: Coroutine[Any, Any, bool], waits_for: Any) -> Generator[Any, Any, bool]:
+    """Go on with an exchange that began outside a task, and now waits for what it has yielded."""
+    try:
+        while True:
+            try:
+                answer = yield waits_for
+            except BaseException as error:  # noqa: BLE001 - whatever the task is told, the exchange is told
+                waits_for = exchange.throw(error)
+            else:
+                waits_for = exchange.send(answer)
+    except StopIteration as ended:
+        return bool(ended.value)

@@ -15,9 +15,7 @@ import logging
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
-
-from aiohttp.web import BaseRequest, StreamResponse
+from typing import NamedTuple
 
 from gateway.access import is_unbound_owner
 from gateway.accounting import CLIENT_LEFT, Tab
@@ -26,6 +24,7 @@ from gateway.answer import Answer, answer, error_reply
 from gateway.auth import Authenticator
 from gateway.body import Body, NoBody, SenderGone
 from gateway.call import Bucket, Call, Origin, Reply, Services
+from gateway.connection import Incoming
 from gateway.counting import Counting
 from gateway.errors import S3Error, not_supported, s3_error
 from gateway.formbody import FormBody
@@ -47,6 +46,7 @@ from meter.recorder import Recorder, now_us
 
 log = logging.getLogger(__name__)
 PREFLIGHTS = frozenset((Operation.PREFLIGHT_BUCKET, Operation.PREFLIGHT_OBJECT))
+_LIST_BUCKETS = Operation.LIST_BUCKETS
 WELCOME = (
     "This is a Weir gateway: an S3 endpoint of a member-owned co-op.\n"
     "Point an S3 client at this address with the access key your co-op gave you;\n"
@@ -54,8 +54,7 @@ WELCOME = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """The head of a request, read once."""
 
     method: str
@@ -82,8 +81,8 @@ class Exchanges:
         self._requests = 0
         self._has_websites = bool(self._settings.website_suffix or self._settings.website_domains)
 
-    async def handle(self, raw: BaseRequest) -> StreamResponse:
-        """One request, to its end. The answer has been sent when this returns."""
+    async def handle(self, raw: Incoming) -> bool:
+        """One request, to its end; whether the connection goes on. The answer has been sent by then."""
         started = time.perf_counter()
         counting = Counting(Tab(self._next_request_id(), now_us()), self._recorder, now_us)
         how = Answer(raw, counting, self._settings)
@@ -99,19 +98,16 @@ class Exchanges:
         if how.origin_headers:
             reply.headers |= how.origin_headers
         self._metrics.first_byte(counting.tab, started)
-        return await self._answer(reply, counting, how)
+        goes_on, status = await answer(reply, counting, how)
+        self._metrics.ended(counting.tab, status, counting)
+        return goes_on
 
     def _next_request_id(self) -> bytes:
         """16 bytes, unique: a random half for this process, and a count."""
         self._requests += 1
         return self._id_prefix + self._requests.to_bytes(8, "big")
 
-    async def _answer(self, reply: Reply, counting: Counting, how: Answer) -> StreamResponse:
-        response, status = await answer(reply, counting, how)
-        self._metrics.ended(counting.tab, status, counting)
-        return response
-
-    async def _reply(self, raw: BaseRequest, counting: Counting, how: Answer) -> Reply:
+    async def _reply(self, raw: Incoming, counting: Counting, how: Answer) -> Reply:
         """The handler's reply, or the error's. Raises SenderGone."""
         try:
             request = read_head(raw)
@@ -155,7 +151,7 @@ class Exchanges:
         return bucket_of_host(request.headers.get("host", ""), suffix=suffix, domains=domains)
 
     async def _visit(
-        self, raw: BaseRequest, request: Request, site: str, counting: Counting, how: Answer
+        self, raw: Incoming, request: Request, site: str, counting: Counting, how: Answer
     ) -> Reply:
         """A page of a bucket's website: its owner pays for what its visitor was let read."""
         tab, services = counting.tab, self._services
@@ -188,7 +184,7 @@ class Exchanges:
 
     async def _form(
         self,
-        raw: BaseRequest,
+        raw: Incoming,
         request: Request,
         asked: Route,
         claim: Claim | None,
@@ -232,7 +228,7 @@ class Exchanges:
 
     async def _admitted(
         self,
-        raw: BaseRequest,
+        raw: Incoming,
         request: Request,
         asked: Route,
         claim: Claim | None,
@@ -292,14 +288,14 @@ def check_there(operation: Operation, bucket: Bucket | None) -> None:
         raise s3_error("NoSuchBucket")
 
 
-def read_head(raw: BaseRequest) -> Request:
+def read_head(raw: Incoming) -> Request:
     """Method, raw target and headers. Raises S3Error for a target or headers with two meanings."""
     path, query = split_target(raw.raw_path)
-    headers = join_headers(tuple(raw.headers.items()))
+    headers = join_headers(raw.headers.items())
     effective = hoisted_headers(parse_query(query)) | headers if "X-Amz-Signature" in query else headers
     return Request(raw.method, path, query, headers, effective)
 
 
 def is_browser_at_the_door(operation: Operation, headers: dict[str, str]) -> bool:
     """Somebody opened the endpoint in a browser: they deserve a sentence, not XML."""
-    return operation is Operation.LIST_BUCKETS and "text/html" in headers.get("accept", "")
+    return operation is _LIST_BUCKETS and "text/html" in headers.get("accept", "")

@@ -9,16 +9,16 @@ from http import HTTPStatus
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
-_date: tuple[int, str] = (0, "")
+_date_second, _date = 0, ""
 
 
 def http_date() -> str:
     """Now, as HTTP writes it (RFC 9110, section 5.6.7)."""
-    global _date
+    global _date, _date_second
     second = int(time.time())
-    if _date[0] != second:
-        _date = (second, formatdate(second, usegmt=True))
-    return _date[1]
+    if _date_second != second:
+        _date, _date_second = formatdate(second, usegmt=True), second
+    return _date
 
 
 def response_head(
@@ -28,15 +28,13 @@ def response_head(
 
     content_length None leaves the header out (204 and 304 have no body).
     """
-    lines = [f"HTTP/1.1 {status} {_REASONS.get(status, 'Unknown')}"]
-    lines += [f"{name}: {value}" for name, value in headers.items()]
-    if content_length is not None:
-        lines.append(f"Content-Length: {content_length}")
-    lines.append(
-        f"x-amz-request-id: {request_id}\r\nDate: {http_date()}\r\nServer: Weir\r\n"
+    fields = "".join([f"\r\n{name}: {value}" for name, value in headers.items()])
+    length = "" if content_length is None else f"\r\nContent-Length: {content_length}"
+    text = (
+        f"HTTP/1.1 {status} {_REASONS.get(status, 'Unknown')}{fields}{length}\r\nx-amz-request-id: {request_id}"
+        f"\r\nDate: {http_date()}\r\nServer: Weir\r\n"
         f"Connection: {'keep-alive' if keep_alive else 'close'}\r\n\r\n"
     )
-    text = "\r\n".join(lines)
     assert text.count("\n") == len(headers) + 6 + (content_length is not None), (
         "a header value breaks the line"
     )

@@ -29,6 +29,7 @@ _KEPT = (
     "expires",
     REDIRECT_HEADER,
 )
+_TITLES = {name: name.title() for name in _KEPT if name != REDIRECT_HEADER}
 _RANGE = re.compile(r"bytes=([0-9]{0,19})-([0-9]{0,19})", re.IGNORECASE)
 _CONTROL = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 _OVERRIDES = {
@@ -47,6 +48,10 @@ class Outcome(Enum):
     PROCEED = auto()
     NOT_MODIFIED = auto()
     FAILED = auto()
+
+
+_PROCEED = Outcome.PROCEED
+_CONDITIONS = frozenset(("if-match", "if-none-match", "if-modified-since", "if-unmodified-since"))
 
 
 def http_date(instant_us: int) -> str:
@@ -85,8 +90,10 @@ def parse_range(text: str | None, size_bytes: int) -> tuple[int, int] | None:
     A malformed Range, another unit and several ranges at once are answered with the whole object,
     as RFC 9110 allows and S3 does. Raises InvalidRange when no byte of it exists.
     """
-    match = _RANGE.fullmatch(text.strip()) if text else None
-    if text is None or match is None or match[1] == match[2] == "":
+    if text is None:
+        return None
+    match = _RANGE.fullmatch(text.strip())
+    if match is None or match[1] == match[2] == "":
         return None
     first, last = match[1], match[2]
     if not first:
@@ -124,6 +131,8 @@ def read_outcome(
     RFC 9110, section 13.2.2, which is S3's precedence: an ETag condition outweighs its date.
     prefix "x-amz-copy-source-" reads the conditions on a copy's source.
     """
+    if not prefix and _CONDITIONS.isdisjoint(headers):
+        return _PROCEED, ""
     modified_us = _whole_second(modified_us)
     if_match = headers.get(f"{prefix}if-match")
     if if_match is not None:
@@ -141,7 +150,7 @@ def read_outcome(
         since_us = _date(headers, f"{prefix}if-modified-since")
         if since_us is not None and modified_us <= since_us:
             return Outcome.NOT_MODIFIED, "If-Modified-Since"
-    return Outcome.PROCEED, ""
+    return _PROCEED, ""
 
 
 def write_condition(headers: Mapping[str, str]) -> Condition:
@@ -209,7 +218,7 @@ def object_headers(head: ObjectHead) -> dict[str, str]:
         "Accept-Ranges": "bytes",
     }
     for name, value in head.properties.headers.items():
-        answer[name if name.startswith("x-amz-") else name.title()] = value
+        answer[_TITLES.get(name) or (name if name.startswith("x-amz-") else name.title())] = value
     return answer
 
 
@@ -223,6 +232,8 @@ def not_modified_headers(head: ObjectHead) -> dict[str, str]:
 def response_overrides(query: Mapping[str, str]) -> dict[str, str]:
     """response-content-type and its kind, as headers. Raises InvalidArgument for control characters."""
     answer: dict[str, str] = {}
+    if not query:
+        return answer
     for parameter, name in _OVERRIDES.items():
         value = query.get(parameter)
         if value is None:

@@ -27,6 +27,7 @@ class GatewayMetrics:
         self._first_bytes: dict[Operation, Histogram] = {}
         self._ingress = series("weir_gateway_bytes_total", direction="ingress", side="client")
         self._egress = series("weir_gateway_bytes_total", direction="egress", side="client")
+        self.registry.counters |= {self._ingress: 0, self._egress: 0}
 
     def first_byte(self, tab: Tab, started: float) -> None:
         """The answer is about to leave."""
@@ -44,13 +45,15 @@ class GatewayMetrics:
             key = self._requests[place] = series(
                 "weir_gateway_requests_total", operation=tab.operation.s3_name, code=str(status)
             )
-        add = self.registry.add
-        add(key)
-        add(self._ingress, tab.moved_in)
-        add(self._egress, counting.moved_out)
+        counters, add = self.registry.counters, self.registry.add
+        counters[key] = counters.get(key, 0) + 1
+        counters[self._ingress] += tab.moved_in
+        counters[self._egress] += counting.moved_out
+        if status < 400:
+            return
         if status == CLIENT_LEFT:
             add(series("weir_gateway_client_aborts_total", operation=tab.operation.s3_name))
-        elif status >= 400:
+        else:
             add(series("weir_gateway_errors_total", operation=tab.operation.s3_name, code=str(status)))
 
     def refused(self, tab: Tab, code: str) -> None:

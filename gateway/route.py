@@ -7,18 +7,19 @@ everybody later uses, so that nobody sees a second view of the same path.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from gateway.errors import invalid_argument, s3_error
 from gateway.names import check_bucket_name, check_key, percent_decode
 from gateway.operation import Level, Operation
 
+_SERVICE, _BUCKET, _OBJECT = Level.SERVICE, Level.BUCKET, Level.OBJECT
+_OTHER = Operation.OTHER
 QUERY_PARAMETERS_MAX = 100
 """A protocol bound: no S3 operation has nearly as many."""
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(NamedTuple):
     """What the request asks for."""
 
     operation: Operation
@@ -75,8 +76,8 @@ def route(
     Raises InvalidURI, InvalidBucketName, KeyTooLongError, InvalidArgument.
     """
     bucket, key = _address(raw_path, headers, host_suffix)
-    query = parse_query(raw_query)
-    level = Level.OBJECT if key else Level.BUCKET if bucket else Level.SERVICE
+    query = parse_query(raw_query) if raw_query else {}
+    level = _OBJECT if key else _BUCKET if bucket else _SERVICE
     operation = _operation(level, method, query, headers)
     return Route(operation, bucket, key, query)
 
@@ -142,7 +143,7 @@ _LISTED_WITHOUT_ID = {
 
 def _operation(level: Level, method: str, query: Mapping[str, str], headers: Mapping[str, str]) -> Operation:
     place = (level, method)
-    operation = _PLAIN.get(place, Operation.OTHER)
+    operation = _PLAIN.get(place, _OTHER)
     if query:
         operation = _by_parameter(place, query) or operation
     if operation in _COPIES and "x-amz-copy-source" in headers:

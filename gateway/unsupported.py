@@ -28,9 +28,20 @@ _OF_CUSTOMERS_KEYS = tuple(
 )
 
 
+_ORDINARY = frozenset(
+    (
+        "host", "authorization", "x-amz-date", "x-amz-content-sha256", "user-agent", "accept", "accept-encoding",
+        "amz-sdk-invocation-id", "amz-sdk-request", "connection", "content-length", "x-amz-checksum-mode",
+    )
+)  # fmt: skip
+"""Of nearly every request, and never refused."""
+
+
 def refuse_unsupported(headers: Mapping[str, str]) -> None:
     """Raises NotImplemented that names the header, or InvalidStorageClass."""
     for name, value in headers.items():
+        if name in _ORDINARY:
+            continue
         lower = name.lower()
         if not lower.startswith("x-amz-"):
             continue

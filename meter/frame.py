@@ -117,12 +117,18 @@ def next_seed(records: bytes | memoryview, seed: int) -> int:
 
 def pack_record(sequence: int, event: Event, seed: int) -> bytes:
     """One record, RECORD_BYTES long."""
+    return pack_chained(sequence, event, seed)[0]
+
+
+def pack_chained(sequence: int, event: Event, seed: int) -> tuple[bytes, int]:
+    """One record, and the start value for the next one: its own checksum."""
     body = _RECORD.pack(
         sequence, event.request_id, event.payer, event.requester, event.bucket, event.operation,
         event.request_class, event.zone, event.status, event.marks, event.began_us, event.ended_us,
         event.bytes_in, event.bytes_out, event.moved_in, event.moved_out, event.stored_bytes, event.line,
     )  # fmt: skip
-    return body + _CRC.pack(zlib.crc32(body, seed))
+    checksum = zlib.crc32(body, seed)
+    return body + _CRC.pack(checksum), checksum
 
 
 def unpack_record(data: bytes | memoryview) -> tuple[int, Event]:

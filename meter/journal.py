@@ -102,9 +102,8 @@ class Segment:
     def put(self, index: int, event: Event) -> None:
         """Copy a record into its place."""
         at = HEADER_BYTES + index * RECORD_BYTES
-        record = frame.pack_record(self._first_sequence + index, event, self._seed)
+        record, self._next_seed = frame.pack_chained(self._first_sequence + index, event, self._seed)
         self.map[at : at + RECORD_BYTES] = record
-        self._next_seed = frame.next_seed(record, 0)
 
     def clear(self, index: int) -> None:
         """Empty a place that was never published."""
@@ -203,11 +202,13 @@ class Journal:
     def hold(self, event: Event) -> int:
         """Write a record that may still be revised until publish(); after a crash it counts as it stands."""
         assert not self._held, "one record is held at a time"
-        if self._segment.count >= self._segment.capacity:
+        segment = self._segment
+        if segment.count >= segment.capacity:
             self._roll(event.ended_us)
-        self._segment.put(self._segment.count, event)
+            segment = self._segment
+        segment.put(segment.count, event)
         self._held = True
-        return self.next_sequence
+        return segment.header.first_sequence + segment.count
 
     def revise(self, event: Event) -> None:
         """Replace the held record: less was delivered than foreseen."""

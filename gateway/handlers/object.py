@@ -35,6 +35,8 @@ from gateway.locks import lock_headers
 from gateway.sealing import Arrival, opened, opened_head
 from gateway.storage.model import ObjectHead
 
+_PROCEED = Outcome.PROCEED
+
 
 async def put_object(services: Services, call: Call) -> Reply:
     """Receive, verify, commit: the object is visible only after its last check."""
@@ -105,20 +107,29 @@ async def head_object(services: Services, call: Call) -> Reply:
 def _answer(call: Call, head: ObjectHead) -> Reply:
     """Status, headers and range of a read, decided from the head alone."""
     outcome, condition = read_outcome(call.headers, etag=head.etag, modified_us=head.modified_us)
-    if outcome is Outcome.FAILED:
-        raise precondition_failed(condition)
-    if outcome is Outcome.NOT_MODIFIED:
+    if outcome is not _PROCEED:
+        if outcome is Outcome.FAILED:
+            raise precondition_failed(condition)
         return Reply(status=304, headers=not_modified_headers(head))
     headers = object_headers(head) | version_headers(head)
-    headers |= lock_headers(head.properties)
-    if head.properties.tags:
-        headers["x-amz-tagging-count"] = str(len(head.properties.tags))
-    if "versionId" not in call.query:
+    properties, query = head.properties, call.query
+    if properties.retention is not None or properties.legal_hold:
+        headers |= lock_headers(properties)
+    if properties.tags:
+        headers["x-amz-tagging-count"] = str(len(properties.tags))
+    if "versionId" not in query:
         headers |= expiry_headers(bucket_of(call), head)
-    headers |= response_overrides(call.query)
-    span = _part_span(call, head, headers)
-    if span is None and range_applies(call.headers, etag=head.etag, modified_us=head.modified_us):
-        span = parse_range(call.headers.get("range"), head.size_bytes)
+    span = None
+    if query:
+        headers |= response_overrides(query)
+        span = _part_span(call, head, headers)
+    wanted = call.headers.get("range")
+    if (
+        wanted is not None
+        and span is None
+        and range_applies(call.headers, etag=head.etag, modified_us=head.modified_us)
+    ):
+        span = parse_range(wanted, head.size_bytes)
     if span is None:
         if call.headers.get("x-amz-checksum-mode", "").upper() == "ENABLED":
             headers |= checksum_headers(head.properties.checksum)

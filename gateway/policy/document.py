@@ -22,6 +22,9 @@ POLICY_BYTES_MAX = 20 * 1024
 DEPTH_MAX = 12
 """Nothing in a policy lies deeper than 6."""
 PATTERN_CHARACTERS_MAX = 2048
+WILDCARDS_MAX = 500
+"""In a whole policy: each is compared at every request, and kept in memory in a form ten times its size."""
+POLICIES_REMEMBERED_MAX = 256
 
 _VERSIONS = ("2012-10-17", "2008-10-17")
 _POLICY_FIELDS = frozenset(("Version", "Id", "Statement"))
@@ -54,11 +57,13 @@ def canonical_policy(body: bytes, *, bucket: str) -> str:
     except UnicodeDecodeError:
         raise _not_json() from None
     document = _json(text)
+    if text.count("*") + text.count("?") > WILDCARDS_MAX:
+        raise _malformed(f"The policy holds more than {WILDCARDS_MAX} wildcards.")
     _policy(document, bucket)
     return json.dumps(document, separators=(",", ":"))
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=POLICIES_REMEMBERED_MAX)
 def parse_policy(text: str, bucket: str) -> Policy:
     """The policy in a document that canonical_policy wrote."""
     return _policy(_json(text), bucket)

@@ -11,6 +11,8 @@ from gateway.policy.conditions import Condition, Facts, Quantifier
 from gateway.policy.patterns import Pattern
 from meter.ids import MemberId
 
+JUDGEMENTS_REMEMBERED_MAX = 512
+
 
 class Verdict(Enum):
     """What a policy says to a request."""
@@ -117,7 +119,7 @@ class Policy:
         return any(one.allows for one in _concerning(self, who, action))
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=JUDGEMENTS_REMEMBERED_MAX)
 def _concerning(policy: Policy, who: Who | None, action: str) -> tuple[Statement, ...]:
     """The statements that speak of this right of this one; a thousand keys to be deleted ask it once."""
     return tuple(one for one in policy.statements if one.concerns(who, action))

@@ -15,6 +15,8 @@ from urllib.parse import quote, unquote_to_bytes
 _PLAIN_PATH = re.compile(r"(?:[A-Za-z0-9\-._~/]|%[0-9A-F]{2})*")
 _PLAIN_TEXT = re.compile(r"[A-Za-z0-9\-._~]*")
 _ESCAPED_UNRESERVED = re.compile(r"%(?:2[DE]|3[0-9]|4[1-9A-F]|5[0-9AF]|6[1-9A-F]|7[0-9AE])")
+_NOTHING = sha256()
+"""Copied rather than made: OpenSSL looks the algorithm up anew for each hash that is made."""
 _BLANKS = re.compile(r"[ \t]+")
 
 
@@ -32,15 +34,21 @@ def canonical_request(
     headers have lower-case names, repeated values joined by ','; a signed header that did not
     arrive counts as empty. X-Amz-Signature is left out of the query.
     """
-    lines = [method, canonical_path(raw_path), canonical_query(raw_query) if raw_query else ""]
-    lines += [f"{name}:{_trimmed(headers.get(name, ''))}" for name in signed_headers.split(";")]
-    lines += ("", signed_headers, payload_text)
-    return "\n".join(lines).encode("utf-8", "surrogateescape")
+    query = canonical_query(raw_query) if raw_query else ""
+    signed = [f"{name}:{headers.get(name, '')}\n" for name in signed_headers.split(";")]
+    text = "".join(signed)
+    if "  " in text or ": " in text or " \n" in text or "\t" in text:
+        text = "".join([f"{name}:{_trimmed(headers.get(name, ''))}\n" for name in signed_headers.split(";")])
+    return f"{method}\n{canonical_path(raw_path)}\n{query}\n{text}\n{signed_headers}\n{payload_text}".encode(
+        "utf-8", "surrogateescape"
+    )
 
 
 def string_to_sign(timestamp: str, scope: str, canonical: bytes) -> bytes:
     """What the signing key signs."""
-    return f"AWS4-HMAC-SHA256\n{timestamp}\n{scope}\n{sha256(canonical).hexdigest()}".encode()
+    digest = _NOTHING.copy()
+    digest.update(canonical)
+    return f"AWS4-HMAC-SHA256\n{timestamp}\n{scope}\n{digest.hexdigest()}".encode()
 
 
 def canonical_path(raw_path: str) -> str:

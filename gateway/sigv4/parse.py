@@ -7,12 +7,12 @@ secrets and no clock.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from enum import Enum
 from functools import lru_cache
+from typing import NamedTuple
 
 from gateway.errors import S3Error, s3_error
 from gateway.route import parse_query
@@ -44,8 +44,7 @@ _CHUNKED = frozenset(
 _MODES = {mode.value: mode for mode in PayloadMode if mode is not PayloadMode.HASHED}
 
 
-@dataclass(frozen=True, slots=True)
-class Payload:
+class Payload(NamedTuple):
     """How the body is protected."""
 
     mode: PayloadMode
@@ -53,8 +52,7 @@ class Payload:
     """Only with HASHED: 64 lower-case digits."""
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(NamedTuple):
     """Who a request says it is from, not yet proven."""
 
     access_key: str
@@ -104,7 +102,7 @@ def parse_claim(raw_query: str, headers: Mapping[str, str], *, region: str) -> C
     authorization = headers.get("authorization")
     # Cheap test first: nearly every request carries its credentials in the header.
     query = parse_query(raw_query) if "Signature" in raw_query or "X-Amz-" in raw_query else {}
-    if any(name in query for name in _PRESIGNED):
+    if query and any(name in query for name in _PRESIGNED):
         if authorization is not None:
             raise s3_error(
                 "InvalidArgument",
@@ -126,15 +124,20 @@ def parse_claim(raw_query: str, headers: Mapping[str, str], *, region: str) -> C
 _PRESIGNED = ("X-Amz-Signature", "X-Amz-Algorithm", "X-Amz-Credential")
 
 
-def join_headers(headers: Sequence[tuple[str, str]]) -> dict[str, str]:
+def join_headers(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
     """Headers under lower-case names, repeated ones joined by ',' as they are signed.
 
     Raises InvalidRequest where a repetition would be a second identity: host, authorization, dates,
     and the header that selects how the body is verified.
     """
+    lowered = [(name.lower(), value) for name, value in headers]
+    single = dict(lowered)
+    return single if len(single) == len(lowered) else _joined(lowered)
+
+
+def _joined(headers: Sequence[tuple[str, str]]) -> dict[str, str]:
     single: dict[str, str] = {}
-    for name, value in headers:
-        lower = name.lower()
+    for lower, value in headers:
         if lower in single:
             if lower in _NEVER_TWICE:
                 raise s3_error("InvalidRequest", f"The header {lower} was sent more than once.")
@@ -160,8 +163,12 @@ _NEVER_TWICE = frozenset(
 )
 
 
+@lru_cache(maxsize=256)
 def parse_payload(text: str) -> Payload:
-    """Read x-amz-content-sha256. An unknown value is refused: it would be stored with its framing."""
+    """Read x-amz-content-sha256. An unknown value is refused: it would be stored with its framing.
+
+    Cached, since all requests without a body say the same.
+    """
     mode = _MODES.get(text)
     if mode is not None:
         return Payload(mode)
@@ -198,17 +205,9 @@ def _header_claim(authorization: str, headers: Mapping[str, str]) -> Claim:
         )
     timestamp, requested_at_us = _header_instant(headers)
     return Claim(
-        access_key,
-        scope_date,
-        region,
-        signed_headers,
-        signature.rstrip(" "),
-        timestamp,
-        requested_at_us,
-        None,
-        parse_payload(payload_text),
-        payload_text,
-    )
+        access_key, scope_date, region, signed_headers, signature.rstrip(" "), timestamp, requested_at_us, None,
+        parse_payload(payload_text), payload_text,
+    )  # fmt: skip
 
 
 @lru_cache(maxsize=256)
@@ -303,13 +302,14 @@ def split_credential(text: str, malformed: str) -> tuple[str, str, str]:
 
 def check_scope(claim: Claim, region: str) -> None:
     """Whether the claim is for this region and for its own date. Raises S3Error."""
+    if claim.region == region and claim.scope_date == claim.timestamp[:8]:
+        return
     malformed = "AuthorizationQueryParametersError" if claim.in_query else "AuthorizationHeaderMalformed"
     if claim.region != region:
         raise s3_error(
             malformed, f"The region '{claim.region[:64]}' is wrong; expecting '{region}'", Region=region
         )
-    if claim.scope_date != claim.timestamp[:8]:
-        raise s3_error(malformed, "Invalid credential date. Date is not the same as the request's date.")
+    raise s3_error(malformed, "Invalid credential date. Date is not the same as the request's date.")
 
 
 # In a presigned request the header's value was never signed, and _query_payload keeps it harmless;
@@ -321,7 +321,7 @@ def _check_signed(signed_headers: str, headers: Mapping[str, str]) -> None:
     """Every x-amz-* header that arrived, and host, must be signed: handlers obey what arrived."""
     signed = _names(signed_headers)
     missing = [
-        name for name in headers if name.startswith("x-amz-") and name not in signed and name not in _EXEMPT
+        name for name in headers if name not in signed and name.startswith("x-amz-") and name not in _EXEMPT
     ]
     if "host" not in signed:
         missing.append("host")

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import NamedTuple
 
 from gateway.storage.errors import StorageError
 from meter.event import StorageLine
@@ -138,8 +139,7 @@ class Amendment:
     """The caller may shorten or end a GOVERNANCE retention, and asked to."""
 
 
-@dataclass(frozen=True, slots=True)
-class MemoryExtent:
+class MemoryExtent(NamedTuple):
     """Bytes of an object that are already in memory."""
 
     data: bytes

@@ -1,19 +1,21 @@
-"""A small load generator: keep-alive connections that repeat one prepared request and check each answer's size."""
+"""A small load generator: keep-alive connections that send prepared requests and check each answer's size."""
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import sys
 import time
+from collections.abc import Iterator
 
 import uvloop
 
 
 class Repeat(asyncio.Protocol):
-    """One connection: send, count the answer's bytes, send again."""
+    """One connection: send, count the answer's bytes, send the next."""
 
-    def __init__(self, request: bytes, body_bytes: int, until: float) -> None:
-        self._request = request
+    def __init__(self, requests: Iterator[bytes], body_bytes: int, until: float) -> None:
+        self._requests = requests
         self._body_bytes = body_bytes
         self._until = until
         self._got = 0
@@ -24,7 +26,7 @@ class Repeat(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
         self._transport: asyncio.Transport = transport  # type: ignore[assignment]
-        transport.write(self._request)
+        self._transport.write(next(self._requests))
 
     def data_received(self, data: bytes) -> None:
         """An answer is whole when head and body came; any other status than 200 ends the run."""
@@ -39,7 +41,7 @@ class Repeat(asyncio.Protocol):
             self._got = 0
             self.done += 1
             if time.perf_counter() < self._until:
-                self._transport.write(self._request)
+                self._transport.write(next(self._requests))
             else:
                 self._transport.close()
 
@@ -48,12 +50,14 @@ class Repeat(asyncio.Protocol):
         self.ended.set_result(None)
 
 
-async def main(port: int, request: bytes, body_bytes: int, connections: int, seconds: float) -> None:
-    """Print answers a second."""
+async def main(port: int, requests: bytes, body_bytes: int, connections: int, seconds: float) -> None:
+    """Print answers a second. The requests have no bodies and follow each other."""
+    end = b"\r\n\r\n"
+    in_turn = itertools.cycle([head + end for head in requests.split(end)[:-1]])
     loop = asyncio.get_running_loop()
     began = time.perf_counter()
     made = [
-        await loop.create_connection(lambda: Repeat(request, body_bytes, began + seconds), "127.0.0.1", port)
+        await loop.create_connection(lambda: Repeat(in_turn, body_bytes, began + seconds), "127.0.0.1", port)
         for _ in range(connections)
     ]
     await asyncio.gather(*[protocol.ended for _, protocol in made])

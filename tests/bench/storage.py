@@ -32,6 +32,7 @@ from gateway.settings import GatewaySettings
 from gateway.storage.disk.engine import open_engine
 from gateway.storage.disk.index import Connection
 from meter.ids import BucketId
+from tests.bench.table import show
 from tests.gateway import Credentials, RunningGateway, client, running_gateway
 from tests.postgres import running_server
 
@@ -56,11 +57,6 @@ SLOW_EVERY = 5
 SLOW_PAUSE_S = 0.05
 BLOCK_BYTES = 2**18
 HEAD_END = b"\r\n\r\n"
-
-
-def show(name: str, figure: str, base: str, ratio: float, goal: str) -> None:
-    """One line of the table."""
-    print(f"{name:<44} {figure:>22} {base:>30} {ratio:>8.3f}  {goal}", flush=True)
 
 
 class Unsigned(S3SigV4Auth):

@@ -300,6 +300,7 @@ MALFORMED: list[tuple[Any, str]] = [
                   {"CanonicalUser": "*"}, {"AWS": "arn:aws:iam:::user/*"}, 7)),
     *(({"Statement": [ALL_GET | {"Action": one}]}, "invalid action")
       for one in ("GetObject", "ec2:*", "s3:Fly", [], "", ["s3:GetObject", 1], "s3:" + "a" * 3000)),
+    ({"Statement": [statement("Allow", "s3:GetObject", "/" + "a*" * 501)]}, "more than 500 wildcards"),
     *(({"Statement": [ALL_GET | {"Resource": one}]}, "invalid resource")
       for one in ("arn:aws:s3:::other/*", "amzn-s3-demo-bucket/*", "arn:aws:s3:::*", "arn:aws:s3:::amzn-s3-demo-buckets/*", [],
                   "arn:aws:s3:::amzn-s3-demo-bucket/${aws:nothing}")),

@@ -17,6 +17,7 @@ from gateway.storage.disk.blobs import Blobs
 from gateway.storage.disk.committer import Committer
 from gateway.storage.disk.index import Connection
 from gateway.storage.disk.index_change import Timing
+from gateway.storage.disk.index_hot import HotObjects
 from gateway.storage.disk.piece import Piece
 from gateway.storage.disk.pins import Pins
 from gateway.storage.disk.reader import OpenFiles
@@ -42,6 +43,7 @@ class EngineBase:
         self._committer = committer
         self._files = OpenFiles(blobs)
         self._pins = Pins(directory)
+        self._hot = HotObjects()
         self._workers = Workers(
             directory / "index.sqlite",
             threads_max=settings.disk_threads_max,

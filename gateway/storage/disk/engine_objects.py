@@ -55,8 +55,16 @@ class ObjectMethods(EngineBase):
 
     def open_object(self, bucket: BucketId, key: str, version_id: str | None = None) -> ObjectReader:
         """See Engine. Also raises DamagedObject, Busy."""
-        read = partial(index_objects.read_pieces, self._workers.connection(), bucket, key, version_id)
-        return open_reader(read, self._files, self._pins, files_max=self._settings.reader_files_max)
+        connection = self._workers.connection()
+        if version_id is None:
+            known = self._hot.find(connection, bucket, key)
+            if known is not None:
+                return known
+        read = partial(index_objects.read_pieces, connection, bucket, key, version_id)
+        reader = open_reader(read, self._files, self._pins, files_max=self._settings.reader_files_max)
+        if version_id is None:
+            self._hot.keep(bucket, key, reader)
+        return reader
 
     def head_object(self, bucket: BucketId, key: str, version_id: str | None = None) -> ObjectHead:
         """See Engine."""

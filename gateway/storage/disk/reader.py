@@ -101,6 +101,7 @@ class DiskReader(ObjectReader):
         "_pinned",
         "_pins",
         "head",
+        "is_in_memory",
         "was_pinned",
     )
 
@@ -113,7 +114,7 @@ class DiskReader(ObjectReader):
         self._files_max = files_max
         self._pieces = pieces
         self._pins = pins
-        self._ends = list(accumulate(piece.size_bytes for piece in pieces))
+        self._ends = list(accumulate([piece.size_bytes for piece in pieces]))
         self._open: dict[int, int] = {}
         self._pinned: str | None = None
         self.was_pinned = True
@@ -121,6 +122,8 @@ class DiskReader(ObjectReader):
         if self._ends[-1] != head.size_bytes:
             raise DamagedObject(f"the index has {self._ends[-1]} of {head.size_bytes} bytes")
         in_files = [index for index, piece in enumerate(pieces) if piece.blob is not None]
+        self.is_in_memory = not in_files
+        """Whether it needs no file, so that any number of readers may share it."""
         if len(in_files) > files_max and self._pin([pieces[index].blob or "" for index in in_files]):
             return
         self._files_max = len(pieces)
@@ -159,6 +162,9 @@ class DiskReader(ObjectReader):
     def extents(self, start: int, stop: int) -> tuple[Extent, ...]:
         """The bytes [start, stop) in order; 0 ≤ start ≤ stop ≤ size."""
         assert 0 <= start <= stop <= self.head.size_bytes, "a range outside the object"
+        first = self._pieces[0].data
+        if first is not None and start < stop <= self._ends[0]:
+            return (MemoryExtent(first[start:stop]),)
         extents: list[Extent] = []
         index = bisect_right(self._ends, start)
         while start < stop:

@@ -29,12 +29,12 @@ class Workers:
 
     def connection(self) -> Connection:
         """The calling thread's own reading connection, with its statements prepared."""
-        connection: Connection | None = getattr(self._local, "connection", None)
-        if connection is None:
-            connection = connect_reader(self._index, busy_timeout_s=self._busy_timeout_s)
-            self._local.connection = connection
-            self._connections.append(connection)
-        return connection
+        try:
+            known: Connection = self._local.connection
+        except AttributeError:
+            known = self._local.connection = connect_reader(self._index, busy_timeout_s=self._busy_timeout_s)
+            self._connections.append(known)
+        return known
 
     async def run(self, work: Callable[[], T]) -> T:
         """The answer of work, done in a thread."""

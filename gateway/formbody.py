@@ -77,7 +77,7 @@ class FormBody(Body):
         if self._size_bytes > SHORT_BYTES:
             self._counting.begin_long()
         wanted = asked_checksum(self._headers)
-        digests = self._digests(wanted)
+        digests = self._digests(wanted, kept=True)
         await self._absorb_all(digests, staged, None)
         if digests.size_bytes < self._least_bytes:
             raise s3_error(

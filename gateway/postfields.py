@@ -6,11 +6,11 @@ import re
 from collections.abc import Mapping
 from urllib.parse import quote, urlencode, urlsplit
 
-from gateway.errors import invalid_argument, s3_error
+from gateway.errors import invalid_argument
 from gateway.markup import DECLARATION, element
 from gateway.names import check_key
 from gateway.postform import Form
-from gateway.tree import parse_tree
+from gateway.tags import OBJECT_TAGS_MAX, TAGGING_HEADER, parse_tagging
 
 FILENAME = "${filename}"
 STATUS_FIELD = "success_action_status"
@@ -61,7 +61,7 @@ def object_key(form: Form) -> str:
 def object_headers(fields: Mapping[str, str]) -> dict[str, str]:
     """The headers a PUT of the same object would have. Other fields are no headers, whatever their name.
 
-    Raises MalformedXML for tags that are no Tagging document, InvalidArgument for a value no header can hold.
+    Raises MalformedXML, InvalidTag, BadRequest for tags, InvalidArgument for a value no header can hold.
     """
     headers = {
         name: value
@@ -71,7 +71,8 @@ def object_headers(fields: Mapping[str, str]) -> dict[str, str]:
     if "acl" in fields:
         headers["x-amz-acl"] = fields["acl"]
     if "tagging" in fields:
-        headers["x-amz-tagging"] = _tags(fields["tagging"])
+        tags = parse_tagging(fields["tagging"].encode(), tags_max=OBJECT_TAGS_MAX)
+        headers[TAGGING_HEADER] = urlencode(tags)
     for name, value in headers.items():
         if any(not (character >= " " and character != "\x7f") for character in value):
             raise invalid_argument(
@@ -113,16 +114,3 @@ def post_result(*, location: str, bucket: str, key: str, etag: str) -> bytes:
         + element("ETag", etag)
     )
     return f"{DECLARATION}<PostResponse>{inner}</PostResponse>".encode()
-
-
-def _tags(document: str) -> str:
-    """A Tagging document as the header x-amz-tagging."""
-    root = parse_tree(document.encode(), "Tagging")
-    pairs = [
-        (tag.one("Key") or "", tag.one("Value") or "")
-        for tags in root.all("TagSet")
-        for tag in tags.all("Tag")
-    ]
-    if len(dict(pairs)) != len(pairs):
-        raise s3_error("InvalidArgument", "Cannot provide multiple Tags with the same key")
-    return urlencode(pairs)

@@ -269,6 +269,23 @@ def test_checksums_among_the_fields_are_verified_and_kept(s3: Any, sender: Sende
     assert value == s3.head_object(Bucket=sender.bucket, Key="k", ChecksumMode="ENABLED")["ChecksumCRC32"]
 
 
+def test_a_form_brings_tags_and_a_key_to_seal_with_as_a_put_does(s3: Any, sender: Sender) -> None:
+    secret = bytes(range(32))
+    sealing = "x-amz-server-side-encryption-customer-"
+    fields = {
+        "tagging": "<Tagging><TagSet><Tag><Key>a b</Key><Value>c</Value></Tag></TagSet></Tagging>",
+        f"{sealing}algorithm": "AES256", f"{sealing}key": base64.b64encode(secret).decode(),
+        f"{sealing}key-MD5": base64.b64encode(hashlib.md5(secret).digest()).decode(),
+    }  # fmt: skip
+    post = s3.generate_presigned_post(
+        sender.bucket, "k", Fields=fields, Conditions=[{name: value} for name, value in fields.items()]
+    )
+    assert 204 == sender.send(post["fields"], b"12345").status
+    assert [{"Key": "a b", "Value": "c"}] == s3.get_object_tagging(Bucket=sender.bucket, Key="k")["TagSet"]
+    key = {"SSECustomerAlgorithm": "AES256", "SSECustomerKey": secret}
+    assert b"12345" == s3.get_object(Bucket=sender.bucket, Key="k", **key)["Body"].read()
+
+
 def test_a_form_that_waits_to_be_told_is_told(s3: Any, sender: Sender) -> None:
     head, body = sender.encoded(s3.generate_presigned_post(sender.bucket, "k")["fields"], b"12345")
     with line(sender.gateway) as open_line:

@@ -19,6 +19,4 @@ async def get_object_attributes(services: Services, call: Call) -> Reply:
         services.engine.head_object(bucket.id, call.key, version_asked(call)), key, with_parts=True
     )
     headers = {"Last-Modified": http_date(head.modified_us)}
-    return xml_reply(
-        attributes_document(head, asked), headers | version_headers(services, bucket, head.version_id)
-    )
+    return xml_reply(attributes_document(head, asked), headers | version_headers(head))

@@ -26,7 +26,6 @@ from gateway.customer_key import COPY_SOURCE, CustomerKey, customer_key
 from gateway.errors import invalid_argument, s3_error
 from gateway.handlers.lifecycle import expiry_headers
 from gateway.handlers.support import (
-    VERSION_HEADER,
     bucket_of,
     check_room,
     commit_time_us,
@@ -83,13 +82,10 @@ async def copy_object(services: Services, call: Call) -> Reply:
             tags=given.tags if _replaces(call, "x-amz-tagging-directive") else kept.tags,
         )
         head = await _copy(services, call, reader, properties, condition, key)
-        headers = await source_version_headers(services, source, reader)
     finally:
         reader.close()
-    if head.version_id:
-        headers[VERSION_HEADER] = head.version_id
-    headers |= expiry_headers(bucket_of(call), head) | ({} if key is None else key.headers)
-    return xml_reply(copy_result(head), headers)
+    headers = source_version_headers(reader) | version_headers(head) | expiry_headers(bucket_of(call), head)
+    return xml_reply(copy_result(head), headers | ({} if key is None else key.headers))
 
 
 async def _copy(
@@ -155,15 +151,10 @@ def _algorithm(call: Call, source: ObjectHead) -> str:
     return DEFAULT_ALGORITHM if held is None else held.algorithm
 
 
-async def source_version_headers(
-    services: Services, source: CopySource, reader: ObjectReader
-) -> dict[str, str]:
+def source_version_headers(reader: ObjectReader) -> dict[str, str]:
     """x-amz-copy-source-version-id, where the source's bucket has versions."""
-    bucket = await services.directory.bucket(source.bucket)
-    if bucket is None:
-        return {}
-    named = version_headers(services, bucket, reader.head.version_id)
-    return {"x-amz-copy-source-version-id": named[VERSION_HEADER]} if named else {}
+    version_id = reader.head.version_id
+    return {"x-amz-copy-source-version-id": version_id} if version_id else {}
 
 
 async def open_source(services: Services, call: Call, source: CopySource) -> ObjectReader:

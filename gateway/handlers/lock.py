@@ -51,9 +51,7 @@ async def get_object_retention(services: Services, call: Call) -> Reply:
     head = services.engine.head_object(bucket.id, call.key, version_asked(call))
     if head.properties.retention is None:
         raise s3_error("NoSuchObjectLockConfiguration", Key=call.key)
-    return xml_reply(
-        retention_document(head.properties.retention), version_headers(services, bucket, head.version_id)
-    )
+    return xml_reply(retention_document(head.properties.retention), version_headers(head))
 
 
 async def put_object_retention(services: Services, call: Call) -> Reply:
@@ -64,7 +62,7 @@ async def put_object_retention(services: Services, call: Call) -> Reply:
     retention = parse_retention(body, now_us=call.now_us)
     amendment = Amendment(retention=retention, clear_retention=retention is None, may_bypass=may_bypass(call))
     head = await services.engine.amend_object(bucket.id, call.key, version_id, amendment, now_us=call.now_us)
-    return Reply(headers=version_headers(services, bucket, head.version_id))
+    return Reply(headers=version_headers(head))
 
 
 async def get_object_legal_hold(services: Services, call: Call) -> Reply:
@@ -73,7 +71,7 @@ async def get_object_legal_hold(services: Services, call: Call) -> Reply:
     head = services.engine.head_object(bucket.id, call.key, version_asked(call))
     return xml_reply(
         legal_hold_document(holds=head.properties.legal_hold),
-        version_headers(services, bucket, head.version_id),
+        version_headers(head),
     )
 
 
@@ -85,7 +83,7 @@ async def put_object_legal_hold(services: Services, call: Call) -> Reply:
     head = await services.engine.amend_object(
         bucket.id, call.key, version_id, Amendment(legal_hold=holds), now_us=call.now_us
     )
-    return Reply(headers=version_headers(services, bucket, head.version_id))
+    return Reply(headers=version_headers(head))
 
 
 def _locking_bucket(services: Services, call: Call) -> Bucket:

@@ -32,12 +32,12 @@ from gateway.errors import S3Error, invalid_argument, s3_error
 from gateway.handlers.copy import open_source, pieces, source_version_headers
 from gateway.handlers.lifecycle import abort_headers, expiry_headers
 from gateway.handlers.support import (
-    VERSION_HEADER,
     announced_bytes,
     bucket_of,
     check_room,
     commit_time_us,
     refuse_version,
+    version_headers,
     xml_reply,
 )
 from gateway.handlers.writing import new_properties
@@ -152,10 +152,10 @@ async def upload_part_copy(services: Services, call: Call) -> Reply:
             )
         finally:
             await staged.discard()
-        headers = await source_version_headers(services, source, reader)
     finally:
         reader.close()
-    return xml_reply(copy_part_result(replace(part, checksum=checksum)), headers | _key_headers(key))
+    headers = source_version_headers(reader) | _key_headers(key)
+    return xml_reply(copy_part_result(replace(part, checksum=checksum)), headers)
 
 
 async def complete_multipart_upload(services: Services, call: Call) -> Reply:
@@ -188,9 +188,8 @@ async def complete_multipart_upload(services: Services, call: Call) -> Reply:
         sealing=sealing,
     )
     head = replace(head, properties=replace(head.properties, checksum=shown_checksum(head, key)))
-    headers = {VERSION_HEADER: head.version_id} if head.version_id else {}
-    headers |= expiry_headers(bucket, head)
-    return xml_reply(complete_result(bucket.name, head, location=f"/{bucket.name}/{call.key}"), headers)
+    body = complete_result(bucket.name, head, location=f"/{bucket.name}/{call.key}")
+    return xml_reply(body, version_headers(head) | expiry_headers(bucket, head))
 
 
 async def abort_multipart_upload(services: Services, call: Call) -> Reply:

@@ -10,7 +10,6 @@ from gateway.customer_key import customer_key
 from gateway.errors import invalid_argument, s3_error
 from gateway.handlers.lifecycle import expiry_headers
 from gateway.handlers.support import (
-    VERSION_HEADER,
     announced_bytes,
     bucket_of,
     check_room,
@@ -67,9 +66,8 @@ async def put_object(services: Services, call: Call) -> Reply:
         )
     finally:
         await staged.discard()
-    headers = {"ETag": quoted(head.etag)} | checksum_headers(received.checksum) | expiry_headers(bucket, head)
-    if head.version_id:
-        headers[VERSION_HEADER] = head.version_id
+    headers = {"ETag": quoted(head.etag)} | checksum_headers(received.checksum) | version_headers(head)
+    headers |= expiry_headers(bucket, head)
     return Reply(headers=headers | (key.headers if key is not None else {}))
 
 
@@ -78,7 +76,7 @@ async def get_object(services: Services, call: Call) -> Reply:
     key = customer_key(call.headers)
     reader = opened(services.engine.open_object(bucket_of(call).id, call.key, version_asked(call)), key)
     try:
-        reply = _answer(services, call, reader.head)
+        reply = _answer(call, reader.head)
     except BaseException:
         reader.close()
         raise
@@ -95,7 +93,7 @@ async def head_object(services: Services, call: Call) -> Reply:
     """What a GET would answer, without the bytes."""
     key = customer_key(call.headers)
     head = services.engine.head_object(bucket_of(call).id, call.key, version_asked(call))
-    reply = _answer(services, call, opened_head(head, key))
+    reply = _answer(call, opened_head(head, key))
     if reply.status != 304:
         reply.content_length = reply.stop - reply.start
     reply.start = reply.stop = 0
@@ -104,14 +102,14 @@ async def head_object(services: Services, call: Call) -> Reply:
     return reply
 
 
-def _answer(services: Services, call: Call, head: ObjectHead) -> Reply:
+def _answer(call: Call, head: ObjectHead) -> Reply:
     """Status, headers and range of a read, decided from the head alone."""
     outcome, condition = read_outcome(call.headers, etag=head.etag, modified_us=head.modified_us)
     if outcome is Outcome.FAILED:
         raise precondition_failed(condition)
     if outcome is Outcome.NOT_MODIFIED:
         return Reply(status=304, headers=not_modified_headers(head))
-    headers = object_headers(head) | version_headers(services, bucket_of(call), head.version_id)
+    headers = object_headers(head) | version_headers(head)
     headers |= lock_headers(head.properties)
     if head.properties.tags:
         headers["x-amz-tagging-count"] = str(len(head.properties.tags))

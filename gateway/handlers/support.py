@@ -7,7 +7,7 @@ import time
 from gateway.call import Bucket, Call, Caller, Reply, Services
 from gateway.errors import S3Error, invalid_argument, s3_error
 from gateway.storage.errors import IsDeleteMarker, NoSuchKey, NoSuchVersion
-from gateway.storage.model import NULL_VERSION, Versioning
+from gateway.storage.model import NULL_VERSION, ObjectHead, Versioning
 
 VERSION_HEADER = "x-amz-version-id"
 MARKER_HEADER = "x-amz-delete-marker"
@@ -49,12 +49,9 @@ def refuse_version(call: Call) -> None:
         )
 
 
-def version_headers(services: Services, bucket: Bucket, version_id: str) -> dict[str, str]:
-    """x-amz-version-id of what was read: none in a bucket that never had versions."""
-    if version_id:
-        return {VERSION_HEADER: version_id}
-    is_versioned = services.engine.bucket_rules(bucket.id).versioning is not Versioning.OFF
-    return {VERSION_HEADER: NULL_VERSION} if is_versioned else {}
+def version_headers(head: ObjectHead) -> dict[str, str]:
+    """x-amz-version-id: none in a bucket that never had versions."""
+    return {VERSION_HEADER: head.version_id} if head.version_id else {}
 
 
 def may_bypass(call: Call) -> bool:

@@ -20,7 +20,7 @@ async def get_object_tagging(services: Services, call: Call) -> Reply:
     """The tags of the object, or of a version; perhaps none."""
     bucket = bucket_of(call)
     head = services.engine.head_object(bucket.id, call.key, version_asked(call))
-    headers = version_headers(services, bucket, head.version_id)
+    headers = version_headers(head)
     return xml_reply(tagging_document(head.properties.tags), headers)
 
 
@@ -44,7 +44,7 @@ async def _amend(
     head = await services.engine.amend_object(
         bucket.id, call.key, version_id, Amendment(tags=tags), now_us=call.now_us
     )
-    return version_headers(services, bucket, head.version_id)
+    return version_headers(head)
 
 
 async def get_bucket_tagging(services: Services, call: Call) -> Reply:

@@ -69,7 +69,10 @@ class Engine(Protocol):
         ...
 
     async def delete_bucket(self, bucket: BucketId) -> None:
-        """Remove an empty bucket. Raises BucketNotEmpty (also for open uploads). Unknown: no effect."""
+        """Remove an empty bucket. Raises BucketNotEmpty, also for old versions, markers and open uploads.
+
+        Unknown: no effect.
+        """
         ...
 
     def bucket_rules(self, bucket: BucketId) -> BucketRules:
@@ -106,7 +109,9 @@ class Engine(Protocol):
     ) -> ObjectHead:
         """Make the staged bytes the object, or its newest version.
 
-        Raises PreconditionFailed; with if_match also NoSuchKey; ObjectLocked; QuotaExceeded.
+        Its time is now_us, or just behind the key's newest version when that is later: times ascend within
+        a key. Raises PreconditionFailed; with if_match also NoSuchKey; ObjectLocked; QuotaExceeded;
+        InvalidRules when the properties ask for a lock in a bucket without.
         """
         ...
 
@@ -126,7 +131,8 @@ class Engine(Protocol):
     ) -> tuple[Deleted, ...]:
         """Delete in one commit, in the order given. What is refused is told in Deleted.error.
 
-        A key or version that is not there is deleted without error; only a condition can miss it.
+        A key or version that is not there is deleted without error; only a condition can miss it, and then
+        the error is NoSuchKey or NoSuchVersion.
         """
         ...
 
@@ -135,7 +141,7 @@ class Engine(Protocol):
     ) -> ObjectHead:
         """Change what is kept beside the bytes; the bytes and their times stay.
 
-        Raises NoSuchKey, NoSuchVersion, IsDeleteMarker, ObjectLocked.
+        Raises NoSuchKey, NoSuchVersion, IsDeleteMarker; ObjectLocked; InvalidRules in a bucket without locks.
         """
         ...
 
@@ -149,7 +155,11 @@ class Engine(Protocol):
         after_version_id: str,
         limit: int,
     ) -> VersionListing:
-        """Versions and markers behind (after_key, after_version_id); without a version id, keys > after_key."""
+        """Versions and markers behind (after_key, after_version_id); without a version id, keys > after_key.
+
+        The version named may be gone by now: the page goes on where it was. Only where the version 'null'
+        was, nobody knows; then its key is told again from its newest version.
+        """
         ...
 
     async def copy_object(
@@ -185,7 +195,7 @@ class Engine(Protocol):
         checksum_kind: str,
         now_us: int,
     ) -> Upload:
-        """Open a multipart upload."""
+        """Open a multipart upload. Raises InvalidRules as put_object."""
         ...
 
     async def get_upload(self, bucket: BucketId, key: str, upload_id: str) -> Upload:
@@ -233,8 +243,9 @@ class Engine(Protocol):
 
         With sealing, that is the object's, in place of the upload's.
 
-        The same complete again with the same parts gives the same answer while the tombstone is
-        kept. Raises NoSuchUpload, InvalidPart, InvalidPartOrder, PartTooSmall, PreconditionFailed.
+        The same complete again with the same parts gives the same answer while the tombstone and the
+        version it made are kept, also when that is no longer the newest. Raises NoSuchUpload,
+        InvalidPart, InvalidPartOrder, PartTooSmall, PreconditionFailed.
         """
         ...
 

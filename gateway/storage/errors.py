@@ -2,7 +2,7 @@
 
 StorageError
 ├── NoSuchBucket        the engine holds no such bucket
-├── BucketNotEmpty      objects or open uploads are left
+├── BucketNotEmpty      objects, old versions, delete markers or open uploads are left
 ├── NoSuchKey           no object now; perhaps a delete marker
 ├── NoSuchVersion
 ├── IsDeleteMarker      the version named is a delete marker, and has no bytes

@@ -120,7 +120,7 @@ class ObjectHead:
     part_sizes: tuple[int, ...] = ()
     """Sizes in bytes of the parts it was completed from; empty for a single PUT."""
     version_id: str = ""
-    """Empty for what was written while the bucket had no versions (S3 calls that version 'null')."""
+    """Empty where the bucket never had versions; 'null' for what was written before it had."""
     part_checksums: tuple[str, ...] = ()
     """Of an object with a COMPOSITE checksum: each part's, base64, in the order of part_sizes. Else empty."""
 

@@ -210,8 +210,8 @@ def test_a_method_s3_does_not_have_is_refused(as_anna: Asking, bucket: str, meth
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("x-amz-server-side-encryption", "AES256"), ("x-amz-acl", "public-read"), ("x-amz-tagging", "a=b"),
-     ("x-amz-object-lock-mode", "GOVERNANCE"), ("x-amz-grant-read", "id=1"),
+    [("x-amz-server-side-encryption", "AES256"), ("x-amz-acl", "public-read"), ("x-amz-mfa", "1 2"),
+     ("x-amz-if-match-size", "1"), ("x-amz-grant-read", "id=1"),
      ("x-amz-website-redirect-location", "/x")],
 )  # fmt: skip
 def test_a_header_that_would_change_the_meaning_is_refused_by_name(

@@ -40,16 +40,17 @@ class Change:
 
     def finish(self, quota: Quota = NO_QUOTA) -> None:
         """Note the bytes, one row a line. Raises QuotaExceeded when more is stored than before, and too much."""
-        for line in _LINES:
-            add_change(
-                self.connection,
-                member=self.owner,
-                bucket=self.bucket,
-                line=line,
-                delta_bytes=self._deltas[line],
-                at_us=self.timing.now_us,
-            )
-        if sum(self._deltas.values()) > 0:
+        for line, delta_bytes in self._deltas.items():
+            if delta_bytes:
+                add_change(
+                    self.connection,
+                    member=self.owner,
+                    bucket=self.bucket,
+                    line=line,
+                    delta_bytes=delta_bytes,
+                    at_us=self.timing.now_us,
+                )
+        if quota is not NO_QUOTA and sum(self._deltas.values()) > 0:
             check_quota(self.connection, self.bucket, self.owner, quota)
 
 

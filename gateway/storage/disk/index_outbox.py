@@ -27,12 +27,10 @@ def add_change(
     delta_bytes: int,
     at_us: int,
 ) -> None:
-    """Note the change, and in the bucket's total; none of zero bytes.
+    """Note the change, and in the bucket's total; it is not of zero bytes.
 
     Invariant: sequences ascend by one in the order of commits; a total is the sum of all its changes.
     """
-    if delta_bytes == 0:
-        return
     (sequence,) = connection.execute(
         "UPDATE meta SET value = value + 1 WHERE name = 'sequence' RETURNING value"
     ).fetchone()

@@ -27,6 +27,8 @@ def add_piece(connection: Connection, piece: Piece) -> int:
 
 def join_pieces(connection: Connection, pieces: Sequence[int]) -> None:
     """Put the pieces together, in this order, under the first of them."""
+    if len(pieces) == 1:
+        return
     first, *rest = pieces
     connection.executemany(
         "INSERT INTO manifest (first_piece, position, piece) VALUES (?, ?, ?)",
@@ -49,11 +51,16 @@ def drop_joined(connection: Connection, first: int, *, after_us: int) -> None:
     rest = connection.execute("SELECT piece FROM manifest WHERE first_piece = ?", (first,)).fetchall()
     if rest:
         connection.execute("DELETE FROM manifest WHERE first_piece = ?", (first,))
-    drop_pieces(connection, [first, *(piece for (piece,) in rest)], after_us=after_us)
+        drop_pieces(connection, [first, *(piece for (piece,) in rest)], after_us=after_us)
+        return
+    row = connection.execute("DELETE FROM piece WHERE piece = ? RETURNING blob", (first,)).fetchone()
+    assert row is not None, "a piece is pointed at and not there"
+    if row[0] is not None:
+        connection.execute("INSERT INTO garbage (blob, after_us) VALUES (?, ?)", (row[0], after_us))
 
 
 def drop_pieces(connection: Connection, pieces: Sequence[int], *, after_us: int) -> None:
-    """Forget the pieces; their files may go after the instant."""
+    """Forget the pieces, of which there may be thousands; their files may go after the instant."""
     numbers = json.dumps(list(pieces))
     connection.execute(
         "INSERT INTO garbage (blob, after_us) SELECT blob, ? FROM json_each(?) JOIN piece ON piece = value"

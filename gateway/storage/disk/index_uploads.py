@@ -24,7 +24,7 @@ from gateway.storage.disk.index_writing import check_newest
 from gateway.storage.disk.piece import Piece
 from gateway.storage.errors import InvalidPart, InvalidPartOrder, NoSuchUpload, PartTooSmall
 from gateway.storage.model import Checksum, Condition, ObjectHead, Part, Quota, Upload
-from gateway.storage.retention import check_lockable, retained
+from gateway.storage.retention import check_lockable
 from meter.event import StorageLine
 from meter.ids import BucketId
 
@@ -164,14 +164,13 @@ def complete_upload(
     newest = newest_entry(change, key)
     check_newest(completion.condition, newest, key=key)
     sealing = upload.properties.sealing if completion.sealing is None else completion.sealing
-    properties = replace(upload.properties, checksum=completion.checksum, sealing=sealing)
     sizes = tuple(part.size_bytes for part in chosen)
     head = ObjectHead(
         key,
         sum(sizes),
         completion.etag,
         timing.now_us,
-        retained(properties, change.rules, now_us=timing.now_us),
+        replace(upload.properties, checksum=completion.checksum, sealing=sealing),
         sizes,
         part_checksums=_checksums_of(chosen, completion.checksum),
     )

@@ -21,7 +21,7 @@ from gateway.storage.disk.index_change import Change
 from gateway.storage.disk.index_objects import both_names
 from gateway.storage.disk.index_pieces import drop_joined, join_pieces
 from gateway.storage.model import NULL_VERSION, ObjectHead, Versioning
-from gateway.storage.retention import check_removable
+from gateway.storage.retention import check_removable, retained
 from meter.event import StorageLine
 
 _CURRENT = """
@@ -99,9 +99,11 @@ def _entry(row: tuple[str, int, int | None, int, str, str | None, int, int] | No
 
 
 def add_object(change: Change, head: ObjectHead, pieces: Sequence[int], newest: Entry | None) -> ObjectHead:
-    """Make the pieces the newest version; the head as it is kept. Raises ObjectLocked."""
-    head = replace(head, modified_us=_next_us(head.modified_us, newest))
-    head = replace(head, version_id=_version_id(change, head.modified_us))
+    """Make the pieces the newest version; the head as it is kept.
+
+    Raises ObjectLocked; InvalidRules when it asks for a lock in a bucket without.
+    """
+    head = _settled(change, head, newest)
     _make_way(change, head.key, newest, by_us=head.modified_us)
     join_pieces(change.connection, pieces)
     change.connection.execute(
@@ -123,6 +125,18 @@ def add_object(change: Change, head: ObjectHead, pieces: Sequence[int], newest: 
     )
     change.add(StorageLine.OBJECT, head.size_bytes)
     return head
+
+
+def _settled(change: Change, head: ObjectHead, newest: Entry | None) -> ObjectHead:
+    """The head with its place in the order, its id, and the bucket's default retention."""
+    modified_us = _next_us(head.modified_us, newest)
+    version_id = _version_id(change, modified_us)
+    properties = retained(head.properties, change.rules, now_us=change.timing.now_us)
+    kept = (head.modified_us, head.version_id, head.properties)
+    if (modified_us, version_id, properties) == kept:
+        # A plain put; making one more head of it would cost as much as a statement.
+        return head
+    return replace(head, modified_us=modified_us, version_id=version_id, properties=properties)
 
 
 def add_marker(change: Change, key: str, newest: Entry | None) -> str:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from gateway.storage.disk.columns import dump_extras
 from gateway.storage.disk.index import Connection
 from gateway.storage.disk.index_change import Change, Timing, begin_change
-from gateway.storage.disk.index_objects import read_head
+from gateway.storage.disk.index_objects import both_names, read_head
 from gateway.storage.disk.index_pieces import add_piece
 from gateway.storage.disk.index_versions import (
     Entry,
@@ -32,7 +32,7 @@ from gateway.storage.model import (
     Quota,
     Versioning,
 )
-from gateway.storage.retention import amended, retained
+from gateway.storage.retention import amended
 from meter.ids import BucketId
 
 
@@ -50,7 +50,6 @@ def put_object(
     change = begin_change(connection, bucket, timing)
     newest = newest_entry(change, head.key)
     check_newest(condition, newest, key=head.key)
-    head = replace(head, properties=retained(head.properties, change.rules, now_us=timing.now_us))
     head = add_object(change, head, [add_piece(connection, piece)], newest)
     change.finish(quota)
     return head
@@ -147,12 +146,12 @@ def amend_object(
     change = begin_change(connection, bucket, timing)
     head = read_head(connection, bucket, key, version_id)
     properties = amended(key, head.properties, amendment, change.rules, now_us=timing.now_us)
-    row = (dump_extras(properties), bucket, key.encode(), head.version_id)
+    row = (dump_extras(properties), bucket, key.encode(), *both_names(head.version_id))
     updated = connection.execute(
-        "UPDATE object SET extras = ? WHERE bucket = ? AND key = ? AND version_id = ?", row
+        "UPDATE object SET extras = ? WHERE bucket = ? AND key = ? AND version_id IN (?, ?)", row
     ).rowcount
     if not updated:
         connection.execute(
-            "UPDATE version SET extras = ? WHERE bucket = ? AND key = ? AND version_id = ?", row
+            "UPDATE version SET extras = ? WHERE bucket = ? AND key = ? AND version_id IN (?, ?)", row
         )
     return replace(head, properties=properties)

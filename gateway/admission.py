@@ -9,14 +9,22 @@ import asyncio
 
 from gateway.access import Decision, Seen, decide, is_owner, may
 from gateway.call import Bucket, Call, Services, Subject
-from gateway.errors import S3Error, s3_error
-from gateway.operation import Operation
+from gateway.errors import S3Error, not_supported, s3_error
+from gateway.operation import Level, Operation
 from gateway.policy.facts import Asked
 from gateway.storage.errors import IsDeleteMarker, NoSuchBucket, NoSuchKey, NoSuchVersion, StorageError
 from meter.usage import MemberStatus
 
 _TELLING = frozenset(("NoSuchKey", "NoSuchVersion", "MethodNotAllowed"))
 """Errors from which one learns what is there and what is not."""
+
+
+def check_there(operation: Operation, bucket: Bucket | None) -> None:
+    """Whether this may be asked at all, of something that is there. Raises NotImplemented, NoSuchBucket."""
+    if not operation.supported:
+        raise not_supported(operation)
+    if bucket is None and operation.level is not Level.SERVICE and operation is not Operation.CREATE_BUCKET:
+        raise s3_error("NoSuchBucket")
 
 
 def admit(services: Services, asked: Asked, bucket: Bucket | None) -> None:

@@ -14,33 +14,28 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Mapping
-from typing import NamedTuple
 
 from gateway.access import is_unbound_owner
 from gateway.accounting import CLIENT_LEFT, Tab
-from gateway.admission import admit, concealed
+from gateway.admission import admit, check_there, concealed
 from gateway.answer import Answer, answer, error_reply
 from gateway.auth import Authenticator
-from gateway.body import Body, NoBody, SenderGone
-from gateway.call import Bucket, Call, Origin, Reply, Services
+from gateway.body import Body, SenderGone
+from gateway.browsers import BrowserDoors
+from gateway.call import Call, Origin, Reply, Services
 from gateway.connection import Incoming
 from gateway.counting import Counting
-from gateway.errors import S3Error, not_supported, s3_error
-from gateway.formbody import FormBody
-from gateway.forms import read_form
+from gateway.errors import S3Error, s3_error
 from gateway.handlers.cors import origin_headers
 from gateway.handlers.table import HANDLERS
-from gateway.handlers.website import METHODS, Visit
 from gateway.metrics import GatewayMetrics
-from gateway.operation import Level, Operation
+from gateway.operation import Operation
 from gateway.policy.facts import Asked
-from gateway.route import Route, parse_query, route, split_target
-from gateway.sigv4.hoisted import hoisted_headers
-from gateway.sigv4.parse import Claim, join_headers, parse_claim
+from gateway.request import Request, read_head
+from gateway.route import Route, route
+from gateway.sigv4.parse import Claim, parse_claim
 from gateway.sigv4.unsigned import unsigned_claim
-from gateway.website import bucket_of_host
-from meter.ids import NO_BUCKET, NOBODY
+from meter.ids import NO_BUCKET
 from meter.ongoing import TooManyExchanges
 from meter.recorder import Recorder, now_us
 
@@ -52,18 +47,6 @@ WELCOME = (
     "Point an S3 client at this address with the access key your co-op gave you;\n"
     "to read your usage and statements, open your co-op's portal instead.\n"
 )
-
-
-class Request(NamedTuple):
-    """The head of a request, read once."""
-
-    method: str
-    raw_path: str
-    raw_query: str
-    headers: dict[str, str]
-    """As they arrived: lower-case names; repeated ones joined by ','."""
-    effective: Mapping[str, str]
-    """With those a presigned URL carries in its query; a real header wins."""
 
 
 class Exchanges:
@@ -79,7 +62,7 @@ class Exchanges:
         self._settings = services.settings
         self._id_prefix = os.urandom(8)
         self._requests = 0
-        self._has_websites = bool(self._settings.website_suffix or self._settings.website_domains)
+        self._browsers = BrowserDoors(services, authenticator, recorder, metrics)
 
     async def handle(self, raw: Incoming) -> bool:
         """One request, to its end; whether the connection goes on. The answer has been sent by then."""
@@ -112,8 +95,8 @@ class Exchanges:
         try:
             request = read_head(raw)
             how.resource = request.raw_path
-            if self._has_websites and (site := self._site_of(request)):
-                return await self._visit(raw, request, site, counting, how)
+            if self._browsers.have_websites and (site := self._browsers.site_of(request)):
+                return await self._browsers.visit(raw, request, site, counting, how)
             asked = route(
                 request.method, request.raw_path, request.raw_query, request.effective,
                 host_suffix=self._settings.host_suffix,
@@ -128,10 +111,10 @@ class Exchanges:
             if not self._recorder.has_room:
                 raise s3_error("SlowDown")
             if asked.operation in PREFLIGHTS:
-                return await self._preflight(request, asked, counting.tab)
+                return await self._browsers.preflight(request, asked, counting.tab)
             claim = parse_claim(request.raw_query, request.headers, region=self._settings.region)
             if asked.operation is Operation.POST_OBJECT:
-                return await self._form(raw, request, asked, claim, counting, how)
+                return await self._browsers.form(raw, request, asked, claim, counting, how)
             if claim is None and is_browser_at_the_door(asked.operation, request.headers):
                 return Reply(headers={"Content-Type": "text/plain; charset=utf-8"}, body=WELCOME.encode())
             return await self._admitted(raw, request, asked, claim, counting, how)
@@ -145,86 +128,6 @@ class Exchanges:
         except Exception:  # the edge: a bug of ours becomes a 500 that names its request, and a log line
             log.exception("unexpected: request=%s", counting.tab.request_id.hex())
             return error_reply(s3_error("InternalError"), how.resource, counting.tab.request_id.hex())
-
-    def _site_of(self, request: Request) -> str:
-        suffix, domains = self._settings.website_suffix, self._settings.website_domains
-        return bucket_of_host(request.headers.get("host", ""), suffix=suffix, domains=domains)
-
-    async def _visit(
-        self, raw: Incoming, request: Request, site: str, counting: Counting, how: Answer
-    ) -> Reply:
-        """A page of a bucket's website: its owner pays for what its visitor was let read."""
-        tab, services = counting.tab, self._services
-        tab.operation = METHODS.get(request.method, Operation.OTHER)
-        tab.head_only = request.method == "HEAD"
-        if not self._recorder.has_room:
-            raise s3_error("SlowDown")
-        if "origin" in request.headers:
-            how.origin_headers = await origin_headers(services, site, request.method, request.headers)
-        bucket = await services.directory.bucket(site, ask=False)
-        visit = Visit(
-            services, bucket, request.method, request.raw_path, request.headers, raw.remote or "",
-            tab.request_id.hex(), tab.began_us,
-        )  # fmt: skip
-        reply = await visit.answer()
-        if bucket is not None and visit.was_admitted:
-            tab.authorised, tab.payer, tab.bucket = True, bucket.owner, bucket.id
-        if reply.status >= 400:
-            self._metrics.refused(tab, reply.headers["x-amz-error-code"])
-        return reply
-
-    async def _preflight(self, request: Request, asked: Route, tab: Tab) -> Reply:
-        """Anybody may ask what a page may ask; nobody is let in by it, and nobody pays."""
-        bucket = await self._services.directory.bucket(asked.bucket, ask=False)
-        call = Call(
-            asked.operation, tab.request_id.hex(), asked.bucket, asked.key, asked.query, request.headers,
-            None, bucket, NoBody(), tab.began_us,
-        )  # fmt: skip
-        return await HANDLERS[asked.operation](self._services, call)
-
-    async def _form(
-        self,
-        raw: Incoming,
-        request: Request,
-        asked: Route,
-        claim: Claim | None,
-        counting: Counting,
-        how: Answer,
-    ) -> Reply:
-        """A browser's form carries its credentials among its fields: they are read before anybody is let in."""
-        if claim is not None:
-            raise s3_error("InvalidRequest", "A form is signed by its fields, not by its request.")
-        tab = counting.tab
-        how.body = body = FormBody(
-            raw.content, request.headers, counting=counting, settings=self._settings,
-            ask_for_it=how.expects_continue(request.headers), descriptor=how.descriptor,
-        )  # fmt: skip
-        posted = await read_form(
-            body,
-            self._authenticator,
-            asked,
-            request.headers,
-            self._settings,
-            peer=raw.remote or "",
-            now_us=tab.began_us,
-        )
-        tab.requester = NOBODY if posted.caller is None else posted.caller.member
-        how.resource = f"/{asked.bucket}/{posted.key}"
-        bucket = await self._services.directory.bucket(asked.bucket, ask=posted.caller is not None)
-        check_there(asked.operation, bucket)
-        assert bucket is not None
-        # No answer but success can tell what was there: a form has no conditions.
-        admit(
-            self._services,
-            posted.question(asked, request.headers, tab.began_us, self._settings.trusted_proxies),
-            bucket,
-        )
-        tab.authorised, tab.payer, tab.bucket = True, bucket.owner, bucket.id
-        call = Call(
-            asked.operation, tab.request_id.hex(), asked.bucket, posted.key, posted.parameters, posted.headers,
-            posted.caller, bucket, body, tab.began_us, posted.origin,
-        )  # fmt: skip
-        return await HANDLERS[asked.operation](self._services, call)
 
     async def _admitted(
         self,
@@ -278,22 +181,6 @@ class Exchanges:
             if question is None:
                 raise
             raise concealed(error, question, bucket) from error
-
-
-def check_there(operation: Operation, bucket: Bucket | None) -> None:
-    """Whether this may be asked at all, of something that is there. Raises NotImplemented, NoSuchBucket."""
-    if not operation.supported:
-        raise not_supported(operation)
-    if bucket is None and operation.level is not Level.SERVICE and operation is not Operation.CREATE_BUCKET:
-        raise s3_error("NoSuchBucket")
-
-
-def read_head(raw: Incoming) -> Request:
-    """Method, raw target and headers. Raises S3Error for a target or headers with two meanings."""
-    path, query = split_target(raw.raw_path)
-    headers = join_headers(raw.headers.items())
-    effective = hoisted_headers(parse_query(query)) | headers if "X-Amz-Signature" in query else headers
-    return Request(raw.method, path, query, headers, effective)
 
 
 def is_browser_at_the_door(operation: Operation, headers: dict[str, str]) -> bool:

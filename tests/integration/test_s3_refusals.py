@@ -114,7 +114,9 @@ def test_another_region_is_named(as_anna: Asking) -> None:
     )  # fmt: skip
 
 
-SUPPORTED = [one for one in Operation if one.supported]
+# A preflight lets nobody in, and a form carries its signature inside: their own tests attack them.
+SIGNED_ELSEWHERE = {Operation.PREFLIGHT_BUCKET, Operation.PREFLIGHT_OBJECT, Operation.POST_OBJECT}
+SUPPORTED = [one for one in Operation if one.supported and one not in SIGNED_ELSEWHERE]
 IN_A_BUCKET = [
     one for one in SUPPORTED if one.level is not Level.SERVICE and one is not Operation.CREATE_BUCKET
 ]

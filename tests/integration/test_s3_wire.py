@@ -61,7 +61,7 @@ def test_a_refused_body_is_never_asked_for(
         "condition": (
             sign(s3_gateway, anna, "PUT", f"/{bucket}/k", headers={"if-none-match": "some"}), "NotImplemented",
         ),
-        "operation": (sign(s3_gateway, anna, "PUT", f"/{bucket}?policy"), "NotImplemented"),
+        "operation": (sign(s3_gateway, anna, "PUT", f"/{bucket}?notification"), "NotImplemented"),
     }[fault]  # fmt: skip
     length = 5 * 2**30 + 1 if fault == "size" else 1000
     one.send(signed.head(Expect="100-continue", Content_Length=str(length)))

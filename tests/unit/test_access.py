@@ -110,7 +110,7 @@ class Row:
 
 
 def scoped(**bounds: Any) -> Caller:
-    return replace(OWNER, scope=KeyScope(**bounds))
+    return OWNER._replace(scope=KeyScope(**bounds))
 
 
 ROWS = {
@@ -132,7 +132,7 @@ ROWS = {
         OTHER, with_documents(policy=json.dumps(READING)), frozenset(OF_MEMBERS | PREFLIGHTS | READS_BYTES | LISTS)
     ),
     "his key for reading, where the policy lets him read": Row(
-        replace(OTHER, scope=KeyScope(read_only=True)), with_documents(policy=json.dumps(READING)),
+        OTHER._replace(scope=KeyScope(read_only=True)), with_documents(policy=json.dumps(READING)),
         frozenset({"ListBuckets"} | PREFLIGHTS | READS_BYTES | LISTS),
     ),
     "nobody": Row(None, BUCKET, frozenset(PREFLIGHTS)),
@@ -377,7 +377,7 @@ def test_a_scope_comes_back_as_it_was_kept(scope: KeyScope) -> None:
 def test_a_scope_that_cannot_be_read_opens_nothing(text: str) -> None:
     assert NOTHING == parse_scope(text)
     assert parse_scope(None) is None
-    caller = replace(OWNER, scope=NOTHING)
+    caller = OWNER._replace(scope=NOTHING)
     assert {Decision.DENY} == {
         decide(asked(one, caller), BUCKET)
         for one in Operation

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -114,7 +113,7 @@ def test_a_folder_for_each_member() -> None:
     assert ask(*both, operation=PUT, caller=BERT, key="home/bert/a")
     assert not ask(*both, operation=PUT, caller=BERT, key="home/carl/a")
     assert not ask(*both, operation=PUT, caller=None, key="home/bert/a")
-    star = replace(BERT, member_name="*")
+    star = BERT._replace(member_name="*")
     assert not ask(*both, operation=PUT, caller=star, key="home/bert/a")
     for prefix, expected in (("", True), ("home/bert/x", True), ("home/carl/", False)):
         assert expected == ask(*both, operation=LIST, caller=BERT, query={"prefix": prefix})

@@ -58,3 +58,25 @@ def test_a_small_object_that_was_deleted_is_gone_at_once(
         assert 204 == writer.answer().status
         reader.send(read)
         assert "NoSuchKey" == reader.answer().code
+
+
+LOCK_SEEKERS = 100
+
+
+def test_of_a_hundred_clients_that_take_a_lock_at_once_one_has_it(
+    s3_gateway: RunningGateway, anna: Credentials, bucket: str
+) -> None:
+    # As Terraform and its kind lock a state: create the lock's object unless it is there.
+    with ExitStack() as stack:
+        lines = [stack.enter_context(line(s3_gateway)) for _ in range(LOCK_SEEKERS)]
+        for number, one in enumerate(lines):
+            signed = sign(s3_gateway, anna, "PUT", f"/{bucket}/lock", headers={"If-None-Match": "*"})
+            # All but the last byte, so that each of them is only waiting for it.
+            one.send(signed.head(Content_Length="4") + b"%03d" % number)
+        for one in lines:
+            one.send(b"!")
+        statuses = [one.answer().status for one in lines]
+        lines[0].send(sign(s3_gateway, anna, "GET", f"/{bucket}/lock").head())
+        holder = lines[0].answer().body
+    assert {200: 1, 412: LOCK_SEEKERS - 1} == {one: statuses.count(one) for one in set(statuses)}
+    assert b"%03d!" % statuses.index(200) == holder

@@ -33,7 +33,6 @@ from tests.unit.power_cut_sqlite import watched_sqlite
 
 SETTINGS = {"inline_bytes_max": 1024, "blob_delete_delay_s": 0}
 SMALL, LARGE = 300, 5000
-WRITES_A_CUT = 4
 FAR_FUTURE_US = 10**17
 
 State = tuple[str, int, int] | None
@@ -257,16 +256,13 @@ def problems(
 
 
 def chances(step: Step, disk: Disk, dice: random.Random) -> list[float]:
-    """Nothing of what was not synced, and a part of it; all of it where something was said.
-
-    After a write only now and then: any part may be lost, so a cut between two writes leaves nothing that
-    a cut after both could not.
-    """
+    """Nothing of what was not synced, and a part of it; all of it where something was said. After a plain
+    write a part of it alone: nothing and all of it are what the steps around it try."""
     if not disk.is_unsettled:
         return [1.0] if isinstance(step, Mark) else []
     match step:
         case Write() | Truncate():
-            return [dice.random()] if dice.randrange(WRITES_A_CUT) == 0 else []
+            return [dice.random()]
         case Mark():
             return [0.0, dice.random(), 1.0]
         case _:

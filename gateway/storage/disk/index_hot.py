@@ -13,7 +13,7 @@ from gateway.storage.disk.index_log import LogHeader
 from gateway.storage.disk.reader import DiskReader
 from meter.ids import BucketId
 
-HOT_BYTES_MAX = 8 * 2**20
+HOT_BYTES_MAX = 32 * 2**20
 """Of one worker, bytes of objects; a constant, because it changes nothing but speed."""
 OVERHEAD_BYTES = 1024
 """Counted for each object beside its bytes, so that empty ones have their limit too."""

@@ -49,7 +49,7 @@ async def closed_october(co_op: Coop, settings: MeterSettings) -> list[MemberId]
                 ended_us=noon + number,
             )
         )
-    journal.append(replace(stored(5_000, noon), payer=members[0]))
+    journal.append(stored(5_000, noon)._replace(payer=members[0]))
     journal.close()
     assert 0 == await ship_everything(settings, settings.database_url)
     books = await co_op.books()

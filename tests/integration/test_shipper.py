@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import asyncpg
@@ -252,7 +251,7 @@ async def test_a_closed_month_takes_nothing_even_from_the_shipper(settings: Mete
 
 async def test_usage_by_hour_and_request_class(settings: MeterSettings) -> None:
     read = PLAIN._replace(request_class=RequestClass.B, bytes_in=0, bytes_out=50)
-    later = replace(read, ended_us=NOON_US + HOUR_US)
+    later = read._replace(ended_us=NOON_US + HOUR_US)
     write(settings, PLAIN, read, read, later)
     await ship_everything(settings, settings.database_url)
     connection = await connect(settings.database_url, role="weir_billing")

@@ -46,12 +46,12 @@ class Tab:
             _INTERNET,
             self.began_us,
             max(ended_us, self.began_us),
-            bytes_in=self.moved_in if billable else 0,
-            bytes_out=moved_out if counts_out else 0,
-            moved_in=self.moved_in,
-            moved_out=moved_out,
-            status=status,
-            marks=_ABORTED if aborted else _NO_MARK,
+            self.moved_in if billable else 0,
+            moved_out if counts_out else 0,
+            self.moved_in,
+            moved_out,
+            status,
+            _ABORTED if aborted else _NO_MARK,
         )
 
     def _request_class(self, status: int) -> RequestClass:

@@ -121,6 +121,6 @@ class Authenticator:
 
 
 def _proof(found: Key, claim: Claim, key: bytes) -> Proof:
-    if found.member_status is not MemberStatus.ACTIVE:
+    if found.member_status is not _ACTIVE:
         raise s3_error("AccountProblem")
     return Proof(Caller(found.member, found.member_name, found.access_key, found.scope), claim, key)

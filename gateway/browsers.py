@@ -61,7 +61,7 @@ class BrowserDoors:
             how.origin_headers = await origin_headers(services, site, request.method, request.headers)
         bucket = await services.directory.bucket(site, ask=False)
         visit = Visit(
-            services, bucket, request.method, request.raw_path, request.headers, raw.remote or "",
+            services, bucket, request.method, request.raw_path, request.headers, raw.remote,
             tab.request_id.hex(), tab.began_us,
         )  # fmt: skip
         reply = await visit.answer()
@@ -103,7 +103,7 @@ class BrowserDoors:
             asked,
             request.headers,
             self._settings,
-            peer=raw.remote or "",
+            peer=raw.remote,
             now_us=tab.began_us,
         )
         tab.requester = NOBODY if posted.caller is None else posted.caller.member

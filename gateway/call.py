@@ -43,8 +43,7 @@ class Caller(NamedTuple):
     """What this key is held to; None: whatever its member may."""
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(NamedTuple):
     """Where a request came from and how it was signed; some rights depend on it."""
 
     peer: str = ""
@@ -111,6 +110,10 @@ class IncomingBody(Protocol):
 class Directory(Protocol):
     """Buckets and their owners. Changes need Postgres and raise S3Error ServiceUnavailable without it."""
 
+    def known_bucket(self, name: str) -> Bucket | None:
+        """The bucket, from memory only; None also where bucket() may know better."""
+        ...
+
     async def bucket(self, name: str, *, ask: bool = True) -> Bucket | None:
         """The bucket of that name; a miss is asked of Postgres before it is believed, unless told not to."""
         ...
@@ -143,8 +146,7 @@ class Services:
     settings: GatewaySettings
 
 
-@dataclass(slots=True)
-class Call:
+class Call(NamedTuple):
     """One authorised request."""
 
     operation: Operation

@@ -54,11 +54,9 @@ class Incoming:
         return self._connection.descriptor
 
     @property
-    def remote(self) -> str | None:
-        """The peer's address; None once the client is gone."""
-        transport = self._connection.transport
-        peer = None if transport is None else transport.get_extra_info("peername")
-        return None if not peer else str(peer[0])
+    def remote(self) -> str:
+        """The address at the other end; empty where the socket has none."""
+        return self._connection.remote
 
     @property
     def content_length(self) -> int | None:
@@ -78,7 +76,7 @@ Handle = Callable[[Incoming], Coroutine[Any, Any, bool]]
 class Connection(RequestHandler):
     """One client's connection."""
 
-    __slots__ = ("_begun", "_handle", "descriptor")
+    __slots__ = ("_begun", "_handle", "descriptor", "remote")
 
     def __init__(self, server: ConnectionServer, **limits: Any) -> None:
         super().__init__(server, **limits)
@@ -86,11 +84,14 @@ class Connection(RequestHandler):
         self._begun: tuple[Coroutine[Any, Any, bool], Any] | None = None
         """An exchange that has to wait, and what for."""
         self.descriptor = -1
+        self.remote = ""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client is there."""
         super().connection_made(transport)
         self.descriptor = transport.get_extra_info("socket").fileno()
+        peer = transport.get_extra_info("peername")
+        self.remote = str(peer[0]) if peer else ""
 
     def data_received(self, data: bytes) -> None:
         """Parse; when nothing else is going on, begin the request that this completes."""

@@ -26,6 +26,12 @@ KEY_BYTES = 32
 SALT_BYTES = 16
 COPY_SOURCE = "x-amz-copy-source-"
 """The prefix of the headers that bring the key of a copy's source."""
+_NAMES = {
+    prefix: tuple(
+        f"{prefix}server-side-encryption-customer-{name}" for name in ("algorithm", "key", "key-md5")
+    )
+    for prefix in ("x-amz-", COPY_SOURCE)
+}
 _BLOCK_BYTES = 16
 _MAC_BYTES = 32
 _REQUESTS = "Requests specifying Server Side Encryption with Customer provided keys must provide "
@@ -94,10 +100,11 @@ def customer_key(headers: Mapping[str, str], *, prefix: str = "x-amz-") -> Custo
 
     Raises InvalidArgument, which never shows what was sent: it may be half a key.
     """
-    stem = f"{prefix}server-side-encryption-customer-"
-    algorithm, key, key_md5 = (headers.get(stem + name) for name in ("algorithm", "key", "key-md5"))
-    if algorithm is key is key_md5 is None:
+    names = _NAMES[prefix]
+    if headers.keys().isdisjoint(names):
         return None
+    algorithm, key, key_md5 = map(headers.get, names)
+    stem = f"{prefix}server-side-encryption-customer-"
     if key is None:
         raise _invalid(f"{stem}key", f"{_REQUESTS}an appropriate secret key.")
     if key_md5 is None:

@@ -124,6 +124,10 @@ class PostgresDirectory:
             found = self.known_key(access_key)
         return found
 
+    def known_bucket(self, name: str) -> Bucket | None:
+        """The bucket, from memory only; None also while there is news to be read."""
+        return self._buckets.get(name) if self._mark.news() is None else None
+
     async def bucket(self, name: str, *, ask: bool = True) -> Bucket | None:
         """The bucket of that name; a miss is asked of Postgres before it is believed.
 

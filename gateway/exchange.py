@@ -22,7 +22,7 @@ from gateway.answer import Answer, answer, error_reply
 from gateway.auth import Authenticator
 from gateway.body import Body, SenderGone
 from gateway.browsers import BrowserDoors
-from gateway.call import Call, Origin, Reply, Services
+from gateway.call import Bucket, Call, Origin, Reply, Services
 from gateway.connection import Incoming
 from gateway.counting import Counting
 from gateway.errors import S3Error, s3_error
@@ -41,7 +41,8 @@ from meter.recorder import Recorder, now_us
 
 log = logging.getLogger(__name__)
 PREFLIGHTS = frozenset((Operation.PREFLIGHT_BUCKET, Operation.PREFLIGHT_OBJECT))
-_LIST_BUCKETS = Operation.LIST_BUCKETS
+_LIST_BUCKETS, _CREATE_BUCKET = Operation.LIST_BUCKETS, Operation.CREATE_BUCKET
+_POST_OBJECT = Operation.POST_OBJECT
 WELCOME = (
     "This is a Weir gateway: an S3 endpoint of a member-owned co-op.\n"
     "Point an S3 client at this address with the access key your co-op gave you;\n"
@@ -113,7 +114,7 @@ class Exchanges:
             if asked.operation in PREFLIGHTS:
                 return await self._browsers.preflight(request, asked, counting.tab)
             claim = parse_claim(request.raw_query, request.headers, region=self._settings.region)
-            if asked.operation is Operation.POST_OBJECT:
+            if asked.operation is _POST_OBJECT:
                 return await self._browsers.form(raw, request, asked, claim, counting, how)
             if claim is None and is_browser_at_the_door(asked.operation, request.headers):
                 return Reply(headers={"Content-Type": "text/plain; charset=utf-8"}, body=WELCOME.encode())
@@ -140,8 +141,9 @@ class Exchanges:
     ) -> Reply:
         """Prove, permit, count in, and hand to the operation's handler."""
         tab, services = counting.tab, self._services
-        caller, signing_key, origin = None, b"", Origin(raw.remote or "")
-        if claim is not None:
+        if claim is None:
+            caller, signing_key, origin = None, b"", Origin(raw.remote)
+        else:
             proof = await self._authenticator.prove(
                 claim, request.method, request.raw_path, request.raw_query, request.headers,
                 now_us=tab.began_us,
@@ -149,11 +151,17 @@ class Exchanges:
             caller, signing_key = proof.caller, proof.signing_key
             tab.requester = caller.member
             origin = Origin(
-                origin.peer, "REST-QUERY-STRING" if claim.in_query else "REST-HEADER", claim.requested_at_us
+                raw.remote,
+                "REST-HEADER" if claim.expires_s is None else "REST-QUERY-STRING",
+                claim.requested_at_us,
             )
         # A bucket that is to be made is nobody's yet, and if it is somebody's, they do not pay for the asking.
-        named = asked.bucket if asked.operation is not Operation.CREATE_BUCKET else ""
-        bucket = await services.directory.bucket(named, ask=claim is not None) if named else None
+        named = asked.bucket if asked.operation is not _CREATE_BUCKET else ""
+        bucket: Bucket | None = None
+        if named:
+            # Nearly every bucket is known, and then there is nothing to wait for.
+            known = services.directory.known_bucket(named)
+            bucket = known or await services.directory.bucket(named, ask=claim is not None)
         check_there(asked.operation, bucket)
         question: Asked | None = None
         if not is_unbound_owner(caller, bucket):

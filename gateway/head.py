@@ -9,16 +9,21 @@ from http import HTTPStatus
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
-_date_second, _date = 0, ""
+_ENDINGS = {True: "keep-alive", False: "close"}
+_date_second = 0
+_ends: dict[bool, str] = {}
 
 
-def http_date() -> str:
-    """Now, as HTTP writes it (RFC 9110, section 5.6.7)."""
-    global _date, _date_second
+def _end(*, keep_alive: bool) -> str:
+    """The last lines, which are the same for a second: now, as HTTP writes it (RFC 9110, section 5.6.7), and so on."""
+    global _date_second
     second = int(time.time())
     if _date_second != second:
-        _date, _date_second = formatdate(second, usegmt=True), second
-    return _date
+        date = formatdate(second, usegmt=True)
+        for goes_on, word in _ENDINGS.items():
+            _ends[goes_on] = f"\r\nDate: {date}\r\nServer: Weir\r\nConnection: {word}\r\n\r\n"
+        _date_second = second
+    return _ends[keep_alive]
 
 
 def response_head(
@@ -32,8 +37,7 @@ def response_head(
     length = "" if content_length is None else f"\r\nContent-Length: {content_length}"
     text = (
         f"HTTP/1.1 {status} {_REASONS.get(status, 'Unknown')}{fields}{length}\r\nx-amz-request-id: {request_id}"
-        f"\r\nDate: {http_date()}\r\nServer: Weir\r\n"
-        f"Connection: {'keep-alive' if keep_alive else 'close'}\r\n\r\n"
+        f"{_end(keep_alive=keep_alive)}"
     )
     assert text.count("\n") == len(headers) + 6 + (content_length is not None), (
         "a header value breaks the line"

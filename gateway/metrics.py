@@ -45,12 +45,14 @@ class GatewayMetrics:
             key = self._requests[place] = series(
                 "weir_gateway_requests_total", operation=tab.operation.s3_name, code=str(status)
             )
-        counters, add = self.registry.counters, self.registry.add
-        counters[key] = counters.get(key, 0) + 1
+            self.registry.add(key, 0)
+        counters = self.registry.counters
+        counters[key] += 1
         counters[self._ingress] += tab.moved_in
         counters[self._egress] += counting.moved_out
         if status < 400:
             return
+        add = self.registry.add
         if status == CLIENT_LEFT:
             add(series("weir_gateway_client_aborts_total", operation=tab.operation.s3_name))
         else:

@@ -5,8 +5,8 @@ It knows bytes, never contents: no object name is ever here. Pure.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum, IntFlag
+from typing import NamedTuple
 
 from meter.ids import BucketId, MemberId
 
@@ -56,8 +56,7 @@ class StorageLine(IntEnum):
     """Versions of objects that a newer one, or a delete marker, took the place of."""
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """One exchange or one change of stored bytes.
 
     Times are UTC microseconds. Every count is a whole number of bytes.

@@ -10,7 +10,7 @@ import mmap
 import os
 import struct
 import zlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from meter import frame
@@ -109,8 +109,8 @@ class Ongoing:
         return LeftOver(
             at,
             _USED.unpack_from(self.map, at + _CLOSING_AT)[0],
-            replace(
-                event, bytes_in=moved_in, bytes_out=moved_out, moved_in=moved_in, moved_out=moved_out,
+            event._replace(
+                bytes_in=moved_in, bytes_out=moved_out, moved_in=moved_in, moved_out=moved_out,
                 ended_us=updated_us, marks=event.marks | Mark.ABORTED | Mark.RECOVERED,
             ),
         )  # fmt: skip

@@ -1,7 +1,5 @@
 """Events for tests: plain ones, and a hypothesis strategy for any that the journal must keep."""
 
-from dataclasses import replace
-
 from hypothesis import strategies as st
 
 from meter.event import Event, Mark, RequestClass, StorageLine, Zone
@@ -31,8 +29,7 @@ def stored(
     delta: int, at_us: int, *, member: int = 1, bucket: int = 7, line: StorageLine = StorageLine.OBJECT
 ) -> Event:
     """A change of stored bytes."""
-    return replace(
-        PLAIN,
+    return PLAIN._replace(
         payer=MemberId(member),
         bucket=BucketId(bucket),
         request_class=RequestClass.FREE,

@@ -111,14 +111,17 @@ def _answer(call: Call, head: ObjectHead) -> Reply:
         if outcome is Outcome.FAILED:
             raise precondition_failed(condition)
         return Reply(status=304, headers=not_modified_headers(head))
-    headers = object_headers(head) | version_headers(head)
+    headers = object_headers(head)
+    if head.version_id:
+        headers |= version_headers(head)
     properties, query = head.properties, call.query
     if properties.retention is not None or properties.legal_hold:
         headers |= lock_headers(properties)
     if properties.tags:
         headers["x-amz-tagging-count"] = str(len(properties.tags))
-    if "versionId" not in query:
-        headers |= expiry_headers(bucket_of(call), head)
+    bucket = bucket_of(call)
+    if bucket.documents and "versionId" not in query:
+        headers |= expiry_headers(bucket, head)
     span = None
     if query:
         headers |= response_overrides(query)

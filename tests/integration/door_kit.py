@@ -55,6 +55,10 @@ class MemoryDirectory(Directory):
     known: dict[str, Bucket] = field(default_factory=dict)
     is_away: bool = False
 
+    def known_bucket(self, name: str) -> Bucket | None:
+        """The bucket of that name."""
+        return self.known.get(name)
+
     async def bucket(self, name: str, *, ask: bool = True) -> Bucket | None:
         """The bucket of that name."""
         del ask

@@ -41,8 +41,7 @@ async def closed_october(co_op: Coop, settings: MeterSettings) -> list[MemberId]
     )
     for number in range(1500):
         journal.append(
-            replace(
-                PLAIN,
+            PLAIN._replace(
                 payer=members[number % 3 % 2],
                 request_class=RequestClass.B,
                 bytes_out=10_000_000 + number,
@@ -50,7 +49,7 @@ async def closed_october(co_op: Coop, settings: MeterSettings) -> list[MemberId]
                 ended_us=noon + number,
             )
         )
-    journal.append(replace(stored(5_000, noon), payer=members[0]))
+    journal.append(stored(5_000, noon)._replace(payer=members[0]))
     journal.close()
     assert 0 == await ship_everything(settings, settings.database_url)
     books = await co_op.books()
@@ -84,7 +83,7 @@ async def test_usage_after_the_closing_does_not_change_the_proof(
         segment_age_max_s=3600,
         now_us=OCTOBER.end_us,
     )
-    late.append(replace(PLAIN, payer=members[0], ended_us=OCTOBER.start_us + HOUR_US, bytes_out=77))
+    late.append(PLAIN._replace(payer=members[0], ended_us=OCTOBER.start_us + HOUR_US, bytes_out=77))
     late.close()
     assert 0 == await ship_everything(settings, settings.database_url)
     books = await co_op.books()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import asyncpg
@@ -54,7 +53,7 @@ async def usage(settings: MeterSettings) -> Usage:
 
 
 async def test_sums_are_equal_and_shipping_again_changes_nothing(settings: MeterSettings) -> None:
-    write(settings, *[replace(PLAIN, bytes_in=n) for n in range(1200)])
+    write(settings, *[PLAIN._replace(bytes_in=n) for n in range(1200)])
     for _ in range(3):
         assert 0 == await ship_everything(settings, settings.database_url)
         found = await usage(settings)
@@ -113,7 +112,7 @@ async def test_a_rewound_journal_is_an_alarm_and_counts_nothing(settings: MeterS
     await ship_everything(settings, settings.database_url)
     shutil.rmtree(settings.journal_directory)
     shutil.copytree(keep, settings.journal_directory)
-    write(settings, replace(PLAIN, bytes_in=5), *[PLAIN] * 20)
+    write(settings, PLAIN._replace(bytes_in=5), *[PLAIN] * 20)
     connection = await connect(settings.database_url, role="weir_meter")
     done = await Shipper(settings).ship(connection)
     await connection.close()
@@ -144,7 +143,7 @@ async def test_late_usage_is_billed_in_the_first_open_month(settings: MeterSetti
     billing = await connect(settings.database_url, role="weir_billing")
     async with billing.transaction():
         await store.close_month(billing, NOVEMBER, now_us=NOVEMBER.end_us)
-    write(settings, replace(PLAIN, bytes_in=77))
+    write(settings, PLAIN._replace(bytes_in=77))
     await ship_everything(settings, settings.database_url)
     december = await store.period_usage(billing, NOVEMBER.next())
     assert (1000, 77) == ((await usage(settings)).bytes_in, december[ONE].bytes_in)
@@ -227,7 +226,7 @@ async def test_old_versions_are_told_apart_within_what_is_stored(settings: Meter
 async def test_what_was_counted_is_only_added_to(
     settings: MeterSettings, attack: str, role: str | None
 ) -> None:
-    write(settings, *[replace(PLAIN, bytes_out=9)] * 900, stored(1, NOON_US))
+    write(settings, *[PLAIN._replace(bytes_out=9)] * 900, stored(1, NOON_US))
     await ship_everything(settings, settings.database_url)
     connection = await connect(settings.database_url, role=role)
     try:
@@ -251,8 +250,8 @@ async def test_a_closed_month_takes_nothing_even_from_the_shipper(settings: Mete
 
 
 async def test_usage_by_hour_and_request_class(settings: MeterSettings) -> None:
-    read = replace(PLAIN, request_class=RequestClass.B, bytes_in=0, bytes_out=50)
-    later = replace(read, ended_us=NOON_US + HOUR_US)
+    read = PLAIN._replace(request_class=RequestClass.B, bytes_in=0, bytes_out=50)
+    later = read._replace(ended_us=NOON_US + HOUR_US)
     write(settings, PLAIN, read, read, later)
     await ship_everything(settings, settings.database_url)
     connection = await connect(settings.database_url, role="weir_billing")

@@ -1,6 +1,5 @@
 """The journal's bytes: what is packed comes back, and every flipped bit is seen."""
 
-from dataclasses import replace
 from uuid import UUID
 
 import pytest
@@ -51,7 +50,7 @@ def chained(*sequences: int) -> bytes:
 
 def test_an_exchanged_record_breaks_the_chain_behind_it() -> None:
     packed = chained(101, 102, 103)
-    forged = frame.pack_record(102, replace(PLAIN, bytes_in=5), frame.next_seed(packed[:128], SEED))
+    forged = frame.pack_record(102, PLAIN._replace(bytes_in=5), frame.next_seed(packed[:128], SEED))
     assert 3 == frame.valid_records(packed, first_sequence=101, seed=SEED)
     exchanged = packed[:128] + forged + packed[256:]
     assert 2 == frame.valid_records(exchanged, first_sequence=101, seed=SEED)

@@ -1,6 +1,5 @@
 """The writer's side: gaps never, chains always, torn tails named."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -54,7 +53,7 @@ def test_a_second_writer_is_refused(directory: Path) -> None:
 
 def test_a_held_record_counts_after_a_crash_as_it_stands(directory: Path) -> None:
     journal = opened(directory)
-    journal.hold(replace(PLAIN, bytes_out=4096))
+    journal.hold(PLAIN._replace(bytes_out=4096))
     assert 0 == published_sequence(directory)
     crash(journal)
     again = opened(directory)
@@ -66,7 +65,7 @@ def test_a_withdrawn_record_leaves_nothing(directory: Path) -> None:
     journal = opened(directory)
     journal.hold(PLAIN)
     journal.withdraw()
-    assert 1 == journal.append(replace(PLAIN, bytes_out=5))
+    assert 1 == journal.append(PLAIN._replace(bytes_out=5))
     journal.close()
     assert [5] == [e.bytes_out for s in chain(directory) for _, e in frame.events(s.records)]
 

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,7 +18,7 @@ from meter.settings import MeterSettings
 from tests.events import PLAIN
 
 SETTINGS = MeterSettings(journal_segment_bytes_max=2**16)
-LONG = replace(PLAIN, status=499, bytes_in=0, moved_in=0)
+LONG = PLAIN._replace(status=499, bytes_in=0, moved_in=0)
 
 
 def recorded(directory: Path) -> list[Event]:
@@ -59,7 +58,7 @@ def test_a_kill_between_the_record_and_the_freeing_of_its_place_counts_once(tmp_
     recorder = Recorder(tmp_path, SETTINGS, slots_max=4)
     slot = recorder.open(LONG)
     slot.closing(recorder.journal.next_sequence)
-    recorder.record(replace(PLAIN, bytes_out=700))
+    recorder.record(PLAIN._replace(bytes_out=700))
     crash(recorder)
     Recorder(tmp_path, SETTINGS, slots_max=4).close()
     assert [700] == [event.bytes_out for event in recorded(tmp_path)]

@@ -186,6 +186,8 @@ class DiskReader(ObjectReader):
 
     def close(self) -> None:
         """Give the descriptors and the pin back. May be called twice."""
+        if self.is_in_memory:
+            return
         for index in list(self._open):
             self._close_piece(index)
         pinned, self._pinned = self._pinned, None

@@ -78,7 +78,7 @@ class _SealedStaged(Staged):
         self._inner = inner
         self._cipher = key.cipher(salt)
 
-    async def write(self, chunk: bytes) -> None:
+    async def write(self, chunk: bytes | memoryview) -> None:
         """Append. Raises StorageFull."""
         self.size_bytes += len(chunk)
         short = len(chunk) <= _INLINE_BYTES
@@ -88,7 +88,7 @@ class _SealedStaged(Staged):
         """Remove what was written."""
         await self._inner.discard()
 
-    def _seal(self, chunk: bytes) -> bytes:
+    def _seal(self, chunk: bytes | memoryview) -> bytes:
         sealed = self._cipher.update(chunk)
         self.md5.update(sealed)
         return sealed

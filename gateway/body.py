@@ -159,7 +159,12 @@ class Body:
         wanted = asked_checksum(self._headers)
         digests = self._digests(wanted, kept=True)
         decoder = self._decoder(size)
-        if self._incoming is not None and size >= 2 * self._settings.receive_block_bytes:
+        if decoder is None and size <= SHORT_BYTES and self._content.is_eof():
+            self._say_continue()
+            for data in self._unframed(self._arrived(), decoder):
+                digests.update(data)
+                await staged.write(data)
+        elif self._incoming is not None and size >= 2 * self._settings.receive_block_bytes:
             await self._absorb_long(self._incoming, digests, staged, decoder)
         else:
             await self._absorb_all(digests, staged, decoder)

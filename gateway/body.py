@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 
 from aiohttp import ClientError, StreamReader
 from aiohttp.web_protocol import RequestPayloadError
@@ -16,6 +16,7 @@ from gateway.call import Received
 from gateway.checksum import (
     DEFAULT_ALGORITHM,
     AskedChecksum,
+    Crc,
     Hasher,
     asked_checksum,
     content_md5,
@@ -23,9 +24,11 @@ from gateway.checksum import (
     hasher,
     trailer_names,
 )
+from gateway.connection import BODY_BROKE_OFF, Incoming
 from gateway.counting import Counting
 from gateway.errors import s3_error
 from gateway.head import CONTINUE
+from gateway.intake import Blocks, Intake, Lane
 from gateway.operation import Operation
 from gateway.pace import Pace, TooSlow
 from gateway.settings import GatewaySettings
@@ -66,9 +69,32 @@ class Digests:
         self.checksum = checksum
         self.size_bytes = 0
 
-    def update(self, block: bytes) -> None:
+    def update(self, block: bytes | memoryview) -> None:
         """Take in the next block; may run in a thread, one block at a time."""
+        self.update_md5(block)
+        self.update_others(block)
+
+    def beside_each_other(self) -> Callable[[memoryview], Awaitable[object]]:
+        """Takes in blocks in their order, in threads: MD5 in one, what else is slow in another."""
+        md5 = Lane(self.update_md5)
+        if self.sha256 is not None or not isinstance(self.checksum, Crc):
+            others = Lane(self.update_others)
+            return lambda block: asyncio.gather(md5.put(block), others.put(block))
+
+        def with_quick_crc(block: memoryview) -> Awaitable[object]:
+            # A block's CRC takes a tenth of a millisecond, less than to wake a thread for it.
+            hashing = md5.put(block)
+            self.update_others(block)
+            return hashing
+
+        return with_quick_crc
+
+    def update_md5(self, block: bytes | memoryview) -> None:
+        """MD5 alone, the slowest: the other sums may be kept beside it in another thread."""
         self.md5.update(block)
+
+    def update_others(self, block: bytes | memoryview) -> None:
+        """All but MD5."""
         if self.sha256 is not None:
             self.sha256.update(block)
         if self.checksum is not None:
@@ -80,15 +106,17 @@ class Body:
     """IncomingBody of gateway.call for one request."""
 
     __slots__ = (
-        "_claim", "_content", "_counting", "_descriptor", "_headers", "_settings", "_signing_key",
+        "_claim", "_content", "_counting", "_descriptor", "_headers", "_incoming", "_settings", "_signing_key",
         "awaits_continue", "given_up",
     )  # fmt: skip
 
     def __init__(
         self, content: StreamReader, headers: Mapping[str, str], *, claim: Claim, signing_key: bytes,
         counting: Counting, settings: GatewaySettings, ask_for_it: bool, descriptor: int,
+        incoming: Incoming | None = None,
     ) -> None:  # fmt: skip
         self._content = content
+        self._incoming = incoming
         self._headers = headers
         self._claim = claim
         self._signing_key = signing_key
@@ -131,7 +159,15 @@ class Body:
         wanted = asked_checksum(self._headers)
         digests = self._digests(wanted, kept=True)
         decoder = self._decoder(size)
-        await self._absorb_all(digests, staged, decoder)
+        if decoder is None and size <= SHORT_BYTES and self._content.is_eof():
+            self._say_continue()
+            for data in self._unframed(self._arrived(), decoder):
+                digests.update(data)
+                await staged.write(data)
+        elif self._incoming is not None and size >= 2 * self._settings.receive_block_bytes:
+            await self._absorb_long(self._incoming, digests, staged, decoder)
+        else:
+            await self._absorb_all(digests, staged, decoder)
         if digests.size_bytes != size:
             raise s3_error("IncompleteBody")
         return self._compare(digests, wanted, decoder)
@@ -158,6 +194,89 @@ class Body:
         finally:
             if job is not None:
                 await asyncio.gather(job, return_exceptions=True)
+
+    async def _absorb_long(
+        self, incoming: Incoming, digests: Digests, staged: Staged, decoder: ChunkDecoder | None
+    ) -> None:
+        """What has arrived, then all the rest straight from the socket. The answer to it ends the connection
+        unless the whole body was read."""
+        length = incoming.content_length
+        if length is None:  # chunks of HTTP's own are the parser's business
+            await self._absorb_all(digests, staged, decoder)
+            return
+        self._say_continue()
+        incoming.hold()
+        blocks = Blocks(
+            hash_block=digests.beside_each_other(), write=staged.write,
+            block_bytes_min=self._settings.receive_block_bytes,
+            memory_bytes=self._settings.receive_memory_bytes,
+        )  # fmt: skip
+        past_parser = False
+        self.given_up = True
+        try:
+            while data := self._arrived():
+                for piece in self._unframed(data, decoder):
+                    await blocks.add(piece)
+            left_bytes = length - self._content.total_bytes
+            if left_bytes:
+                await self._take_in(left_bytes, blocks, decoder)
+                past_parser = True
+            self.given_up = False
+            await blocks.finish()
+        finally:
+            incoming.go_on(past_parser=past_parser)
+            await blocks.close()
+
+    async def _take_in(self, left_bytes: int, blocks: Blocks, decoder: ChunkDecoder | None) -> None:
+        """Everything that is left. Raises SenderGone, S3Error RequestTimeout."""
+        intake = Intake(self._descriptor, left_bytes=left_bytes)
+        try:
+            await self._take_all(intake, blocks, decoder)
+        finally:
+            intake.close()
+
+    async def _take_all(self, intake: Intake, blocks: Blocks, decoder: ChunkDecoder | None) -> None:
+        timeout_s, clock = self._settings.receive_timeout_s, asyncio.get_running_loop().time
+        pace = Pace(window_s=timeout_s, bytes_per_s_min=self._settings.transfer_bytes_per_s_min)
+        framed = None if decoder is None else memoryview(bytearray(self._settings.receive_block_bytes))
+        waited_s = 0.0
+        while intake.left_bytes:
+            room = blocks.room if framed is None else framed
+            try:
+                count = intake.take(room)
+                if waited_s:
+                    pace.waited(waited_s, moved_bytes=count)
+                    waited_s = 0.0
+                if not count:
+                    began = clock()
+                    async with asyncio.timeout(timeout_s):
+                        await intake.readable()
+                    # Only the time we waited for the client: a slow disk of ours is not its fault.
+                    waited_s = clock() - began
+                    continue
+            except (TimeoutError, TooSlow):
+                raise s3_error("RequestTimeout") from None
+            except ConnectionError as error:
+                raise SenderGone from error
+            if decoder is None:
+                self._counting.received(count)
+                await blocks.came(count)
+            else:
+                for piece in self._unframed(bytes(room[:count]), decoder):
+                    await blocks.add(piece)
+
+    def _arrived(self) -> bytes:
+        """What the parser has of the body. Raises SenderGone."""
+        try:
+            return self._content.read_nowait()
+        except BODY_BROKE_OFF as error:
+            raise SenderGone from error
+
+    def _unframed(self, data: bytes, decoder: ChunkDecoder | None) -> Iterator[bytes]:
+        """The payload in it, counted."""
+        for piece in (data,) if decoder is None else decoder.feed(data):
+            self._counting.received(len(piece))
+            yield piece
 
     async def _payload(self, decoder: ChunkDecoder | None) -> AsyncIterator[bytes]:
         """The pieces of the body in order, unframed and counted. Raises SenderGone, S3Error RequestTimeout."""

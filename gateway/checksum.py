@@ -47,7 +47,7 @@ _COMBINE: dict[str, Callable[[int, int, int], int]] = {
 class Hasher(Protocol):
     """Digests bytes as they pass."""
 
-    def update(self, data: bytes, /) -> None:
+    def update(self, data: bytes | memoryview, /) -> None:
         """Take more bytes."""
         ...
 
@@ -70,15 +70,15 @@ class AskedChecksum:
         return header_of(self.algorithm)
 
 
-class _Crc:
+class Crc:
     """A running CRC."""
 
-    def __init__(self, step: Callable[[bytes, int], int], size_bytes: int) -> None:
+    def __init__(self, step: Callable[[bytes | memoryview, int], int], size_bytes: int) -> None:
         self._step = step
         self._size_bytes = size_bytes
         self._value = 0
 
-    def update(self, data: bytes, /) -> None:
+    def update(self, data: bytes | memoryview, /) -> None:
         self._value = self._step(data, self._value)
 
     def digest(self) -> bytes:
@@ -90,11 +90,11 @@ def hasher(algorithm: str) -> Hasher:
     match algorithm:
         case "CRC32":
             # zlib lets other threads run meanwhile; its result is the same CRC.
-            return _Crc(binascii.crc32, 4)
+            return Crc(binascii.crc32, 4)
         case "CRC32C":
-            return _Crc(checksums.crc32c, 4)
+            return Crc(checksums.crc32c, 4)
         case "CRC64NVME":
-            return _Crc(checksums.crc64nvme, 8)
+            return Crc(checksums.crc64nvme, 8)
         case "SHA1":
             return hashlib.sha1(usedforsecurity=False)
         case "SHA256":

@@ -11,11 +11,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Generator
+from functools import partial
 from types import coroutine
 from typing import Any
 
 from aiohttp import ClientError, StreamReader
-from aiohttp.http import RawRequestMessage
+from aiohttp.http import HttpRequestParser, RawRequestMessage
 from aiohttp.http_exceptions import LineTooLong
 from aiohttp.web import Server
 from aiohttp.web_protocol import RequestHandler, RequestPayloadError, _ErrInfo
@@ -53,6 +54,14 @@ class Incoming:
         """The socket's."""
         return self._connection.descriptor
 
+    def hold(self) -> None:
+        """Read no more from the socket: somebody else reads the rest of this body there."""
+        self._connection.hold()
+
+    def go_on(self, *, past_parser: bool) -> None:
+        """Read again. past_parser: the rest of the body was read there, and the next request comes."""
+        self._connection.go_on(self.content, past_parser=past_parser)
+
     @property
     def remote(self) -> str:
         """The address at the other end; empty where the socket has none."""
@@ -76,11 +85,17 @@ Handle = Callable[[Incoming], Coroutine[Any, Any, bool]]
 class Connection(RequestHandler):
     """One client's connection."""
 
-    __slots__ = ("_begun", "_handle", "descriptor", "remote")
+    __slots__ = ("_begun", "_handle", "_new_parser", "descriptor", "remote")
 
     def __init__(self, server: ConnectionServer, **limits: Any) -> None:
         super().__init__(server, **limits)
         self._handle = server.handle
+        self._new_parser = partial(
+            HttpRequestParser, self, self._loop, self._read_bufsize, max_line_size=self.max_line_size,
+            max_field_size=self.max_field_size, max_headers=self.max_headers,
+            payload_exception=RequestPayloadError, auto_decompress=False,
+            max_msg_queue_size=self._max_msg_queue_size,
+        )  # fmt: skip
         self._begun: tuple[Coroutine[Any, Any, bool], Any] | None = None
         """An exchange that has to wait, and what for."""
         self.descriptor = -1
@@ -149,6 +164,17 @@ class Connection(RequestHandler):
             self._task_handler = None
             if self.transport is not None:
                 self.transport.close()
+
+    def hold(self) -> None:
+        """See Incoming."""
+        self._pause_reading_for_buffer()
+
+    def go_on(self, content: StreamReader, *, past_parser: bool) -> None:
+        """See Incoming. The parser still waits for the body it has not seen, so a new one takes its place."""
+        if past_parser:
+            self._parser = self._new_parser()
+            content.feed_eof()
+        self._resume_reading_for_buffer()
 
     def _renew_patience(self) -> None:
         """The next request has its full time from now on; the clock stops if it rings during an exchange."""

@@ -178,6 +178,7 @@ class Exchanges:
         how.body = Body(
             raw.content, headers, claim=signed, signing_key=signing_key, counting=counting,
             settings=self._settings, ask_for_it=how.expects_continue(request.headers), descriptor=how.descriptor,
+            incoming=raw,
         )  # fmt: skip
         call = Call(
             asked.operation, tab.request_id.hex(), asked.bucket, asked.key, asked.query, headers,

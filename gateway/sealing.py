@@ -43,7 +43,7 @@ class Arrival:
     def __init__(self, staged: Staged, key: CustomerKey | None) -> None:
         """The engine commits or discards `staged`, as without us."""
         self._key = key
-        self._salt = secrets.token_bytes(SALT_BYTES)
+        self._salt = b"" if key is None else secrets.token_bytes(SALT_BYTES)
         self._sealed = None if key is None else _SealedStaged(staged, key, self._salt)
         self.staged: Staged = staged if self._sealed is None else self._sealed
         """Where the plain bytes are written to."""
@@ -54,6 +54,8 @@ class Arrival:
 
     def properties(self, plain: ObjectProperties) -> ObjectProperties:
         """What a whole object keeps beside its bytes."""
+        if self._key is None:
+            return plain
         sealing = sealing_of_upload(self._key)
         if sealing:
             sealing[SALTS] = b64encode(self._salt).decode()
@@ -78,7 +80,7 @@ class _SealedStaged(Staged):
         self._inner = inner
         self._cipher = key.cipher(salt)
 
-    async def write(self, chunk: bytes) -> None:
+    async def write(self, chunk: bytes | memoryview) -> None:
         """Append. Raises StorageFull."""
         self.size_bytes += len(chunk)
         short = len(chunk) <= _INLINE_BYTES
@@ -88,7 +90,7 @@ class _SealedStaged(Staged):
         """Remove what was written."""
         await self._inner.discard()
 
-    def _seal(self, chunk: bytes) -> bytes:
+    def _seal(self, chunk: bytes | memoryview) -> bytes:
         sealed = self._cipher.update(chunk)
         self.md5.update(sealed)
         return sealed

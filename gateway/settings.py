@@ -62,6 +62,12 @@ class GatewaySettings(RoomSettings):
     receive_block_bytes: int = Field(
         256 * 1024, ge=4096, description="a body is hashed and written in such blocks"
     )
+    receive_memory_bytes: int = Field(
+        32 * 2**20,
+        ge=0,
+        description="memory of a worker for long bodies that come in: with few at once their blocks are larger "
+        "than receive_block_bytes",
+    )
     send_timeout_s: int = Field(60, ge=1, description="a receiver that takes no byte for so long is given up")
     transfer_bytes_per_s_min: int = Field(
         256,

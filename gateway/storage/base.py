@@ -48,8 +48,8 @@ class Staged(Protocol):
 
     size_bytes: int
 
-    async def write(self, chunk: bytes) -> None:
-        """Append. Raises StorageFull."""
+    async def write(self, chunk: bytes | memoryview) -> None:
+        """Append; the chunk's memory is the caller's again when this returns. Raises StorageFull."""
         ...
 
     async def discard(self) -> None:

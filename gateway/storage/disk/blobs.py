@@ -22,6 +22,8 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 _NO_DESCRIPTORS = (errno.EMFILE, errno.ENFILE)
 _CANNOT_COPY = (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)
 _COPY_BYTES = 2**20
+_AHEAD_BYTES = 4 * 2**20
+"""A long file goes to the disk in such steps while it still grows; else its sync would take all that time."""
 
 
 @dataclass(slots=True)
@@ -32,6 +34,10 @@ class Draft:
     descriptor: int
     staging: Path | None
     """Its name for now, on file systems without unnamed files."""
+    written_bytes: int = 0
+    """By append()."""
+    begun_bytes: int = 0
+    """Of those, what is on its way to the disk."""
 
 
 def disk_error(error: OSError) -> Exception:
@@ -107,12 +113,17 @@ class Blobs:
         except OSError as error:
             raise disk_error(error) from error
 
-    def append(self, draft: Draft, data: bytes) -> None:
+    def append(self, draft: Draft, data: bytes | memoryview) -> None:
         """Write all of data at the draft's end."""
         rest = memoryview(data)
         try:
             while rest:
                 rest = rest[self._files.write(draft.descriptor, rest) :]
+            draft.written_bytes += len(data)
+            waiting_bytes = draft.written_bytes - draft.begun_bytes
+            if self._waits_for_disk and waiting_bytes >= _AHEAD_BYTES:
+                self._files.begin_writing(draft.descriptor, draft.begun_bytes, waiting_bytes)
+                draft.begun_bytes = draft.written_bytes
         except OSError as error:
             raise disk_error(error) from error
 

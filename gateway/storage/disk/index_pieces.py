@@ -52,8 +52,13 @@ def drop_joined(connection: Connection, first: int, *, after_us: int) -> None:
     if rest:
         connection.execute("DELETE FROM manifest WHERE first_piece = ?", (first,))
         drop_pieces(connection, [first, *(piece for (piece,) in rest)], after_us=after_us)
-        return
-    row = connection.execute("DELETE FROM piece WHERE piece = ? RETURNING blob", (first,)).fetchone()
+    else:
+        drop_piece(connection, first, after_us=after_us)
+
+
+def drop_piece(connection: Connection, number: int, *, after_us: int) -> None:
+    """Forget a piece that has none joined behind it; its file may go after the instant."""
+    row = connection.execute("DELETE FROM piece WHERE piece = ? RETURNING blob", (number,)).fetchone()
     assert row is not None, "a piece is pointed at and not there"
     if row[0] is not None:
         connection.execute("INSERT INTO garbage (blob, after_us) VALUES (?, ?)", (row[0], after_us))

@@ -19,24 +19,24 @@ from gateway.storage.disk.columns import (
 )
 from gateway.storage.disk.index_change import Change
 from gateway.storage.disk.index_objects import both_names
-from gateway.storage.disk.index_pieces import drop_joined, join_pieces
+from gateway.storage.disk.index_pieces import drop_joined, drop_piece, join_pieces
 from gateway.storage.model import NULL_VERSION, ObjectHead, Versioning
 from gateway.storage.retention import check_removable, retained
 from meter.event import StorageLine
 
 _CURRENT = """
-    SELECT version_id, modified_us, piece, size_bytes, etag, extras, 1, 1
+    SELECT version_id, modified_us, piece, size_bytes, etag, extras, part_sizes IS NOT NULL, 1, 1
     FROM object WHERE bucket = ? AND key = ?
 """
 _NEWEST_BELOW = """
-    SELECT version_id, modified_us, piece, size_bytes, etag, extras, 0, superseded_us IS NULL
+    SELECT version_id, modified_us, piece, size_bytes, etag, extras, part_sizes IS NOT NULL, 0, superseded_us IS NULL
     FROM version WHERE bucket = ? AND key = ? ORDER BY modified_us DESC LIMIT 1
 """
 _NAMED = """
-    SELECT version_id, modified_us, piece, size_bytes, etag, extras, 1, 1
+    SELECT version_id, modified_us, piece, size_bytes, etag, extras, part_sizes IS NOT NULL, 1, 1
     FROM object WHERE bucket = ?1 AND key = ?2 AND version_id IN (?3, ?4)
     UNION ALL
-    SELECT version_id, modified_us, piece, size_bytes, etag, extras, 0, superseded_us IS NULL
+    SELECT version_id, modified_us, piece, size_bytes, etag, extras, part_sizes IS NOT NULL, 0, superseded_us IS NULL
     FROM version WHERE bucket = ?1 AND key = ?2 AND version_id IN (?3, ?4)
 """
 _RETIRE = """
@@ -66,6 +66,8 @@ class Entry:
     size_bytes: int
     etag: str
     extras: str | None
+    has_parts: bool
+    """It was completed from parts, so there may be more pieces behind the first."""
     is_current: bool
     """It stands in table object."""
     is_newest: bool
@@ -91,11 +93,14 @@ def named_entry(change: Change, key: str, version_id: str) -> Entry | None:
     return _entry(change.connection.execute(_NAMED, place).fetchone())
 
 
-def _entry(row: tuple[str, int, int | None, int, str, str | None, int, int] | None) -> Entry | None:
+def _entry(row: tuple[str, int, int | None, int, str, str | None, int, int, int] | None) -> Entry | None:
     if row is None:
         return None
-    version_id, modified_us, piece, size_bytes, etag, extras, is_current, is_newest = row
-    return Entry(version_id, modified_us, piece, size_bytes, etag, extras, bool(is_current), bool(is_newest))
+    version_id, modified_us, piece, size_bytes, etag, extras, has_parts, is_current, is_newest = row
+    return Entry(
+        version_id, modified_us, piece, size_bytes, etag, extras, bool(has_parts), bool(is_current),
+        bool(is_newest),
+    )  # fmt: skip
 
 
 def add_object(change: Change, head: ObjectHead, pieces: Sequence[int], newest: Entry | None) -> ObjectHead:
@@ -104,10 +109,10 @@ def add_object(change: Change, head: ObjectHead, pieces: Sequence[int], newest: 
     Raises ObjectLocked; InvalidRules when it asks for a lock in a bucket without.
     """
     head = _settled(change, head, newest)
-    _make_way(change, head.key, newest, by_us=head.modified_us)
+    _make_way(change, head.key, newest, by_us=head.modified_us, by_object=True)
     join_pieces(change.connection, pieces)
     change.connection.execute(
-        "INSERT INTO object (bucket, key, piece, size_bytes, etag, modified_us, headers, checksum, part_sizes,"
+        "REPLACE INTO object (bucket, key, piece, size_bytes, etag, modified_us, headers, checksum, part_sizes,"
         " version_id, extras) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             change.bucket,
@@ -143,7 +148,7 @@ def add_marker(change: Change, key: str, newest: Entry | None) -> str:
     """Hide the key behind a delete marker; the marker's version id. Raises ObjectLocked."""
     modified_us = _next_us(change.timing.now_us, newest)
     version_id = _version_id(change, modified_us)
-    _make_way(change, key, newest, by_us=modified_us)
+    _make_way(change, key, newest, by_us=modified_us, by_object=False)
     change.connection.execute(
         "INSERT INTO version (bucket, key, modified_us, version_id, is_marker, size_bytes, etag, headers)"
         " VALUES (?, ?, ?, ?, 1, 0, '', '{}')",
@@ -180,8 +185,11 @@ def version_us(version_id: str) -> int | None:
         return None
 
 
-def _make_way(change: Change, key: str, newest: Entry | None, *, by_us: int) -> None:
-    """The versions there are give way to one written at by_us: retired, or replaced for good."""
+def _make_way(change: Change, key: str, newest: Entry | None, *, by_us: int, by_object: bool) -> None:
+    """The versions there are give way to one written at by_us: retired, or replaced for good.
+
+    by_object: it is an object and not a marker, and its row takes the place of the row of what was current.
+    """
     if change.rules.versioning is Versioning.ENABLED:
         _retire(change, key, newest, by_us=by_us)
         return
@@ -192,7 +200,7 @@ def _make_way(change: Change, key: str, newest: Entry | None, *, by_us: int) -> 
     if newest is not replaced:
         _retire(change, key, newest, by_us=by_us)
     if replaced is not None:
-        _erase(change, key, replaced)
+        _erase(change, key, replaced, keeps_row=by_object and replaced.is_current)
 
 
 def check_unlocked(change: Change, key: str, entry: Entry, *, may_bypass: bool) -> None:
@@ -242,13 +250,14 @@ def remove(change: Change, key: str, entry: Entry) -> None:
     change.add(StorageLine.OBJECT, following.size_bytes)
 
 
-def _erase(change: Change, key: str, entry: Entry) -> None:
+def _erase(change: Change, key: str, entry: Entry, *, keeps_row: bool = False) -> None:
     if entry.piece is not None:
-        drop_joined(change.connection, entry.piece, after_us=change.timing.garbage_after_us)
+        drop = drop_joined if entry.has_parts else drop_piece
+        drop(change.connection, entry.piece, after_us=change.timing.garbage_after_us)
     place = (change.bucket, key.encode())
-    if entry.is_current:
+    if entry.is_current and not keeps_row:
         change.connection.execute("DELETE FROM object WHERE bucket = ? AND key = ?", place)
-    else:
+    elif not entry.is_current:
         change.connection.execute(
             "DELETE FROM version WHERE bucket = ? AND key = ? AND modified_us = ?",
             (*place, entry.modified_us),

@@ -43,15 +43,25 @@ class DiskStaged(Staged):
         self._is_handed_over = False
         self._md5: bytes | None = None
 
-    async def write(self, chunk: bytes) -> None:
+    async def write(self, chunk: bytes | memoryview) -> None:
         """Append. Raises StorageFull; after an error only discard() is of use."""
         assert not self._is_handed_over, "bytes after the commit"
-        self._gathered.append(chunk)
+        if len(chunk) >= max(_GATHER_BYTES, self._inline_bytes_max + 1):
+            await self._write_large(chunk)
+            return
+        self._gathered.append(bytes(chunk))
         self._gathered_bytes += len(chunk)
         self.size_bytes += len(chunk)
         if self._gathered_bytes >= max(_GATHER_BYTES, self._inline_bytes_max + 1):
             await self._settle()
             self._running = self._executor.submit(self._flush, self._take())
+
+    async def _write_large(self, chunk: bytes | memoryview) -> None:
+        """From the caller's own memory, without a copy: the caller waits until it is written."""
+        await self._settle()
+        self.size_bytes += len(chunk)
+        self._running = self._executor.submit(self._flush, self._take(), chunk)
+        await self._settle()
 
     async def append(self, extents: tuple[Extent, ...]) -> None:
         """Append the bytes of another object. Raises StorageFull."""
@@ -141,10 +151,13 @@ class DiskStaged(Staged):
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._executor, work)
 
-    def _flush(self, gathered: list[bytes]) -> None:
+    def _flush(self, gathered: list[bytes], chunk: bytes | memoryview = b"") -> None:
         if self._draft is None:
             self._draft = self._blobs.draft()
-        self._blobs.append(self._draft, b"".join(gathered))
+        if gathered:
+            self._blobs.append(self._draft, b"".join(gathered))
+        if chunk:
+            self._blobs.append(self._draft, chunk)
 
     def _flush_and_copy(self, gathered: list[bytes], descriptor: int, offset: int, size_bytes: int) -> None:
         self._flush(gathered)

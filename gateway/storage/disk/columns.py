@@ -55,7 +55,12 @@ def load_parts(column: str | None) -> tuple[tuple[int, ...], tuple[str, ...]]:
 
 def dump_headers(properties: ObjectProperties) -> str:
     """The headers as they stand in a column; checksum and extras have their own."""
-    return json.dumps(dict(properties.headers), ensure_ascii=False)
+    return _dump_headers(tuple(properties.headers.items()))
+
+
+@lru_cache(maxsize=COLUMNS_CACHED_MAX)
+def _dump_headers(headers: tuple[tuple[str, str], ...]) -> str:
+    return json.dumps(dict(headers), ensure_ascii=False)
 
 
 @lru_cache(maxsize=COLUMNS_CACHED_MAX)

@@ -61,10 +61,11 @@ def up(
         ready_file.unlink(missing_ok=True)
 
     async def announce(running: Running) -> None:
+        show(running, console(), region=region)
+        # Last: whoever waits for the file may read the screen's text behind it.
         if ready_file is not None:
             document = json.dumps(running.ready_document(), indent=2) + "\n"
             replace_file(ready_file.absolute(), document, mode=0o600)
-        show(running, console(), region=region)
 
     asyncio.run(supervisor.run(announce))
 

@@ -13,6 +13,7 @@ import aiohttp.http_parser
 
 from gateway.auth import Authenticator
 from gateway.call import Services
+from gateway.collecting import keep_collecting
 from gateway.connection import ConnectionServer
 from gateway.directory import PostgresDirectory
 from gateway.exchange import Exchanges
@@ -34,7 +35,7 @@ BACKLOG = 1024
 READ_BUFFERS = 2
 """The library stops reading at twice its buffer, so a connection holds one block more than we have taken."""
 METRICS_EVERY_S = 1.0
-COLLECT_EVERY_S = 60.0
+LOOK_AGAIN_S = 60.0
 GC_THRESHOLD = 50_000
 
 
@@ -90,7 +91,7 @@ class Worker:
         self._tasks = [
             asyncio.create_task(keep_feeding(self._engine, journal, self._meter_settings)),
             asyncio.create_task(self._every(METRICS_EVERY_S, self._publish)),
-            asyncio.create_task(self._keep_collecting()),
+            asyncio.create_task(keep_collecting(self._engine, files_max=settings.collect_files_max)),
             asyncio.create_task(self._keep_rules()),
             asyncio.create_task(keep_scrubbing(self._engine.scrub, self.metrics, settings.scrub_bytes_per_s)),
         ]
@@ -130,11 +131,6 @@ class Worker:
         self._recorder.journal.roll_if_aged(now_us())
         registry.publish()
 
-    async def _collect_all(self) -> None:
-        more = True
-        while more:
-            more = await self._engine.collect(now_us()) >= self._settings.collect_files_max
-
     async def _keep_rules(self) -> None:
         """Carry lifecycle rules out; a failure is logged and the next look tried."""
         while True:
@@ -144,20 +140,8 @@ class Worker:
                     self._settings.data / "lifecycle.lock",
                 )  # fmt: skip
             except Exception:  # a bug here must not end the rules for good, nor the worker
-                log.exception("lifecycle failed, again in %d s", COLLECT_EVERY_S)
-            await asyncio.sleep(COLLECT_EVERY_S)
-
-    async def _keep_collecting(self) -> None:
-        """Unlink what was replaced long enough ago; a failure is logged and tried again."""
-        report = await self._engine.sweep(now_us())
-        if report.damaged_count or report.orphans_removed:
-            log.error("sweep: %s", report)
-        while True:
-            await asyncio.sleep(COLLECT_EVERY_S)
-            try:
-                await self._collect_all()
-            except OSError:
-                log.exception("collector failed, again in %d s", COLLECT_EVERY_S)
+                log.exception("lifecycle failed, again in %d s", LOOK_AGAIN_S)
+            await asyncio.sleep(LOOK_AGAIN_S)
 
 
 def allow_descriptors() -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import secrets
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple, Protocol
 
 from gateway.call import Caller
@@ -73,36 +73,42 @@ class Authenticator:
         """
         # Nearly every key is known, and then there is nothing to wait for.
         found = self._keys.known_key(claim.access_key) or await self._keys.key(claim.access_key)
-        key = self._signing_key(
-            claim, self._nobody if found is None else found.secret, known=found is not None
-        )
-        canonical = canonical_request(
-            method, raw_path, raw_query, headers,
-            signed_headers=claim.signed_headers, payload_text=claim.payload_text,
-        )  # fmt: skip
-        try:
+
+        def check(key: bytes) -> None:
+            canonical = canonical_request(
+                method, raw_path, raw_query, headers,
+                signed_headers=claim.signed_headers, payload_text=claim.payload_text,
+            )  # fmt: skip
             verify(
                 claim, canonical, key, now_us=now_us, skew_s=self._skew_s, presign_max_s=self._presign_max_s
             )
-        finally:
-            if found is None:
-                raise s3_error("InvalidAccessKeyId", AWSAccessKeyId=claim.access_key[:128])
-        return _proof(found, claim, key)
+
+        return self._proven(claim, found, check)
 
     async def prove_form(self, claim: Claim, policy: str, *, now_us: int) -> Proof:
         """The signer of an upload form's policy; raises and takes time as prove does."""
         found = await self._keys.key(claim.access_key)
+
+        def check(key: bytes) -> None:
+            verify_form(
+                claim, policy, key, now_us=now_us, skew_s=self._skew_s, presign_max_s=self._presign_max_s
+            )
+
+        return self._proven(claim, found, check)
+
+    def _proven(self, claim: Claim, found: Key | None, check: Callable[[bytes], None]) -> Proof:
+        """The proof, if the check passes with the claim's signing key; it runs for an unknown key too."""
         key = self._signing_key(
             claim, self._nobody if found is None else found.secret, known=found is not None
         )
         try:
-            verify_form(
-                claim, policy, key, now_us=now_us, skew_s=self._skew_s, presign_max_s=self._presign_max_s
-            )
+            check(key)
         finally:
             if found is None:
                 raise s3_error("InvalidAccessKeyId", AWSAccessKeyId=claim.access_key[:128])
-        return _proof(found, claim, key)
+        if found.member_status is not _ACTIVE:
+            raise s3_error("AccountProblem")
+        return Proof(Caller(found.member, found.member_name, found.access_key, found.scope), claim, key)
 
     def _signing_key(self, claim: Claim, secret: str, *, known: bool) -> bytes:
         if self._generation != self._keys.generation:
@@ -118,9 +124,3 @@ class Authenticator:
                 if len(self._signing_keys) > SIGNING_KEYS_MAX:
                     self._signing_keys.popitem(last=False)
         return key
-
-
-def _proof(found: Key, claim: Claim, key: bytes) -> Proof:
-    if found.member_status is not _ACTIVE:
-        raise s3_error("AccountProblem")
-    return Proof(Caller(found.member, found.member_name, found.access_key, found.scope), claim, key)

@@ -159,73 +159,56 @@ class Body:
         wanted = asked_checksum(self._headers)
         digests = self._digests(wanted, kept=True)
         decoder = self._decoder(size)
-        if decoder is None and size <= SHORT_BYTES and self._content.is_eof():
-            self._say_continue()
-            for data in self._unframed(self._arrived(), decoder):
-                digests.update(data)
-                await staged.write(data)
-        elif self._incoming is not None and size >= 2 * self._settings.receive_block_bytes:
-            await self._absorb_long(self._incoming, digests, staged, decoder)
-        else:
-            await self._absorb_all(digests, staged, decoder)
+        await self._absorb(digests, staged, decoder, size_bytes=size)
         if digests.size_bytes != size:
             raise s3_error("IncompleteBody")
         return self._compare(digests, wanted, decoder)
 
-    async def _absorb_all(self, digests: Digests, staged: Staged, decoder: ChunkDecoder | None) -> None:
-        """One block is hashed and written while the next one arrives; never more than two in memory."""
-        job: asyncio.Future[None] | None = None
-        gathered: list[bytes] = []
-        gathered_bytes = 0
-        try:
-            async for piece in self._payload(decoder):
-                gathered.append(piece)
-                gathered_bytes += len(piece)
-                if gathered_bytes >= self._settings.receive_block_bytes:
-                    if job is not None:
-                        await job
-                    job = asyncio.ensure_future(_absorb(b"".join(gathered), digests, staged))
-                    gathered, gathered_bytes = [], 0
-            if job is not None:
-                await job
-                job = None
-            if gathered:
-                await _absorb(b"".join(gathered), digests, staged)
-        finally:
-            if job is not None:
-                await asyncio.gather(job, return_exceptions=True)
-
-    async def _absorb_long(
-        self, incoming: Incoming, digests: Digests, staged: Staged, decoder: ChunkDecoder | None
+    async def _absorb(
+        self, digests: Digests, staged: Staged, decoder: ChunkDecoder | None, *, size_bytes: int
     ) -> None:
-        """What has arrived, then all the rest straight from the socket. The answer to it ends the connection
-        unless the whole body was read."""
-        length = incoming.content_length
-        if length is None:  # chunks of HTTP's own are the parser's business
-            await self._absorb_all(digests, staged, decoder)
+        """Everything into the sums and the file; size_bytes as announced."""
+        if size_bytes <= SHORT_BYTES:
+            async for piece in self._payload(decoder):
+                digests.update(piece)
+                await staged.write(piece)
             return
-        self._say_continue()
-        incoming.hold()
         blocks = Blocks(
-            hash_block=digests.beside_each_other(), write=staged.write,
+            hash_block=digests.beside_each_other(), write=staged.write, body_bytes=size_bytes,
             block_bytes_min=self._settings.receive_block_bytes,
             memory_bytes=self._settings.receive_memory_bytes,
         )  # fmt: skip
+        try:
+            # A form ends where its own frames say so, and chunks of HTTP's own are the parser's business.
+            if self._incoming is None or self._incoming.content_length is None:
+                async for piece in self._payload(decoder):
+                    await blocks.add(piece)
+            else:
+                await self._read_straight(self._incoming, self._incoming.content_length, blocks, decoder)
+            await blocks.finish()
+        finally:
+            await blocks.close()
+
+    async def _read_straight(
+        self, incoming: Incoming, length_bytes: int, blocks: Blocks, decoder: ChunkDecoder | None
+    ) -> None:
+        """What has arrived, then all the rest straight from the socket. The answer to it ends the connection
+        unless the whole body was read."""
+        self._say_continue()
+        incoming.hold()
         past_parser = False
         self.given_up = True
         try:
             while data := self._arrived():
                 for piece in self._unframed(data, decoder):
                     await blocks.add(piece)
-            left_bytes = length - self._content.total_bytes
+            left_bytes = length_bytes - self._content.total_bytes
             if left_bytes:
                 await self._take_in(left_bytes, blocks, decoder)
                 past_parser = True
             self.given_up = False
-            await blocks.finish()
         finally:
             incoming.go_on(past_parser=past_parser)
-            await blocks.close()
 
     async def _take_in(self, left_bytes: int, blocks: Blocks, decoder: ChunkDecoder | None) -> None:
         """Everything that is left. Raises SenderGone, S3Error RequestTimeout."""
@@ -244,9 +227,8 @@ class Body:
             room = blocks.room if framed is None else framed
             try:
                 count = intake.take(room)
-                if waited_s:
-                    pace.waited(waited_s, moved_bytes=count)
-                    waited_s = 0.0
+                pace.waited(waited_s, moved_bytes=count)
+                waited_s = 0.0
                 if not count:
                     began = clock()
                     async with asyncio.timeout(timeout_s):
@@ -287,13 +269,14 @@ class Body:
         while not content.at_eof():
             try:
                 # A small body is mostly there already, and waiting for nothing would cost a timer.
-                data = content.read_nowait()
+                data, waited_s = content.read_nowait(), 0.0
                 if not data and not content.at_eof():
                     began = clock()
                     async with asyncio.timeout(timeout_s):
                         data = await content.readany()
                     # Only the time we waited for the client: a slow disk of ours is not its fault.
-                    pace.waited(clock() - began, moved_bytes=len(data))
+                    waited_s = clock() - began
+                pace.waited(waited_s, moved_bytes=len(data))
             except (TimeoutError, TooSlow):
                 self.given_up = True
                 raise s3_error("RequestTimeout") from None
@@ -369,15 +352,3 @@ class Body:
                 )
             checksum = Checksum(wanted.algorithm, computed)
         return Received(digests.size_bytes, md5, checksum)
-
-
-async def _absorb(block: bytes, digests: Digests, staged: Staged) -> None:
-    if len(block) <= SHORT_BYTES:
-        digests.update(block)
-        await staged.write(block)
-        return
-    hashing = asyncio.get_running_loop().run_in_executor(None, digests.update, block)
-    try:
-        await staged.write(block)
-    finally:
-        await hashing

@@ -78,7 +78,7 @@ class FormBody(Body):
             self._counting.begin_long()
         wanted = asked_checksum(self._headers)
         digests = self._digests(wanted, kept=True)
-        await self._absorb_all(digests, staged, None)
+        await self._absorb(digests, staged, None, size_bytes=self._size_bytes)
         if digests.size_bytes < self._least_bytes:
             raise s3_error(
                 "EntityTooSmall", ProposedSize=digests.size_bytes, MinSizeAllowed=self._least_bytes

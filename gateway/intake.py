@@ -98,7 +98,8 @@ class Lane:
 class Blocks:
     """Gathers a body into blocks, and has them hashed and written in their order.
 
-    Invariant: holds BLOCKS blocks of memory, whatever the body's size. After an error only close() is of use.
+    Invariant: holds at most BLOCKS blocks of memory, whatever the body's size. After an error only close() is
+    of use.
     """
 
     _open_count: ClassVar[int] = 0
@@ -106,19 +107,23 @@ class Blocks:
 
     def __init__(
         self, *, hash_block: Callable[[memoryview], Awaitable[object]],
-        write: Callable[[memoryview], Coroutine[object, object, None]], block_bytes_min: int, memory_bytes: int,
+        write: Callable[[memoryview], Coroutine[object, object, None]], body_bytes: int, block_bytes_min: int,
+        memory_bytes: int,
     ) -> None:  # fmt: skip
         """Neither may look at a block again when it has ended; hash_block is called in order and does not wait.
 
-        memory_bytes are shared by all bodies that come in now: few get large blocks, many get small ones.
+        body_bytes as announced, 1 and up: a block is no longer than that. memory_bytes are shared by all bodies
+        that come in now: few get large blocks, many get small ones.
         """
         Blocks._open_count += 1
         share_bytes = memory_bytes // (Blocks._open_count * BLOCKS)
         block_bytes = max(block_bytes_min, min(BLOCK_BYTES_MAX, share_bytes))
         self._hash_block = hash_block
         self._write = write
-        self._free = [memoryview(bytearray(block_bytes)) for _ in range(BLOCKS)]
-        self._block = self._free.pop()
+        self._block_bytes = min(block_bytes, body_bytes)
+        self._made = 0
+        self._free: list[memoryview] = []
+        self._block = self._fresh()
         self._filled = 0
         self._running: deque[tuple[memoryview, Awaitable[object], asyncio.Task[None]]] = deque()
 
@@ -161,9 +166,13 @@ class Blocks:
         hashing = self._hash_block(block)
         self._running.append((self._block, hashing, asyncio.create_task(self._in_turn(block, before))))
         self._filled = 0
-        if not self._free:
+        if not self._free and self._made == BLOCKS:
             await self._settle()
-        self._block = self._free.pop()
+        self._block = self._free.pop() if self._free else self._fresh()
+
+    def _fresh(self) -> memoryview:
+        self._made += 1
+        return memoryview(bytearray(self._block_bytes))
 
     async def _settle(self) -> None:
         block, hashing, writing = self._running[0]

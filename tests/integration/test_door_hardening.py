@@ -237,6 +237,29 @@ def test_a_body_that_drips_is_given_up_and_leaves_nothing(strict: tuple[RunningG
     assert eventually(lambda: before == left(gateway))
 
 
+@pytest.mark.parametrize("payload", [UNSIGNED, "STREAMING-UNSIGNED-PAYLOAD-TRAILER"])
+def test_a_long_body_that_stops_coming_is_given_up_and_leaves_nothing(
+    strict: tuple[RunningGateway, Credentials], payload: str
+) -> None:
+    gateway, gerda = strict
+    before = left(gateway)
+    size = 3_000_000
+    more = {} if payload == UNSIGNED else {
+        "x-amz-decoded-content-length": str(size), "x-amz-trailer": "x-amz-checksum-crc32",
+    }  # fmt: skip
+    signed = sign(gateway, gerda, "PUT", "/gerdas-bucket/k", payload=payload, headers=more)
+    begun = bytes(1_000_000) if payload == UNSIGNED else b"2dc6c0\r\n" + bytes(1_000_000)
+    with line(gateway) as one:
+        one.connection.settimeout(10)
+        one.send(signed.head(Content_Length=str(size + 100)) + begun)
+        refused = one.answer()
+        assert (400, "RequestTimeout", "close") == (
+            refused.status, refused.code, refused.headers["connection"],
+        )  # fmt: skip
+        one.connection.close()
+    assert eventually(lambda: before == left(gateway))
+
+
 def test_a_receiver_that_drips_is_given_up_and_billed_what_it_took(
     strict: tuple[RunningGateway, Credentials],
 ) -> None:

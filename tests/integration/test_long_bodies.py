@@ -45,7 +45,7 @@ async def test_blocks_keep_the_order_whatever_is_slow() -> None:
         written.extend(block)
 
     lane = Lane(hashed.extend)
-    blocks = Blocks(hash_block=lane.put, write=write, block_bytes_min=4096, memory_bytes=0)
+    blocks = Blocks(hash_block=lane.put, write=write, body_bytes=10**6, block_bytes_min=4096, memory_bytes=0)
     for start in range(0, len(data), 10_007):
         await blocks.add(data[start : start + 10_007])
     await blocks.finish()
@@ -60,7 +60,9 @@ async def test_a_write_that_fails_is_raised_and_no_later_block_is_written() -> N
         tried.append(block[0])
         raise OSError("the disk is gone")
 
-    blocks = Blocks(hash_block=Lane(bytes).put, write=write, block_bytes_min=4096, memory_bytes=0)
+    blocks = Blocks(
+        hash_block=Lane(bytes).put, write=write, body_bytes=10**6, block_bytes_min=4096, memory_bytes=0
+    )
     with pytest.raises(OSError, match="the disk is gone"):
         await blocks.add(b"".join(bytes([number]) * 4096 for number in range(10)))
     await blocks.close()
@@ -71,10 +73,11 @@ async def test_many_bodies_at_once_have_small_blocks() -> None:
     async def write(block: memoryview) -> None:
         del block
 
-    def one_more() -> Blocks:
+    def one_more(body_bytes: int = 10**9) -> Blocks:
         return Blocks(
-            hash_block=Lane(bytes).put, write=write, block_bytes_min=65_536, memory_bytes=BLOCKS * 2**21
-        )
+            hash_block=Lane(bytes).put, write=write, body_bytes=body_bytes, block_bytes_min=65_536,
+            memory_bytes=BLOCKS * 2**21,
+        )  # fmt: skip
 
     opened = [one_more() for _ in range(40)]
     sizes = [len(blocks.room) for blocks in opened]
@@ -82,7 +85,10 @@ async def test_many_bodies_at_once_have_small_blocks() -> None:
         await blocks.close()
     assert [BLOCK_BYTES_MAX, BLOCK_BYTES_MAX, 2**21 // 3, 2**19] == sizes[:4]
     assert 65_536 == sizes[-1]
-    assert BLOCK_BYTES_MAX == len(one_more().room)
+    for body_bytes, expected in ((10**9, BLOCK_BYTES_MAX), (70_000, 70_000)):
+        alone = one_more(body_bytes)
+        assert expected == len(alone.room)
+        await alone.close()
 
 
 async def test_an_intake_never_takes_what_belongs_to_the_next_request() -> None:

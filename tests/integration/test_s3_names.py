@@ -13,6 +13,8 @@ ODD = [
     "ümläut", "é", "e\u0301", "\u65e5\u672c\u8a9e", "\U0001f600/\U00020000", "\U0010fffd", "\ufffd",
     "\u202eright", "\u200b", "tab\there", "line\nbreak", "cr\rhere", "\x01\x1f\x7f", "\ufeffbom", "\x85\u2028",
     "x" * 1024, "ü" * 512, "a/" * 512,
+    # Of every plane of Unicode, as many as fit: three bytes each in the first, four in the others.
+    "\u1234" * 341, *(chr(plane << 16 | 0x1234) * 256 for plane in range(1, 17)),
 ]  # fmt: skip
 
 

@@ -124,6 +124,23 @@ def test_reads_and_writes_keep_their_conditions(s3: Any, bucket: str) -> None:
     assert b"two" == read(s3, bucket, "k", IfNoneMatch=etag)
 
 
+def test_a_complete_keeps_its_condition_and_can_be_asked_again(s3: Any, bucket: str) -> None:
+    place = {"Bucket": bucket, "Key": "k"}
+    etag = s3.put_object(**place, Body=b"there")["ETag"]
+    upload = s3.create_multipart_upload(**place)["UploadId"]
+    part = s3.upload_part(**place, UploadId=upload, PartNumber=1, Body=b"new")
+    asked = {"UploadId": upload, "MultipartUpload": {"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]}}
+    for refused in ({"IfNoneMatch": "*"}, {"IfMatch": '"00000000000000000000000000000000"'}):
+        with pytest.raises(ClientError) as error:
+            s3.complete_multipart_upload(**place, **asked, **refused)
+        assert "PreconditionFailed" == error.value.response["Error"]["Code"]
+        assert b"there" == read(s3, bucket, "k")
+    done = s3.complete_multipart_upload(**place, **asked, IfMatch=etag)
+    assert b"new" == read(s3, bucket, "k")
+    # Its answer may have been lost: the same question has the same answer, though the object is no longer the old one.
+    assert done["ETag"] == s3.complete_multipart_upload(**place, **asked, IfMatch=etag)["ETag"]
+
+
 def test_a_copy_keeps_or_replaces_what_stands_beside_the_bytes(s3: Any, bucket: str) -> None:
     source = {"Bucket": bucket, "Key": "a +%/ü"}
     s3.put_object(**source, Body=b"x" * 100_000, ContentType="text/a", Metadata={"a": "1"})

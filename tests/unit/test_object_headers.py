@@ -225,18 +225,21 @@ def test_a_header_that_would_change_the_meaning_is_refused_by_name(name: str, va
     assert code == caught.value.code
 
 
-def test_harmless_habits_pass() -> None:
-    refuse_unsupported(
-        {
-            "x-amz-acl": "private",
-            "x-amz-storage-class": "STANDARD",
-            "x-amz-meta-server-side-encryption": "x",
-            "x-amz-server-side-encryption-customer-algorithm": "AES256",
-            "x-amz-copy-source-server-side-encryption-customer-key": "k",
-            "x-amz-date": "d",
-            "host": "h",
-        }
-    )
+HARMLESS = {
+    "x-amz-acl": "private",
+    "x-amz-storage-class": "STANDARD",
+    "x-amz-meta-server-side-encryption": "x",
+    "x-amz-server-side-encryption-customer-algorithm": "AES256",
+    "x-amz-copy-source-server-side-encryption-customer-key": "k",
+    "x-amz-date": "d",
+    "host": "h",
+}
+
+
+def test_harmless_habits_pass_and_hide_nothing() -> None:
+    refuse_unsupported(HARMLESS)
+    with pytest.raises(S3Error, match="NotImplemented"):
+        refuse_unsupported(HARMLESS | {"x-amz-mfa": "1 2"})
 
 
 def test_the_expected_owner_is_the_owner() -> None:

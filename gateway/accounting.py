@@ -32,6 +32,7 @@ class Tab:
     bucket: BucketId = NO_BUCKET
     authorised: bool = False
     head_only: bool = False
+    zone: Zone = _INTERNET
     moved_in: int = 0
 
     def event(self, *, ended_us: int, status: int, moved_out: int, aborted: bool) -> Event:
@@ -45,7 +46,7 @@ class Tab:
             self.bucket,
             self.operation.code,
             self._request_class(status),
-            _INTERNET,
+            self.zone,
             self.began_us,
             max(ended_us, self.began_us),
             self.moved_in if billable else 0,

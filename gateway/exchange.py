@@ -35,6 +35,8 @@ from gateway.request import Request, read_head
 from gateway.route import Route, route
 from gateway.sigv4.parse import Claim, parse_claim
 from gateway.sigv4.unsigned import unsigned_claim
+from gateway.zones import Zones
+from meter.event import Zone
 from meter.ids import NO_BUCKET
 from meter.ongoing import TooManyExchanges
 from meter.recorder import Recorder, now_us
@@ -67,12 +69,18 @@ class Exchanges:
         self._checkpoints = Checkpoints(
             self._settings.checkpoint_bytes, self._settings.checkpoint_interval_s * MICROSECONDS
         )
+        self._zones = Zones(
+            own=self._settings.zones_own, peering=self._settings.zones_peering,
+            proxies=self._settings.trusted_proxies,
+        )  # fmt: skip
         self._browsers = BrowserDoors(services, authenticator, recorder, metrics)
 
     async def handle(self, raw: Incoming) -> bool:
         """One request, to its end; whether the connection goes on. The answer has been sent by then."""
         started = time.perf_counter()
         counting = Counting(Tab(self._next_request_id(), now_us()), self._recorder, now_us, self._checkpoints)
+        if self._zones.are_named:
+            counting.tab.zone = self._zone_of(raw)
         how = Answer(raw, counting, self._settings)
         try:
             reply = await self._reply(raw, counting, how)
@@ -89,6 +97,14 @@ class Exchanges:
         goes_on, status = await answer(reply, counting, how)
         self._metrics.ended(counting.tab, status, counting)
         return goes_on
+
+    def _zone_of(self, raw: Incoming) -> Zone:
+        """Where the bytes of the exchange come from and go to."""
+        zone = self._zones.of_peer(raw.remote)
+        if zone is None:
+            forwarded = ",".join(raw.headers.getall("X-Forwarded-For", ()))
+            zone = self._zones.of_forwarded(raw.remote, forwarded)
+        return zone
 
     def _next_request_id(self) -> bytes:
         """16 bytes, unique: a random half for this process, and a count."""

@@ -14,6 +14,8 @@ from meter.ids import NO_BUCKET, NOBODY, BucketId, MemberId
 
 _INTERNET, _FREE = Zone.INTERNET, RequestClass.FREE
 _ABORTED, _NO_MARK = Mark.ABORTED, Mark.NONE
+NO_STATUS = 0
+"""Of a checkpoint: nothing was answered yet."""
 CLIENT_LEFT = 499
 """Our status for an exchange whose client left before we could answer."""
 
@@ -30,6 +32,7 @@ class Tab:
     bucket: BucketId = NO_BUCKET
     authorised: bool = False
     head_only: bool = False
+    zone: Zone = _INTERNET
     moved_in: int = 0
 
     def event(self, *, ended_us: int, status: int, moved_out: int, aborted: bool) -> Event:
@@ -43,7 +46,7 @@ class Tab:
             self.bucket,
             self.operation.code,
             self._request_class(status),
-            _INTERNET,
+            self.zone,
             self.began_us,
             max(ended_us, self.began_us),
             self.moved_in if billable else 0,

@@ -24,7 +24,7 @@ from gateway.body import Body, SenderGone
 from gateway.browsers import BrowserDoors
 from gateway.call import Bucket, Call, Origin, Reply, Services
 from gateway.connection import Incoming
-from gateway.counting import Counting
+from gateway.counting import Checkpoints, Counting, CutOff
 from gateway.errors import S3Error, s3_error
 from gateway.handlers.cors import origin_headers
 from gateway.handlers.table import HANDLERS
@@ -35,9 +35,12 @@ from gateway.request import Request, read_head
 from gateway.route import Route, route
 from gateway.sigv4.parse import Claim, parse_claim
 from gateway.sigv4.unsigned import unsigned_claim
+from gateway.zones import Zones
+from meter.event import Zone
 from meter.ids import NO_BUCKET
 from meter.ongoing import TooManyExchanges
 from meter.recorder import Recorder, now_us
+from meter.window import MICROSECONDS
 
 log = logging.getLogger(__name__)
 PREFLIGHTS = frozenset((Operation.PREFLIGHT_BUCKET, Operation.PREFLIGHT_OBJECT))
@@ -63,16 +66,25 @@ class Exchanges:
         self._settings = services.settings
         self._id_prefix = os.urandom(8)
         self._requests = 0
+        self._checkpoints = Checkpoints(
+            self._settings.checkpoint_bytes, self._settings.checkpoint_interval_s * MICROSECONDS
+        )
+        self._zones = Zones(
+            own=self._settings.zones_own, peering=self._settings.zones_peering,
+            proxies=self._settings.trusted_proxies,
+        )  # fmt: skip
         self._browsers = BrowserDoors(services, authenticator, recorder, metrics)
 
     async def handle(self, raw: Incoming) -> bool:
         """One request, to its end; whether the connection goes on. The answer has been sent by then."""
         started = time.perf_counter()
-        counting = Counting(Tab(self._next_request_id(), now_us()), self._recorder, now_us)
+        counting = Counting(Tab(self._next_request_id(), now_us()), self._recorder, now_us, self._checkpoints)
+        if self._zones.are_named:
+            counting.tab.zone = self._zone_of(raw)
         how = Answer(raw, counting, self._settings)
         try:
             reply = await self._reply(raw, counting, how)
-        except SenderGone:
+        except (SenderGone, CutOff):
             counting.end(status=CLIENT_LEFT, moved_out=0, aborted=True)
             self._metrics.ended(counting.tab, CLIENT_LEFT, counting)
             return how.cut()
@@ -85,6 +97,14 @@ class Exchanges:
         goes_on, status = await answer(reply, counting, how)
         self._metrics.ended(counting.tab, status, counting)
         return goes_on
+
+    def _zone_of(self, raw: Incoming) -> Zone:
+        """Where the bytes of the exchange come from and go to."""
+        zone = self._zones.of_peer(raw.remote)
+        if zone is None:
+            forwarded = ",".join(raw.headers.getall("X-Forwarded-For", ()))
+            zone = self._zones.of_forwarded(raw.remote, forwarded)
+        return zone
 
     def _next_request_id(self) -> bytes:
         """16 bytes, unique: a random half for this process, and a count."""
@@ -124,7 +144,7 @@ class Exchanges:
             return error_reply(error, how.resource, counting.tab.request_id.hex())
         except TooManyExchanges:
             return error_reply(s3_error("SlowDown"), how.resource, counting.tab.request_id.hex())
-        except (SenderGone, asyncio.CancelledError):
+        except (SenderGone, CutOff, asyncio.CancelledError):
             raise
         except Exception:  # the edge: a bug of ours becomes a 500 that names its request, and a log line
             log.exception("unexpected: request=%s", counting.tab.request_id.hex())

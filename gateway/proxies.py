@@ -15,11 +15,11 @@ FORWARDED_ADDRESSES_MAX = 50
 
 def client_address(peer: str, forwarded: str, proxies: str) -> str:
     """Where a request came from: the peer, or if that is a named proxy, the last address no such proxy gave."""
-    address = _plain(peer)
+    address = plain_address(peer)
     if not is_proxy(address, proxies):
         return address
     for hop in reversed(forwarded.split(",")[-FORWARDED_ADDRESSES_MAX:]):
-        found = _plain(hop.strip())
+        found = plain_address(hop.strip())
         if not found:
             break
         address = found
@@ -28,7 +28,7 @@ def client_address(peer: str, forwarded: str, proxies: str) -> str:
     return address
 
 
-def _plain(text: str) -> str:
+def plain_address(text: str) -> str:
     """An address in one spelling, IPv4 also where it came wrapped in IPv6; empty for anything else."""
     try:
         found: IPv4Address | IPv6Address = ip_address(text)
@@ -46,5 +46,5 @@ def parse_proxies(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
 
 def is_proxy(peer: str, proxies: str) -> bool:
     """Whether the address is one of those proxies."""
-    address = _plain(peer) if proxies else ""
+    address = plain_address(peer) if proxies else ""
     return bool(address) and any(ip_address(address) in network for network in parse_proxies(proxies))

@@ -8,6 +8,7 @@ from pathlib import Path
 from pydantic import Field, ValidationInfo, field_validator
 
 from gateway.proxies import parse_proxies
+from gateway.zones import parse_networks
 from meter.settings import RoomSettings
 
 
@@ -81,6 +82,19 @@ class GatewaySettings(RoomSettings):
         "",
         description="networks of proxies whose X-Forwarded-For and -Proto count, as 10.0.0.1/32, comma-separated",
     )
+    checkpoint_bytes: int = Field(
+        64 * 2**20, ge=2**20, description="a transfer is recorded whenever so many bytes have moved"
+    )
+    checkpoint_interval_s: int = Field(
+        5, ge=1, le=600, description="a transfer that moves bytes is recorded this often"
+    )
+    zones_own: str = Field(
+        "",
+        description="networks of the co-op's own: bytes from and to them are counted apart, as 10.0.0.0/8, comma-separated",
+    )
+    zones_peering: str = Field(
+        "", description="networks reached by peering, likewise; the most specific network decides"
+    )
     connections_max: int = Field(4096, ge=1, description="connections a worker keeps open at most")
     drain_bytes_max: int = Field(256 * 1024, ge=0, description="unread body taken in after an early error")
     drain_timeout_s: int = Field(60, ge=0, description="at a stop, open exchanges get so long to finish")
@@ -138,6 +152,20 @@ class GatewaySettings(RoomSettings):
     @classmethod
     def _are_networks(cls, value: str) -> str:
         parse_proxies(value)
+        return value
+
+    @field_validator("zones_own")
+    @classmethod
+    def _is_a_zone(cls, value: str) -> str:
+        parse_networks(value)
+        return value
+
+    @field_validator("zones_peering")
+    @classmethod
+    def _is_another_zone(cls, value: str, info: ValidationInfo) -> str:
+        both = set(parse_networks(value)) & set(parse_networks(info.data.get("zones_own", "")))
+        if both:
+            raise ValueError(f"{min(map(str, both))} is in zones_own too: a network has one zone")
         return value
 
     @property

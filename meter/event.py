@@ -54,6 +54,8 @@ class StorageLine(IntEnum):
     """Parts of multipart uploads that are not completed yet."""
     VERSION = 2
     """Versions of objects that a newer one, or a delete marker, took the place of."""
+    REMOVED = 3
+    """Bytes of objects that are gone whose file still waits for its readers; on the disk, and not billed."""
 
 
 class Event(NamedTuple):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
 from gateway.storage.base import Engine, ObjectReader
@@ -16,7 +17,9 @@ from gateway.storage.model import (
     ObjectHead,
     ObjectProperties,
     Quota,
+    StorageChange,
 )
+from meter.event import StorageLine
 from meter.ids import BucketId, MemberId
 
 OWNER = MemberId(7)
@@ -122,6 +125,11 @@ async def complete(
         part_bytes_min=part_bytes_min,
         now_us=now_us,
     )
+
+
+def stored_in(changes: Sequence[StorageChange]) -> int:
+    """What the changes come to for members: files that wait for their last readers are not theirs any more."""
+    return sum(change.delta_bytes for change in changes if change.line is not StorageLine.REMOVED)
 
 
 def read_range(reader: ObjectReader, start: int, stop: int) -> bytes:

@@ -21,6 +21,7 @@ from tests.contract.engine_model import (
     get,
     put,
     put_part,
+    stored_in,
 )
 
 
@@ -134,7 +135,7 @@ async def test_two_engines_on_the_same_place_see_each_other(open_one: OpenEngine
     assert get(one, "shared") == b"from two"
     changes = await two.outbox(after=0, limit=1000)
     assert list(range(1, len(changes) + 1)) == [change.sequence for change in changes]
-    assert sum(change.delta_bytes for change in changes) == 3 * (12 * 10 + 13 * 3000) + 8
+    assert stored_in(changes) == 3 * (12 * 10 + 13 * 3000) + 8
     await one.close()
     await two.close()
 

@@ -19,7 +19,7 @@ PURE = {
     "meter/ids.py", "meter/window.py", "meter/event.py", "meter/tally.py", "meter/frame.py", "meter/usage.py",
     "meter/refusal.py", "gateway/operation.py", "gateway/route.py", "gateway/names.py", "gateway/errors.py",
     "gateway/markup.py", "gateway/headers.py", "gateway/documents.py", "gateway/listing.py",
-    "gateway/results.py", "gateway/access.py", "gateway/pace.py", "gateway/accounting.py",
+    "gateway/results.py", "gateway/access.py", "gateway/pace.py", "gateway/zones.py", "gateway/accounting.py",
     "gateway/checksum.py", "gateway/sigv4/parse.py", "gateway/actions.py", "gateway/grants.py",
     "gateway/exposure.py", "gateway/scope.py", "gateway/proxies.py", "gateway/policy/patterns.py",
     "gateway/policy/conditions.py", "gateway/policy/facts.py", "gateway/policy/model.py",

@@ -18,7 +18,7 @@ from gateway.storage.disk.engine import DiskEngine, open_engine
 from gateway.storage.errors import NoSuchKey
 from meter.event import StorageLine
 from meter.ids import BucketId
-from tests.contract.engine_model import get
+from tests.contract.engine_model import get, stored_in
 from tests.integration.disk_crash_writer import bytes_of
 
 ROOT = Path(__file__).parents[2]
@@ -116,7 +116,7 @@ async def _assert_nothing_is_lost_or_left(engine: DiskEngine, directory: Path) -
     for change in changes:
         sums[change.bucket, change.line] += change.delta_bytes
     assert await engine.usage_totals() == {line: total for line, total in sums.items() if total}
-    assert sum(sums.values()) == engine.stored_bytes(BUCKET)
+    assert stored_in(changes) == engine.stored_bytes(BUCKET)
     report = await engine.sweep(FAR_FUTURE_US)
     assert report.damaged == ()
     assert list((directory / "staging").iterdir()) == []
@@ -125,3 +125,8 @@ async def _assert_nothing_is_lost_or_left(engine: DiskEngine, directory: Path) -
     connection = engine._workers.connection()
     pointed_at = {name for (name,) in connection.execute("SELECT blob FROM piece WHERE blob IS NOT NULL")}
     assert pointed_at == {path.name for path in directory.glob("blobs/*/*")}
+    (in_rows,) = connection.execute("SELECT total(length(data)) FROM piece").fetchone()
+    on_disk = sum(path.stat().st_size for path in directory.glob("blobs/*/*"))
+    assert on_disk + in_rows == sum(
+        change.delta_bytes for change in await engine.outbox(after=0, limit=10**6)
+    )

@@ -39,6 +39,7 @@ OPERATIONS = st.lists(
             st.just("multipart"), st.sampled_from(BUCKETS), KEYS, st.lists(SIZES, min_size=1, max_size=4)
         ),
         st.tuples(st.just("empty"), st.sampled_from(BUCKETS)),
+        st.tuples(st.just("collect")),
     ),
     max_size=30,
 )
@@ -113,8 +114,15 @@ async def _apply(engine: DiskEngine, model: Model, operation: Operation) -> None
                 await _apply(engine, model, ("part", index, number, size))
             named = [number for number in range(1, len(sizes) + 1) if number != 2]
             await _apply(engine, model, ("complete", index, named))
+        case ("collect",):
+            await engine.collect(10**17)
         case ("empty", int(bucket_number)):
             bucket = model.bucket(bucket_number)
+            await _apply(engine, model, ("delete", bucket_number, ["a", "b", "é"]))
+            for place, key, upload_id in list(model.uploads):
+                if place == bucket:
+                    await engine.abort_upload(bucket, key, upload_id, now_us=1)
+                    model.uploads.remove((place, key, upload_id))
             await engine.delete_bucket(bucket)
             await engine.create_bucket(bucket, owner=model.owner(bucket_number))
         case (_, int(index), *_) if index < len(model.uploads):
@@ -183,23 +191,42 @@ async def test_the_outbox_sums_to_what_is_stored(
             await _apply(engine, model, operation)
         except StorageError:
             continue
+    expected = model.totals()
+    sums = await _sums_of_outbox(engine, before)
+    assert expected == {line: total for line, total in sums.items() if line[1] is not StorageLine.REMOVED}
+    totals = await engine.usage_totals()
+    assert sums == {line: total for line, total in totals.items() if line[0] > base}
+    for number in BUCKETS:
+        bucket, owner = model.bucket(number), model.owner(number)
+        whole = sum(total for line, total in expected.items() if line[0] == bucket)
+        assert (whole, whole) == (_bytes_of(engine, bucket), engine.stored_bytes_of(owner))
+    assert sum(totals.values()) == _physical_bytes(engine, tmp_path)
+    await engine.collect(10**17)
+    assert expected == await _sums_of_outbox(engine, before)
+    for (bucket, key), data in model.objects.items():
+        assert data == get(engine, key, bucket=bucket)
+    totals = await engine.usage_totals()
+    await _assert_files_are_those_pointed_at(engine, tmp_path, stored_bytes=sum(totals.values()))
+
+
+async def _sums_of_outbox(engine: DiskEngine, before: int) -> dict[tuple[BucketId, StorageLine], int]:
+    """What all changes behind that sequence come to, a bucket and line."""
     sums: defaultdict[tuple[BucketId, StorageLine], int] = defaultdict(int)
     for sequence, change in enumerate(await engine.outbox(after=before, limit=1000), start=before + 1):
         assert sequence == change.sequence
         assert change.bucket + 100 == change.member
         sums[change.bucket, change.line] += change.delta_bytes
-    expected = model.totals()
-    assert expected == {line: total for line, total in sums.items() if total}
-    totals = await engine.usage_totals()
-    assert expected == {line: total for line, total in totals.items() if line[0] > base}
-    for number in BUCKETS:
-        bucket, owner = model.bucket(number), model.owner(number)
-        whole = sum(total for line, total in expected.items() if line[0] == bucket)
-        assert (whole, whole) == (_bytes_of(engine, bucket), engine.stored_bytes_of(owner))
-    await engine.collect(10**17)
-    for (bucket, key), data in model.objects.items():
-        assert data == get(engine, key, bucket=bucket)
-    await _assert_files_are_those_pointed_at(engine, tmp_path, stored_bytes=sum(totals.values()))
+    return {line: total for line, total in sums.items() if total}
+
+
+def _physical_bytes(engine: DiskEngine, directory: Path) -> int:
+    """Bytes of all files there are, and of what the index holds itself."""
+    (in_rows,) = (
+        engine._workers.connection()
+        .execute("SELECT total(size_bytes) FROM piece WHERE data IS NOT NULL")
+        .fetchone()
+    )
+    return int(in_rows) + sum(path.stat().st_size for path in directory.glob("blobs/*/*"))
 
 
 def _bytes_of(engine: DiskEngine, bucket: BucketId) -> int:

@@ -11,7 +11,7 @@ from gateway.storage.model import NO_QUOTA, BucketRules, Quota
 from meter.event import StorageLine
 from meter.ids import BucketId, MemberId
 
-_LINES = (StorageLine.PART, StorageLine.OBJECT, StorageLine.VERSION)
+_LINES = (StorageLine.PART, StorageLine.OBJECT, StorageLine.VERSION, StorageLine.REMOVED)
 """In the order they are noted."""
 
 
@@ -50,7 +50,9 @@ class Change:
                     delta_bytes=delta_bytes,
                     at_us=self.timing.now_us,
                 )
-        if quota is not NO_QUOTA and sum(self._deltas.values()) > 0:
+        # What is gone for its member counts against nobody, though its file is there for a while.
+        stored_bytes = sum(self._deltas.values()) - self._deltas[StorageLine.REMOVED]
+        if quota is not NO_QUOTA and stored_bytes > 0:
             check_quota(self.connection, self.bucket, self.owner, quota)
 
 

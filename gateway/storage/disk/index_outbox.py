@@ -15,6 +15,7 @@ _TOTALS = """
     UNION ALL SELECT bucket, :VERSION, sum(size_bytes) FROM version GROUP BY bucket
     UNION ALL SELECT upload.bucket, :PART, sum(part.size_bytes) FROM part JOIN upload USING (upload_id)
     GROUP BY upload.bucket
+    UNION ALL SELECT bucket, :REMOVED, sum(size_bytes) FROM garbage WHERE size_bytes > 0 GROUP BY bucket
 """
 
 
@@ -27,7 +28,7 @@ def add_change(
     delta_bytes: int,
     at_us: int,
 ) -> None:
-    """Note the change, and in the bucket's total; it is not of zero bytes.
+    """Note the change, and in the bucket's total if it counts against quotas; it is not of zero bytes.
 
     Invariant: sequences ascend by one in the order of commits; a total is the sum of all its changes.
     """
@@ -38,6 +39,9 @@ def add_change(
         "INSERT INTO outbox (sequence, member, bucket, line, delta_bytes, at_us) VALUES (?, ?, ?, ?, ?, ?)",
         (sequence, member, bucket, int(line), delta_bytes, at_us),
     )
+    if line is StorageLine.REMOVED:
+        # Nobody's quota, and its bucket may be gone before it.
+        return
     row = (delta_bytes, bucket, int(line))
     # Not an upsert: there SQLite holds the row that is never inserted against the table's CHECK, too.
     if not connection.execute(

@@ -6,7 +6,9 @@ import json
 from collections.abc import Sequence
 
 from gateway.storage.disk.index import Connection
+from gateway.storage.disk.index_change import Change
 from gateway.storage.disk.piece import Piece
+from meter.event import StorageLine
 
 _PIECE = "SELECT size_bytes, blob, data FROM piece WHERE piece = ?"
 _REST = """
@@ -46,33 +48,46 @@ def other_pieces(connection: Connection, first: int) -> list[Piece]:
     return [Piece(*row) for row in connection.execute(_REST, (first,))]
 
 
-def drop_joined(connection: Connection, first: int, *, after_us: int) -> None:
-    """Forget the piece and all joined behind it; their files may go after the instant."""
+def drop_joined(change: Change, first: int) -> None:
+    """Forget the piece and all joined behind it; their files go when their readers have had their time."""
+    connection = change.connection
     rest = connection.execute("SELECT piece FROM manifest WHERE first_piece = ?", (first,)).fetchall()
     if rest:
         connection.execute("DELETE FROM manifest WHERE first_piece = ?", (first,))
-        drop_pieces(connection, [first, *(piece for (piece,) in rest)], after_us=after_us)
+        drop_pieces(change, [first, *(piece for (piece,) in rest)])
     else:
-        drop_piece(connection, first, after_us=after_us)
+        drop_piece(change, first)
 
 
-def drop_piece(connection: Connection, number: int, *, after_us: int) -> None:
-    """Forget a piece that has none joined behind it; its file may go after the instant."""
-    row = connection.execute("DELETE FROM piece WHERE piece = ? RETURNING blob", (number,)).fetchone()
+def drop_piece(change: Change, number: int) -> None:
+    """Forget a piece that has none joined behind it; its file goes when its readers have had their time."""
+    row = change.connection.execute(
+        "DELETE FROM piece WHERE piece = ? RETURNING blob, size_bytes", (number,)
+    ).fetchone()
     assert row is not None, "a piece is pointed at and not there"
-    if row[0] is not None:
-        connection.execute("INSERT INTO garbage (blob, after_us) VALUES (?, ?)", (row[0], after_us))
+    blob, size_bytes = row
+    if blob is not None:
+        change.connection.execute(
+            "INSERT INTO garbage (blob, after_us, bucket, member, size_bytes) VALUES (?, ?, ?, ?, ?)",
+            (blob, change.timing.garbage_after_us, change.bucket, change.owner, size_bytes),
+        )
+        change.add(StorageLine.REMOVED, size_bytes)
 
 
-def drop_pieces(connection: Connection, pieces: Sequence[int], *, after_us: int) -> None:
-    """Forget the pieces, of which there may be thousands; their files may go after the instant."""
-    numbers = json.dumps(list(pieces))
+def drop_pieces(change: Change, pieces: Sequence[int]) -> None:
+    """Forget the pieces, of which there may be thousands; their files go when their readers have had their time."""
+    connection, numbers = change.connection, json.dumps(list(pieces))
+    (removed_bytes,) = connection.execute(
+        "SELECT coalesce(sum(size_bytes), 0) FROM json_each(?) JOIN piece ON piece = value WHERE blob IS NOT NULL",
+        (numbers,),
+    ).fetchone()
     connection.execute(
-        "INSERT INTO garbage (blob, after_us) SELECT blob, ? FROM json_each(?) JOIN piece ON piece = value"
-        " WHERE blob IS NOT NULL",
-        (after_us, numbers),
+        "INSERT INTO garbage (blob, after_us, bucket, member, size_bytes)"
+        " SELECT blob, ?, ?, ?, size_bytes FROM json_each(?) JOIN piece ON piece = value WHERE blob IS NOT NULL",
+        (change.timing.garbage_after_us, change.bucket, change.owner, numbers),
     )
     dropped = connection.execute(
         "DELETE FROM piece WHERE piece IN (SELECT value FROM json_each(?))", (numbers,)
     ).rowcount
     assert dropped == len(pieces), "a piece is pointed at and not there"
+    change.add(StorageLine.REMOVED, removed_bytes)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 
 from gateway.storage.disk.index import Connection
-from meter.ids import BucketId
+from gateway.storage.disk.index_outbox import add_change
+from meter.event import StorageLine
+from meter.ids import BucketId, MemberId
 
 
 def due_garbage(connection: Connection, *, now_us: int, limit: int) -> list[str]:
@@ -17,9 +20,21 @@ def due_garbage(connection: Connection, *, now_us: int, limit: int) -> list[str]
     return [blob for (blob,) in rows]
 
 
-def forget_garbage(connection: Connection, blobs: Sequence[str]) -> None:
-    """The files are off the disk."""
-    connection.executemany("DELETE FROM garbage WHERE blob = ?", [(blob,) for blob in blobs])
+def forget_garbage(connection: Connection, blobs: Sequence[str], *, now_us: int) -> None:
+    """The files are off the disk, and off the line of what was removed."""
+    removed: Counter[tuple[int, int]] = Counter()
+    for blob in blobs:
+        row = connection.execute(
+            "DELETE FROM garbage WHERE blob = ? RETURNING bucket, member, size_bytes", (blob,)
+        ).fetchone()
+        if row is not None:
+            removed[row[0], row[1]] += row[2]
+    for (bucket, member), size_bytes in removed.items():
+        if size_bytes:
+            add_change(
+                connection, member=MemberId(member), bucket=BucketId(bucket), line=StorageLine.REMOVED,
+                delta_bytes=-size_bytes, at_us=now_us,
+            )  # fmt: skip
 
 
 def postpone_garbage(connection: Connection, blobs: Sequence[str], *, after_us: int) -> None:

@@ -107,7 +107,7 @@ def put_part(
         "SELECT piece, size_bytes FROM part WHERE upload_id = ? AND number = ?", (upload_id, part.number)
     ).fetchone()
     if replaced is not None:
-        drop_pieces(connection, [replaced[0]], after_us=timing.garbage_after_us)
+        drop_pieces(change, [replaced[0]])
     connection.execute(
         "INSERT OR REPLACE INTO part (upload_id, number, piece, size_bytes, etag, modified_us, checksum,"
         " sealing) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -179,7 +179,7 @@ def complete_upload(
     head = add_object(change, head, pieces, newest)
     kept = set(pieces)
     dropped = [part.piece for part in stored.values() if part.piece not in kept]
-    drop_pieces(connection, dropped, after_us=timing.garbage_after_us)
+    drop_pieces(change, dropped)
     change.add(StorageLine.PART, -sum(part.size_bytes for part in stored.values()))
     change.finish()
     _forget(connection, upload_id)
@@ -266,7 +266,7 @@ def abort_upload(
     change = begin_change(connection, bucket, timing)
     read_upload(connection, bucket, key, upload_id)
     stored = _stored_parts(connection, upload_id).values()
-    drop_pieces(connection, [part.piece for part in stored], after_us=timing.garbage_after_us)
+    drop_pieces(change, [part.piece for part in stored])
     change.add(StorageLine.PART, -sum(part.size_bytes for part in stored))
     change.finish()
     _forget(connection, upload_id)

@@ -253,7 +253,7 @@ def remove(change: Change, key: str, entry: Entry) -> None:
 def _erase(change: Change, key: str, entry: Entry, *, keeps_row: bool = False) -> None:
     if entry.piece is not None:
         drop = drop_joined if entry.has_parts else drop_piece
-        drop(change.connection, entry.piece, after_us=change.timing.garbage_after_us)
+        drop(change, entry.piece)
     place = (change.bucket, key.encode())
     if entry.is_current and not keeps_row:
         change.connection.execute("DELETE FROM object WHERE bucket = ? AND key = ?", place)

@@ -95,7 +95,7 @@ class Upkeep:
                 await self._committer.make_durable()
                 due = await self._without_pinned(due, now_us)
                 await self._workers.run(partial(self._remove, due))
-                await self._committer.commit(partial(forget_garbage, blobs=due))
+                await self._committer.commit(partial(forget_garbage, blobs=due, now_us=now_us))
             await self._forget_tombstones(now_us)
             return len(due)
 

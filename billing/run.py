@@ -25,8 +25,9 @@ from billing.tariff import Tariff, parse_tariff
 from meter.ids import MemberId
 from meter.postgres import Connection
 from meter.refusal import Refusal
-from meter.store import close_month, first_month_with_usage, is_closed, members, period_usage
+from meter.store import close_month, is_closed, members
 from meter.usage import Usage
+from meter.usage_store import first_month_with_usage, period_usage
 from meter.window import Month
 
 FIRST_MONTH = Month(2000, 1)

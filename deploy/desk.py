@@ -14,16 +14,17 @@ from typing import TypeVar
 import click
 
 from billing.settings import BillingSettings
+from deploy import rooms
 from deploy.embedded import dsn, embedded, socket_directory
 from deploy.founding import vault_path
 from deploy.place import DataRefused, Holder, check_format, held, holder, is_founded, prepare
-from deploy.rooms import connected, room_migrations
+from deploy.rooms import connected
 from deploy.settings import DeploySettings, read
 from gateway.feed import feed_what_is_left
 from gateway.settings import GatewaySettings
 from gateway.storage.disk.engine import open_engine
 from gateway.vault import Vault
-from meter.postgres import Connection, migrate
+from meter.postgres import Connection
 from meter.settings import MeterSettings
 from meter.shipper import ship_everything
 
@@ -116,7 +117,7 @@ async def opened(*, migrating: bool = True) -> AsyncIterator[Desk]:
 async def bring_up_to_date(dsn: str, meter: MeterSettings) -> list[str]:
     """Apply what is missing of every room's migrations; their names."""
     async with connected(dsn, role=None, timeout_s=meter.database_timeout_s) as connection:
-        return await migrate(connection, room_migrations())
+        return await rooms.bring_up_to_date(connection)
 
 
 async def _running(data: Path, deploy: DeploySettings) -> Holder | None:

@@ -28,7 +28,7 @@ _MAGIC = b"WEIRSEG1"
 _HEADER = struct.Struct("<8sHHI16sQQq32s")
 _HEADER_CRC_AT = 124
 _LIVE = struct.Struct("<QQQ32s")
-_RECORD = struct.Struct("<Q16sQQQHBBHHqqQQQQqB11x")
+_RECORD = struct.Struct("<Q16sQQQHBBHHqqqqqqqB11x")
 _CRC = struct.Struct("<I")
 _CRC_AT = 124
 assert _RECORD.size == _CRC_AT == _HEADER_CRC_AT

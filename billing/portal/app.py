@@ -28,7 +28,7 @@ from billing.settings import BillingSettings
 from billing.store import retained_minor
 from meter.postgres import Connection, Pool
 from meter.refusal import Refusal
-from meter.store import daily_usage, stored_bytes
+from meter.usage_store import daily_usage, stored_bytes
 from meter.window import Month, to_us
 
 log = logging.getLogger("billing.portal")

@@ -12,8 +12,9 @@ from deploy.instants import Window, instant_text, window
 from deploy.output import bytes_text, print_json, print_table, say
 from gateway.operation import Operation
 from gateway.store import bucket_names
-from meter.store import find_member, usage_between, usage_rows
+from meter.store import find_member
 from meter.usage import Usage
+from meter.usage_store import usage_between, usage_rows
 from meter.window import to_us
 
 COUNTS = ("bytes_in", "bytes_out", "requests_a", "requests_b")

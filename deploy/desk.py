@@ -24,6 +24,7 @@ from gateway.feed import feed_what_is_left
 from gateway.settings import GatewaySettings
 from gateway.storage.disk.engine import open_engine
 from gateway.vault import Vault
+from meter.correcting import complete
 from meter.postgres import Connection
 from meter.settings import MeterSettings
 from meter.shipper import ship_everything
@@ -66,7 +67,8 @@ def gateway_settings(desk: Desk) -> GatewaySettings:
 async def ship_up_to_now(desk: Desk) -> int:
     """Bring everything that happened until now into the sums; how many events could not be shipped.
 
-    First the engine's outbox into its journal, then all journals into Postgres. Raises Refusal.
+    First the engine's outbox and corrections that wait into their journals, then all journals into Postgres.
+    Raises Refusal.
     """
     gateway = gateway_settings(desk)
     meter = desk.meter.model_copy(update={"data": desk.data})
@@ -76,6 +78,8 @@ async def ship_up_to_now(desk: Desk) -> int:
             await feed_what_is_left(engine, meter.journal_directory, meter)
         finally:
             await engine.close()
+    async with desk.connected("weir_meter") as connection:
+        await complete(connection, meter, now_us=desk.now_us)
     return await ship_everything(meter, desk.dsn)
 
 

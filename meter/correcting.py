@@ -6,6 +6,7 @@ number and mended by the next look: a correction is entered once, and never with
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 from meter import correction_store
@@ -16,18 +17,26 @@ from meter.refusal import Refusal
 from meter.settings import MeterSettings
 
 STREAM_LABEL = "corrections"
+LOCK_TRIES_MAX = 40
+LOCK_PAUSE_S = 0.05
 
 
 def _journal(settings: MeterSettings, now_us: int) -> Journal:
-    try:
-        return Journal(
-            settings.journal_directory / STREAM_LABEL,
-            segment_bytes_max=settings.journal_segment_bytes_max,
-            segment_age_max_s=settings.journal_segment_age_max_s,
-            now_us=now_us,
-        )
-    except JournalLocked:
-        raise Refusal("somebody else enters a correction at this moment; try again") from None
+    return Journal(
+        settings.journal_directory / STREAM_LABEL,
+        segment_bytes_max=settings.journal_segment_bytes_max,
+        segment_age_max_s=settings.journal_segment_age_max_s,
+        now_us=now_us,
+    )
+
+
+async def _journal_in_turn(settings: MeterSettings, now_us: int) -> Journal:
+    for _ in range(LOCK_TRIES_MAX):
+        try:
+            return _journal(settings, now_us)
+        except JournalLocked:
+            await asyncio.sleep(LOCK_PAUSE_S)
+    raise Refusal("somebody else enters a correction at this moment; try again")
 
 
 async def enter(
@@ -35,7 +44,7 @@ async def enter(
 ) -> Entered:
     """Enter a correction; it is durable afterwards, and in the sums once it is shipped. Raises Refusal."""
     check(asked, now_us=now_us)
-    journal = _journal(settings, now_us)
+    journal = await _journal_in_turn(settings, now_us)
     try:
         await _complete(connection, journal)
         entered = Entered(journal.stream, journal.next_sequence, now_us, asked)
@@ -50,12 +59,15 @@ async def enter(
 async def complete(connection: Connection, settings: MeterSettings, *, now_us: int) -> int:
     """Write the records of corrections that were entered and did not reach the journal; how many.
 
-    It looks only where there is a stream of corrections already.
+    It looks only where there is a stream of corrections already, and leaves it to whoever writes it now.
     """
     directory: Path = settings.journal_directory / STREAM_LABEL
     if not directory.exists():
         return 0
-    journal = _journal(settings, now_us)
+    try:
+        journal = _journal(settings, now_us)
+    except JournalLocked:
+        return 0
     try:
         return await _complete(connection, journal)
     finally:

@@ -66,7 +66,7 @@ class Coop:
         period = date(month.year, month.number, 1)
         await meter.execute("SELECT meter.ensure_month($1)", period)
         await meter.execute(
-            f"INSERT INTO {part_name('reading', period)}"  # noqa: S608 - the name is made of a date
+            f"INSERT INTO {part_name('reading', period)}"
             " VALUES ($1, $2, $3, 1, 1, 2, 0, 1, 0, 0, 0, $4, 0, $4)",
             period,
             member,

@@ -18,7 +18,7 @@ from billing.words import instant_text, iso_text, month_text, quantity_text
 from meter.ids import MemberId
 from meter.refusal import Refusal
 from meter.usage import Member, MemberClass, Usage
-from meter.window import MICROSECONDS, Month
+from meter.window import Month
 
 FORMAT = "weir-statement-1"
 TRIAL = "trial"
@@ -78,7 +78,7 @@ def _sometimes(usage: Usage) -> dict[str, int]:
         if byte_us:
             found |= {
                 f"{line}_byte_microseconds": byte_us,
-                f"{line}_byte_seconds": byte_us // MICROSECONDS,
+                f"{line}_byte_seconds": getattr(usage, f"{line}_byte_seconds"),
             }
     corrected = {"corrected_bytes_in": usage.corrected_in, "corrected_bytes_out": usage.corrected_out}
     return found | {name: count for name, count in corrected.items() if count}

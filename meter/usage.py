@@ -111,3 +111,8 @@ class Usage:
     def part_byte_seconds(self) -> int:
         """The same of parts alone."""
         return self.part_byte_us // MICROSECONDS
+
+    @property
+    def removed_byte_seconds(self) -> int:
+        """The same of what was removed."""
+        return self.removed_byte_us // MICROSECONDS

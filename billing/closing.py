@@ -22,6 +22,8 @@ from meter.usage import Member, Usage
 from meter.window import Month
 
 FORMAT = "weir-closing-1"
+SOMETIMES = ("version_byte_us", "part_byte_us", "removed_byte_us", "corrected_in", "corrected_out")
+"""Counts that stand in a closing where they are not zero, so that closings from before them come out as they were."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +104,8 @@ def closing(inputs: ClosingInputs) -> Closing:
 
 def used_anything(usage: Usage) -> bool:
     """Whether there is anything to charge, a correction included."""
-    counts = (usage.bytes_in, usage.bytes_out, usage.requests_a, usage.requests_b)
-    return any((*counts, usage.byte_us, usage.version_byte_us))
+    counts = (usage.bytes_in, usage.bytes_out, usage.requests_a, usage.requests_b, usage.byte_us)
+    return any((*counts, *(getattr(usage, name) for name in SOMETIMES)))
 
 
 def _checks(
@@ -201,7 +203,7 @@ def _inputs_document(inputs: ClosingInputs) -> dict[str, object]:
         "usage": [
             {"member": one.member, "bytes_in": one.bytes_in, "bytes_out": one.bytes_out,
              "requests_a": one.requests_a, "requests_b": one.requests_b, "byte_us": one.byte_us,
-             **({"version_byte_us": one.version_byte_us} if one.version_byte_us else {})}
+             **{name: getattr(one, name) for name in SOMETIMES if getattr(one, name)}}
             for _, one in sorted(inputs.usage.items())
             if used_anything(one)
         ],

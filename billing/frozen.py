@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from billing.closing import FORMAT, ClosingInputs
+from billing.closing import FORMAT, SOMETIMES, ClosingInputs
 from billing.cost import Invoice
 from billing.tariff import Service, Tariff
 from meter.ids import MemberId
@@ -49,7 +49,8 @@ def _member(one: dict[str, Any]) -> Member:
 def _usage(one: dict[str, Any], month: Month, until_us: int) -> Usage:
     return Usage(
         MemberId(one["member"]), month.start_us, until_us, one["bytes_in"], one["bytes_out"],
-        one["requests_a"], one["requests_b"], one["byte_us"], one.get("version_byte_us", 0),
+        one["requests_a"], one["requests_b"], one["byte_us"],
+        **{name: one.get(name, 0) for name in SOMETIMES},
     )  # fmt: skip
 
 

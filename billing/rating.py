@@ -41,8 +41,8 @@ class Charge:
 def charge(usage: Usage, tariff: Tariff, month: Month) -> Charge:
     """Rate one member's usage; a line of late corrections may be negative.
 
-    Old versions have a line where there are any: most members have none, and closings of the time before
-    versions come out as they were.
+    Old versions and unfinished uploads have a line where there are any: most members have none, and closings of
+    the time before they were told apart come out as they were.
     """
     lines = (_line(service, usage, tariff, month) for service in Service)
     return Charge(usage.member, tuple(line for line in lines if line.quantity or line.service not in SAME_AS))
@@ -64,9 +64,12 @@ def counted(service: Service, usage: Usage, month: Month) -> tuple[int, int]:
         case Service.GB_IN:
             return usage.bytes_in, GB
         case Service.GB_MONTH:
-            return usage.byte_us - usage.version_byte_us, GB * (month.end_us - month.start_us)
+            objects = usage.byte_us - usage.version_byte_us - usage.part_byte_us
+            return objects, GB * (month.end_us - month.start_us)
         case Service.GB_MONTH_VERSIONS:
             return usage.version_byte_us, GB * (month.end_us - month.start_us)
+        case Service.GB_MONTH_PARTS:
+            return usage.part_byte_us, GB * (month.end_us - month.start_us)
         case Service.REQUESTS_A:
             return usage.requests_a, 1000
         case Service.REQUESTS_B:

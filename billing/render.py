@@ -50,6 +50,8 @@ def _used(document: Mapping[str, Any]) -> Iterator[str]:
         amount = format_number(line["amount_minor"], currency)
         left = f"{line['words']:<28}{line['quantity_text']:>20} × {line['price']}"
         yield _sides(INDENT + left, amount)
+    for line in document.get("apart", ()):
+        yield f"{INDENT}{line['words']:<28}{line['quantity_text']:>20}"
     yield _rule()
     yield _sides(f"{INDENT}Your charges", format_amount(document["charges_minor"], currency))
 

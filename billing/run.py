@@ -19,14 +19,15 @@ from billing.canon import canonical, digest
 from billing.closing import Closing, ClosingInputs, closing
 from billing.cost import Invoice, invoice
 from billing.frozen import inputs_of
-from billing.statement import FINAL, TRIAL, differences, was_member
+from billing.statement import FINAL, TRIAL, as_told_apart, differences, was_member
 from billing.statement import statement as statement_document
 from billing.tariff import Tariff, parse_tariff
 from meter.ids import MemberId
 from meter.postgres import Connection
 from meter.refusal import Refusal
-from meter.store import close_month, first_month_with_usage, is_closed, members, period_usage
+from meter.store import close_month, is_closed, members
 from meter.usage import Usage
+from meter.usage_store import first_month_with_usage, period_usage
 from meter.window import Month
 
 FIRST_MONTH = Month(2000, 1)
@@ -168,6 +169,7 @@ async def verify(
             inputs = await _open_inputs(connection, month, now_us=now_us, until_us=month.end_us)
     else:
         inputs = inputs_of(stored)
+        recounted = as_told_apart(inputs, recounted)
     before, again = closing(inputs), closing(replace(inputs, usage=recounted))
     kind = TRIAL if stored is None else FINAL
     told = canonical(statement_document(before, member, kind=kind))

@@ -6,13 +6,14 @@ It works nothing out anew; it picks one member's part out of a closing and says 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from billing.closing import Closing
+from billing.closing import SOMETIMES, Closing, ClosingInputs
 from billing.money import exponent, format_amount, quotient_text
-from billing.rating import Charge, charge
+from billing.rating import GB, Charge, charge
 from billing.surplus import Outcome
-from billing.tariff import UNITS, WORDS
+from billing.tariff import UNITS, WORDS, Service
 from billing.words import instant_text, iso_text, month_text, quantity_text
 from meter.ids import MemberId
 from meter.refusal import Refusal
@@ -22,7 +23,7 @@ from meter.window import Month
 FORMAT = "weir-statement-1"
 TRIAL = "trial"
 FINAL = "final"
-_COUNTS = ("bytes_in", "bytes_out", "requests_a", "requests_b", "byte_us", "version_byte_us")
+_COUNTS = ("bytes_in", "bytes_out", "requests_a", "requests_b", "byte_us", *SOMETIMES)
 
 
 def was_member(member: Member, month: Month) -> bool:
@@ -54,10 +55,11 @@ def statement(closing: Closing, member: MemberId, *, kind: str) -> dict[str, Any
             "requests_b": usage.requests_b,
             "byte_microseconds": usage.byte_us,
             "byte_seconds": usage.byte_seconds,
-            **_of_versions(usage),
+            **_sometimes(usage),
         },
         "tariff_from": str(inputs.tariff.effective_from),
         "lines": _lines(closing, rated),
+        **_apart(usage, inputs.month),
         "charges_minor": rated.amount_minor,
         "co_op": _co_op(closing, kind),
         "share": share,
@@ -68,14 +70,45 @@ def statement(closing: Closing, member: MemberId, *, kind: str) -> dict[str, Any
     }
 
 
-def _of_versions(usage: Usage) -> dict[str, int]:
-    # Only where there are any, so that statements of the time before versions come out as they were.
-    if not usage.version_byte_us:
-        return {}
-    return {
-        "version_byte_microseconds": usage.version_byte_us,
-        "version_byte_seconds": usage.version_byte_seconds,
-    }
+def _sometimes(usage: Usage) -> dict[str, int]:
+    # Only what there is, so that statements of the time before these counts come out as they were.
+    found: dict[str, int] = {}
+    for line in ("version", "part", "removed"):
+        byte_us: int = getattr(usage, f"{line}_byte_us")
+        if byte_us:
+            found |= {
+                f"{line}_byte_microseconds": byte_us,
+                f"{line}_byte_seconds": getattr(usage, f"{line}_byte_seconds"),
+            }
+    corrected = {"corrected_bytes_in": usage.corrected_in, "corrected_bytes_out": usage.corrected_out}
+    return found | {name: count for name, count in corrected.items() if count}
+
+
+def _apart(usage: Usage, month: Month) -> dict[str, Any]:
+    """What is told and not charged: corrections that the lines hold, and what waited on the disks."""
+    gb_month = GB * (month.end_us - month.start_us)
+    rows = (
+        ("Of this sent: corrections", usage.corrected_out, GB, "GB"),
+        ("Of this received: corrections", usage.corrected_in, GB, "GB"),
+        ("Removed, not charged", usage.removed_byte_us, gb_month, "GB-months"),
+    )
+    told = [
+        {"words": words, "quantity": count, "per": per, "quantity_text": quantity_text(count, per, unit)}
+        for words, count, per, unit in rows
+        if count
+    ]
+    return {"apart": told} if told else {}
+
+
+def as_told_apart(inputs: ClosingInputs, recounted: Mapping[MemberId, Usage]) -> dict[MemberId, Usage]:
+    """A recount with as many lines as a closing has: older ones hold unfinished uploads with the objects.
+
+    Only where that made no difference to the price: the tariff names none for them.
+    """
+    apart = any(one.part_byte_us for one in inputs.usage.values())
+    if apart or Service.GB_MONTH_PARTS in inputs.tariff.prices:
+        return dict(recounted)
+    return {member: replace(one, part_byte_us=0) for member, one in recounted.items()}
 
 
 def _lines(closing: Closing, rated: Charge) -> list[dict[str, Any]]:

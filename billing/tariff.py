@@ -29,6 +29,7 @@ class Service(StrEnum):
     GB_IN = "gb_in"
     GB_MONTH = "gb_month"
     GB_MONTH_VERSIONS = "gb_month_versions"
+    GB_MONTH_PARTS = "gb_month_parts"
     REQUESTS_A = "requests_a_1000"
     REQUESTS_B = "requests_b_1000"
 
@@ -38,6 +39,7 @@ WORDS: Mapping[Service, str] = {
     Service.GB_IN: "Received from you",
     Service.GB_MONTH: "Kept in storage",
     Service.GB_MONTH_VERSIONS: "Old versions kept",
+    Service.GB_MONTH_PARTS: "Unfinished uploads kept",
     Service.REQUESTS_A: "Requests that change or list",
     Service.REQUESTS_B: "Requests that read",
 }
@@ -46,10 +48,14 @@ UNITS: Mapping[Service, str] = {
     Service.GB_IN: "GB",
     Service.GB_MONTH: "GB-months",
     Service.GB_MONTH_VERSIONS: "GB-months",
+    Service.GB_MONTH_PARTS: "GB-months",
     Service.REQUESTS_A: "thousand",
     Service.REQUESTS_B: "thousand",
 }
-SAME_AS: Mapping[Service, Service] = {Service.GB_MONTH_VERSIONS: Service.GB_MONTH}
+SAME_AS: Mapping[Service, Service] = {
+    Service.GB_MONTH_VERSIONS: Service.GB_MONTH,
+    Service.GB_MONTH_PARTS: Service.GB_MONTH,
+}
 """Services a tariff need not name; each then has the price of the other."""
 
 
@@ -123,6 +129,7 @@ def tariff_toml(tariff: Tariff) -> str:
         Service.GB_IN: "a GB received",
         Service.GB_MONTH: "a GB stored for a whole calendar month",
         Service.GB_MONTH_VERSIONS: "a GB of old versions stored for a whole calendar month",
+        Service.GB_MONTH_PARTS: "a GB of uploads not finished, stored for a whole calendar month",
         Service.REQUESTS_A: "1,000 requests that change or list",
         Service.REQUESTS_B: "1,000 requests that read",
     }

@@ -35,6 +35,7 @@ SUBJECTS = {
     "key": "key",
     "login-link": "key",
     "usage": "usage",
+    "correct": "correct",
     "tariff": "tariff",
     "cost": "cost",
     "bill": "bill",

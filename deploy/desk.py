@@ -14,16 +14,18 @@ from typing import TypeVar
 import click
 
 from billing.settings import BillingSettings
+from deploy import rooms
 from deploy.embedded import dsn, embedded, socket_directory
 from deploy.founding import vault_path
 from deploy.place import DataRefused, Holder, check_format, held, holder, is_founded, prepare
-from deploy.rooms import connected, room_migrations
+from deploy.rooms import connected
 from deploy.settings import DeploySettings, read
 from gateway.feed import feed_what_is_left
 from gateway.settings import GatewaySettings
 from gateway.storage.disk.engine import open_engine
 from gateway.vault import Vault
-from meter.postgres import Connection, migrate
+from meter.correcting import complete
+from meter.postgres import Connection
 from meter.settings import MeterSettings
 from meter.shipper import ship_everything
 
@@ -65,7 +67,8 @@ def gateway_settings(desk: Desk) -> GatewaySettings:
 async def ship_up_to_now(desk: Desk) -> int:
     """Bring everything that happened until now into the sums; how many events could not be shipped.
 
-    First the engine's outbox into its journal, then all journals into Postgres. Raises Refusal.
+    First the engine's outbox and corrections that wait into their journals, then all journals into Postgres.
+    Raises Refusal.
     """
     gateway = gateway_settings(desk)
     meter = desk.meter.model_copy(update={"data": desk.data})
@@ -75,6 +78,8 @@ async def ship_up_to_now(desk: Desk) -> int:
             await feed_what_is_left(engine, meter.journal_directory, meter)
         finally:
             await engine.close()
+    async with desk.connected("weir_meter") as connection:
+        await complete(connection, meter, now_us=desk.now_us)
     return await ship_everything(meter, desk.dsn)
 
 
@@ -116,7 +121,7 @@ async def opened(*, migrating: bool = True) -> AsyncIterator[Desk]:
 async def bring_up_to_date(dsn: str, meter: MeterSettings) -> list[str]:
     """Apply what is missing of every room's migrations; their names."""
     async with connected(dsn, role=None, timeout_s=meter.database_timeout_s) as connection:
-        return await migrate(connection, room_migrations())
+        return await rooms.bring_up_to_date(connection)
 
 
 async def _running(data: Path, deploy: DeploySettings) -> Holder | None:

@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from meter.postgres import Connection, connect
+from meter.postgres import Connection, connect, migrate
+from meter.store import open_ahead
 
 ROOT = Path(__file__).parents[1]
 ROOM_ORDER = ("meter", "gateway", "billing")
@@ -16,6 +17,13 @@ ROOM_ORDER = ("meter", "gateway", "billing")
 def room_migrations() -> list[tuple[str, Path]]:
     """(room, directory of numbered .sql files)."""
     return [(room, ROOT / room / "sql") for room in ROOM_ORDER]
+
+
+async def bring_up_to_date(connection: Connection) -> list[str]:
+    """Apply what is missing of every room's migrations, as the owner, and open the months to come; their names."""
+    applied = await migrate(connection, room_migrations())
+    await open_ahead(connection)
+    return applied
 
 
 @asynccontextmanager

@@ -27,10 +27,9 @@ from deploy.embedded import EmbeddedServer
 from deploy.founding import Founding, found, login_link
 from deploy.keeper import Counted, keep
 from deploy.place import Hold, check_format, held, prepare
-from deploy.rooms import connected, room_migrations
+from deploy.rooms import bring_up_to_date, connected
 from deploy.settings import DeploySettings
 from deploy.sockets import listen, url_of
-from meter.postgres import migrate
 from meter.refusal import Refusal
 from meter.settings import MeterSettings
 
@@ -168,7 +167,7 @@ class Supervisor:
             self._keep(keep(server, self._settings, self._counted, stopping=self._stopping, tell=self._tell))
         timeout_s = self._rooms.meter.database_timeout_s
         async with connected(dsn, role=None, timeout_s=timeout_s) as connection:
-            await migrate(connection, room_migrations())
+            await bring_up_to_date(connection)
         return await found(dsn, data, now_us=time.time_ns() // 1000, timeout_s=timeout_s)
 
     def _listen(self, name: str, *, slots: int) -> list[socket.socket]:

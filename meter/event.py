@@ -43,7 +43,8 @@ class Mark(IntFlag):
     RECOVERED = 8
     """Closed by recovery after a crash, at the last bytes that could be shown."""
     CORRECTION = 16
-    """Written by an operator to mend a difference; names nothing but bytes."""
+    """Mends a difference, and is an entry of its own class: its byte counts are signed, its request_id names
+    the exchange it mends (zeros for none), and it counts no request."""
 
 
 class StorageLine(IntEnum):
@@ -63,7 +64,7 @@ class Event(NamedTuple):
 
     Times are UTC microseconds. Every count is a whole number of bytes.
     Invariant: bytes_in and bytes_out are what may be billed; moved_in and moved_out what really
-    moved, so moved ≥ billed, and a dispute can be replayed.
+    moved, so moved ≥ billed, and a dispute can be replayed. Only a correction's counts may be negative.
     """
 
     request_id: bytes

@@ -1,20 +1,22 @@
 """Usage from the raw segments alone, without Postgres' sums: the other side of `weir verify`.
 
-It needs only the watermarks, to know in which month a late record was billed.
+It needs only the watermarks, to know in which month a late record was billed, and which records have a time
+that cannot be true.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from meter import frame
 from meter.event import Event, Mark, StorageLine
 from meter.ids import NOBODY, MemberId, StreamId
 from meter.reader import chain, streams
-from meter.tally import billable_requests
-from meter.usage import Usage
+from meter.tally import PART_OF_A_REQUEST, Displaced, billable_requests
+from meter.usage import LOGICAL, Usage
 from meter.window import Month
 
 Watermarks = Mapping[Month, Mapping[StreamId, int]]
@@ -26,8 +28,9 @@ class _Counts:
     bytes_out: int = 0
     requests_a: int = 0
     requests_b: int = 0
-    byte_us: int = 0
-    version_byte_us: int = 0
+    corrected_in: int = 0
+    corrected_out: int = 0
+    byte_us: Counter[StorageLine] = field(default_factory=Counter)
 
 
 def billed_in(event: Event, *, stream: StreamId, sequence: int, watermarks: Watermarks) -> Month:
@@ -40,42 +43,67 @@ def billed_in(event: Event, *, stream: StreamId, sequence: int, watermarks: Wate
 
 
 def recount(
-    journal_directory: Path, month: Month, watermarks: Watermarks, *, up_to: Mapping[StreamId, int]
+    journal_directory: Path,
+    month: Month,
+    watermarks: Watermarks,
+    *,
+    up_to: Mapping[StreamId, int],
+    displaced: Sequence[Displaced] = (),
 ) -> dict[MemberId, Usage]:
     """Everyone's usage billed in a month, from the segments, records up to `up_to` of each stream.
 
     Raises DamagedSegment when a segment or the chain is not whole.
     """
     counts: dict[MemberId, _Counts] = {}
-    for stream, sequence, event in _records(journal_directory, up_to):
+    for stream, sequence, event in _placed(_records(journal_directory, up_to), displaced):
         billed = billed_in(event, stream=stream, sequence=sequence, watermarks=watermarks)
         if billed > month or event.payer == NOBODY:
             continue
         if event.marks & Mark.STORAGE:
-            found = counts.setdefault(event.payer, _Counts())
             byte_us = event.stored_bytes * (month.end_us - event.ended_us)
             if billed < month:
                 byte_us -= event.stored_bytes * (month.start_us - event.ended_us)
-            found.byte_us += byte_us
-            found.version_byte_us += byte_us if event.line is StorageLine.VERSION else 0
+            counts.setdefault(event.payer, _Counts()).byte_us[event.line] += byte_us
         elif billed == month:
             _count(counts.setdefault(event.payer, _Counts()), event)
-    return {
-        member: Usage(
-            member, month.start_us, month.end_us, found.bytes_in, found.bytes_out, found.requests_a,
-            found.requests_b, found.byte_us, found.version_byte_us,
-        )
-        for member, found in sorted(counts.items())
-    }  # fmt: skip
+    return {member: _usage(member, month, found) for member, found in sorted(counts.items())}
+
+
+def _usage(member: MemberId, month: Month, found: _Counts) -> Usage:
+    return Usage(
+        member, month.start_us, month.end_us, found.bytes_in, found.bytes_out, found.requests_a,
+        found.requests_b,
+        byte_us=sum(found.byte_us[line] for line in LOGICAL),
+        version_byte_us=found.byte_us[StorageLine.VERSION],
+        part_byte_us=found.byte_us[StorageLine.PART],
+        removed_byte_us=found.byte_us[StorageLine.REMOVED],
+        corrected_in=found.corrected_in,
+        corrected_out=found.corrected_out,
+    )  # fmt: skip
 
 
 def _count(found: _Counts, event: Event) -> None:
     found.bytes_in += event.bytes_in
     found.bytes_out += event.bytes_out
-    if not event.marks & Mark.CHECKPOINT:
+    if event.marks & Mark.CORRECTION:
+        found.corrected_in += event.bytes_in
+        found.corrected_out += event.bytes_out
+    if not event.marks & PART_OF_A_REQUEST:
         class_a, class_b = billable_requests(event.request_class, 1)
         found.requests_a += class_a
         found.requests_b += class_b
+
+
+def _placed(
+    records: Iterable[tuple[StreamId, int, Event]], displaced: Sequence[Displaced]
+) -> Iterator[tuple[StreamId, int, Event]]:
+    """The records, those whose own time could not be true at the instant they were counted at."""
+    for stream, sequence, event in records:
+        for one in displaced:
+            if one.stream == stream and one.first_sequence <= sequence <= one.last_sequence:
+                event = event._replace(ended_us=one.credible.counted_us(event.ended_us))
+                break
+        yield stream, sequence, event
 
 
 def _records(journal_directory: Path, up_to: Mapping[StreamId, int]) -> Iterator[tuple[StreamId, int, Event]]:

@@ -3,7 +3,7 @@
     tail.read        the next records that are on disk, checked
     stream_place     lock the stream's row: what has been shipped, and the digest of its last record
     compare          the place after it is ours; the record before it is the one Postgres knows
-    tally            records into sums, late ones booked to the first open month
+    settled, tally   records into sums, late ones booked to the first open month
     add_tally        add the sums,
     move_stream      move the place, and
     add_segment      keep the link of a segment that is whole, all in one transaction
@@ -25,10 +25,11 @@ from meter.frame import RECORD_BYTES, DamagedSegment
 from meter.journal import JournalLocked, segment_path
 from meter.postgres import Connection, connect
 from meter.reader import compress, event_at, published_sequence, streams
-from meter.recorder import adopt
+from meter.recorder import adopt, now_us
 from meter.settings import MeterSettings
 from meter.tail import Batch, Tail
-from meter.tally import tally
+from meter.tally import Displaced, settled, tally
+from meter.window import Month
 
 log = logging.getLogger(__name__)
 SYNC_WAITS_MAX = 160
@@ -50,10 +51,14 @@ class Shipper:
     def __init__(self, settings: MeterSettings) -> None:
         self._settings = settings
         self._tails: dict[Path, Tail] = {}
+        self._opened: Month | None = None
 
     async def ship(self, connection: Connection) -> Round:
         """Ship what is on disk now, stream after stream. Raises what asyncpg raises; nothing is lost then."""
         done = Round()
+        if self._opened != (month := Month.of(now_us())):
+            await store.open_ahead(connection)
+            self._opened = month
         for directory in streams(self._settings.journal_directory):
             try:
                 done.records += await self._ship_stream(connection, directory)
@@ -107,9 +112,13 @@ async def ship_batch(connection: Connection, tail: Tail, batch: Batch) -> bool:
         if batch.first_sequence != last + 1:
             return False
         if batch.records:
-            first_open = await store.first_open_month(connection)
-            sums = tally((event for _, event in frame.events(batch.records)), first_open=first_open)
-            await store.add_tally(connection, sums)
+            first_open, credible = await store.open_months(connection)
+            events, displaced = settled((event for _, event in frame.events(batch.records)), credible)
+            await store.add_tally(connection, tally(events, first_open=first_open))
+            if displaced:
+                log.warning("%s: records have times that cannot be true, counted now", tail.directory.name)
+                place = Displaced(tail.stream, batch.first_sequence, batch.last_sequence, credible)
+                await store.add_displaced(connection, place)
             await store.move_stream(
                 connection, tail.stream, last_sequence=batch.last_sequence,
                 last_record=hashlib.sha256(batch.records[-RECORD_BYTES:]).digest(),

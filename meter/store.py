@@ -1,30 +1,31 @@
-"""All SQL of the meter: the register of members, the streams' places, the sums. No arithmetic on bytes here
-beyond what the sums are defined by."""
+"""The meter's SQL that writes: the register of members, the streams' places, the months, adding to the sums.
+
+What the sums say is read in `usage_store.py`; corrections are entered in `correction_store.py`.
+"""
 
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Sequence
-from datetime import date, datetime
+from collections.abc import Mapping
+from datetime import date
 from decimal import Decimal
 from uuid import UUID
 
 import asyncpg
 
-from meter.event import StorageLine
 from meter.ids import MemberId, StreamId
 from meter.postgres import Connection
 from meter.refusal import Refusal, UnknownMember
 from meter.tail import SealedSegment
-from meter.tally import Tally
-from meter.usage import Member, MemberClass, MemberStatus, Usage
-from meter.window import Month, to_datetime, to_us
+from meter.tally import Displaced, Reading, ReadingKey, StorageKey, StoredSums, Tally
+from meter.usage import Member, MemberClass, MemberStatus
+from meter.window import Credible, Month, to_datetime, to_us
 
 _GATE = 0x67617465  # "gate": shippers share it, a closing takes it alone
 
 
-def _month_date(month: Month) -> date:
+def month_date(month: Month) -> date:
+    """The month as its partitions are named by: its first day."""
     return date(month.year, month.number, 1)
 
 
@@ -121,62 +122,135 @@ async def add_segment(connection: Connection, stream: StreamId, segment: SealedS
     return digest
 
 
-async def first_open_month(connection: Connection) -> Month:
-    """The month after the last closed one; holds the gate, so that none closes within this transaction."""
+async def open_months(connection: Connection) -> tuple[Month, Credible]:
+    """The first month that takes anything, and which instants can be true now.
+
+    Holds the gate, so that no month closes within this transaction.
+    """
     await connection.execute("SELECT pg_advisory_xact_lock_shared($1)", _GATE)
-    last = await connection.fetchval("SELECT max(month) FROM meter.closed_month")
-    return Month(2000, 1) if last is None else Month(last.year, last.month).next()
+    row = await connection.fetchrow(
+        """
+        SELECT now() AS now, meter.founded() AS founded, (SELECT max(month) FROM meter.closed_month) AS closed,
+               (date_trunc('month', now() AT TIME ZONE 'UTC')
+                + make_interval(months => meter.months_ahead_max()))::date AS last
+        """
+    )
+    assert row is not None
+    founded, last = _month(row["founded"]), _month(row["last"])
+    first = founded if row["closed"] is None else max(founded, _month(row["closed"]).next())
+    return first, Credible(founded.start_us, max(first, last).end_us, to_us(row["now"]))
+
+
+async def open_ahead(connection: Connection) -> None:
+    """Make the partitions of the running month and of those after it that may be opened, if they are not there."""
+    await connection.execute(
+        """
+        SELECT meter.ensure_month(asked::date) FROM generate_series(
+            date_trunc('month', now() AT TIME ZONE 'UTC'),
+            date_trunc('month', now() AT TIME ZONE 'UTC') + make_interval(months => meter.months_ahead_max()),
+            interval '1 month'
+        ) AS asked
+        WHERE NOT EXISTS (SELECT FROM meter.closed_month WHERE month >= asked)
+        """
+    )
+
+
+async def add_displaced(connection: Connection, found: Displaced) -> None:
+    """Keep for the recount that of these records those whose time cannot be true count now."""
+    await connection.execute(
+        "INSERT INTO meter.displaced VALUES ($1, $2, $3, $4, $5, $6)",
+        found.stream, found.first_sequence, found.last_sequence, found.credible.earliest_us,
+        found.credible.latest_us, found.credible.now_us,
+    )  # fmt: skip
+
+
+async def displaced(connection: Connection) -> list[Displaced]:
+    """Every range of records in which some count from when they were shipped."""
+    rows = await connection.fetch("SELECT * FROM meter.displaced ORDER BY stream, first_sequence")
+    return [
+        Displaced(
+            StreamId(row["stream"]), row["first_sequence"], row["last_sequence"],
+            Credible(row["earliest_us"], row["latest_us"], row["counted_us"]),
+        )
+        for row in rows
+    ]  # fmt: skip
+
+
+def _month(day: date) -> Month:
+    return Month(day.year, day.month)
+
+
+async def add_tally(connection: Connection, sums: Tally) -> None:
+    """Add a batch's sums, each to its month's partition, which is made if it is not there.
+
+    Rows go in key order, so that two shippers never wait for each other in a circle.
+    """
+    for month in sorted({key[0] for key in sums.readings} | {key[0] for key in sums.storage}):
+        await connection.execute("SELECT meter.ensure_month($1)", _period(month))
+        await _add_readings(connection, month, {k: v for k, v in sums.readings.items() if k[0] == month})
+        await _add_storage(connection, month, {k: v for k, v in sums.storage.items() if k[0] == month})
 
 
 def _period(text: str) -> date:
     return date.fromisoformat(f"{text}-01")
 
 
-async def add_tally(connection: Connection, sums: Tally) -> None:
-    """Add a batch's sums. Rows go in key order, so that two shippers never wait for each other in a circle."""
-    if sums.readings:
-        rows = [
-            (_period(period), to_datetime(hour), payer, bucket, operation, klass, zone, r.requests, r.failures,
-             r.aborts, r.bytes_in, r.bytes_out, r.moved_in, r.moved_out)
-            for (period, hour, payer, bucket, operation, klass, zone), r in sorted(sums.readings.items())
-        ]  # fmt: skip
-        await connection.execute(
-            """
-            INSERT INTO meter.reading AS old
-                (period, hour, payer, bucket, operation, class, zone, requests, failures, aborts,
-                 bytes_in, bytes_out, moved_in, moved_out)
-            SELECT * FROM unnest($1::date[], $2::timestamptz[], $3::bigint[], $4::bigint[], $5::smallint[],
-                $6::smallint[], $7::smallint[], $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[],
-                $12::bigint[], $13::bigint[], $14::bigint[])
-            ON CONFLICT (payer, hour, period, bucket, operation, class, zone) DO UPDATE SET
-                requests = old.requests + excluded.requests, failures = old.failures + excluded.failures,
-                aborts = old.aborts + excluded.aborts, bytes_in = old.bytes_in + excluded.bytes_in,
-                bytes_out = old.bytes_out + excluded.bytes_out, moved_in = old.moved_in + excluded.moved_in,
-                moved_out = old.moved_out + excluded.moved_out
-            """,
-            *(list(column) for column in zip(*rows, strict=True)),
-        )
-    if sums.storage:
-        stored = [
-            (_period(period), to_datetime(hour), member, bucket, line, Decimal(s.delta), Decimal(s.moment))
-            for (period, hour, member, bucket, line), s in sorted(sums.storage.items())
-        ]
-        await connection.execute(
-            """
-            INSERT INTO meter.storage AS old (period, hour, member, bucket, line, delta, moment)
-            SELECT * FROM unnest($1::date[], $2::timestamptz[], $3::bigint[], $4::bigint[], $5::smallint[],
-                $6::numeric[], $7::numeric[])
-            ON CONFLICT (member, hour, period, bucket, line) DO UPDATE SET
-                delta = old.delta + excluded.delta, moment = old.moment + excluded.moment
-            """,
-            *(list(column) for column in zip(*stored, strict=True)),
-        )
+def part_name(parent: str, period: date) -> str:
+    """A month's partition, which is what roles may write while the month is open; its parent they only read."""
+    return f"meter.{parent}_{period:%Y_%m}"
+
+
+async def _add_readings(connection: Connection, month: str, sums: Mapping[ReadingKey, Reading]) -> None:
+    if not sums:
+        return
+    period = _period(month)
+    rows = [
+        (period, to_datetime(hour), payer, bucket, operation, klass, zone, correction, r.requests, r.failures,
+         r.aborts, r.bytes_in, r.bytes_out, r.moved_in, r.moved_out)
+        for (_, hour, payer, bucket, operation, klass, zone, correction), r in sorted(sums.items())
+    ]  # fmt: skip
+    await connection.execute(
+        f"""
+        INSERT INTO {part_name("reading", period)} AS old
+            (period, hour, payer, bucket, operation, class, zone, correction, requests, failures, aborts,
+             bytes_in, bytes_out, moved_in, moved_out)
+        SELECT * FROM unnest($1::date[], $2::timestamptz[], $3::bigint[], $4::bigint[], $5::smallint[],
+            $6::smallint[], $7::smallint[], $8::boolean[], $9::bigint[], $10::bigint[], $11::bigint[],
+            $12::bigint[], $13::bigint[], $14::bigint[], $15::bigint[])
+        ON CONFLICT (payer, hour, period, bucket, operation, class, zone, correction) DO UPDATE SET
+            requests = old.requests + excluded.requests, failures = old.failures + excluded.failures,
+            aborts = old.aborts + excluded.aborts, bytes_in = old.bytes_in + excluded.bytes_in,
+            bytes_out = old.bytes_out + excluded.bytes_out, moved_in = old.moved_in + excluded.moved_in,
+            moved_out = old.moved_out + excluded.moved_out
+        """,  # noqa: S608 - the name is made of a date
+        *(list(column) for column in zip(*rows, strict=True)),
+    )
+
+
+async def _add_storage(connection: Connection, month: str, sums: Mapping[StorageKey, StoredSums]) -> None:
+    if not sums:
+        return
+    period = _period(month)
+    rows = [
+        (period, to_datetime(hour), member, bucket, line, Decimal(s.delta), Decimal(s.moment))
+        for (_, hour, member, bucket, line), s in sorted(sums.items())
+    ]
+    await connection.execute(
+        f"""
+        INSERT INTO {part_name("storage", period)} AS old (period, hour, member, bucket, line, delta, moment)
+        SELECT * FROM unnest($1::date[], $2::timestamptz[], $3::bigint[], $4::bigint[], $5::smallint[],
+            $6::numeric[], $7::numeric[])
+        ON CONFLICT (member, hour, period, bucket, line) DO UPDATE SET
+            delta = old.delta + excluded.delta, moment = old.moment + excluded.moment
+        """,  # noqa: S608 - the name is made of a date
+        *(list(column) for column in zip(*rows, strict=True)),
+    )
 
 
 async def is_closed(connection: Connection, month: Month) -> bool:
     """Whether the month takes nothing more."""
     query = "SELECT EXISTS (SELECT FROM meter.closed_month WHERE month >= $1)"
-    return bool(await connection.fetchval(query, _month_date(month)))
+    return bool(await connection.fetchval(query, month_date(month)))
 
 
 async def close_month(connection: Connection, month: Month, *, now_us: int) -> dict[str, int]:
@@ -191,7 +265,7 @@ async def close_month(connection: Connection, month: Month, *, now_us: int) -> d
     watermark = {str(stream): last for stream, last in sorted(places.items())}
     await connection.execute(
         "INSERT INTO meter.closed_month (month, closed_at, watermark) VALUES ($1, $2, $3)",
-        _month_date(month), to_datetime(now_us), json.dumps(watermark),
+        month_date(month), to_datetime(now_us), json.dumps(watermark),
     )  # fmt: skip
     return watermark
 
@@ -211,146 +285,3 @@ async def watermarks(connection: Connection) -> dict[Month, dict[StreamId, int]]
         }
         for row in rows
     }
-
-
-async def first_month_with_usage(connection: Connection) -> Month | None:
-    """The earliest month that anything was booked to."""
-    found = await connection.fetchval(
-        "SELECT least((SELECT min(period) FROM meter.reading), (SELECT min(period) FROM meter.storage))"
-    )
-    return None if found is None else Month(found.year, found.month)
-
-
-async def period_usage(
-    connection: Connection, month: Month, *, until_us: int | None = None
-) -> dict[MemberId, Usage]:
-    """Everyone's usage booked to a billing month, late usage of closed months included.
-
-    Stored bytes count to the month's end, or to until_us in a month that still runs.
-    """
-    end_us = month.end_us if until_us is None else until_us
-    moved = await connection.fetch(
-        """
-        SELECT payer AS member, sum(bytes_in)::bigint AS bytes_in, sum(bytes_out)::bigint AS bytes_out,
-               coalesce(sum(requests) FILTER (WHERE class = 1), 0)::bigint AS requests_a,
-               coalesce(sum(requests) FILTER (WHERE class = 2), 0)::bigint AS requests_b
-        FROM meter.reading WHERE period = $1 AND payer <> 0 GROUP BY payer
-        """,
-        _month_date(month),
-    )
-    stored = await connection.fetch(
-        """
-        SELECT member, line, sum(delta * $2 - moment)
-               - coalesce(sum(delta * $3 - moment) FILTER (WHERE period < $1), 0) AS byte_us
-        FROM meter.storage WHERE period <= $1 GROUP BY member, line
-        """,
-        _month_date(month), Decimal(end_us), Decimal(month.start_us),
-    )  # fmt: skip
-    return _usages(moved, stored, start_us=month.start_us, end_us=end_us)
-
-
-def _usages(
-    moved: Sequence[asyncpg.Record], stored: Sequence[asyncpg.Record], *, start_us: int, end_us: int
-) -> dict[MemberId, Usage]:
-    byte_us: Counter[MemberId] = Counter()
-    version_byte_us: Counter[MemberId] = Counter()
-    for one in stored:
-        member = MemberId(one["member"])
-        byte_us[member] += int(one["byte_us"])
-        version_byte_us[member] += int(one["byte_us"]) if one["line"] == StorageLine.VERSION else 0
-    by_member = {MemberId(int(row["member"])): row for row in moved}
-    found: dict[MemberId, Usage] = {}
-    for member in sorted(set(byte_us) | set(by_member)):
-        row = by_member.get(member)
-        counts = {
-            name: 0 if row is None else int(row[name])
-            for name in ("bytes_in", "bytes_out", "requests_a", "requests_b")
-        }
-        found[member] = Usage(
-            member,
-            start_us,
-            end_us,
-            byte_us=byte_us[member],
-            version_byte_us=version_byte_us[member],
-            **counts,
-        )
-    return found
-
-
-async def usage_between(connection: Connection, member: MemberId, *, start_us: int, end_us: int) -> Usage:
-    """One member's usage by when it happened; start_us is a whole hour, end_us a whole hour or now."""
-    moved = await connection.fetch(
-        """
-        SELECT payer AS member, sum(bytes_in)::bigint AS bytes_in, sum(bytes_out)::bigint AS bytes_out,
-               coalesce(sum(requests) FILTER (WHERE class = 1), 0)::bigint AS requests_a,
-               coalesce(sum(requests) FILTER (WHERE class = 2), 0)::bigint AS requests_b
-        FROM meter.reading WHERE payer = $1 AND hour >= $2 AND hour < $3 GROUP BY payer
-        """,
-        member, to_datetime(start_us), to_datetime(end_us),
-    )  # fmt: skip
-    stored = await connection.fetch(
-        """
-        SELECT member, line, sum(delta * $4 - moment)
-               - coalesce(sum(delta * $5 - moment) FILTER (WHERE hour < $2), 0) AS byte_us
-        FROM meter.storage WHERE member = $1 AND hour < $3 GROUP BY member, line
-        """,
-        member, to_datetime(start_us), to_datetime(end_us), Decimal(end_us), Decimal(start_us),
-    )  # fmt: skip
-    found = _usages(moved, stored, start_us=start_us, end_us=end_us)
-    return found.get(member, Usage(member, start_us, end_us))
-
-
-async def stored_bytes(connection: Connection, member: MemberId) -> int:
-    """What the member stores as of the last shipped change."""
-    query = "SELECT coalesce(sum(delta), 0) FROM meter.storage WHERE member = $1"
-    return int(await connection.fetchval(query, member))
-
-
-async def stored_bytes_by_bucket(connection: Connection) -> dict[int, int]:
-    """What each bucket stores, by its number, as of the last shipped change."""
-    rows = await connection.fetch("SELECT bucket, sum(delta) AS bytes FROM meter.storage GROUP BY bucket")
-    return {row["bucket"]: int(row["bytes"]) for row in rows}
-
-
-async def usage_rows(
-    connection: Connection, member: MemberId, *, start_us: int, end_us: int, by: str
-) -> list[tuple[datetime | int, Usage]]:
-    """Usage split by 'hour', 'day' (their starts), 'bucket' or 'operation' (their numbers), ascending.
-
-    Stored byte-time is not split: its integral belongs to no single exchange.
-    """
-    rows = await connection.fetch(
-        """
-        SELECT CASE WHEN $4 = 'hour' THEN hour WHEN $4 = 'day' THEN date_trunc('day', hour, 'UTC') END AS moment,
-               CASE WHEN $4 = 'bucket' THEN bucket WHEN $4 = 'operation' THEN operation::bigint END AS number,
-               sum(bytes_in)::bigint AS bytes_in, sum(bytes_out)::bigint AS bytes_out,
-               coalesce(sum(requests) FILTER (WHERE class = 1), 0)::bigint AS requests_a,
-               coalesce(sum(requests) FILTER (WHERE class = 2), 0)::bigint AS requests_b
-        FROM meter.reading WHERE payer = $1 AND hour >= $2 AND hour < $3
-        GROUP BY 1, 2 ORDER BY 1, 2
-        """,
-        member, to_datetime(start_us), to_datetime(end_us), by,
-    )  # fmt: skip
-    return [
-        (
-            row["number"] if row["moment"] is None else row["moment"],
-            Usage(
-                member,
-                start_us,
-                end_us,
-                row["bytes_in"],
-                row["bytes_out"],
-                row["requests_a"],
-                row["requests_b"],
-            ),
-        )
-        for row in rows
-    ]
-
-
-async def daily_usage(
-    connection: Connection, member: MemberId, *, start_us: int, end_us: int
-) -> list[tuple[date, Usage]]:
-    """Usage by day, days without any left out."""
-    rows = await usage_rows(connection, member, start_us=start_us, end_us=end_us, by="day")
-    return [(moment.date(), usage) for moment, usage in rows if isinstance(moment, datetime)]

@@ -6,17 +6,22 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from meter.event import Event, Mark, RequestClass
-from meter.window import Month, hour_start_us
+from meter.ids import StreamId
+from meter.window import Credible, Month, hour_start_us
 
-ReadingKey = tuple[str, int, int, int, int, int, int]
-"""(billing month, hour_us, payer, bucket, operation, class, zone)"""
+ReadingKey = tuple[str, int, int, int, int, int, int, bool]
+"""(billing month, hour_us, payer, bucket, operation, class, zone, correction)"""
 StorageKey = tuple[str, int, int, int, int]
 """(billing month, hour_us, member, bucket, line)"""
 
 
+PART_OF_A_REQUEST = Mark.CHECKPOINT | Mark.CORRECTION
+"""With one of these marks an event moves bytes and is no request of its own."""
+
+
 @dataclass(slots=True)
 class Reading:
-    """Sums of the exchanges of one key."""
+    """Sums of the exchanges of one key; of a key of corrections the bytes are signed and nothing else counts."""
 
     requests: int = 0
     failures: int = 0
@@ -55,12 +60,14 @@ class Tally:
             stored.moment += event.stored_bytes * event.ended_us
             return
         reading = self.readings.setdefault(
-            (period, hour_us, event.payer, event.bucket, event.operation, event.request_class, event.zone),
+            (period, hour_us, event.payer, event.bucket, event.operation, event.request_class, event.zone,
+             bool(event.marks & Mark.CORRECTION)),
             Reading(),
-        )
-        reading.requests += 0 if event.marks & Mark.CHECKPOINT else 1
-        reading.failures += event.status >= 400
-        reading.aborts += bool(event.marks & Mark.ABORTED)
+        )  # fmt: skip
+        if not event.marks & PART_OF_A_REQUEST:
+            reading.requests += 1
+            reading.failures += event.status >= 400
+            reading.aborts += bool(event.marks & Mark.ABORTED)
         reading.bytes_in += event.bytes_in
         reading.bytes_out += event.bytes_out
         reading.moved_in += event.moved_in
@@ -73,6 +80,31 @@ def tally(events: Iterable[Event], *, first_open: Month) -> Tally:
     for event in events:
         sums.add(event, first_open=first_open)
     return sums
+
+
+@dataclass(frozen=True, slots=True)
+class Displaced:
+    """Records of a stream that were settled: those among them whose instant could not be true count now."""
+
+    stream: StreamId
+    first_sequence: int
+    last_sequence: int
+    credible: Credible
+
+
+def settled(events: Iterable[Event], credible: Credible) -> tuple[list[Event], bool]:
+    """The events, each with an instant that can be true, and whether one had none.
+
+    What claims to be from before the co-op or from months ahead was counted by a clock that was wrong; it
+    counts from now on, so that its bytes are neither lost nor kept in a month that nobody would look at.
+    """
+    found, displaced = [], False
+    for event in events:
+        counted_us = credible.counted_us(event.ended_us)
+        if counted_us != event.ended_us:
+            event, displaced = event._replace(ended_us=counted_us), True
+        found.append(event)
+    return found, displaced
 
 
 def billable_requests(request_class: RequestClass, count: int) -> tuple[int, int]:

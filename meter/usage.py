@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from meter.event import StorageLine
 from meter.ids import MemberId
 from meter.window import MICROSECONDS
 
@@ -40,6 +42,38 @@ class Member:
 
 
 @dataclass(frozen=True, slots=True)
+class Kept:
+    """Stored bytes of one line: how many at the window's end, and the exact integral over the window."""
+
+    stored_bytes: int = 0
+    byte_us: int = 0
+
+
+Lines = Mapping[StorageLine, Kept]
+"""What was stored, line by line; a line without anything may be left out."""
+LOGICAL = (StorageLine.OBJECT, StorageLine.PART, StorageLine.VERSION)
+"""The lines a member pays for: objects, parts of open uploads, old versions."""
+
+
+def together(lines: Lines, which: Iterable[StorageLine] = StorageLine) -> Kept:
+    """The sum over some lines: LOGICAL is what the member stores, all of them what lies on the disks."""
+    found = [lines[line] for line in which if line in lines]
+    return Kept(sum(one.stored_bytes for one in found), sum(one.byte_us for one in found))
+
+
+def in_all(buckets: Iterable[Lines]) -> Lines:
+    """The same lines over several buckets."""
+    every = list(buckets)
+    return {
+        line: Kept(
+            sum(one[line].stored_bytes for one in every if line in one),
+            sum(one[line].byte_us for one in every if line in one),
+        )
+        for line in StorageLine
+    }
+
+
+@dataclass(frozen=True, slots=True)
 class Usage:
     """What one member used in [start_us, end_us): whole bytes, whole requests, exact byte-microseconds."""
 
@@ -54,6 +88,14 @@ class Usage:
     """Bytes stored × microseconds, the exact integral; objects, old versions and parts together."""
     version_byte_us: int = 0
     """Of these, what old versions of objects took."""
+    part_byte_us: int = 0
+    """Of these, what parts of uploads that are not completed took."""
+    removed_byte_us: int = 0
+    """Not of these, and billed to nobody: what was removed and whose files waited for their readers."""
+    corrected_in: int = 0
+    """Of bytes_in, what corrections added or, below zero, took back."""
+    corrected_out: int = 0
+    """The same of bytes_out."""
 
     @property
     def byte_seconds(self) -> int:
@@ -64,3 +106,13 @@ class Usage:
     def version_byte_seconds(self) -> int:
         """The same of old versions alone."""
         return self.version_byte_us // MICROSECONDS
+
+    @property
+    def part_byte_seconds(self) -> int:
+        """The same of parts alone."""
+        return self.part_byte_us // MICROSECONDS
+
+    @property
+    def removed_byte_seconds(self) -> int:
+        """The same of what was removed."""
+        return self.removed_byte_us // MICROSECONDS

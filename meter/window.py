@@ -64,6 +64,22 @@ class Month:
         return f"{self.year:04d}-{self.number:02d}"
 
 
+@dataclass(frozen=True, slots=True)
+class Credible:
+    """The instants that can be true when records are shipped."""
+
+    earliest_us: int
+    """The start of the month in which the first member joined."""
+    latest_us: int
+    """The end of the last month that may be opened; what claims to be later has a clock that is wrong."""
+    now_us: int
+    """When they are shipped: where the others count instead."""
+
+    def counted_us(self, instant_us: int) -> int:
+        """The instant itself, or now for one that cannot be true: before the co-op, or months ahead."""
+        return instant_us if self.earliest_us <= instant_us < self.latest_us else self.now_us
+
+
 def to_us(moment: datetime) -> int:
     """An aware datetime as microseconds since 1970, exact."""
     assert moment.tzinfo is not None, "a naive datetime has no instant"

@@ -7,7 +7,7 @@ import asyncpg
 from billing.run import set_tariff
 from meter.ids import MemberId
 from meter.postgres import connect
-from meter.store import add_member
+from meter.store import add_member, part_name
 from meter.usage import MemberClass
 from meter.window import Month, to_datetime
 
@@ -63,9 +63,12 @@ class Coop:
     async def use(self, member: MemberId, month: Month, bytes_out: int, *, day: int = 1) -> None:
         """Book egress to a month as the shipper would."""
         meter = await self.connection("weir_meter")
+        period = date(month.year, month.number, 1)
+        await meter.execute("SELECT meter.ensure_month($1)", period)
         await meter.execute(
-            "INSERT INTO meter.reading VALUES ($1, $2, $3, 1, 1, 2, 0, 1, 0, 0, 0, $4, 0, $4)",
-            date(month.year, month.number, 1),
+            f"INSERT INTO {part_name('reading', period)}"
+            " VALUES ($1, $2, $3, 1, 1, 2, 0, 1, 0, 0, 0, $4, 0, $4)",
+            period,
             member,
             to_datetime(month.start_us + (day - 1) * 86_400 * 10**6),
             bytes_out,

@@ -22,7 +22,7 @@ from gateway.keys import create_key
 from gateway.settings import GatewaySettings
 from gateway.storage.disk.engine import open_engine
 from gateway.vault import Vault
-from meter import store
+from meter import store, usage_store
 from meter.ids import MemberId
 from meter.postgres import connect
 from meter.recorder import now_us
@@ -154,7 +154,7 @@ class RunningGateway:
             assert 0 == await ship_everything(self.settings, self.database)
             connection = await connect(self.database, role="weir_billing")
             try:
-                return await store.usage_between(connection, member, start_us=0, end_us=now_us())
+                return await usage_store.usage_between(connection, member, start_us=0, end_us=now_us())
             finally:
                 await connection.close()
 

@@ -57,6 +57,13 @@ class TestServer:
         self._loop.run(self._admin(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}"))
         return dsn(self.server.socket_directory, database=name)
 
+    def empty_database(self) -> str:
+        """A fresh database without a table; its connection string."""
+        self._count += 1
+        name = f"weir_{self._count}"
+        self._loop.run(self._admin(f"CREATE DATABASE {name}"))
+        return dsn(self.server.socket_directory, database=name)
+
     def drop(self, database_dsn: str) -> None:
         """Remove a database, whoever is still connected."""
         name = database_dsn.partition("///")[2].partition("?")[0]

@@ -28,7 +28,8 @@ from billing.settings import BillingSettings
 from billing.store import retained_minor
 from meter.postgres import Connection, Pool
 from meter.refusal import Refusal
-from meter.store import daily_usage, stored_bytes
+from meter.usage import in_all
+from meter.usage_store import daily_usage, stored_between
 from meter.window import Month, to_us
 
 log = logging.getLogger("billing.portal")
@@ -180,9 +181,9 @@ async def _this_month(request: web.Request) -> web.Response:
             past = await run.past_statements(
                 connection, visitor.member, count_max=portal.settings.portal_statements_max
             )
-            stored = await stored_bytes(connection, visitor.member)
+            buckets = await stored_between(connection, visitor.member, start_us=month.start_us, end_us=now)
             retained = await retained_minor(connection, visitor.member)
-    context = page(told, used, past, stored_bytes=stored, retained_minor=retained, now_us=now)
+    context = page(told, used, past, kept=in_all(buckets.values()), retained_minor=retained, now_us=now)
     return _page(render("this_month.html", visitor=visitor, **context))
 
 

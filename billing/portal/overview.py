@@ -9,12 +9,19 @@ from typing import Any
 
 from billing.money import scale_down
 from billing.words import month_text
-from meter.usage import Usage
+from meter.event import StorageLine
+from meter.usage import LOGICAL, Kept, Lines, Usage, together
 from meter.window import Month, to_datetime
 
 CHART_HEIGHT = 120
 DAY_WIDTH = 20
 BAR_WIDTH = 8
+KEPT_WORDS = {
+    StorageLine.OBJECT: "objects",
+    StorageLine.PART: "unfinished uploads",
+    StorageLine.VERSION: "old versions",
+    StorageLine.REMOVED: "removed, not charged, still on the disks",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +73,22 @@ def bars(shown: Sequence[Day]) -> list[Bar]:
     return found
 
 
+def kept_rows(kept: Lines) -> list[dict[str, object]]:
+    """What is stored line by line; one line alone needs no list."""
+    found: list[dict[str, object]] = [
+        {"words": KEPT_WORDS[line], "stored_bytes": kept[line].stored_bytes}
+        for line in StorageLine
+        if line in kept and kept[line].stored_bytes
+    ]
+    return found if len(found) > 1 or kept.get(StorageLine.OBJECT, Kept()).stored_bytes == 0 else []
+
+
 def page(
     statement: Mapping[str, Any],
     used: Iterable[tuple[date, Usage]],
     past: Sequence[Mapping[str, Any]],
     *,
-    stored_bytes: int,
+    kept: Lines,
     retained_minor: int,
     now_us: int,
 ) -> dict[str, object]:
@@ -87,7 +104,8 @@ def page(
         "top_bytes": max((max(day.bytes_out, day.bytes_in) for day in shown), default=0),
         "chart_width": (to_datetime(month.end_us - 1).day) * DAY_WIDTH,
         "late_bytes": billed - counted,
-        "stored_bytes": stored_bytes,
+        "stored_bytes": together(kept, LOGICAL).stored_bytes,
+        "kept": kept_rows(kept),
         "retained_minor": retained_minor,
         "past": [{**one, "month": month_text(Month.parse(one["period"]))} for one in past],
         "now_us": now_us,

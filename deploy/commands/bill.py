@@ -20,7 +20,7 @@ from meter.ids import MemberId
 from meter.postgres import Connection
 from meter.recount import recount
 from meter.refusal import Refusal
-from meter.store import find_member, stream_places, watermarks
+from meter.store import displaced, find_member, stream_places, watermarks
 from meter.usage import Usage
 from meter.window import Month
 
@@ -167,7 +167,10 @@ async def _recount(connection: Connection, desk: Desk, month: Month) -> dict[Mem
     """The month's usage from the segments alone; of an open month, as far as they have been shipped."""
     closed = await watermarks(connection)
     up_to = closed.get(month) or await stream_places(connection)
-    return await asyncio.to_thread(recount, desk.meter.journal_directory, month, closed, up_to=up_to)
+    moved = await displaced(connection)
+    return await asyncio.to_thread(
+        recount, desk.meter.journal_directory, month, closed, up_to=up_to, displaced=moved
+    )
 
 
 def _print_verification(name: str, month: Month, told: Verification) -> None:

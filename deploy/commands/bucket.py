@@ -11,7 +11,8 @@ from deploy.output import print_json, print_table, say
 from deploy.sizes import limit_text, parse_limit
 from gateway.store import buckets, limit_bucket
 from meter.refusal import Refusal
-from meter.store import find_member, stored_bytes_by_bucket
+from meter.store import find_member
+from meter.usage_store import stored_bytes_by_bucket
 
 
 class NoSuchBucket(Refusal):

@@ -10,8 +10,9 @@ from deploy.instants import instant_text
 from deploy.output import print_json, print_table, say
 from deploy.sizes import limit_text, parse_limit
 from gateway.store import limit_member, member_limit
-from meter.store import add_member, find_member, members, set_member_status, stored_bytes
+from meter.store import add_member, find_member, members, set_member_status
 from meter.usage import Member, MemberClass, MemberStatus
+from meter.usage_store import stored_bytes
 
 OWNER = None
 """The register is changed by its owner alone; no room's own role may."""

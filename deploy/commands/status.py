@@ -12,8 +12,9 @@ from deploy.store import server_version
 from gateway.storage.disk.scrub import progress_of
 from meter import __version__
 from meter.shipper import unshipped
-from meter.store import members, usage_between
+from meter.store import members
 from meter.usage import MemberStatus
+from meter.usage_store import usage_between
 from meter.window import MICROSECONDS, Month
 
 TOTALS = ("bytes_in", "bytes_out", "requests_a", "requests_b")

@@ -26,8 +26,9 @@ from gateway.store import bucket_names
 from meter.ids import MemberId
 from meter.postgres import Connection
 from meter.refusal import Refusal
-from meter.store import add_member, find_member, usage_between, usage_rows
+from meter.store import add_member, find_member
 from meter.usage import Member, MemberClass
+from meter.usage_store import usage_between, usage_rows
 from meter.window import Month
 
 NEWCOMERS = (

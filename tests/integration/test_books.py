@@ -19,7 +19,7 @@ from billing.run import (
 )
 from meter.ids import MemberId
 from meter.refusal import Refusal
-from meter.store import period_usage
+from meter.usage_store import period_usage
 from meter.window import Month
 from tests.coop import CENT, NOVEMBER, NOW, OCTOBER, SEPTEMBER, TARIFF, Coop
 

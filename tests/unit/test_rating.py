@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from billing.rating import charge
-from billing.tariff import Service, Tariff
+from billing.tariff import SAME_AS, Service, Tariff
 from meter.ids import MemberId
 from meter.usage import Usage
 from meter.window import MICROSECONDS, Month
@@ -52,6 +52,20 @@ def test_old_versions_have_a_line_of_their_own_beside_what_else_is_kept() -> Non
     cheaper = replace(same, prices=same.prices | {Service.GB_MONTH_VERSIONS: 5 * 10**8})
     assert [("gb_month", 300), ("gb_month_versions", 100)] == charged(usage, cheaper)
     assert [("gb_month", 500)] == charged(replace(usage, version_byte_us=0), cheaper)
+
+
+def test_unfinished_uploads_cost_what_objects_cost_unless_the_tariff_names_another_price() -> None:
+    month_us = MONTH.end_us - MONTH.start_us
+    # 6 GB kept for the whole month: 1 of old versions, 2 of uploads that are not finished
+    usage = Usage(
+        MemberId(1), MONTH.start_us, MONTH.end_us, byte_us=6 * 10**9 * month_us,
+        version_byte_us=10**9 * month_us, part_byte_us=2 * 10**9 * month_us, removed_byte_us=9 * 10**9 * month_us,
+    )  # fmt: skip
+    prices = {service: 0 for service in Service if service not in SAME_AS}
+    same = replace(TARIFF, prices=prices | {Service.GB_MONTH: 10**9})
+    assert [("gb_month", 300), ("gb_month_versions", 100), ("gb_month_parts", 200)] == charged(usage, same)
+    dearer = replace(same, prices=same.prices | {Service.GB_MONTH_PARTS: 3 * 10**9})
+    assert [("gb_month", 300), ("gb_month_versions", 100), ("gb_month_parts", 600)] == charged(usage, dearer)
 
 
 def charged(usage: Usage, tariff: Tariff) -> list[tuple[str, int]]:

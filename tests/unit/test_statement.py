@@ -8,9 +8,10 @@ import pytest
 from billing.canon import canonical
 from billing.closing import ClosingInputs, closing
 from billing.cost import Invoice
+from billing.frozen import inputs_of
 from billing.render import statement_html, statement_text
-from billing.statement import FINAL, TRIAL, differences, statement
-from billing.tariff import DEFAULT_TARIFF, parse_tariff
+from billing.statement import FINAL, TRIAL, as_told_apart, differences, statement
+from billing.tariff import DEFAULT_TARIFF, Service, parse_tariff
 from meter.ids import MemberId
 from meter.refusal import Refusal
 from meter.usage import Member, MemberClass, MemberStatus, Usage
@@ -131,6 +132,49 @@ def test_old_versions_are_a_line_of_their_own_where_there_are_any() -> None:
     assert "Old versions kept" in statement_html(document)
     assert 2 * 10**9 * MONTH_US == document["usage"]["version_byte_microseconds"]  # type: ignore[index]
     assert "Old versions kept" not in statement_text(of(1))
+
+
+def test_unfinished_uploads_are_a_line_and_what_is_not_charged_is_told_apart() -> None:
+    some = usage(
+        1, bytes_out=10**9, corrected_out=-5 * 10**8, byte_us=5 * 10**9 * MONTH_US, part_byte_us=10**9 * MONTH_US,
+        version_byte_us=10**9 * MONTH_US, removed_byte_us=7 * 10**9 * MONTH_US,
+    )  # fmt: skip
+    document = of(1, FINAL, replace(INPUTS, usage={MemberId(1): some}))
+    told = [(line["words"], line["quantity_text"]) for line in document["lines"]]  # type: ignore[attr-defined]
+    assert [
+        ("Kept in storage", "3 GB-months"),
+        ("Old versions kept", "1 GB-months"),
+        ("Unfinished uploads kept", "1 GB-months"),
+    ] == [one for one in told if "kept" in one[0].lower()]
+    assert [("Of this sent: corrections", "-0.5 GB"), ("Removed, not charged", "7 GB-months")] == [
+        (line["words"], line["quantity_text"])
+        for line in document["apart"]  # type: ignore[attr-defined]
+    ]
+    assert sum(line["amount_minor"] for line in document["lines"]) == document["charges_minor"]  # type: ignore[attr-defined]
+    for text in (statement_text(document), statement_html(document)):
+        for words in ("Unfinished uploads kept", "Of this sent: corrections", "Removed, not charged"):
+            assert words in text
+
+
+def test_a_closing_reads_back_with_every_line_and_correction() -> None:
+    some = usage(
+        1, byte_us=5, part_byte_us=3, version_byte_us=1, removed_byte_us=9, corrected_in=-2, bytes_in=1
+    )
+    made = closing(replace(INPUTS, usage={MemberId(1): some}))
+    assert {MemberId(1): some} == inputs_of(canonical(made.to_document())).usage
+
+
+def test_an_older_closing_held_unfinished_uploads_with_the_objects() -> None:
+    """It is compared so, unless the tariff has a price for them: then it must have told them apart."""
+    counted = {MemberId(1): usage(1, byte_us=5, part_byte_us=3)}
+    older = replace(INPUTS, usage={MemberId(1): usage(1, byte_us=5)})
+    assert older.usage == as_told_apart(older, counted)
+    newer = replace(INPUTS, usage={MemberId(1): usage(1, byte_us=5, part_byte_us=2)})
+    assert counted == as_told_apart(newer, counted)
+    priced = replace(
+        older, tariff=replace(older.tariff, prices={**older.tariff.prices, Service.GB_MONTH_PARTS: 1})
+    )
+    assert counted == as_told_apart(priced, counted)
 
 
 def test_differences_name_member_count_and_both_sides() -> None:

@@ -1,0 +1,202 @@
+"""The meter's SQL that reads the sums: what members used, what they store, and how it splits. It changes nothing.
+
+Every query names the months it needs, so that no other partition is touched. Invariant they rest on:
+a period is never before the month of its hours, so what was stored before a month is in the periods before it
+and in the few later ones that `meter.late` names.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import date, datetime
+from decimal import Decimal
+
+import asyncpg
+
+from meter.event import StorageLine
+from meter.ids import MemberId
+from meter.postgres import Connection
+from meter.store import month_date
+from meter.usage import LOGICAL, Kept, Lines, Usage, in_all, together
+from meter.window import Month, to_datetime
+
+_COUNTS = ("bytes_in", "bytes_out", "requests_a", "requests_b", "corrected_in", "corrected_out")
+
+
+async def first_month_with_usage(connection: Connection) -> Month | None:
+    """The earliest month that anything was booked to."""
+    found = await connection.fetchval(
+        """
+        SELECT min(month) FROM meter.month AS one
+        WHERE EXISTS (SELECT FROM meter.reading WHERE period = one.month)
+           OR EXISTS (SELECT FROM meter.storage WHERE period = one.month)
+        """
+    )
+    return None if found is None else Month(found.year, found.month)
+
+
+async def period_usage(
+    connection: Connection, month: Month, *, until_us: int | None = None
+) -> dict[MemberId, Usage]:
+    """Everyone's usage booked to a billing month, late usage of closed months included.
+
+    Stored bytes count to the month's end, or to until_us in a month that still runs.
+    """
+    end_us = month.end_us if until_us is None else until_us
+    moved = await connection.fetch(
+        """
+        SELECT payer AS member, sum(bytes_in)::bigint AS bytes_in, sum(bytes_out)::bigint AS bytes_out,
+               coalesce(sum(requests) FILTER (WHERE class = 1), 0)::bigint AS requests_a,
+               coalesce(sum(requests) FILTER (WHERE class = 2), 0)::bigint AS requests_b,
+               coalesce(sum(bytes_in) FILTER (WHERE correction), 0)::bigint AS corrected_in,
+               coalesce(sum(bytes_out) FILTER (WHERE correction), 0)::bigint AS corrected_out
+        FROM meter.reading WHERE period = $1 AND payer <> 0 GROUP BY payer
+        """,
+        month_date(month),
+    )
+    stored = await connection.fetch(
+        """
+        SELECT member, line, sum(byte_us) AS byte_us FROM (
+            SELECT member, line, sum(delta * $2::numeric - moment) AS byte_us
+            FROM meter.storage WHERE period = $1 GROUP BY member, line
+            UNION ALL
+            SELECT member, line, sum(delta) * ($2::numeric - $3::numeric) AS byte_us
+            FROM meter.stored WHERE period < $1 GROUP BY member, line
+        ) AS parts GROUP BY member, line
+        """,
+        month_date(month), Decimal(end_us), Decimal(month.start_us),
+    )  # fmt: skip
+    kept: dict[MemberId, dict[StorageLine, Kept]] = defaultdict(dict)
+    for row in stored:
+        kept[MemberId(row["member"])][StorageLine(row["line"])] = Kept(byte_us=int(row["byte_us"]))
+    by_member = {MemberId(row["member"]): row for row in moved}
+    return {
+        member: _usage(member, month.start_us, end_us, by_member.get(member), kept.get(member, {}))
+        for member in sorted(set(kept) | set(by_member))
+    }
+
+
+def _usage(member: MemberId, start_us: int, end_us: int, moved: asyncpg.Record | None, kept: Lines) -> Usage:
+    none = Kept()
+    return Usage(
+        member, start_us, end_us,
+        byte_us=together(kept, LOGICAL).byte_us,
+        version_byte_us=kept.get(StorageLine.VERSION, none).byte_us,
+        part_byte_us=kept.get(StorageLine.PART, none).byte_us,
+        removed_byte_us=kept.get(StorageLine.REMOVED, none).byte_us,
+        **{name: 0 if moved is None else int(moved[name]) for name in _COUNTS},
+    )  # fmt: skip
+
+
+async def usage_between(connection: Connection, member: MemberId, *, start_us: int, end_us: int) -> Usage:
+    """One member's usage by when it happened; start_us is a whole hour, end_us a whole hour or now."""
+    moved = await connection.fetchrow(
+        """
+        SELECT coalesce(sum(bytes_in), 0)::bigint AS bytes_in, coalesce(sum(bytes_out), 0)::bigint AS bytes_out,
+               coalesce(sum(requests) FILTER (WHERE class = 1), 0)::bigint AS requests_a,
+               coalesce(sum(requests) FILTER (WHERE class = 2), 0)::bigint AS requests_b,
+               coalesce(sum(bytes_in) FILTER (WHERE correction), 0)::bigint AS corrected_in,
+               coalesce(sum(bytes_out) FILTER (WHERE correction), 0)::bigint AS corrected_out
+        FROM meter.reading WHERE payer = $1 AND period = ANY($4::date[]) AND hour >= $2 AND hour < $3
+        """,
+        member, to_datetime(start_us), to_datetime(end_us),
+        await _periods(connection, start_us=start_us, end_us=end_us),
+    )  # fmt: skip
+    kept = await stored_between(connection, member, start_us=start_us, end_us=end_us)
+    return _usage(member, start_us, end_us, moved, in_all(kept.values()))
+
+
+async def stored_between(
+    connection: Connection, member: MemberId, *, start_us: int, end_us: int
+) -> dict[int, Lines]:
+    """What each bucket of a member stored at the end and over the window, line by line, by bucket number."""
+    rows = await connection.fetch(
+        """
+        SELECT bucket, line, sum(bytes) AS bytes, sum(byte_us) AS byte_us FROM (
+            SELECT bucket, line, sum(delta) AS bytes, sum(delta) * ($6::numeric - $5::numeric) AS byte_us
+            FROM meter.stored WHERE member = $1 AND period < $7 GROUP BY bucket, line
+            UNION ALL
+            SELECT bucket, line, sum(delta), sum(delta * $6::numeric - moment)
+                   - coalesce(sum(delta * $5::numeric - moment) FILTER (WHERE hour < $2), 0)
+            FROM meter.storage WHERE member = $1 AND period = ANY($4::date[]) AND hour < $3 GROUP BY bucket, line
+        ) AS parts GROUP BY bucket, line ORDER BY bucket, line
+        """,
+        member, to_datetime(start_us), to_datetime(end_us),
+        await _periods(connection, start_us=start_us, end_us=end_us), Decimal(start_us), Decimal(end_us),
+        month_date(Month.of(start_us)),
+    )  # fmt: skip
+    found: dict[int, dict[StorageLine, Kept]] = defaultdict(dict)
+    for row in rows:
+        found[row["bucket"]][StorageLine(row["line"])] = Kept(int(row["bytes"]), int(row["byte_us"]))
+    return dict(found)
+
+
+async def _periods(connection: Connection, *, start_us: int, end_us: int) -> list[date]:
+    """The periods that hold hours of the window: its months, and those that took some of theirs late."""
+    rows = await connection.fetch(
+        """
+        SELECT month AS period FROM meter.month WHERE month BETWEEN $1 AND $2
+        UNION SELECT period FROM meter.late WHERE month <= $2 AND period > $2 ORDER BY period
+        """,
+        month_date(Month.of(start_us)), month_date(Month.of(end_us - 1)),
+    )  # fmt: skip
+    return [row["period"] for row in rows]
+
+
+async def stored_bytes(connection: Connection, member: MemberId) -> int:
+    """What the member stores as of the last shipped change, what was removed not counted."""
+    query = (
+        "SELECT coalesce(sum(delta), 0) FROM meter.stored WHERE member = $1 AND line = ANY($2::smallint[])"
+    )
+    return int(await connection.fetchval(query, member, list(LOGICAL)))
+
+
+async def stored_bytes_by_bucket(connection: Connection) -> dict[int, int]:
+    """What each bucket stores, by its number, as of the last shipped change, what was removed not counted."""
+    rows = await connection.fetch(
+        "SELECT bucket, sum(delta) AS bytes FROM meter.stored WHERE line = ANY($1::smallint[]) GROUP BY bucket",
+        list(LOGICAL),
+    )
+    return {row["bucket"]: int(row["bytes"]) for row in rows}
+
+
+async def usage_rows(
+    connection: Connection, member: MemberId, *, start_us: int, end_us: int, by: str
+) -> list[tuple[datetime | int, Usage]]:
+    """Usage split by 'hour', 'day' (their starts), 'bucket', 'operation' or 'zone' (their numbers), ascending.
+
+    Stored byte-time is not split here: its integral belongs to no single exchange.
+    """
+    rows = await connection.fetch(
+        """
+        SELECT CASE WHEN $4 = 'hour' THEN hour WHEN $4 = 'day' THEN date_trunc('day', hour, 'UTC') END AS moment,
+               CASE WHEN $4 = 'bucket' THEN bucket WHEN $4 = 'operation' THEN operation::bigint
+                    WHEN $4 = 'zone' THEN zone::bigint END AS number,
+               sum(bytes_in)::bigint AS bytes_in, sum(bytes_out)::bigint AS bytes_out,
+               coalesce(sum(requests) FILTER (WHERE class = 1), 0)::bigint AS requests_a,
+               coalesce(sum(requests) FILTER (WHERE class = 2), 0)::bigint AS requests_b,
+               coalesce(sum(bytes_in) FILTER (WHERE correction), 0)::bigint AS corrected_in,
+               coalesce(sum(bytes_out) FILTER (WHERE correction), 0)::bigint AS corrected_out
+        FROM meter.reading WHERE payer = $1 AND period = ANY($5::date[]) AND hour >= $2 AND hour < $3
+        GROUP BY 1, 2 ORDER BY 1, 2
+        """,
+        member, to_datetime(start_us), to_datetime(end_us), by,
+        await _periods(connection, start_us=start_us, end_us=end_us),
+    )  # fmt: skip
+    return [_row(member, start_us, end_us, row) for row in rows]
+
+
+def _row(member: MemberId, start_us: int, end_us: int, row: asyncpg.Record) -> tuple[datetime | int, Usage]:
+    key = row["number"] if row["moment"] is None else row["moment"]
+    return key, _usage(member, start_us, end_us, row, {})
+
+
+async def daily_usage(
+    connection: Connection, member: MemberId, *, start_us: int, end_us: int
+) -> list[tuple[date, Usage]]:
+    """Usage by day, days without any left out."""
+    rows: Sequence[tuple[datetime | int, Usage]] = await usage_rows(
+        connection, member, start_us=start_us, end_us=end_us, by="day"
+    )
+    return [(moment.date(), usage) for moment, usage in rows if isinstance(moment, datetime)]

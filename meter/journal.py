@@ -18,15 +18,22 @@ import struct
 import threading
 from pathlib import Path
 from typing import IO
-from uuid import UUID, uuid4
 
 from meter import frame
 from meter.event import Event
 from meter.frame import HEADER_BYTES, RECORD_BYTES, SegmentHeader
-from meter.ids import StreamId
+from meter.segments import (
+    free_torn_path,
+    segment_path,
+    segment_paths,
+    stream_of,
+    sync_directory,
+    write_durably,
+)
 
 log = logging.getLogger(__name__)
 _COUNT = struct.Struct("<Q")
+_count = _COUNT.pack_into
 SPARE_NAME = "spare"
 
 
@@ -36,47 +43,6 @@ class JournalFull(Exception):
 
 class JournalLocked(Exception):
     """Another process writes this stream."""
-
-
-def segment_path(directory: Path, number: int) -> Path:
-    """Where a segment lies while it is not compressed."""
-    return directory / f"{number:012d}.seg"
-
-
-def segment_paths(directory: Path) -> list[Path]:
-    """All segments of a stream in order, compressed ones as .seg.zst; each number once."""
-    found: dict[str, Path] = {}
-    for path in sorted(directory.glob("*.seg*")):
-        if path.name.endswith((".seg", ".seg.zst")):
-            found.setdefault(path.name.split(".")[0], path)
-    return [found[number] for number in sorted(found)]
-
-
-def stream_of(directory: Path) -> StreamId:
-    """The stream's permanent identity, made on first sight."""
-    path = directory / "stream.id"
-    if not path.exists():
-        _write_durably(path, str(uuid4()))
-    return StreamId(UUID(path.read_text().strip()))
-
-
-def _write_durably(path: Path, text: str) -> None:
-    fresh = path.with_suffix(".new")
-    with fresh.open("w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.rename(path)
-    sync_directory(path.parent)
-
-
-def sync_directory(directory: Path) -> None:
-    """Make the names in a directory durable."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 class Segment:
@@ -89,21 +55,24 @@ class Segment:
         self.map = mmap.mmap(self.descriptor, 0)
         self.capacity = (len(self.map) - HEADER_BYTES) // RECORD_BYTES
         self.count = count
-        self._first_sequence = header.first_sequence
+        self.first_sequence = header.first_sequence
         last = HEADER_BYTES + count * RECORD_BYTES
-        self._seed = frame.next_seed(
+        self.seed = frame.next_seed(
             self.map[last - RECORD_BYTES : last] if count else b"", frame.record_seed(header)
         )
-        self._next_seed = self._seed
+        """What the checksum of the next record begins with."""
+        self.held_seed = self.seed
+        """The same for the record after the one that is held."""
         self._hash = hashlib.sha256(frame.pack_header(header))
         self._hashed = 0
         self.sealed = False
 
-    def put(self, index: int, event: Event) -> None:
-        """Copy a record into its place."""
-        at = HEADER_BYTES + index * RECORD_BYTES
-        record, self._next_seed = frame.pack_chained(self._first_sequence + index, event, self._seed)
-        self.map[at : at + RECORD_BYTES] = record
+    def put(self, event: Event) -> None:
+        """Copy a record into the next place; it may still be revised."""
+        index = self.count
+        self.held_seed = frame.put_record(
+            self.map, HEADER_BYTES + index * RECORD_BYTES, self.first_sequence + index, event, self.seed
+        )
 
     def clear(self, index: int) -> None:
         """Empty a place that was never published."""
@@ -118,8 +87,8 @@ class Segment:
     def publish(self, count: int) -> None:
         """Let readers trust the first `count` records."""
         self.count = count
-        self._seed = self._next_seed
-        _COUNT.pack_into(self.map, frame.PUBLISHED_AT, count)
+        self.seed = self.held_seed
+        _count(self.map, frame.PUBLISHED_AT, count)
 
     def sync(self) -> int:
         """fdatasync, then tell readers how many records are on disk; called from the sync thread."""
@@ -190,8 +159,19 @@ class Journal:
 
     def append(self, event: Event) -> int:
         """Write a final record; its sequence. It survives kill -9 now, and a power cut after sync()."""
-        sequence = self.hold(event)
-        self.publish()
+        # hold() and publish() written out: this is what each exchange pays for being counted.
+        assert not self._held, "one record is held at a time"
+        segment = self._segment
+        index = segment.count
+        if index >= segment.capacity:
+            self._roll(event.ended_us)
+            segment, index = self._segment, 0
+        sequence = segment.first_sequence + index
+        segment.seed = segment.held_seed = frame.put_record(
+            segment.map, HEADER_BYTES + index * RECORD_BYTES, sequence, event, segment.seed
+        )
+        segment.count = index + 1
+        _count(segment.map, frame.PUBLISHED_AT, index + 1)
         return sequence
 
     def holds(self, sequence: int, request_id: bytes) -> bool:
@@ -206,14 +186,14 @@ class Journal:
         if segment.count >= segment.capacity:
             self._roll(event.ended_us)
             segment = self._segment
-        segment.put(segment.count, event)
+        segment.put(event)
         self._held = True
-        return segment.header.first_sequence + segment.count
+        return segment.first_sequence + segment.count
 
     def revise(self, event: Event) -> None:
         """Replace the held record: less was delivered than foreseen."""
         assert self._held, "nothing is held"
-        self._segment.put(self._segment.count, event)
+        self._segment.put(event)
 
     def withdraw(self) -> None:
         """Take the held record back: its exchange goes on, and will be recorded when it ends."""
@@ -285,7 +265,7 @@ class Journal:
         if rest.strip(b"\0"):
             self.torn_bytes = len(rest.rstrip(b"\0"))
             log.error("torn tail: stream=%s segment=%s bytes=%d", self.stream, path.name, self.torn_bytes)
-            path.with_suffix(".torn").write_bytes(rest.rstrip(b"\0"))
+            write_durably(free_torn_path(path), rest.rstrip(b"\0"))
             with path.open("r+b") as file:
                 file.seek(HEADER_BYTES + count * RECORD_BYTES)
                 file.write(bytes(len(rest)))

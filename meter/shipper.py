@@ -35,6 +35,8 @@ log = logging.getLogger(__name__)
 Told = Callable[[int], None]
 PACKED_A_ROUND = 8
 """Segments of a stream that are compressed after its records were shipped: the next records do not wait for more."""
+SMALL_BATCH = 1000
+"""Records of the smallest batch that is tried while Postgres is too slow for larger ones."""
 SYNC_WAITS_MAX = 160
 """How many quarters of a sync interval a complete answer waits for the writers' group fsync."""
 
@@ -62,6 +64,7 @@ class Shipper:
         """Whether shipped segments are compressed; not on a disk that may only be read."""
         self._unpacked: dict[Path, list[int]] = {}
         """Shipped segments that are not compressed yet, oldest last."""
+        self._records_max = settings.ship_batch_records_max
 
     async def ship(self, connection: Connection) -> Round:
         """Ship what is on disk now, stream after stream. Raises what asyncpg raises; nothing is lost then."""
@@ -88,16 +91,26 @@ class Shipper:
             if tail is None:
                 tail = self._tails[directory] = await find_place(connection, directory)
                 self._unpacked[directory] = await asyncio.to_thread(_plain_before, tail)
-            batch = await asyncio.to_thread(tail.read, self._settings.ship_batch_records_max)
+            batch = await asyncio.to_thread(tail.read, self._records_max)
             if not batch.records and not batch.sealed:
                 return total
-            if not await ship_batch(connection, tail, batch):
+            if not await self._ship_batch(connection, tail, batch):
                 del self._tails[directory]
                 continue
             count = len(batch.records) // RECORD_BYTES
             total += count
             told(count)
             self._unpacked[directory][:0] = [one.number for one in reversed(batch.sealed)]
+
+    async def _ship_batch(self, connection: Connection, tail: Tail, batch: Batch) -> bool:
+        try:
+            is_ours = await ship_batch(connection, tail, batch)
+        except TimeoutError:
+            # The same batch would take as long again: the next ones are smaller until they pass.
+            self._records_max = max(min(SMALL_BATCH, self._records_max), self._records_max // 4)
+            raise
+        self._records_max = min(self._settings.ship_batch_records_max, self._records_max * 2)
+        return is_ours
 
     async def _pack(self, directory: Path) -> None:
         """Compress some of what is shipped: the sums come first, and a full disk stops no sum."""

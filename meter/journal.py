@@ -22,8 +22,10 @@ from typing import IO
 from meter import frame
 from meter.event import Event
 from meter.frame import HEADER_BYTES, RECORD_BYTES, SegmentHeader
+from meter.reader import header_of, view
 from meter.segments import (
     free_torn_path,
+    number_of,
     segment_path,
     segment_paths,
     stream_of,
@@ -132,7 +134,6 @@ class Journal:
         directory.mkdir(parents=True, exist_ok=True)
         self.directory = directory
         self._lock_file = lock_stream(directory)
-        self.stream = stream_of(directory)
         self._bytes_max = segment_bytes_max
         self._age_max_us = segment_age_max_s * 1_000_000
         self._roll_lock = threading.Lock()
@@ -140,6 +141,7 @@ class Journal:
         self.torn_bytes = 0
         """Bytes of a torn tail found at the start; they are kept beside the segment as .torn."""
         try:
+            self.stream = stream_of(directory)
             self._segment = self._reopen(now_us)
             self._has_spare = self._prepare_spare()
         except BaseException:
@@ -240,10 +242,14 @@ class Journal:
         if not paths:
             return self._create(SegmentHeader(self.stream, 1, 1, now_us, frame.FIRST_DIGEST))
         last = paths[-1]
-        header, live = read_header(last)
+        header, live = header_of(last)
         if header.stream != self.stream:
             raise frame.DamagedSegment(f"{last.name} belongs to stream {header.stream}, not to {self.stream}")
+        if header.number != number_of(last):
+            raise frame.DamagedSegment(f"{last.name} holds segment {header.number}")
         if live.sealed:
+            # Killed before it began the next one, which names this one's digest: so it is looked at.
+            view(last, stream=self.stream)
             return self._create(_successor(header, live.published, live.digest, now_us))
         segment = Segment(last, header, count=self._recovered_count(last, header, live))
         segment.publish(segment.count)
@@ -326,10 +332,3 @@ def lock_stream(directory: Path) -> IO[str]:
         file.close()
         raise JournalLocked(f"{directory} is written by another process") from None
     return file
-
-
-def read_header(path: Path) -> tuple[SegmentHeader, frame.Live]:
-    """Both halves of an uncompressed segment's header. Raises DamagedSegment."""
-    with path.open("rb") as file:
-        data = file.read(HEADER_BYTES)
-    return frame.unpack_header(data), frame.unpack_live(data)

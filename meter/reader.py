@@ -176,7 +176,10 @@ def read_header_bytes(path: Path) -> bytes:
     try:
         if path.suffix == ".zst":
             with zstandard.open(path, "rb") as packed:
-                return bytes(packed.read(HEADER_BYTES))
+                data = bytes(packed.read(HEADER_BYTES))
+            if len(data) < HEADER_BYTES:
+                raise DamagedSegment(f"{path.name} does not decompress to a segment")
+            return data
         with path.open("rb") as file:
             return file.read(HEADER_BYTES)
     except zstandard.ZstdError as error:

@@ -42,6 +42,7 @@ SUBJECTS = {
     "statement": "bill",
     "verify": "bill",
     "db": "db",
+    "ship": "ship",
 }
 """Command → module in deploy.commands, in the order `weir --help` lists them."""
 

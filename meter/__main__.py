@@ -17,7 +17,7 @@ from meter.postgres import Connection, connect
 from meter.recorder import now_us
 from meter.refusal import Refusal
 from meter.settings import MeterSettings
-from meter.shipper import Shipper, adopt_dead_streams, backlog, places
+from meter.shipper import Shipper, adopt_dead_streams, backlog, places, torn_bytes
 
 log = logging.getLogger("meter")
 LAST_TRIES = 20
@@ -34,9 +34,10 @@ async def run(settings: MeterSettings) -> None:
     print("ready", flush=True)  # noqa: T201 - the line the supervisor waits for
     pause_s, tries_left = 0.0, LAST_TRIES
     shipped: dict[Path, int] = {}
+    shipper = Shipper(settings)
     while tries_left:
         try:
-            await _while_connected(settings, metrics, stopping, shipped)
+            await _while_connected(shipper, settings, metrics, stopping, shipped)
             return
         except (Refusal, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
             metrics.failures += 1
@@ -52,31 +53,36 @@ async def run(settings: MeterSettings) -> None:
 
 
 async def _while_connected(
-    settings: MeterSettings, metrics: ShipperMetrics, stopping: asyncio.Event, shipped: dict[Path, int]
+    shipper: Shipper,
+    settings: MeterSettings,
+    metrics: ShipperMetrics,
+    stopping: asyncio.Event,
+    shipped: dict[Path, int],
 ) -> None:
     connection = await connect(
         settings.database_url, role="weir_meter", timeout_s=settings.database_timeout_s
     )
     try:
-        await _ship_until(connection, settings, metrics, stopping, shipped)
+        await _ship_until(connection, shipper, settings, metrics, stopping, shipped)
     finally:
         await connection.close()
 
 
 async def _ship_until(
     connection: Connection,
+    shipper: Shipper,
     settings: MeterSettings,
     metrics: ShipperMetrics,
     stopping: asyncio.Event,
     shipped: dict[Path, int],
 ) -> None:
     """Ship round after round; `shipped` is kept for the time when Postgres is away."""
-    shipper = Shipper(settings)
     while True:
         last_round = stopping.is_set()
         done = await shipper.ship(connection)
         shipped.update(await places(connection, settings.journal_directory))
         metrics.rounds(done)
+        metrics.torn(torn_bytes(settings.journal_directory))
         metrics.waiting(backlog(settings.journal_directory, shipped), now_us=now_us())
         metrics.publish()
         if last_round:

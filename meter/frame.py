@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import struct
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
+from mmap import mmap
 from uuid import UUID
+from zlib import crc32
 
 from meter.event import Event, Mark, RequestClass, StorageLine, Zone
 from meter.ids import BucketId, MemberId, StreamId
@@ -31,7 +33,15 @@ _LIVE = struct.Struct("<QQQ32s")
 _RECORD = struct.Struct("<Q16sQQQHBBHHqqqqqqqB11x")
 _CRC = struct.Struct("<I")
 _CRC_AT = 124
+_CHECKED = struct.Struct("<124sI")
+_pack, _put_checked = _RECORD.pack, _CHECKED.pack_into
+_PIECE = 4096
+"""Records that are checked side by side."""
+_SEQUENCES = struct.Struct("<Q120x").iter_unpack
+_BODIES = struct.Struct("<124s4x").iter_unpack
+_CHECKSUMS = struct.Struct("<124xI").iter_unpack
 assert _RECORD.size == _CRC_AT == _HEADER_CRC_AT
+assert _CHECKED.size == RECORD_BYTES
 PUBLISHED_AT, SYNCED_AT, DIGEST_AT = (SEALED_HEADER_BYTES + at for at in (0, 8, 24))
 
 
@@ -72,7 +82,7 @@ def pack_header(header: SegmentHeader) -> bytes:
         header.first_sequence, header.created_us, header.previous_digest,
     )  # fmt: skip
     body = body.ljust(_HEADER_CRC_AT, b"\0")
-    return body + _CRC.pack(zlib.crc32(body))
+    return body + _CRC.pack(crc32(body))
 
 
 def unpack_header(data: bytes | memoryview) -> SegmentHeader:
@@ -86,7 +96,7 @@ def unpack_header(data: bytes | memoryview) -> SegmentHeader:
         raise DamagedSegment("the file does not begin as a segment")
     if (version, record_bytes, header_bytes) != (FORMAT_VERSION, RECORD_BYTES, HEADER_BYTES):
         raise DamagedSegment(f"segment format {version} is not known here; this Weir reads {FORMAT_VERSION}")
-    if _CRC.unpack_from(data, _HEADER_CRC_AT)[0] != zlib.crc32(data[:_HEADER_CRC_AT]):
+    if _CRC.unpack_from(data, _HEADER_CRC_AT)[0] != crc32(data[:_HEADER_CRC_AT]):
         raise DamagedSegment("the segment header fails its checksum")
     return SegmentHeader(StreamId(UUID(bytes=bytes(stream))), number, first, created, bytes(previous))
 
@@ -97,15 +107,19 @@ def pack_live(live: Live) -> bytes:
 
 
 def unpack_live(data: bytes | memoryview) -> Live:
-    """Read the changing header of a segment's first HEADER_BYTES."""
+    """Read the changing header of a segment's first HEADER_BYTES, which no checksum covers. Raises DamagedSegment."""
     published, synced, sealed, digest = _LIVE.unpack_from(data, SEALED_HEADER_BYTES)
+    if sealed not in (0, 1) or any(data[SEALED_HEADER_BYTES + _LIVE.size : HEADER_BYTES]):
+        raise DamagedSegment("the changing half of the segment header holds what no writer wrote")
+    if sealed and published != synced:
+        raise DamagedSegment(f"the segment is sealed with {published} records and {synced} on the disk")
     return Live(published, synced, bool(sealed), bytes(digest))
 
 
 def record_seed(header: SegmentHeader) -> int:
     """Start value of the first record's checksum: a record of another stream or segment never passes."""
     # Without the header's own checksum: over both, a CRC always comes to the same number.
-    return zlib.crc32(pack_header(header)[:_HEADER_CRC_AT])
+    return crc32(pack_header(header)[:_HEADER_CRC_AT])
 
 
 def next_seed(records: bytes | memoryview, seed: int) -> int:
@@ -122,13 +136,24 @@ def pack_record(sequence: int, event: Event, seed: int) -> bytes:
 
 def pack_chained(sequence: int, event: Event, seed: int) -> tuple[bytes, int]:
     """One record, and the start value for the next one: its own checksum."""
-    body = _RECORD.pack(
-        sequence, event.request_id, event.payer, event.requester, event.bucket, event.operation,
-        event.request_class, event.zone, event.status, event.marks, event.began_us, event.ended_us,
-        event.bytes_in, event.bytes_out, event.moved_in, event.moved_out, event.stored_bytes, event.line,
+    record = bytearray(RECORD_BYTES)
+    checksum = put_record(record, 0, sequence, event, seed)
+    return bytes(record), checksum
+
+
+def put_record(place: bytearray | mmap, at: int, sequence: int, event: Event, seed: int) -> int:
+    """Write a record at an offset; the start value for the next one. The recorder's hot path."""
+    (
+        request_id, payer, requester, bucket, operation, request_class, zone, began_us, ended_us,
+        bytes_in, bytes_out, moved_in, moved_out, status, marks, stored_bytes, line,
+    ) = event  # fmt: skip
+    body = _pack(
+        sequence, request_id, payer, requester, bucket, operation, request_class, zone, status, marks,
+        began_us, ended_us, bytes_in, bytes_out, moved_in, moved_out, stored_bytes, line,
     )  # fmt: skip
-    checksum = zlib.crc32(body, seed)
-    return body + _CRC.pack(checksum), checksum
+    checksum = crc32(body, seed)
+    _put_checked(place, at, body, checksum)
+    return checksum
 
 
 def unpack_record(data: bytes | memoryview) -> tuple[int, Event]:
@@ -150,16 +175,30 @@ def valid_records(records: bytes | memoryview, *, first_sequence: int, seed: int
     seed is record_seed for a segment's first record, else next_seed of the records before.
     records is a whole number of RECORD_BYTES, or its incomplete rest does not count.
     """
-    view = memoryview(records)
-    crc32, crc_of, sequence_of = zlib.crc32, _CRC.unpack_from, struct.Struct("<Q").unpack_from
-    count = len(view) // RECORD_BYTES
-    for index in range(count):
-        at = index * RECORD_BYTES
-        checksum = crc32(view[at : at + _CRC_AT], seed)
-        if sequence_of(view, at)[0] != first_sequence + index or crc_of(view, at + _CRC_AT)[0] != checksum:
-            return index
-        seed = checksum
-    return count
+    whole = memoryview(records)[: len(records) // RECORD_BYTES * RECORD_BYTES]
+    valid = 0
+    while valid * RECORD_BYTES < len(whole):
+        # In pieces: the rest of an open segment is empty, and a segment may be a gigabyte.
+        piece = whole[valid * RECORD_BYTES : (valid + _PIECE) * RECORD_BYTES]
+        found = _valid_in_piece(piece, first_sequence + valid, seed)
+        valid += found
+        if found * RECORD_BYTES < len(piece):
+            break
+        seed = next_seed(piece, seed)
+    return valid
+
+
+def _valid_in_piece(piece: memoryview, first_sequence: int, seed: int) -> int:
+    count = len(piece) // RECORD_BYTES
+    # Each checksum begins with the one before as it stands there, so all can be worked out side by side.
+    stated = list(chain.from_iterable(_CHECKSUMS(piece)))
+    found = list(map(crc32, chain.from_iterable(_BODIES(piece)), chain((seed,), stated)))
+    sequences = list(chain.from_iterable(_SEQUENCES(piece)))
+    wanted = list(range(first_sequence, first_sequence + count))
+    if stated == found and sequences == wanted:
+        return count
+    both = zip(stated, found, sequences, wanted, strict=True)
+    return next(index for index, (a, b, c, d) in enumerate(both) if a != b or c != d)
 
 
 def events(records: bytes | memoryview) -> Iterator[tuple[int, Event]]:

@@ -18,15 +18,24 @@ import struct
 import threading
 from pathlib import Path
 from typing import IO
-from uuid import UUID, uuid4
 
 from meter import frame
 from meter.event import Event
 from meter.frame import HEADER_BYTES, RECORD_BYTES, SegmentHeader
-from meter.ids import StreamId
+from meter.reader import header_of, view
+from meter.segments import (
+    free_torn_path,
+    number_of,
+    segment_path,
+    segment_paths,
+    stream_of,
+    sync_directory,
+    write_durably,
+)
 
 log = logging.getLogger(__name__)
 _COUNT = struct.Struct("<Q")
+_count = _COUNT.pack_into
 SPARE_NAME = "spare"
 
 
@@ -36,47 +45,6 @@ class JournalFull(Exception):
 
 class JournalLocked(Exception):
     """Another process writes this stream."""
-
-
-def segment_path(directory: Path, number: int) -> Path:
-    """Where a segment lies while it is not compressed."""
-    return directory / f"{number:012d}.seg"
-
-
-def segment_paths(directory: Path) -> list[Path]:
-    """All segments of a stream in order, compressed ones as .seg.zst; each number once."""
-    found: dict[str, Path] = {}
-    for path in sorted(directory.glob("*.seg*")):
-        if path.name.endswith((".seg", ".seg.zst")):
-            found.setdefault(path.name.split(".")[0], path)
-    return [found[number] for number in sorted(found)]
-
-
-def stream_of(directory: Path) -> StreamId:
-    """The stream's permanent identity, made on first sight."""
-    path = directory / "stream.id"
-    if not path.exists():
-        _write_durably(path, str(uuid4()))
-    return StreamId(UUID(path.read_text().strip()))
-
-
-def _write_durably(path: Path, text: str) -> None:
-    fresh = path.with_suffix(".new")
-    with fresh.open("w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.rename(path)
-    sync_directory(path.parent)
-
-
-def sync_directory(directory: Path) -> None:
-    """Make the names in a directory durable."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 class Segment:
@@ -89,21 +57,24 @@ class Segment:
         self.map = mmap.mmap(self.descriptor, 0)
         self.capacity = (len(self.map) - HEADER_BYTES) // RECORD_BYTES
         self.count = count
-        self._first_sequence = header.first_sequence
+        self.first_sequence = header.first_sequence
         last = HEADER_BYTES + count * RECORD_BYTES
-        self._seed = frame.next_seed(
+        self.seed = frame.next_seed(
             self.map[last - RECORD_BYTES : last] if count else b"", frame.record_seed(header)
         )
-        self._next_seed = self._seed
+        """What the checksum of the next record begins with."""
+        self.held_seed = self.seed
+        """The same for the record after the one that is held."""
         self._hash = hashlib.sha256(frame.pack_header(header))
         self._hashed = 0
         self.sealed = False
 
-    def put(self, index: int, event: Event) -> None:
-        """Copy a record into its place."""
-        at = HEADER_BYTES + index * RECORD_BYTES
-        record, self._next_seed = frame.pack_chained(self._first_sequence + index, event, self._seed)
-        self.map[at : at + RECORD_BYTES] = record
+    def put(self, event: Event) -> None:
+        """Copy a record into the next place; it may still be revised."""
+        index = self.count
+        self.held_seed = frame.put_record(
+            self.map, HEADER_BYTES + index * RECORD_BYTES, self.first_sequence + index, event, self.seed
+        )
 
     def clear(self, index: int) -> None:
         """Empty a place that was never published."""
@@ -113,8 +84,8 @@ class Segment:
     def publish(self, count: int) -> None:
         """Let readers trust the first `count` records."""
         self.count = count
-        self._seed = self._next_seed
-        _COUNT.pack_into(self.map, frame.PUBLISHED_AT, count)
+        self.seed = self.held_seed
+        _count(self.map, frame.PUBLISHED_AT, count)
 
     def sync(self) -> int:
         """fdatasync, then tell readers how many records are on disk; called from the sync thread."""
@@ -158,7 +129,6 @@ class Journal:
         directory.mkdir(parents=True, exist_ok=True)
         self.directory = directory
         self._lock_file = lock_stream(directory)
-        self.stream = stream_of(directory)
         self._bytes_max = segment_bytes_max
         self._age_max_us = segment_age_max_s * 1_000_000
         self._roll_lock = threading.Lock()
@@ -166,6 +136,7 @@ class Journal:
         self.torn_bytes = 0
         """Bytes of a torn tail found at the start; they are kept beside the segment as .torn."""
         try:
+            self.stream = stream_of(directory)
             self._segment = self._reopen(now_us)
             self._has_spare = self._prepare_spare()
         except BaseException:
@@ -185,8 +156,19 @@ class Journal:
 
     def append(self, event: Event) -> int:
         """Write a final record; its sequence. It survives kill -9 now, and a power cut after sync()."""
-        sequence = self.hold(event)
-        self.publish()
+        # hold() and publish() written out: this is what each exchange pays for being counted.
+        assert not self._held, "one record is held at a time"
+        segment = self._segment
+        index = segment.count
+        if index >= segment.capacity:
+            self._roll(event.ended_us)
+            segment, index = self._segment, 0
+        sequence = segment.first_sequence + index
+        segment.seed = segment.held_seed = frame.put_record(
+            segment.map, HEADER_BYTES + index * RECORD_BYTES, sequence, event, segment.seed
+        )
+        segment.count = index + 1
+        _count(segment.map, frame.PUBLISHED_AT, index + 1)
         return sequence
 
     def hold(self, event: Event) -> int:
@@ -196,14 +178,14 @@ class Journal:
         if segment.count >= segment.capacity:
             self._roll(event.ended_us)
             segment = self._segment
-        segment.put(segment.count, event)
+        segment.put(event)
         self._held = True
-        return segment.header.first_sequence + segment.count
+        return segment.first_sequence + segment.count
 
     def revise(self, event: Event) -> None:
         """Replace the held record: less was delivered than foreseen."""
         assert self._held, "nothing is held"
-        self._segment.put(self._segment.count, event)
+        self._segment.put(event)
 
     def withdraw(self) -> None:
         """Take the held record back: its exchange goes on, and will be recorded when it ends."""
@@ -250,10 +232,14 @@ class Journal:
         if not paths:
             return self._create(SegmentHeader(self.stream, 1, 1, now_us, frame.FIRST_DIGEST))
         last = paths[-1]
-        header, live = read_header(last)
+        header, live = header_of(last)
         if header.stream != self.stream:
             raise frame.DamagedSegment(f"{last.name} belongs to stream {header.stream}, not to {self.stream}")
+        if header.number != number_of(last):
+            raise frame.DamagedSegment(f"{last.name} holds segment {header.number}")
         if live.sealed:
+            # Killed before it began the next one, which names this one's digest: so it is looked at.
+            view(last, stream=self.stream)
             return self._create(_successor(header, live.published, live.digest, now_us))
         segment = Segment(last, header, count=self._recovered_count(last, header, live))
         segment.publish(segment.count)
@@ -275,7 +261,7 @@ class Journal:
         if rest.strip(b"\0"):
             self.torn_bytes = len(rest.rstrip(b"\0"))
             log.error("torn tail: stream=%s segment=%s bytes=%d", self.stream, path.name, self.torn_bytes)
-            path.with_suffix(".torn").write_bytes(rest.rstrip(b"\0"))
+            write_durably(free_torn_path(path), rest.rstrip(b"\0"))
             with path.open("r+b") as file:
                 file.seek(HEADER_BYTES + count * RECORD_BYTES)
                 file.write(bytes(len(rest)))
@@ -336,10 +322,3 @@ def lock_stream(directory: Path) -> IO[str]:
         file.close()
         raise JournalLocked(f"{directory} is written by another process") from None
     return file
-
-
-def read_header(path: Path) -> tuple[SegmentHeader, frame.Live]:
-    """Both halves of an uncompressed segment's header. Raises DamagedSegment."""
-    with path.open("rb") as file:
-        data = file.read(HEADER_BYTES)
-    return frame.unpack_header(data), frame.unpack_live(data)

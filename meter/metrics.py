@@ -99,6 +99,10 @@ class ShipperMetrics:
         self._registry.gauges["weir_meter_unshipped_events"] = backlog.events
         self._registry.gauges["weir_meter_oldest_unshipped_seconds"] = age_us / MICROSECONDS
 
+    def torn(self, count: int) -> None:
+        """Note what crashes left behind the last whole records, kept aside in files."""
+        self._registry.gauges["weir_meter_torn_bytes"] = count
+
     def publish(self) -> None:
         """Tell the supervisor."""
         self._registry.counters["weir_meter_ship_failures_total"] = self.failures

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import struct
+from bisect import bisect_right
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,11 +18,22 @@ from meter import frame
 from meter.event import Event
 from meter.frame import HEADER_BYTES, RECORD_BYTES, DamagedSegment, SegmentHeader
 from meter.ids import StreamId
-from meter.journal import segment_path, segment_paths, stream_of, sync_directory
+from meter.segments import (
+    check_names,
+    last_segment,
+    number_of,
+    placed,
+    read_identity,
+    segment_path,
+    segment_paths,
+    sync_directory,
+)
 
 _REQUEST_ID = struct.Struct("<8x16s104x")
 SEGMENT_BYTES_MAX = 2**30
 """A segment larger than this is refused before memory is spent on it."""
+PACKING_LEVEL = 1
+"""Of zstd. Records are short and half random: level 6 took seven times as long and made them a tenth larger."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,23 +60,45 @@ class SegmentView:
 
 
 def streams(journal_directory: Path) -> list[Path]:
-    """The streams' directories."""
+    """The streams' directories: also one that lost its stream.id and still holds segments."""
     if not journal_directory.is_dir():
         return []
-    return sorted(path.parent for path in journal_directory.glob("*/stream.id"))
+    return sorted(
+        path
+        for path in journal_directory.iterdir()
+        if path.is_dir() and ((path / "stream.id").exists() or last_segment(path) is not None)
+    )
+
+
+def identity(directory: Path) -> StreamId:
+    """The stream a directory holds, changing nothing. Raises DamagedSegment when id and segments disagree."""
+    path = directory / "stream.id"
+    if not path.exists():
+        raise DamagedSegment(f"{directory.name} has segments and no stream.id")
+    stream = read_identity(path)
+    last = last_segment(directory)
+    if last is not None:
+        header, _ = header_of(last)
+        if header.stream != stream:
+            raise DamagedSegment(f"{last.name} belongs to stream {header.stream}, not to {stream}")
+    return stream
 
 
 def read_bytes(path: Path) -> bytes:
-    """A segment's bytes, uncompressed; a segment compressed meanwhile is found under its new name."""
-    try:
-        if path.suffix == ".zst":
-            return _decompressed(path)
-        return path.read_bytes()
-    except FileNotFoundError:
-        packed = path.with_suffix(".seg.zst")
-        if path.suffix == ".zst" or not packed.exists():
-            raise
-        return _decompressed(packed)
+    """A segment's bytes, uncompressed; a segment compressed meanwhile is found under its new name.
+
+    Raises DamagedSegment when it is gone, too.
+    """
+    number = number_of(path)
+    for _ in range(2):
+        found = placed(path.parent, number)
+        if found is None:
+            break
+        try:
+            return _decompressed(found) if found.suffix == ".zst" else found.read_bytes()
+        except FileNotFoundError:
+            continue  # compressed between the look and the reading
+    raise DamagedSegment(f"{path.parent.name}: segment {number} is gone")
 
 
 def _decompressed(path: Path) -> bytes:
@@ -76,11 +110,12 @@ def _decompressed(path: Path) -> bytes:
 
 def view(path: Path, *, stream: StreamId) -> SegmentView:
     """Read and check one segment. Raises DamagedSegment."""
+    header, live = header_of(path)
     data = read_bytes(path)
-    header = frame.unpack_header(data)
-    live = frame.unpack_live(data)
     if header.stream != stream:
         raise DamagedSegment(f"{path.name} belongs to stream {header.stream}, not to {stream}")
+    if header.number != number_of(path):
+        raise DamagedSegment(f"{path.name} holds segment {header.number}")
     records = data[HEADER_BYTES : HEADER_BYTES + live.published * RECORD_BYTES]
     valid = frame.valid_records(records, first_sequence=header.first_sequence, seed=frame.record_seed(header))
     if valid < live.published:
@@ -95,7 +130,8 @@ def chain(directory: Path, *, from_sequence: int = 1) -> Iterator[SegmentView]:
 
     Raises DamagedSegment for a missing, doubled or foreign segment and for a broken chain.
     """
-    stream = stream_of(directory)
+    stream = identity(directory)
+    check_names(directory)
     before: SegmentView | None = None
     for path in segments_from(directory, from_sequence):
         segment = view(path, stream=stream)
@@ -119,46 +155,48 @@ def check_link(before: SegmentView, after: SegmentView) -> None:
 def segments_from(directory: Path, sequence: int) -> list[Path]:
     """The paths from the segment that holds `sequence` on; all of them if it is before the first."""
     paths = segment_paths(directory)
-    start = 0
-    for index, path in enumerate(paths):
-        if first_sequence(path) <= sequence:
-            start = index
-        else:
-            break
-    return paths[start:]
+    # Each look opens a file, so halves: a stream keeps years of segments.
+    return paths[max(0, bisect_right(paths, sequence, key=first_sequence) - 1) :]
 
 
 def first_sequence(path: Path) -> int:
     """The first sequence of a segment, from its header alone. Raises DamagedSegment."""
-    if path.suffix == ".zst":
-        try:
-            with zstandard.open(path, "rb") as file:
-                data = file.read(HEADER_BYTES)
-        except zstandard.ZstdError as error:
-            raise DamagedSegment(f"{path.name} does not decompress: {error}") from error
-    else:
-        data = read_header_bytes(path)
-    return frame.unpack_header(data).first_sequence
+    return header_of(path)[0].first_sequence
+
+
+def header_of(path: Path) -> tuple[SegmentHeader, frame.Live]:
+    """Both halves of a segment's header, plain or compressed. Raises DamagedSegment, which names the segment."""
+    data = read_header_bytes(path)
+    try:
+        return frame.unpack_header(data), frame.unpack_live(data)
+    except DamagedSegment as damage:
+        raise DamagedSegment(f"{path.parent.name}/{path.name}: {damage}") from None
 
 
 def read_header_bytes(path: Path) -> bytes:
-    """The first HEADER_BYTES; a segment compressed meanwhile is read under its new name."""
+    """The first HEADER_BYTES; a segment compressed meanwhile is read under its new name. Raises DamagedSegment."""
     try:
+        if path.suffix == ".zst":
+            with zstandard.open(path, "rb") as packed:
+                data = bytes(packed.read(HEADER_BYTES))
+            if len(data) < HEADER_BYTES:
+                raise DamagedSegment(f"{path.name} does not decompress to a segment")
+            return data
         with path.open("rb") as file:
             return file.read(HEADER_BYTES)
+    except zstandard.ZstdError as error:
+        raise DamagedSegment(f"{path.name} does not decompress: {error}") from error
     except FileNotFoundError:
         return read_bytes(path)[:HEADER_BYTES]
 
 
 def published_sequence(directory: Path) -> int:
-    """The last sequence a reader may trust; 0 when nothing was ever written."""
-    paths = segment_paths(directory)
-    if not paths:
+    """The last sequence a reader may trust; 0 when nothing was ever written. Raises DamagedSegment."""
+    path = last_segment(directory)
+    if path is None:
         return 0
-    data = (
-        read_header_bytes(paths[-1]) if paths[-1].suffix == ".seg" else read_bytes(paths[-1])[:HEADER_BYTES]
-    )
-    return frame.unpack_header(data).first_sequence + frame.unpack_live(data).published - 1
+    header, live = header_of(path)
+    return header.first_sequence + live.published - 1
 
 
 def events_of(
@@ -202,13 +240,20 @@ def event_at(directory: Path, sequence: int) -> Event | None:
 
 
 def compress(directory: Path, number: int) -> None:
-    """Replace a sealed segment by its zstd form: written, fsynced, named, and only then the old one removed."""
+    """Replace a sealed segment by its zstd form: written, fsynced, named, and only then the old one removed.
+
+    Raises DamagedSegment when the number is there twice, with other bytes.
+    """
     path = segment_path(directory, number)
+    packed = path.with_suffix(".seg.zst")
+    content = path.read_bytes()
+    if packed.exists() and _decompressed(packed) != content:
+        raise DamagedSegment(f"{directory.name}: segment {number} is there twice, and the two differ")
     fresh = directory / f"{number:012d}.zst.new"
     with fresh.open("wb") as file:
-        file.write(zstandard.ZstdCompressor(level=6).compress(path.read_bytes()))
+        file.write(zstandard.ZstdCompressor(level=PACKING_LEVEL).compress(content))
         file.flush()
         os.fsync(file.fileno())
-    fresh.rename(path.with_suffix(".seg.zst"))
+    fresh.rename(packed)
     sync_directory(directory)
     path.unlink()

@@ -71,7 +71,7 @@ class MeterSettings(RoomSettings):
         500, ge=10, le=60_000, description="how often the shipper looks for new records"
     )
     ship_batch_records_max: int = Field(
-        20_000, ge=1, le=1_000_000, description="records shipped in one transaction"
+        200_000, ge=1, le=1_000_000, description="records shipped in one transaction at most"
     )
     ship_retry_max_s: int = Field(
         30, ge=1, le=3600, description="longest pause between tries while Postgres is away"

@@ -16,22 +16,29 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from meter import frame, store
+from meter import segments, store
+from meter.columns import tally_records
 from meter.frame import RECORD_BYTES, DamagedSegment
-from meter.journal import JournalLocked, segment_path
+from meter.journal import JournalLocked
 from meter.postgres import Connection, connect
-from meter.reader import compress, event_at, published_sequence, streams
+from meter.reader import compress, event_at, identity, published_sequence, streams
 from meter.recorder import adopt, now_us
+from meter.segments import number_of, segment_path, segment_paths
 from meter.settings import MeterSettings
 from meter.tail import Batch, Tail
-from meter.tally import Displaced, settled, tally
+from meter.tally import Displaced
 from meter.window import Month
 
 log = logging.getLogger(__name__)
+Told = Callable[[int], None]
+PACKED_A_ROUND = 8
+"""Segments of a stream that are compressed after its records were shipped: the next records do not wait for more."""
+SMALL_BATCH = 1000
+"""Records of the smallest batch that is tried while Postgres is too slow for larger ones."""
 SYNC_WAITS_MAX = 160
 """How many quarters of a sync interval a complete answer waits for the writers' group fsync."""
 
@@ -45,13 +52,22 @@ class Round:
     """One sentence for each stream that is damaged; it stands still until somebody looks."""
 
 
+def _nobody(count: int) -> None:
+    """Nobody is told how many records were shipped just now."""
+
+
 class Shipper:
     """Ships every stream of one journal directory."""
 
-    def __init__(self, settings: MeterSettings) -> None:
+    def __init__(self, settings: MeterSettings, *, packs: bool = True) -> None:
         self._settings = settings
         self._tails: dict[Path, Tail] = {}
         self._opened: Month | None = None
+        self._packs = packs
+        """Whether shipped segments are compressed; not on a disk that may only be read."""
+        self._unpacked: dict[Path, list[int]] = {}
+        """Shipped segments that are not compressed yet, oldest last."""
+        self._records_max = settings.ship_batch_records_max
 
     async def ship(self, connection: Connection) -> Round:
         """Ship what is on disk now, stream after stream. Raises what asyncpg raises; nothing is lost then."""
@@ -61,7 +77,8 @@ class Shipper:
             self._opened = month
         for directory in streams(self._settings.journal_directory):
             try:
-                done.records += await self._ship_stream(connection, directory)
+                done.records += await self.ship_stream(connection, directory)
+                await self._pack(directory)
             except DamagedSegment as alarm:
                 self._tails.pop(directory, None)
                 log.error("stream %s stands still: %s", directory.name, alarm)
@@ -72,23 +89,54 @@ class Shipper:
                 raise
         return done
 
-    async def _ship_stream(self, connection: Connection, directory: Path) -> int:
+    async def ship_stream(self, connection: Connection, directory: Path, *, told: Told = _nobody) -> int:
+        """Ship what one stream has on disk; the records. Raises DamagedSegment, and what asyncpg raises."""
         total = 0
         while True:
             tail = self._tails.get(directory)
             if tail is None:
                 tail = self._tails[directory] = await find_place(connection, directory)
-            batch = await asyncio.to_thread(tail.read, self._settings.ship_batch_records_max)
-            if not batch.records and batch.sealed is None:
+                self._unpacked[directory] = await asyncio.to_thread(_plain_before, tail)
+            batch = await asyncio.to_thread(tail.read, self._records_max)
+            if not batch.records and not batch.sealed:
                 return total
-            if not await ship_batch(connection, tail, batch):
+            if not await self._ship_batch(connection, tail, batch):
                 del self._tails[directory]
                 continue
-            total += len(batch.records) // RECORD_BYTES
-            if batch.sealed is not None:
-                await asyncio.to_thread(_compress_once, directory, batch.sealed.number)
-                if not batch.records:
-                    return total
+            count = len(batch.records) // RECORD_BYTES
+            total += count
+            told(count)
+            self._unpacked[directory][:0] = [one.number for one in reversed(batch.sealed)]
+
+    async def _ship_batch(self, connection: Connection, tail: Tail, batch: Batch) -> bool:
+        try:
+            is_ours = await ship_batch(connection, tail, batch)
+        except TimeoutError:
+            # The same batch would take as long again: the next ones are smaller until they pass.
+            self._records_max = max(min(SMALL_BATCH, self._records_max), self._records_max // 4)
+            raise
+        self._records_max = min(self._settings.ship_batch_records_max, self._records_max * 2)
+        return is_ours
+
+    async def _pack(self, directory: Path) -> None:
+        """Compress some of what is shipped: the sums come first, and a full disk stops no sum."""
+        waiting = self._unpacked.get(directory, [])
+        for _ in range(PACKED_A_ROUND if self._packs else 0):
+            if not waiting:
+                return
+            try:
+                await asyncio.to_thread(_compress_once, directory, waiting[-1])
+            except OSError as error:
+                log.warning("stream %s: segment %d stays as it is: %s", directory.name, waiting[-1], error)
+                waiting.clear()
+                return
+            waiting.pop()
+
+
+def _plain_before(tail: Tail) -> list[int]:
+    """Segments before a place that are not compressed, oldest last: a shipper ended in between."""
+    paths = [path for path in segment_paths(tail.directory) if path.suffix == ".seg"]
+    return [number for path in reversed(paths) if (number := number_of(path)) < tail.segment_number]
 
 
 async def find_place(connection: Connection, directory: Path) -> Tail:
@@ -113,8 +161,8 @@ async def ship_batch(connection: Connection, tail: Tail, batch: Batch) -> bool:
             return False
         if batch.records:
             first_open, credible = await store.open_months(connection)
-            events, displaced = settled((event for _, event in frame.events(batch.records)), credible)
-            await store.add_tally(connection, tally(events, first_open=first_open))
+            sums, displaced = tally_records(batch.records, first_open=first_open, credible=credible)
+            await store.add_tally(connection, sums)
             if displaced:
                 log.warning("%s: records have times that cannot be true, counted now", tail.directory.name)
                 place = Displaced(tail.stream, batch.first_sequence, batch.last_sequence, credible)
@@ -123,11 +171,11 @@ async def ship_batch(connection: Connection, tail: Tail, batch: Batch) -> bool:
                 connection, tail.stream, last_sequence=batch.last_sequence,
                 last_record=hashlib.sha256(batch.records[-RECORD_BYTES:]).digest(),
             )  # fmt: skip
-        if batch.sealed is not None:
-            kept = await store.add_segment(connection, tail.stream, batch.sealed)
-            if kept != batch.sealed.digest:
+        for sealed in batch.sealed:
+            kept = await store.add_segment(connection, tail.stream, sealed)
+            if kept != sealed.digest:
                 raise DamagedSegment(
-                    f"{tail.directory.name}: segment {batch.sealed.number} differs from the one shipped before"
+                    f"{tail.directory.name}: segment {sealed.number} differs from the one shipped before"
                 )
     return True
 
@@ -160,13 +208,14 @@ class Backlog:
 
 
 async def places(connection: Connection, journal_directory: Path) -> dict[Path, int]:
-    """How far each stream has been shipped."""
+    """How far each stream has been shipped; a damaged one is left out, for the shipper raises its alarm."""
     found = {}
     for directory in streams(journal_directory):
-        last, _ = await store.stream_place(
-            connection, Tail(directory).stream, label=directory.name, lock=False
-        )
-        found[directory] = last
+        try:
+            stream = identity(directory)
+        except DamagedSegment:
+            continue  # named in each round of the shipper, and by alarms()
+        found[directory], _ = await store.stream_place(connection, stream, label=directory.name, lock=False)
     return found
 
 
@@ -175,19 +224,38 @@ def backlog(journal_directory: Path, shipped: Mapping[Path, int]) -> Backlog:
     count, oldest_us = 0, None
     for directory in streams(journal_directory):
         last = shipped.get(directory, 0)
-        waiting = published_sequence(directory) - last
-        if waiting <= 0:
+        try:
+            waiting = published_sequence(directory) - last
+            event = event_at(directory, last + 1) if waiting > 0 else None
+        except DamagedSegment:
+            count += 1  # how many cannot be read off it, and none would be a lie
             continue
-        count += waiting
-        event = event_at(directory, last + 1)
+        count += max(0, waiting)
         if event is not None and (oldest_us is None or event.ended_us < oldest_us):
             oldest_us = event.ended_us
     return Backlog(count, oldest_us)
 
 
 async def unshipped(connection: Connection, journal_directory: Path) -> int:
-    """Published records that are not in the sums yet, over all streams."""
+    """Published records that are not in the sums yet, over all streams; a damaged stream counts as one at least."""
     return backlog(journal_directory, await places(connection, journal_directory)).events
+
+
+async def alarms(connection: Connection, settings: MeterSettings) -> list[str]:
+    """One sentence for each stream whose next records cannot be shipped; looks, and changes nothing."""
+    found = []
+    for directory in streams(settings.journal_directory):
+        try:
+            tail = await find_place(connection, directory)
+            await asyncio.to_thread(tail.read, settings.ship_batch_records_max)
+        except DamagedSegment as alarm:
+            found.append(str(alarm))
+    return found
+
+
+def torn_bytes(journal_directory: Path) -> int:
+    """Bytes that crashes left behind the last whole records of all streams: lost to the co-op, kept aside."""
+    return sum(segments.torn_bytes(directory) for directory in streams(journal_directory))
 
 
 async def ship_everything(settings: MeterSettings, dsn: str) -> int:
@@ -199,15 +267,26 @@ async def ship_everything(settings: MeterSettings, dsn: str) -> int:
     connection = await connect(dsn, role="weir_meter", timeout_s=settings.database_timeout_s)
     try:
         shipper = Shipper(settings)
-        wanted = {path: published_sequence(path) for path in streams(settings.journal_directory)}
+        wanted = {path: _wanted(path) for path in streams(settings.journal_directory)}
         left = 0
         for _ in range(SYNC_WAITS_MAX):
             await shipper.ship(connection)
             shipped = await places(connection, settings.journal_directory)
-            left = sum(max(0, sequence - shipped.get(path, 0)) for path, sequence in wanted.items())
+            left = sum(
+                1 if sequence is None else max(0, sequence - shipped.get(path, 0))
+                for path, sequence in wanted.items()
+            )
             if not left:
                 break
             await asyncio.sleep(settings.journal_sync_interval_ms / 4000)
         return left
     finally:
         await connection.close()
+
+
+def _wanted(directory: Path) -> int | None:
+    """The sequence that must be shipped; None when the end of a damaged stream cannot be read off it."""
+    try:
+        return published_sequence(directory)
+    except DamagedSegment:
+        return None

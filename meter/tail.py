@@ -12,8 +12,8 @@ from pathlib import Path
 from meter import frame
 from meter.frame import HEADER_BYTES, RECORD_BYTES, DamagedSegment, SegmentHeader
 from meter.ids import StreamId
-from meter.journal import segment_paths, stream_of
-from meter.reader import read_bytes, read_header_bytes, segments_from
+from meter.reader import header_of, identity, read_bytes, segments_from
+from meter.segments import check_names, last_segment, number_of, placed, segment_paths
 
 
 class LostRecords(DamagedSegment):
@@ -33,12 +33,12 @@ class SealedSegment:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Records to ship next; perhaps none, perhaps the end of a segment."""
+    """Records to ship next; perhaps none, perhaps over the ends of segments."""
 
     first_sequence: int
     records: bytes
-    sealed: SealedSegment | None = None
-    """Set when with these records a sealed segment is shipped whole."""
+    sealed: tuple[SealedSegment, ...] = ()
+    """The sealed segments that are shipped whole with these records."""
 
     @property
     def last_sequence(self) -> int:
@@ -51,18 +51,25 @@ class Tail:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self.stream: StreamId = stream_of(directory)
+        self.stream: StreamId = identity(directory)
         self._path: Path | None = None
         self._header: SegmentHeader | None = None
         self._done = 0
         self._seed = 0
         self._hash = hashlib.sha256()
         self._previous: SealedSegment | None = None
+        self._ended: SealedSegment | None = None
+        """The segment that is read to its seal, while the following one is not there yet."""
 
     @property
     def next_sequence(self) -> int:
         """The sequence the next batch begins with; 1 before anything was sought."""
         return 1 if self._header is None else self._header.first_sequence + self._done
+
+    @property
+    def segment_number(self) -> int:
+        """The segment in which the next record stands, or will stand."""
+        return 1 if self._header is None else self._header.number
 
     def seek(self, sequence: int) -> None:
         """Stand before `sequence`. Raises LostRecords when the journal ends before it or begins after it."""
@@ -73,9 +80,9 @@ class Tail:
                     f"{self.directory.name}: record {sequence} should be next, the journal is empty"
                 )
             return
-        self._previous = None
-        self._enter(paths[0])
-        header = self._entered()
+        check_names(self.directory)
+        self._previous = self._ended = None
+        header = self._enter(paths[0])
         skip = sequence - header.first_sequence
         data = read_bytes(paths[0])
         published = frame.unpack_live(data).published
@@ -101,71 +108,116 @@ class Tail:
         return data[at : at + RECORD_BYTES]
 
     def read(self, records_max: int) -> Batch:
-        """The next records that are on disk; moves on. Raises DamagedSegment."""
+        """The next records that are on disk, over as many segments as they fill; moves on. Raises DamagedSegment."""
         if self._header is None:
+            check_names(self.directory)
             paths = segment_paths(self.directory)
             if not paths:
                 return Batch(1, b"")
             self._enter(paths[0])
-        header, path = self._entered(), self._path
-        assert path is not None
-        live, records = self._read_new(path, records_max)
-        first = self.next_sequence
-        self._check(records, first)
+        first, pieces, sealed, room = self.next_sequence, list[bytes](), list[SealedSegment](), records_max
+        while room and self._stands_in_a_segment():
+            piece, end = self._read_piece(room)
+            pieces.append(piece)
+            room -= len(piece) // RECORD_BYTES
+            if end is None:
+                break
+            sealed.append(end)
+        return Batch(first, b"".join(pieces), tuple(sealed))
+
+    def _read_piece(self, records_max: int) -> tuple[bytes, SealedSegment | None]:
+        """What is new in this segment, and its link when that was the last of it."""
+        header, path = self._entered()
+        live = self._live(path)
+        stop = min(live.published if live.sealed else live.synced, self._done + records_max)
+        if stop < self._done:
+            raise DamagedSegment(f"{self._name()} held {self._done} records and now holds {stop}")
+        records = self._read_from(path, self._done, stop)
+        if len(records) < (stop - self._done) * RECORD_BYTES:
+            raise DamagedSegment(f"{self._name()} is cut off: it should hold {stop} records")
+        self._check(records, header.first_sequence + self._done)
         self._hash.update(records)
-        self._done += len(records) // RECORD_BYTES
+        self._done = stop
         if not live.sealed or self._done < live.published:
-            return Batch(first, records)
-        sealed = SealedSegment(
+            return records, None
+        ended = SealedSegment(
             header.number, header.first_sequence, header.first_sequence + live.published - 1,
             self._hash.digest(), header.previous_digest,
         )  # fmt: skip
-        if sealed.digest != live.digest:
+        if ended.digest != live.digest:
             raise DamagedSegment(f"{path.name} does not match its digest")
-        self._step(sealed)
-        return Batch(first, records, sealed)
+        self._ended = ended
+        return records, ended
 
-    def _read_new(self, path: Path, records_max: int) -> tuple[frame.Live, bytes]:
-        live = frame.unpack_live(read_header_bytes(path))
-        stop = min(live.published if live.sealed else live.synced, self._done + records_max)
-        at, size = HEADER_BYTES + self._done * RECORD_BYTES, (stop - self._done) * RECORD_BYTES
-        if path.suffix == ".zst" or not path.exists():
-            return live, read_bytes(path)[at : at + size]
-        with path.open("rb") as file:
-            file.seek(at)
-            return live, file.read(size)
+    def _live(self, path: Path) -> frame.Live:
+        _, live = header_of(path)
+        if not live.sealed and placed(self.directory, self.segment_number + 1) is not None:
+            # A writer seals before it begins the next one; it may have done both since the look above.
+            _, live = header_of(path)
+            if not live.sealed:
+                raise DamagedSegment(f"{self._name()} was never sealed, and another one follows it")
+        return live
+
+    def _read_from(self, path: Path, start: int, stop: int) -> bytes:
+        at, size = HEADER_BYTES + start * RECORD_BYTES, (stop - start) * RECORD_BYTES
+        if not size:
+            return b""
+        if path.suffix == ".seg":
+            try:
+                with path.open("rb") as file:
+                    file.seek(at)
+                    return file.read(size)
+            except FileNotFoundError:
+                pass  # compressed meanwhile: read_bytes finds it under its new name
+        return read_bytes(path)[at : at + size]
 
     def _check(self, records: bytes, first: int) -> None:
-        header = self._entered()
         valid = frame.valid_records(records, first_sequence=first, seed=self._seed)
         if valid * RECORD_BYTES != len(records):
             raise DamagedSegment(
-                f"{self.directory.name}: record {first + valid} of segment {header.number} fails its checksum"
+                f"{self.directory.name}: record {first + valid} of segment "
+                f"{self.segment_number} fails its checksum"
             )
         self._seed = frame.next_seed(records, self._seed)
 
-    def _enter(self, path: Path) -> None:
-        header = frame.unpack_header(read_header_bytes(path))
+    def _stands_in_a_segment(self) -> bool:
+        """Go on to the following segment once this one is read to its seal. Raises DamagedSegment for a hole."""
+        if self._ended is None:
+            return True
+        number = self._ended.number + 1
+        following = placed(self.directory, number)
+        if following is None:
+            last = last_segment(self.directory)
+            if last is not None and number_of(last) == self._ended.number:
+                return False
+            # Unless the writer began it, and perhaps more, between the two looks.
+            following = placed(self.directory, number)
+            if following is None:
+                raise DamagedSegment(f"{self.directory.name}: segment {number} is missing")
+        self._previous, self._ended = self._ended, None
+        self._enter(following)
+        return True
+
+    def _enter(self, path: Path) -> SegmentHeader:
+        header, _ = header_of(path)
         if header.stream != self.stream:
             raise DamagedSegment(f"{path.name} belongs to stream {header.stream}, not to {self.stream}")
+        if header.number != number_of(path):
+            raise DamagedSegment(f"{self.directory.name}/{path.name} holds segment {header.number}")
         previous = self._previous
-        if previous is not None and (header.number, header.first_sequence, header.previous_digest) != (
-            previous.number + 1, previous.last_sequence + 1, previous.digest,
+        if previous is not None and (header.first_sequence, header.previous_digest) != (
+            previous.last_sequence + 1, previous.digest,
         ):  # fmt: skip
             raise DamagedSegment(f"segment {header.number} does not continue segment {previous.number}")
         self._path, self._header, self._done = path, header, 0
         self._seed = frame.record_seed(header)
         self._hash = hashlib.sha256(frame.pack_header(header))
+        return header
 
-    def _step(self, sealed: SealedSegment) -> None:
-        """Go to the following segment if it is there already; else stay, and the next read tries again."""
-        following = [
-            path for path in segment_paths(self.directory) if int(path.name.split(".")[0]) > sealed.number
-        ]
-        if following:
-            self._previous = sealed
-            self._enter(following[0])
-
-    def _entered(self) -> SegmentHeader:
+    def _entered(self) -> tuple[SegmentHeader, Path]:
         assert self._header is not None, "seek or read first"
-        return self._header
+        assert self._path is not None
+        return self._header, self._path
+
+    def _name(self) -> str:
+        return f"{self.directory.name}: segment {self.segment_number}"

@@ -51,7 +51,7 @@ class Tally:
     def add(self, event: Event, *, first_open: Month) -> None:
         """Count one event; one of a closed month is booked to the first open month, its hour kept."""
         hour_us = hour_start_us(event.ended_us)
-        period = str(max(Month.of(event.ended_us), first_open))
+        period = booked_to(event.ended_us, first_open=first_open)
         if event.marks & Mark.STORAGE:
             stored = self.storage.setdefault(
                 (period, hour_us, event.payer, event.bucket, event.line), StoredSums()
@@ -72,6 +72,11 @@ class Tally:
         reading.bytes_out += event.bytes_out
         reading.moved_in += event.moved_in
         reading.moved_out += event.moved_out
+
+
+def booked_to(instant_us: int, *, first_open: Month) -> str:
+    """The billing month of an instant: its own, or the first open one when its own is closed."""
+    return str(max(Month.of(instant_us), first_open))
 
 
 def tally(events: Iterable[Event], *, first_open: Month) -> Tally:

@@ -11,7 +11,7 @@ from deploy.output import bytes_text, print_json, print_table, say
 from deploy.store import server_version
 from gateway.storage.disk.scrub import progress_of
 from meter import __version__
-from meter.shipper import unshipped
+from meter.shipper import alarms, torn_bytes, unshipped
 from meter.store import members
 from meter.usage import MemberStatus
 from meter.usage_store import usage_between
@@ -34,7 +34,9 @@ def status(as_json: bool) -> None:
 
 async def _document(desk: Desk) -> dict[str, object]:
     async with desk.connected("weir_meter") as connection:
-        waiting = await unshipped(connection, desk.meter.journal_directory)
+        meter = desk.meter.model_copy(update={"data": desk.data})
+        waiting = await unshipped(connection, meter.journal_directory)
+        damaged = await alarms(connection, meter)
         register = await members(connection)
         asked = window(None, None, now_us=desk.now_us)
         totals = dict.fromkeys(TOTALS, 0)
@@ -49,6 +51,8 @@ async def _document(desk: Desk) -> dict[str, object]:
         "data": str(desk.data),
         "postgres_version": version,
         "unshipped_events": waiting,
+        "stream_alarms": damaged,
+        "torn_bytes": torn_bytes(meter.journal_directory),
         "durability": gateway_settings(desk).durability.value,
         **_checked(desk),
         "members": len(register),
@@ -97,6 +101,11 @@ def _check_text(told: dict[str, object]) -> str:
     return f"{bytes_text(int(str(told['checked_bytes'])))} in this round, {whole}, {damaged}"
 
 
+def _sentences(told: object) -> list[str]:
+    assert isinstance(told, list)
+    return told
+
+
 def _print(told: dict[str, object]) -> None:
     if told["running"]:
         say(f"Weir {told['version']} runs as process {told['pid']} since {told['started']}")
@@ -111,6 +120,8 @@ def _print(told: dict[str, object]) -> None:
         ("durability", told["durability"]),
         ("stored bytes read again", _check_text(told)),
         ("events not yet in the sums", told["unshipped_events"]),
+        *[("a stream that STANDS STILL", alarm) for alarm in _sentences(told["stream_alarms"])],
+        ("bytes of torn records, kept aside", told["torn_bytes"] or None),
         ("members, active", f"{told['members']}, {told['members_active']}"),
         (f"received in {told['month']}", bytes_text(int(str(told["bytes_in"])))),
         (f"sent in {told['month']}", bytes_text(int(str(told["bytes_out"])))),

@@ -1,0 +1,156 @@
+"""The tally of many records at once, column by column: what meter/tally.py says event by event, thirty times as fast.
+
+meter/tally.py is the reference, and a law says both give the same sums. Only the shipper imports this module:
+numpy takes memory that a gateway's workers must not pay for. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from meter.event import Mark
+from meter.frame import RECORD_BYTES
+from meter.tally import PART_OF_A_REQUEST, Reading, StoredSums, Tally, booked_to
+from meter.window import HOUR_US, Credible, Month
+
+Column = NDArray[Any]
+
+_RECORD = np.dtype(
+    {
+        "names": [
+            "payer", "bucket", "operation", "class", "zone", "status", "marks", "ended_us",
+            "bytes_in", "bytes_out", "moved_in", "moved_out", "stored_bytes", "line",
+        ],
+        "formats": ["<u8", "<u8", "<u2", "u1", "u1", "<u2", "<u2", "<i8", "<i8", "<i8", "<i8", "<i8", "<i8", "u1"],
+        "offsets": [24, 40, 48, 50, 51, 52, 54, 64, 72, 80, 88, 96, 104, 112],
+        "itemsize": RECORD_BYTES,
+    }
+)  # fmt: skip
+"""The fields of a record that a sum needs, at the offsets of meter/README.md."""
+
+_UNITED_MAX = 2**63
+_HALF = 32
+_HIGH_MAX = 2**29
+"""A batch has fewer than 2^29 records, so its lower halves add less than 2^29 to the upper ones."""
+
+
+def tally_records(
+    records: bytes | memoryview, *, first_open: Month, credible: Credible
+) -> tuple[Tally, bool]:
+    """Sum a batch of whole records that have been checked, as tally(settled(events(records))) does.
+
+    Also whether one of them had an instant that cannot be true.
+    """
+    rows, displaced = _settled(np.frombuffer(records, _RECORD), credible)
+    is_storage = (rows["marks"] & Mark.STORAGE) != 0
+    sums = Tally()
+    if is_storage.any():
+        _add_storage(sums, rows[is_storage], first_open)
+        rows = rows[~is_storage]
+    if len(rows):
+        _add_readings(sums, rows, first_open)
+    return sums, displaced
+
+
+def _settled(rows: Column, credible: Credible) -> tuple[Column, bool]:
+    ended_us = rows["ended_us"]
+    untrue = (ended_us < credible.earliest_us) | (ended_us >= credible.latest_us)
+    if not untrue.any():
+        return rows, False
+    rows = rows.copy()
+    rows["ended_us"][untrue] = credible.now_us
+    return rows, True
+
+
+def _add_readings(sums: Tally, rows: Column, first_open: Month) -> None:
+    marks = rows["marks"]
+    counted = (marks & PART_OF_A_REQUEST) == 0
+    keys = [
+        _hours(rows), rows["payer"], rows["bucket"], rows["operation"], rows["class"], rows["zone"],
+        (marks & Mark.CORRECTION) != 0,
+    ]  # fmt: skip
+    order, starts = _groups(keys)
+    figures = (
+        counted, counted & (rows["status"] >= 400), counted & ((marks & Mark.ABORTED) != 0),
+        rows["bytes_in"], rows["bytes_out"], rows["moved_in"], rows["moved_out"],
+    )  # fmt: skip
+    totals = [_totals(column[order], starts) for column in figures]
+    for key, reading in zip(_keys(keys, order[starts], first_open), zip(*totals, strict=True), strict=True):
+        sums.readings[key] = Reading(*reading)
+
+
+def _add_storage(sums: Tally, rows: Column, first_open: Month) -> None:
+    keys = [_hours(rows), rows["payer"], rows["bucket"], rows["line"]]
+    order, starts = _groups(keys)
+    delta = rows["stored_bytes"][order]
+    # δ·t needs more than 64 bits. With t as a whole hour and a rest, Σδ·t = hour·Σδ + Σδ·rest; and δ in four
+    # parts of 16 bits, the highest with the sign, times a rest below 2^32 sums exactly in 64.
+    rest = (rows["ended_us"] % HOUR_US)[order]
+    within = [0] * len(starts)
+    for shift in (0, 16, 32, 48):
+        part = delta >> shift if shift == 48 else (delta >> shift) & 0xFFFF
+        within = [
+            sum_ + (more << shift) for sum_, more in zip(within, _totals(part * rest, starts), strict=True)
+        ]
+    found = zip(_keys(keys, order[starts], first_open), _totals(delta, starts), within, strict=True)
+    for key, total, moment in found:
+        sums.storage[key] = StoredSums(total, key[1] * total + moment)
+
+
+def _hours(rows: Column) -> Column:
+    """Whole hours since 1970."""
+    hours: Column = rows["ended_us"] // HOUR_US
+    return hours
+
+
+def _groups(keys: Sequence[Column]) -> tuple[Column, Column]:
+    """An order in which equal keys stand together, and where in it each group starts."""
+    united = _united(keys)
+    if united is None:
+        order = np.lexsort(keys)
+        changed = np.zeros(len(order), bool)
+        for key in keys:
+            in_order = key[order]
+            changed[1:] |= in_order[1:] != in_order[:-1]
+    else:
+        order = np.argsort(united)
+        in_order = united[order]
+        changed = np.concatenate(([False], in_order[1:] != in_order[:-1]))
+    changed[0] = True
+    return order, np.flatnonzero(changed)
+
+
+def _united(keys: Sequence[Column]) -> Column | None:
+    """All keys as the digits of one number, if their spans fit into 63 bits: one column sorts much faster."""
+    united, spans = np.zeros(len(keys[0]), np.int64), 1
+    for column in keys:
+        key = column.view(np.uint8) if column.dtype == bool else column
+        low = key.min()
+        span = int(key.max()) - int(low) + 1
+        spans *= span
+        if spans > _UNITED_MAX:
+            return None
+        united = united * span + (key - low).astype(np.int64)
+    return united
+
+
+def _totals(column: Column, starts: Column) -> list[int]:
+    """The exact sum of each group, in halves so that no 64 bits run over."""
+    wide = column.astype(np.int64)
+    low = np.add.reduceat(wide & (2**_HALF - 1), starts)
+    high = np.add.reduceat(wide >> _HALF, starts)
+    if high.min() > -_HIGH_MAX and high.max() < _HIGH_MAX:
+        whole: list[int] = ((high << _HALF) + low).tolist()
+        return whole
+    return [(a << _HALF) + b for a, b in zip(high.tolist(), low.tolist(), strict=True)]
+
+
+def _keys(keys: Sequence[Column], firsts: Column, first_open: Month) -> Iterator[Any]:
+    """(billing month, hour_us, the other keys) of each group."""
+    hours, *rest = (key[firsts].tolist() for key in keys)
+    months = {hour: booked_to(hour * HOUR_US, first_open=first_open) for hour in set(hours)}
+    return zip([months[hour] for hour in hours], [hour * HOUR_US for hour in hours], *rest, strict=True)

@@ -121,6 +121,34 @@ def test_a_failed_fsync_stops_the_process(tmp_path: Path, monkeypatch: pytest.Mo
     recorder.journal._lock_file.close()
 
 
+FAILING_DISK = """
+import os, sys
+from pathlib import Path
+from meter.recorder import Recorder
+from meter.settings import MeterSettings
+from tests.events import PLAIN
+recorder = Recorder(Path(sys.argv[1]), MeterSettings(journal_segment_bytes_max=2**16), slots_max=4)
+def fail(descriptor):
+    raise OSError(5, "Input/output error")
+os.fdatasync = fail
+recorder.record(PLAIN)
+sys.stdin.read()
+"""
+
+
+def test_a_worker_whose_disk_fails_an_fsync_ends_at_once(tmp_path: Path) -> None:
+    """Its standard input never ends, so nothing but the failed fsync can end it; 70 is what a supervisor sees."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", FAILING_DISK, str(tmp_path)], stdin=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert 70 == process.wait(timeout=30)
+    assert process.stdin is not None
+    assert process.stderr is not None
+    assert b"journal fsync failed" in process.stderr.read()
+    process.stdin.close()
+    process.stderr.close()
+
+
 WRITER = """
 import sys
 from pathlib import Path

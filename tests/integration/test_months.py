@@ -44,6 +44,10 @@ WRITES = {
     "add to stored bytes": "UPDATE meter.storage_2026_11 SET delta = delta + 1",
     "add to what is carried": "UPDATE meter.stored SET delta = delta + 1",
     "invent what is carried": "INSERT INTO meter.stored VALUES (9, '2026-11-01', 1, 0, 5)",
+    "add to a day": "UPDATE meter.reading_day_2026_11 SET bytes_out = bytes_out + 1",
+    "add to a day of stored bytes": "UPDATE meter.storage_day_2026_11 SET delta = delta + 1",
+    "add to a day by the parent": "UPDATE meter.reading_day SET bytes_out = bytes_out + 1",
+    "empty a day": "TRUNCATE meter.storage_day_2026_11",
     "delete readings": "DELETE FROM meter.reading_2026_11",
     "delete stored bytes": "DELETE FROM meter.storage_2026_11",
     "empty a partition": "TRUNCATE meter.reading_2026_11",
@@ -97,7 +101,7 @@ async def test_no_role_writes_a_closed_month(closed: Coop, attack: str) -> None:
 @pytest.mark.parametrize("attack", WRITES)
 async def test_the_owner_is_refused_too(closed: Coop, attack: str) -> None:
     owner = await closed.owner()
-    with pytest.raises(asyncpg.RaiseError, match=r"2026-11 is closed|is only added to"):
+    with pytest.raises(asyncpg.RaiseError, match=r"2026-11 is closed|is only added to|is written by"):
         await owner.execute(WRITES[attack])
 
 
@@ -327,6 +331,12 @@ async def test_rows_of_before_are_moved_over_whole(postgres_server: TestServer, 
         late = await owner.fetch("SELECT month, period FROM meter.late")
         assert [(date(2026, 8, 1), date(2026, 10, 1))] == [tuple(row) for row in late]
         assert 93 * 9 * 7 == await owner.fetchval("SELECT sum(delta) FROM meter.stored")
+        for table, sums in (("reading", "bytes_in), sum(bytes_out"), ("storage", "delta), sum(moment")):
+            by_hour, by_day = [
+                await owner.fetchrow(f"SELECT sum({sums}) FROM meter.{name}")
+                for name in (table, f"{table}_day")
+            ]
+            assert by_hour == by_day
         await owner.execute("SET ROLE weir_meter")
         await owner.execute("UPDATE meter.reading_2026_10 SET bytes_out = bytes_out + 1")
         with pytest.raises(asyncpg.InsufficientPrivilegeError):

@@ -21,6 +21,7 @@ from pathlib import Path
 from meter.recorder import Recorder
 from meter.settings import MeterSettings
 from tests.bench import storage
+from tests.bench.books import bench_books
 from tests.bench.large import bench_large
 from tests.bench.small import bench_small, signed
 from tests.bench.table import ROOT, load, paired, show
@@ -115,6 +116,7 @@ def main() -> None:
         with running_server(place / "pg") as server:
             (place / "gateway").mkdir()
             bench_gateway(place / "gateway", server.database())
+            bench_books(server.database())
     storage.run()
     bench_start()
 

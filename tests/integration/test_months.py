@@ -191,6 +191,36 @@ async def test_a_month_is_opened_beside_a_reader(co_op: Coop) -> None:
         await shipper.execute("SELECT meter.ensure_month('2026-11-01')")
 
 
+async def test_days_and_what_is_carried_follow_the_hours_also_where_rows_are_added_to(
+    co_op: Coop, settings: MeterSettings
+) -> None:
+    """The same keys shipped three times: once inserted, twice updated, some back, some late."""
+    for round_ in range(3):
+        write(
+            settings,
+            *[PLAIN._replace(ended_us=NOON_US - n * HOUR_US, bytes_in=n + round_) for n in range(40)],
+        )
+        write(settings, *[stored(100 * n - round_, NOON_US - n * HOUR_US) for n in range(40)])
+        write(settings, PLAIN._replace(marks=Mark.CORRECTION, bytes_in=-5 * round_))
+        await ship_everything(settings, settings.database_url)
+    owner = await co_op.owner()
+    for table, payer, sums in (
+        ("reading", "payer", "sum(requests), sum(bytes_in), sum(moved_in)"),
+        ("storage", "member", "sum(delta), sum(moment)"),
+    ):
+        by_hour, by_day = [
+            await owner.fetch(
+                f"SELECT {payer}, bucket, {when}, {sums} FROM meter.{name} GROUP BY 1, 2, 3 ORDER BY 3"
+            )
+            for name, when in ((table, "date_trunc('day', hour, 'UTC')"), (f"{table}_day", "day"))
+        ]
+        assert [tuple(row) for row in by_hour] == [tuple(row) for row in by_day]
+        assert len(by_day) > 1
+    assert await owner.fetchval("SELECT sum(delta) FROM meter.storage") == await owner.fetchval(
+        "SELECT sum(delta) FROM meter.stored"
+    )
+
+
 # Times that cannot be true
 
 

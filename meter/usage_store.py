@@ -19,8 +19,30 @@ from meter.ids import MemberId
 from meter.postgres import Connection
 from meter.store import month_date
 from meter.usage import LOGICAL, Kept, Lines, Usage, in_all, together
-from meter.window import Month, to_datetime
+from meter.window import DAY_US, Month, to_datetime, whole_days
 
+_MOVED = """
+    SELECT day AS at, bucket, operation, class, zone, correction, requests, bytes_in, bytes_out
+    FROM meter.reading_day WHERE payer = $1 AND period = ANY($4::date[]) AND day >= $5 AND day < $6
+    UNION ALL
+    SELECT hour, bucket, operation, class, zone, correction, requests, bytes_in, bytes_out
+    FROM meter.reading WHERE payer = $1 AND period = ANY($4::date[]) AND hour >= $2 AND hour < $5
+    UNION ALL
+    SELECT hour, bucket, operation, class, zone, correction, requests, bytes_in, bytes_out
+    FROM meter.reading WHERE payer = $1 AND period = ANY($4::date[]) AND hour >= $6 AND hour < $3
+"""
+"""A member's readings of [$2, $3): whole days [$5, $6) by day, what is before and behind them by hour."""
+_KEPT = """
+    SELECT day AS at, bucket, line, delta, moment
+    FROM meter.storage_day WHERE member = $1 AND period = ANY($4::date[]) AND day < $6 AND (day < $7 OR day >= $5)
+    UNION ALL
+    SELECT hour, bucket, line, delta, moment
+    FROM meter.storage WHERE member = $1 AND period = ANY($4::date[]) AND hour >= $7 AND hour < $5
+    UNION ALL
+    SELECT hour, bucket, line, delta, moment
+    FROM meter.storage WHERE member = $1 AND period = ANY($4::date[]) AND hour >= $6 AND hour < $3
+"""
+"""A member's changes of stored bytes before $3: also whole days before $7, the day in which the window begins."""
 _COUNTS = ("bytes_in", "bytes_out", "requests_a", "requests_b", "corrected_in", "corrected_out")
 
 
@@ -51,7 +73,7 @@ async def period_usage(
                coalesce(sum(requests) FILTER (WHERE class = 2), 0)::bigint AS requests_b,
                coalesce(sum(bytes_in) FILTER (WHERE correction), 0)::bigint AS corrected_in,
                coalesce(sum(bytes_out) FILTER (WHERE correction), 0)::bigint AS corrected_out
-        FROM meter.reading WHERE period = $1 AND payer <> 0 GROUP BY payer
+        FROM meter.reading_day WHERE period = $1 AND payer <> 0 GROUP BY payer
         """,
         month_date(month),
     )
@@ -59,7 +81,7 @@ async def period_usage(
         """
         SELECT member, line, sum(byte_us) AS byte_us FROM (
             SELECT member, line, sum(delta * $2::numeric - moment) AS byte_us
-            FROM meter.storage WHERE period = $1 GROUP BY member, line
+            FROM meter.storage_day WHERE period = $1 GROUP BY member, line
             UNION ALL
             SELECT member, line, sum(delta) * ($2::numeric - $3::numeric) AS byte_us
             FROM meter.stored WHERE period < $1 GROUP BY member, line
@@ -92,16 +114,15 @@ def _usage(member: MemberId, start_us: int, end_us: int, moved: asyncpg.Record |
 async def usage_between(connection: Connection, member: MemberId, *, start_us: int, end_us: int) -> Usage:
     """One member's usage by when it happened; start_us is a whole hour, end_us a whole hour or now."""
     moved = await connection.fetchrow(
-        """
+        f"""
         SELECT coalesce(sum(bytes_in), 0)::bigint AS bytes_in, coalesce(sum(bytes_out), 0)::bigint AS bytes_out,
                coalesce(sum(requests) FILTER (WHERE class = 1), 0)::bigint AS requests_a,
                coalesce(sum(requests) FILTER (WHERE class = 2), 0)::bigint AS requests_b,
                coalesce(sum(bytes_in) FILTER (WHERE correction), 0)::bigint AS corrected_in,
                coalesce(sum(bytes_out) FILTER (WHERE correction), 0)::bigint AS corrected_out
-        FROM meter.reading WHERE payer = $1 AND period = ANY($4::date[]) AND hour >= $2 AND hour < $3
-        """,
-        member, to_datetime(start_us), to_datetime(end_us),
-        await _periods(connection, start_us=start_us, end_us=end_us),
+        FROM ({_MOVED}) AS moved
+        """,  # noqa: S608 - a text of our own
+        member, *await _window(connection, start_us=start_us, end_us=end_us),
     )  # fmt: skip
     kept = await stored_between(connection, member, start_us=start_us, end_us=end_us)
     return _usage(member, start_us, end_us, moved, in_all(kept.values()))
@@ -112,24 +133,33 @@ async def stored_between(
 ) -> dict[int, Lines]:
     """What each bucket of a member stored at the end and over the window, line by line, by bucket number."""
     rows = await connection.fetch(
-        """
+        f"""
         SELECT bucket, line, sum(bytes) AS bytes, sum(byte_us) AS byte_us FROM (
-            SELECT bucket, line, sum(delta) AS bytes, sum(delta) * ($6::numeric - $5::numeric) AS byte_us
-            FROM meter.stored WHERE member = $1 AND period < $7 GROUP BY bucket, line
+            SELECT bucket, line, sum(delta) AS bytes, sum(delta) * ($9::numeric - $8::numeric) AS byte_us
+            FROM meter.stored WHERE member = $1 AND period < $10 GROUP BY bucket, line
             UNION ALL
-            SELECT bucket, line, sum(delta), sum(delta * $6::numeric - moment)
-                   - coalesce(sum(delta * $5::numeric - moment) FILTER (WHERE hour < $2), 0)
-            FROM meter.storage WHERE member = $1 AND period = ANY($4::date[]) AND hour < $3 GROUP BY bucket, line
+            SELECT bucket, line, sum(delta), sum(delta * $9::numeric - moment)
+                   - coalesce(sum(delta * $8::numeric - moment) FILTER (WHERE at < $2), 0)
+            FROM ({_KEPT}) AS kept GROUP BY bucket, line
         ) AS parts GROUP BY bucket, line ORDER BY bucket, line
-        """,
-        member, to_datetime(start_us), to_datetime(end_us),
-        await _periods(connection, start_us=start_us, end_us=end_us), Decimal(start_us), Decimal(end_us),
+        """,  # noqa: S608 - a text of our own
+        member, *await _window(connection, start_us=start_us, end_us=end_us),
+        to_datetime(start_us - start_us % DAY_US), Decimal(start_us), Decimal(end_us),
         month_date(Month.of(start_us)),
     )  # fmt: skip
     found: dict[int, dict[StorageLine, Kept]] = defaultdict(dict)
     for row in rows:
         found[row["bucket"]][StorageLine(row["line"])] = Kept(int(row["bytes"]), int(row["byte_us"]))
     return dict(found)
+
+
+async def _window(
+    connection: Connection, *, start_us: int, end_us: int, by_hour: bool = False
+) -> tuple[datetime, datetime, list[date], datetime, datetime]:
+    """$2 to $6 of the texts above: the window, its periods, and the whole days in it."""
+    days = (end_us, end_us) if by_hour else whole_days(start_us, end_us)
+    periods = await _periods(connection, start_us=start_us, end_us=end_us)
+    return (to_datetime(start_us), to_datetime(end_us), periods, *map(to_datetime, days))  # type: ignore[return-value]
 
 
 async def _periods(connection: Connection, *, start_us: int, end_us: int) -> list[date]:
@@ -169,20 +199,18 @@ async def usage_rows(
     Stored byte-time is not split here: its integral belongs to no single exchange.
     """
     rows = await connection.fetch(
-        """
-        SELECT CASE WHEN $4 = 'hour' THEN hour WHEN $4 = 'day' THEN date_trunc('day', hour, 'UTC') END AS moment,
-               CASE WHEN $4 = 'bucket' THEN bucket WHEN $4 = 'operation' THEN operation::bigint
-                    WHEN $4 = 'zone' THEN zone::bigint END AS number,
+        f"""
+        SELECT CASE WHEN $7 = 'hour' THEN at WHEN $7 = 'day' THEN date_trunc('day', at, 'UTC') END AS moment,
+               CASE WHEN $7 = 'bucket' THEN bucket WHEN $7 = 'operation' THEN operation::bigint
+                    WHEN $7 = 'zone' THEN zone::bigint END AS number,
                sum(bytes_in)::bigint AS bytes_in, sum(bytes_out)::bigint AS bytes_out,
                coalesce(sum(requests) FILTER (WHERE class = 1), 0)::bigint AS requests_a,
                coalesce(sum(requests) FILTER (WHERE class = 2), 0)::bigint AS requests_b,
                coalesce(sum(bytes_in) FILTER (WHERE correction), 0)::bigint AS corrected_in,
                coalesce(sum(bytes_out) FILTER (WHERE correction), 0)::bigint AS corrected_out
-        FROM meter.reading WHERE payer = $1 AND period = ANY($5::date[]) AND hour >= $2 AND hour < $3
-        GROUP BY 1, 2 ORDER BY 1, 2
-        """,
-        member, to_datetime(start_us), to_datetime(end_us), by,
-        await _periods(connection, start_us=start_us, end_us=end_us),
+        FROM ({_MOVED}) AS moved GROUP BY 1, 2 ORDER BY 1, 2
+        """,  # noqa: S608 - a text of our own
+        member, *await _window(connection, start_us=start_us, end_us=end_us, by_hour=by == "hour"), by,
     )  # fmt: skip
     return [_row(member, start_us, end_us, row) for row in rows]
 

@@ -13,6 +13,7 @@ from meter.refusal import Refusal
 
 MICROSECONDS = 1_000_000
 HOUR_US = 3600 * MICROSECONDS
+DAY_US = 24 * HOUR_US
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MONTH = re.compile(r"(\d{4})-(0[1-9]|1[0-2])", re.ASCII)
 
@@ -89,6 +90,12 @@ def to_us(moment: datetime) -> int:
 def to_datetime(instant_us: int) -> datetime:
     """Microseconds since 1970 as an aware UTC datetime, exact."""
     return _EPOCH + timedelta(microseconds=instant_us)
+
+
+def whole_days(start_us: int, end_us: int) -> tuple[int, int]:
+    """The whole days within [start_us, end_us): where they begin and end; both are end_us when there is none."""
+    first_us, last_us = -(-start_us // DAY_US) * DAY_US, end_us // DAY_US * DAY_US
+    return (first_us, last_us) if first_us < last_us else (end_us, end_us)
 
 
 def hour_start_us(instant_us: int) -> int:

@@ -43,6 +43,36 @@ CREATE TABLE meter.storage (
     PRIMARY KEY (member, hour, period, bucket, line)
 ) PARTITION BY RANGE (period);
 
+-- The same sums a day: a month of a member is then thirty rows a key instead of seven hundred.
+CREATE TABLE meter.reading_day (
+    period     date NOT NULL,
+    payer      bigint NOT NULL,
+    day        timestamptz NOT NULL,
+    bucket     bigint NOT NULL,
+    operation  smallint NOT NULL,
+    class      smallint NOT NULL,
+    zone       smallint NOT NULL,
+    requests   bigint NOT NULL,
+    failures   bigint NOT NULL,
+    aborts     bigint NOT NULL,
+    bytes_in   bigint NOT NULL,
+    bytes_out  bigint NOT NULL,
+    moved_in   bigint NOT NULL,
+    moved_out  bigint NOT NULL,
+    correction boolean NOT NULL,
+    PRIMARY KEY (payer, day, period, bucket, operation, class, zone, correction)
+) PARTITION BY RANGE (period);
+CREATE TABLE meter.storage_day (
+    period date NOT NULL,
+    member bigint NOT NULL,
+    day    timestamptz NOT NULL,
+    bucket bigint NOT NULL,
+    line   smallint NOT NULL,
+    delta  numeric NOT NULL,
+    moment numeric NOT NULL,
+    PRIMARY KEY (member, day, period, bucket, line)
+) PARTITION BY RANGE (period);
+
 -- The months there are partitions for.
 CREATE TABLE meter.month (
     month     date PRIMARY KEY CHECK (extract(day FROM month) = 1),
@@ -105,6 +135,15 @@ CREATE INDEX correction_by_member ON meter.correction (member, at);
 CREATE FUNCTION meter.part_name(parent text, asked date) RETURNS text LANGUAGE sql STABLE
     AS $$ SELECT parent || to_char(asked, '_YYYY_MM') $$;
 
+-- Of a partition whose month stands in the trigger: asked once a statement, not once a row.
+CREATE FUNCTION meter.refuse_closed_part() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF EXISTS (SELECT FROM meter.closed_month WHERE month >= TG_ARGV[0]::date) THEN
+        RAISE EXCEPTION 'the month % is closed', left(TG_ARGV[0], 7);
+    END IF;
+    RETURN NULL;
+END $$;
+
 -- How many months after the running one may be opened: a clock that is a day ahead finds its month.
 CREATE FUNCTION meter.months_ahead_max() RETURNS integer LANGUAGE sql IMMUTABLE AS $$ SELECT 1 $$;
 
@@ -125,7 +164,7 @@ BEGIN
     IF EXISTS (SELECT FROM meter.month WHERE month = asked) THEN
         RETURN;
     END IF;
-    FOREACH parent IN ARRAY ARRAY['reading', 'storage'] LOOP
+    FOREACH parent IN ARRAY ARRAY['reading', 'storage', 'reading_day', 'storage_day'] LOOP
         part := meter.part_name(parent, asked);
         EXECUTE format('CREATE TABLE meter.%I (LIKE meter.%I INCLUDING ALL, CHECK (period = %L))',
                        part, parent, asked);
@@ -133,17 +172,23 @@ BEGIN
                        parent, part, asked, (asked + interval '1 month')::date);
         EXECUTE format('CREATE TRIGGER no_delete BEFORE DELETE OR TRUNCATE ON meter.%I
                         FOR EACH STATEMENT EXECUTE FUNCTION meter.refuse_change()', part);
-        EXECUTE format('CREATE TRIGGER note_late AFTER INSERT ON meter.%I REFERENCING NEW TABLE AS fresh
-                        FOR EACH STATEMENT EXECUTE FUNCTION meter.note_late()', part);
         EXECUTE format('GRANT SELECT ON meter.%I TO weir_meter, weir_billing', part);
     END LOOP;
-    part := meter.part_name('storage', asked);
-    EXECUTE format('CREATE TRIGGER carry AFTER INSERT ON meter.%I REFERENCING NEW TABLE AS fresh
-                    FOR EACH STATEMENT EXECUTE FUNCTION meter.carry_inserted()', part);
-    EXECUTE format('CREATE TRIGGER carry_updated AFTER UPDATE ON meter.%I
-                    REFERENCING OLD TABLE AS stale NEW TABLE AS fresh
-                    FOR EACH STATEMENT EXECUTE FUNCTION meter.carry_updated()', part);
-    EXECUTE format('GRANT INSERT, UPDATE (delta, moment) ON meter.%I TO weir_meter', part);
+    FOREACH parent IN ARRAY ARRAY['reading', 'storage'] LOOP
+        part := meter.part_name(parent, asked);
+        EXECUTE format('CREATE TRIGGER carry_inserted AFTER INSERT ON meter.%I REFERENCING NEW TABLE AS fresh
+                        FOR EACH STATEMENT EXECUTE FUNCTION meter.%I(%L)',
+                       part, parent || '_inserted', meter.part_name(parent || '_day', asked));
+        EXECUTE format('CREATE TRIGGER carry_updated AFTER UPDATE ON meter.%I
+                        REFERENCING OLD TABLE AS stale NEW TABLE AS fresh
+                        FOR EACH STATEMENT EXECUTE FUNCTION meter.%I(%L)',
+                       part, parent || '_updated', meter.part_name(parent || '_day', asked));
+        part := meter.part_name(parent || '_day', asked);
+        EXECUTE format('CREATE TRIGGER refuse_closed BEFORE INSERT OR UPDATE ON meter.%I
+                        FOR EACH STATEMENT EXECUTE FUNCTION meter.refuse_closed_part(%L)', part, asked);
+    END LOOP;
+    EXECUTE format('GRANT INSERT, UPDATE (delta, moment) ON meter.%I TO weir_meter',
+                   meter.part_name('storage', asked));
     EXECUTE format('GRANT INSERT, UPDATE (requests, failures, aborts, bytes_in, bytes_out, moved_in, moved_out)
                     ON meter.%I TO weir_meter', meter.part_name('reading', asked));
     INSERT INTO meter.month (month) VALUES (asked);
@@ -169,35 +214,72 @@ BEGIN
     PERFORM meter.make_month(asked);
 END $$;
 
-CREATE FUNCTION meter.note_late() RETURNS trigger LANGUAGE plpgsql
+-- What is carried along with the sums, in the statement that changes them: days, what was stored, what came late.
+CREATE FUNCTION meter.reading_days_sql(day_part text, source text) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+    SELECT format(
+        'INSERT INTO meter.%I AS held
+            SELECT period, payer, date_trunc(''day'', hour, ''UTC''), bucket, operation, class, zone,
+                sum(requests)::bigint, sum(failures)::bigint, sum(aborts)::bigint, sum(bytes_in)::bigint,
+                sum(bytes_out)::bigint, sum(moved_in)::bigint, sum(moved_out)::bigint, correction
+            FROM (%s) AS moved GROUP BY 1, 2, 3, 4, 5, 6, 7, 15 ORDER BY 1, 2, 3, 4, 5, 6, 7, 15
+        ON CONFLICT (payer, day, period, bucket, operation, class, zone, correction) DO UPDATE SET
+            requests = held.requests + excluded.requests, failures = held.failures + excluded.failures,
+            aborts = held.aborts + excluded.aborts, bytes_in = held.bytes_in + excluded.bytes_in,
+            bytes_out = held.bytes_out + excluded.bytes_out, moved_in = held.moved_in + excluded.moved_in,
+            moved_out = held.moved_out + excluded.moved_out', day_part, source)
+$$;
+CREATE FUNCTION meter.storage_days_sql(day_part text, source text) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+    SELECT format(
+        'INSERT INTO meter.%I AS held
+            SELECT period, member, date_trunc(''day'', hour, ''UTC''), bucket, line, sum(delta), sum(moment)
+            FROM (%s) AS moved GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5
+        ON CONFLICT (member, day, period, bucket, line) DO UPDATE SET
+            delta = held.delta + excluded.delta, moment = held.moment + excluded.moment', day_part, source)
+$$;
+CREATE FUNCTION meter.stored_sql(source text) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+    SELECT format(
+        'INSERT INTO meter.stored AS held (member, period, bucket, line, delta)
+            SELECT member, period, bucket, line, sum(delta)
+            FROM (%s) AS moved GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
+        ON CONFLICT (member, period, bucket, line) DO UPDATE SET delta = held.delta + excluded.delta', source)
+$$;
+CREATE FUNCTION meter.late_sql() RETURNS text LANGUAGE sql IMMUTABLE AS $$
+    SELECT 'INSERT INTO meter.late (month, period)
+            SELECT DISTINCT date_trunc(''month'', hour AT TIME ZONE ''UTC'')::date, period FROM fresh
+            WHERE hour < period::timestamp AT TIME ZONE ''UTC'' ORDER BY 1, 2
+        ON CONFLICT DO NOTHING'
+$$;
+CREATE FUNCTION meter.reading_inserted() RETURNS trigger LANGUAGE plpgsql
     SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    INSERT INTO meter.late (month, period)
-        SELECT DISTINCT date_trunc('month', hour AT TIME ZONE 'UTC')::date, period FROM fresh
-        WHERE hour < period::timestamp AT TIME ZONE 'UTC'
-        ORDER BY 1, 2
-        ON CONFLICT DO NOTHING;
+    EXECUTE meter.reading_days_sql(TG_ARGV[0], 'SELECT * FROM fresh');
+    EXECUTE meter.late_sql();
     RETURN NULL;
 END $$;
-
-CREATE FUNCTION meter.carry_inserted() RETURNS trigger LANGUAGE plpgsql
+CREATE FUNCTION meter.reading_updated() RETURNS trigger LANGUAGE plpgsql
     SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    INSERT INTO meter.stored AS held (member, period, bucket, line, delta)
-        SELECT member, period, bucket, line, sum(delta) FROM fresh GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
-        ON CONFLICT (member, period, bucket, line) DO UPDATE SET delta = held.delta + excluded.delta;
+    EXECUTE meter.reading_days_sql(TG_ARGV[0],
+        'SELECT * FROM fresh UNION ALL SELECT period, payer, hour, bucket, operation, class, zone, -requests,
+            -failures, -aborts, -bytes_in, -bytes_out, -moved_in, -moved_out, correction FROM stale');
     RETURN NULL;
 END $$;
-
-CREATE FUNCTION meter.carry_updated() RETURNS trigger LANGUAGE plpgsql
+CREATE FUNCTION meter.storage_inserted() RETURNS trigger LANGUAGE plpgsql
     SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    INSERT INTO meter.stored AS held (member, period, bucket, line, delta)
-        SELECT member, period, bucket, line, sum(delta) FROM (
-            SELECT member, period, bucket, line, delta FROM fresh
-            UNION ALL SELECT member, period, bucket, line, -delta FROM stale
-        ) AS moved GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
-        ON CONFLICT (member, period, bucket, line) DO UPDATE SET delta = held.delta + excluded.delta;
+    EXECUTE meter.storage_days_sql(TG_ARGV[0], 'SELECT * FROM fresh');
+    EXECUTE meter.stored_sql('SELECT * FROM fresh');
+    EXECUTE meter.late_sql();
+    RETURN NULL;
+END $$;
+CREATE FUNCTION meter.storage_updated() RETURNS trigger LANGUAGE plpgsql
+    SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    moved text := 'SELECT * FROM fresh UNION ALL
+        SELECT period, member, hour, bucket, line, -delta, -moment FROM stale';
+BEGIN
+    EXECUTE meter.storage_days_sql(TG_ARGV[0], moved);
+    EXECUTE meter.stored_sql(moved);
     RETURN NULL;
 END $$;
 
@@ -219,7 +301,7 @@ BEGIN
     RETURN NULL;
 END $$;
 
--- The rows there are.
+-- The rows there are. By the parents, whose partitions' triggers then stay silent: what they carry is worked out here.
 DO $$
 DECLARE
     asked date;
@@ -237,6 +319,13 @@ INSERT INTO meter.late (month, period)
     FROM (SELECT hour, period FROM meter.reading UNION ALL SELECT hour, period FROM meter.storage) AS counted
     WHERE hour < period::timestamp AT TIME ZONE 'UTC';
 INSERT INTO meter.stored SELECT member, period, bucket, line, sum(delta) FROM meter.storage GROUP BY 1, 2, 3, 4;
+INSERT INTO meter.reading_day
+    SELECT period, payer, date_trunc('day', hour, 'UTC'), bucket, operation, class, zone, sum(requests), sum(failures),
+        sum(aborts), sum(bytes_in), sum(bytes_out), sum(moved_in), sum(moved_out), correction
+    FROM meter.reading GROUP BY 1, 2, 3, 4, 5, 6, 7, 15;
+INSERT INTO meter.storage_day
+    SELECT period, member, date_trunc('day', hour, 'UTC'), bucket, line, sum(delta), sum(moment)
+    FROM meter.storage GROUP BY 1, 2, 3, 4, 5;
 DROP TABLE meter.reading_unparted, meter.storage_unparted;
 SELECT meter.seal_months(max(month)) FROM meter.closed_month;
 
@@ -279,6 +368,10 @@ BEGIN
     END IF;
     RETURN NEW;
 END $$;
+CREATE FUNCTION meter.refuse_parent() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'meter.% is written by the partitions of its months, whose triggers carry the sums', TG_TABLE_NAME;
+END $$;
 CREATE TRIGGER reading_is_only_added_to BEFORE INSERT OR UPDATE ON meter.reading
     FOR EACH ROW EXECUTE FUNCTION meter.refuse_closed_month();
 CREATE TRIGGER storage_is_only_added_to BEFORE INSERT OR UPDATE ON meter.storage
@@ -289,9 +382,13 @@ DO $$
 DECLARE
     name text;
 BEGIN
-    FOREACH name IN ARRAY ARRAY['reading', 'storage', 'stored', 'month', 'late'] LOOP
+    FOREACH name IN ARRAY ARRAY['reading', 'storage', 'reading_day', 'storage_day', 'stored', 'month', 'late'] LOOP
         EXECUTE format('CREATE TRIGGER no_delete BEFORE DELETE OR TRUNCATE ON meter.%I
                         FOR EACH STATEMENT EXECUTE FUNCTION meter.refuse_change()', name);
+    END LOOP;
+    FOREACH name IN ARRAY ARRAY['reading', 'storage', 'reading_day', 'storage_day'] LOOP
+        EXECUTE format('CREATE TRIGGER by_partition BEFORE INSERT OR UPDATE ON meter.%I
+                        FOR EACH STATEMENT EXECUTE FUNCTION meter.refuse_parent()', name);
     END LOOP;
     FOREACH name IN ARRAY ARRAY['displaced', 'correction'] LOOP
         EXECUTE format('CREATE TRIGGER no_change BEFORE UPDATE OR DELETE OR TRUNCATE ON meter.%I
@@ -302,9 +399,9 @@ CREATE TRIGGER seal_closed_month AFTER INSERT ON meter.closed_month
     FOR EACH ROW EXECUTE FUNCTION meter.seal_closed_month();
 
 -- Parents are only read: whoever writes names an open month's partition, and has been given it.
-GRANT SELECT ON meter.reading, meter.storage, meter.month, meter.late, meter.stored, meter.displaced,
+GRANT SELECT ON meter.reading, meter.storage, meter.reading_day, meter.storage_day, meter.month, meter.late, meter.stored, meter.displaced,
     meter.correction TO weir_meter, weir_billing;
 GRANT INSERT ON meter.displaced, meter.correction TO weir_meter;
 REVOKE EXECUTE ON FUNCTION meter.make_month, meter.ensure_month, meter.seal_months, meter.seal_closed_month,
-    meter.note_late, meter.carry_inserted, meter.carry_updated FROM PUBLIC;
+    meter.reading_inserted, meter.reading_updated, meter.storage_inserted, meter.storage_updated FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION meter.ensure_month TO weir_meter;

@@ -19,6 +19,7 @@ from functools import partial
 from pathlib import Path
 
 from tests.bench import meter, storage
+from tests.bench.books import bench_books
 from tests.bench.large import bench_large
 from tests.bench.small import bench_small, signed
 from tests.bench.table import ROOT, load, paired, show
@@ -92,6 +93,7 @@ def main() -> None:
             bench_gateway(place / "gateway", server.database())
             meter.bench_shipping(place, server)
             meter.bench_restart(place, server.database())
+            bench_books(server.database())
     storage.run()
     bench_start()
 

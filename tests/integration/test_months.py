@@ -44,6 +44,10 @@ WRITES = {
     "add to stored bytes": "UPDATE meter.storage_2026_11 SET delta = delta + 1",
     "add to what is carried": "UPDATE meter.stored SET delta = delta + 1",
     "invent what is carried": "INSERT INTO meter.stored VALUES (9, '2026-11-01', 1, 0, 5)",
+    "add to a day": "UPDATE meter.reading_day_2026_11 SET bytes_out = bytes_out + 1",
+    "add to a day of stored bytes": "UPDATE meter.storage_day_2026_11 SET delta = delta + 1",
+    "add to a day by the parent": "UPDATE meter.reading_day SET bytes_out = bytes_out + 1",
+    "empty a day": "TRUNCATE meter.storage_day_2026_11",
     "delete readings": "DELETE FROM meter.reading_2026_11",
     "delete stored bytes": "DELETE FROM meter.storage_2026_11",
     "empty a partition": "TRUNCATE meter.reading_2026_11",
@@ -97,7 +101,7 @@ async def test_no_role_writes_a_closed_month(closed: Coop, attack: str) -> None:
 @pytest.mark.parametrize("attack", WRITES)
 async def test_the_owner_is_refused_too(closed: Coop, attack: str) -> None:
     owner = await closed.owner()
-    with pytest.raises(asyncpg.RaiseError, match=r"2026-11 is closed|is only added to"):
+    with pytest.raises(asyncpg.RaiseError, match=r"2026-11 is closed|is only added to|is written by"):
         await owner.execute(WRITES[attack])
 
 
@@ -185,6 +189,36 @@ async def test_a_month_is_opened_beside_a_reader(co_op: Coop) -> None:
         assert 0 == await reader.fetchval("SELECT count(*) FROM meter.reading")
         await shipper.execute("SET lock_timeout = '1s'")
         await shipper.execute("SELECT meter.ensure_month('2026-11-01')")
+
+
+async def test_days_and_what_is_carried_follow_the_hours_also_where_rows_are_added_to(
+    co_op: Coop, settings: MeterSettings
+) -> None:
+    """The same keys shipped three times: once inserted, twice updated, some back, some late."""
+    for round_ in range(3):
+        write(
+            settings,
+            *[PLAIN._replace(ended_us=NOON_US - n * HOUR_US, bytes_in=n + round_) for n in range(40)],
+        )
+        write(settings, *[stored(100 * n - round_, NOON_US - n * HOUR_US) for n in range(40)])
+        write(settings, PLAIN._replace(marks=Mark.CORRECTION, bytes_in=-5 * round_))
+        await ship_everything(settings, settings.database_url)
+    owner = await co_op.owner()
+    for table, payer, sums in (
+        ("reading", "payer", "sum(requests), sum(bytes_in), sum(moved_in)"),
+        ("storage", "member", "sum(delta), sum(moment)"),
+    ):
+        by_hour, by_day = [
+            await owner.fetch(
+                f"SELECT {payer}, bucket, {when}, {sums} FROM meter.{name} GROUP BY 1, 2, 3 ORDER BY 3"
+            )
+            for name, when in ((table, "date_trunc('day', hour, 'UTC')"), (f"{table}_day", "day"))
+        ]
+        assert [tuple(row) for row in by_hour] == [tuple(row) for row in by_day]
+        assert len(by_day) > 1
+    assert await owner.fetchval("SELECT sum(delta) FROM meter.storage") == await owner.fetchval(
+        "SELECT sum(delta) FROM meter.stored"
+    )
 
 
 # Times that cannot be true
@@ -327,6 +361,12 @@ async def test_rows_of_before_are_moved_over_whole(postgres_server: TestServer, 
         late = await owner.fetch("SELECT month, period FROM meter.late")
         assert [(date(2026, 8, 1), date(2026, 10, 1))] == [tuple(row) for row in late]
         assert 93 * 9 * 7 == await owner.fetchval("SELECT sum(delta) FROM meter.stored")
+        for table, sums in (("reading", "bytes_in), sum(bytes_out"), ("storage", "delta), sum(moment")):
+            by_hour, by_day = [
+                await owner.fetchrow(f"SELECT sum({sums}) FROM meter.{name}")
+                for name in (table, f"{table}_day")
+            ]
+            assert by_hour == by_day
         await owner.execute("SET ROLE weir_meter")
         await owner.execute("UPDATE meter.reading_2026_10 SET bytes_out = bytes_out + 1")
         with pytest.raises(asyncpg.InsufficientPrivilegeError):

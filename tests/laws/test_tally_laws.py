@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from meter.event import Event, Mark, StorageLine
 from meter.tally import Tally, settled, tally
-from meter.window import HOUR_US, Credible, Month, hour_start_us, to_datetime
+from meter.window import HOUR_US, Credible, Month, hour_start_us, to_datetime, whole_days
 from tests.events import PLAIN, stored
 
 DAY_US = 24 * HOUR_US
@@ -116,6 +116,19 @@ def test_months_follow_each_other_without_a_gap_and_have_the_calendar_s_days(yea
     assert monthrange(year, number)[1] * DAY_US == month.end_us - month.start_us
     assert (month, month) == (Month.of(month.start_us), Month.of(month.end_us - 1))
     assert month.next() == Month.of(month.end_us)
+
+
+@given(st.integers(0, 2**50), st.integers(1, 70 * DAY_US))
+def test_a_window_is_its_whole_days_and_what_is_before_and_behind_them(start_us: int, length_us: int) -> None:
+    end_us = start_us + length_us
+    first_us, last_us = whole_days(start_us, end_us)
+    assert start_us <= first_us <= last_us <= end_us
+    if first_us == last_us:
+        assert first_us == end_us
+        assert length_us < 2 * DAY_US
+    else:
+        assert (0, 0) == (first_us % DAY_US, last_us % DAY_US)
+        assert max(first_us - start_us, end_us - last_us) < DAY_US
 
 
 @given(anything)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from gateway.storage.disk.index import Connection
 from gateway.storage.disk.index_buckets import check_quota, read_bucket
-from gateway.storage.disk.index_outbox import add_change
+from gateway.storage.disk.index_outbox import Delta, add_changes
 from gateway.storage.model import NO_QUOTA, BucketRules, Quota
 from meter.event import StorageLine
 from meter.ids import BucketId, MemberId
@@ -40,16 +40,15 @@ class Change:
 
     def finish(self, quota: Quota = NO_QUOTA) -> None:
         """Note the bytes, one row a line. Raises QuotaExceeded when more is stored than before, and too much."""
-        for line, delta_bytes in self._deltas.items():
-            if delta_bytes:
-                add_change(
-                    self.connection,
-                    member=self.owner,
-                    bucket=self.bucket,
-                    line=line,
-                    delta_bytes=delta_bytes,
-                    at_us=self.timing.now_us,
-                )
+        at_us = self.timing.now_us
+        add_changes(
+            self.connection,
+            [
+                Delta(self.owner, self.bucket, line, delta_bytes, at_us)
+                for line, delta_bytes in self._deltas.items()
+                if delta_bytes
+            ],
+        )
         if quota is not NO_QUOTA and sum(self._deltas.values()) > 0:
             check_quota(self.connection, self.bucket, self.owner, quota)
 

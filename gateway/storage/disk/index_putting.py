@@ -75,19 +75,18 @@ def _put_wave(connection: Connection, wave: Sequence[Put]) -> Sequence[object]:
     if len(wave) == 1:
         return [attempt(connection, wave[0])]
     newest = current_entries(connection, [(put.bucket, put.head.key) for put in wave])
+    answers: list[object] = []
     together = _Together(connection)
-    answers: dict[int, object] = {}
-    plain = []
-    for number, put in enumerate(wave):
+    for put in wave:
         entry = newest.get((put.bucket, put.head.key))
         if together.takes(put, entry):
-            plain.append((number, put, entry))
+            answers.append(together.decide(put, entry))
         else:
-            answers[number] = attempt(connection, put)
-    for number, put, entry in plain:
-        answers[number] = together.decide(put, entry)
+            together.write()
+            answers.append(attempt(connection, put))
+            together = _Together(connection)
     together.write()
-    return [answers[number] for number in range(len(wave))]
+    return answers
 
 
 class _Together:

@@ -1,0 +1,117 @@
+"""What a batch of small puts costs, and what happens to it when one of them goes wrong. The laws say what it does."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from gateway.storage.disk import index_putting
+from gateway.storage.disk.engine import DiskEngine, open_engine
+from gateway.storage.disk.index import in_runs
+from gateway.storage.errors import PreconditionFailed
+from gateway.storage.model import BucketRules, Condition, Quota, Versioning
+from meter.ids import BucketId
+from tests.contract.engine_model import BUCKET, OWNER, get, put
+from tests.unit.disk_faults import SMALL
+
+PUTS = 64
+
+
+async def put_many(engine: DiskEngine, data: bytes) -> None:
+    await asyncio.gather(*(put(engine, f"key{number}", data + b"%d" % number) for number in range(PUTS)))
+
+
+async def test_a_batch_of_puts_is_one_commit_of_a_dozen_statements(tmp_path: Path) -> None:
+    engine = await open_engine(tmp_path, SMALL)
+    await engine.create_bucket(BUCKET, owner=OWNER)
+    statements: list[str] = []
+    engine._committer._connection.set_trace_callback(statements.append)
+    await put_many(engine, b"first")
+    assert 1 == statements.count("COMMIT")
+    assert len(statements) < 13, statements
+    statements.clear()
+    await put_many(engine, b"other")
+    assert 1 == statements.count("COMMIT")
+    assert len(statements) < 13, statements
+    assert [b"other%d" % number for number in range(PUTS)] == [
+        get(engine, f"key{number}") for number in range(PUTS)
+    ]
+    await engine.close()
+
+
+async def test_replaced_pieces_are_gone_and_their_numbers_never_come_again(tmp_path: Path) -> None:
+    engine = await open_engine(tmp_path, SMALL)
+    await engine.create_bucket(BUCKET, owner=OWNER)
+    await put_many(engine, b"first")
+    await put_many(engine, b"other")
+    connection = engine._committer._connection
+    pieces = [number for (number,) in connection.execute("SELECT piece FROM piece ORDER BY piece")]
+    assert list(range(PUTS + 1, 2 * PUTS + 1)) == pieces
+    connection.execute("DELETE FROM piece")
+    connection.execute("DELETE FROM object")
+    await asyncio.gather(put(engine, "a", b"x"), put(engine, "b", b"x"))
+    pieces = [number for (number,) in connection.execute("SELECT piece FROM piece ORDER BY piece")]
+    assert [2 * PUTS + 1, 2 * PUTS + 2] == pieces
+    await engine.close()
+
+
+async def test_one_batch_of_a_race_has_one_winner(tmp_path: Path) -> None:
+    engine = await open_engine(tmp_path, SMALL)
+    await engine.create_bucket(BUCKET, owner=OWNER)
+    race = [
+        put(engine, "lock", b"%d" % number, condition=Condition(if_none_match=True)) for number in range(9)
+    ]
+    outcomes = await asyncio.gather(*race, put(engine, "other", b"x"), return_exceptions=True)
+    assert 8 == sum(isinstance(outcome, PreconditionFailed) for outcome in outcomes)
+    assert b"x" == get(engine, "other")
+    await engine.close()
+
+
+async def test_a_put_refused_after_its_rows_were_written_hurts_none_of_its_batch(tmp_path: Path) -> None:
+    """In a versioned bucket, whose puts are made alone in the middle of the batch."""
+    engine = await open_engine(tmp_path, SMALL)
+    versioned = BucketId(2)
+    for bucket in (BUCKET, versioned):
+        await engine.create_bucket(bucket, owner=OWNER)
+    await engine.set_bucket_rules(versioned, BucketRules(Versioning.ENABLED))
+    outcomes = await asyncio.gather(
+        put(engine, "a", b"x"),
+        put(engine, "b", b"x" * 9, bucket=versioned, quota=Quota(bucket_bytes_max=8)),
+        put(engine, "c", b"x"),
+        return_exceptions=True,
+    )
+    assert ["a", "QuotaExceeded", "c"] == [getattr(one, "key", type(one).__name__) for one in outcomes]
+    assert [1, 1] == [change.delta_bytes for change in await engine.outbox(after=0, limit=9)]
+    assert 0 == engine.stored_bytes(versioned)
+    await engine.close()
+
+
+async def test_when_the_way_together_fails_each_put_is_made_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = await open_engine(tmp_path, SMALL)
+    await engine.create_bucket(BUCKET, owner=OWNER)
+
+    def broken(connection: sqlite3.Connection, *_: object) -> None:
+        connection.execute("DELETE FROM bucket")
+        raise sqlite3.OperationalError("planted")
+
+    monkeypatch.setattr(index_putting, "add_changes", broken)
+    await put_many(engine, b"first")
+    assert [b"first%d" % number for number in range(PUTS)] == [
+        get(engine, f"key{number}") for number in range(PUTS)
+    ]
+    assert PUTS == len(await engine.outbox(after=0, limit=1000))
+    await engine.close()
+
+
+@pytest.mark.parametrize(
+    ("rows", "runs"), [(0, []), (1, [1]), (3, [2, 1]), (64, [64]), (100, [64, 32, 4]), (130, [64, 64, 2])]
+)
+def test_rows_come_in_few_lengths_of_runs(rows: int, runs: list[int]) -> None:
+    cut = list(in_runs([(number,) for number in range(rows)]))
+    assert runs == [len(run) for run in cut]
+    assert list(range(rows)) == [number for run in cut for (number,) in run]

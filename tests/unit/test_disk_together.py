@@ -70,6 +70,29 @@ async def test_one_batch_of_a_race_has_one_winner(tmp_path: Path) -> None:
     await engine.close()
 
 
+@pytest.mark.parametrize("whose", ["bucket", "member"])
+async def test_a_quota_counts_what_its_own_batch_stores(tmp_path: Path, whose: str) -> None:
+    engine = await open_engine(tmp_path, SMALL)
+    await engine.create_bucket(BUCKET, owner=OWNER)
+    await put(engine, "full", b"x" * 5)
+    quota = Quota(bucket_bytes_max=10) if whose == "bucket" else Quota(member_bytes_max=10)
+    outcomes = await asyncio.gather(
+        put(engine, "no limit yet", b"x" * 2),
+        put(engine, "grows", b"x" * 2, quota=quota),
+        put(engine, "full", b"x" * 4, quota=quota),
+        put(engine, "grows again", b"x" * 3, quota=quota),
+        put(engine, "fills", b"x" * 2, quota=quota),
+        put(engine, "one byte too many", b"x", quota=quota),
+        put(engine, "nothing", b"", quota=quota),
+        return_exceptions=True,
+    )
+    told = [getattr(one, "key", None) or one.args for one in outcomes]  # type: ignore[union-attr]
+    refused = (whose, 10)
+    assert ["no limit yet", "grows", "full", refused, "fills", refused, "nothing"] == told
+    assert 10 == engine.stored_bytes(BUCKET)
+    await engine.close()
+
+
 async def test_a_put_refused_after_its_rows_were_written_hurts_none_of_its_batch(tmp_path: Path) -> None:
     """In a versioned bucket, whose puts are made alone in the middle of the batch."""
     engine = await open_engine(tmp_path, SMALL)

@@ -14,7 +14,7 @@ from gateway.storage.disk.index import in_runs
 from gateway.storage.errors import PreconditionFailed
 from gateway.storage.model import BucketRules, Condition, Quota, Versioning
 from meter.ids import BucketId
-from tests.contract.engine_model import BUCKET, OWNER, get, put
+from tests.contract.engine_model import BUCKET, OWNER, delete, get, put
 from tests.unit.disk_faults import SMALL
 
 PUTS = 64
@@ -109,6 +109,27 @@ async def test_a_put_refused_after_its_rows_were_written_hurts_none_of_its_batch
     assert ["a", "QuotaExceeded", "c"] == [getattr(one, "key", type(one).__name__) for one in outcomes]
     assert [1, 1] == [change.delta_bytes for change in await engine.outbox(after=0, limit=9)]
     assert 0 == engine.stored_bytes(versioned)
+    await engine.close()
+
+
+async def test_puts_over_delete_markers_leave_the_history_in_order(tmp_path: Path) -> None:
+    engine = await open_engine(tmp_path, SMALL)
+    await engine.create_bucket(BUCKET, owner=OWNER)
+    await engine.set_bucket_rules(BUCKET, BucketRules(Versioning.ENABLED))
+    keys = ("a", "b", "c")
+    for key in keys:
+        await put(engine, key, b"old")
+    await delete(engine, *keys)
+    await asyncio.gather(*(put(engine, key, b"new", now_us=3_000) for key in keys))
+    page = await engine.list_versions(
+        BUCKET, prefix="", delimiter="", after_key="", after_version_id="", limit=100
+    )
+    found = [(one.key, one.is_latest, one.is_marker, one.superseded_us) for one in page.versions]
+    assert found == [
+        line
+        for key in keys
+        for line in ((key, True, False, None), (key, False, True, 3_000), (key, False, False, 2_000))
+    ]
     await engine.close()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from gateway.storage.disk.index import Connection
 from gateway.storage.disk.index_buckets import check_quota, read_bucket
@@ -15,8 +16,7 @@ _LINES = (StorageLine.PART, StorageLine.OBJECT, StorageLine.VERSION)
 """In the order they are noted."""
 
 
-@dataclass(frozen=True, slots=True)
-class Timing:
+class Timing(NamedTuple):
     """When a change happens, and when the files it replaces may go; UTC microseconds."""
 
     now_us: int

@@ -60,7 +60,7 @@ def check_newest(condition: Condition, newest: Entry | None, *, key: str) -> Non
 
     Raises PreconditionFailed; NoSuchKey when something must match and nothing is there.
     """
-    if condition == NO_CONDITION:
+    if condition is NO_CONDITION or condition == NO_CONDITION:
         return
     current = newest if newest is not None and newest.is_current else None
     if current is not None:

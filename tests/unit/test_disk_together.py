@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import threading
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from gateway.storage.disk.index import in_runs
 from gateway.storage.errors import PreconditionFailed
 from gateway.storage.model import BucketRules, Condition, Quota, Versioning
 from meter.ids import BucketId
-from tests.contract.engine_model import BUCKET, OWNER, delete, get, put
+from tests.contract.engine_model import BUCKET, OWNER, complete, create_upload, delete, get, put, put_part
 from tests.unit.disk_faults import SMALL
 
 PUTS = 64
@@ -130,6 +131,51 @@ async def test_puts_over_delete_markers_leave_the_history_in_order(tmp_path: Pat
         for key in keys
         for line in ((key, True, False, None), (key, False, True, 3_000), (key, False, False, 2_000))
     ]
+    await engine.close()
+
+
+async def test_an_object_of_parts_replaced_in_a_batch_leaves_no_piece(tmp_path: Path) -> None:
+    engine = await open_engine(tmp_path, SMALL)
+    await engine.create_bucket(BUCKET, owner=OWNER)
+    upload_id = await create_upload(engine, "parts")
+    parts = [await put_part(engine, "parts", upload_id, number, b"12345") for number in (1, 2, 3)]
+    await complete(engine, "parts", upload_id, parts)
+    await asyncio.gather(*(put(engine, key, b"new") for key in ("a", "parts", "z")))
+    connection = engine._committer._connection
+    assert (3, 9) == connection.execute("SELECT count(*), sum(size_bytes) FROM piece").fetchone()
+    assert (0,) == connection.execute("SELECT count(*) FROM manifest").fetchone()
+    assert {(BUCKET, 0): 9} == await engine.usage_totals()
+    await engine.close()
+
+
+async def test_a_batch_begins_when_a_turn_of_the_loop_brought_nothing_more(tmp_path: Path) -> None:
+    engine = await open_engine(tmp_path, SMALL)
+    await engine.create_bucket(BUCKET, owner=OWNER)
+    commits: list[str] = []
+    begun = threading.Event()
+
+    def trace(statement: str) -> None:
+        begun.set()
+        if statement == "COMMIT":
+            commits.append(statement)
+
+    engine._committer._connection.set_trace_callback(trace)
+
+    async def ask(turns: int) -> None:
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await put(engine, f"key{turns}", b"x")
+
+    async def watch(turns: int) -> None:
+        for _ in range(turns):
+            await asyncio.sleep(0)
+            # The loop stands still and lets go of the interpreter: a thread that was woken would begin now.
+            assert not begun.wait(timeout=0.05), "the thread began while changes were still coming"
+
+    await asyncio.gather(*(ask(turns) for turns in range(6)), watch(5))
+    assert ["COMMIT"] == commits
+    await put(engine, "alone", b"x")
+    assert ["COMMIT"] * 2 == commits
     await engine.close()
 
 

@@ -21,6 +21,9 @@ from gateway.storage.errors import Busy
 
 T = TypeVar("T")
 
+_GATHER_MAX = 64
+"""Changes handed over together; with more, the sync of the log is no longer what a batch costs."""
+
 
 class JointChange(ABC):
     """A change that its kind can make many of with less than the work of each."""
@@ -86,7 +89,9 @@ class Committer:
         self._queue_max = queue_max
         self._sync_log = sync_log
         self._gathered: deque[_Change] = deque()
-        """Asked for in this turn of the loop, and not yet handed to the thread."""
+        """Asked for, and not yet handed to the thread."""
+        self._gathered_before = 0
+        """How many of them an earlier turn of the loop left."""
         self._will_hand_over = False
         self._queue: deque[_Change] = deque()
         self._wake = threading.Condition()
@@ -107,12 +112,24 @@ class Committer:
         self._gathered.append(change)
         if not self._will_hand_over:
             self._will_hand_over = True
-            loop.call_soon(self._hand_over)
+            loop.call_soon(self._gather, loop)
         return cast(T, await change.future)
 
+    def _gather(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Hand over what has come, unless this turn of the loop brought more: then the next may, too.
+
+        A thread that was woken by the first change would take the interpreter from the loop at every statement,
+        for a batch of a few. Nobody waits while the loop has nothing to do, and for _GATHER_MAX changes at most.
+        """
+        gathered = len(self._gathered)
+        if self._gathered_before < gathered < _GATHER_MAX and not self._is_closing:
+            self._gathered_before = gathered
+            loop.call_soon(self._gather, loop)
+        else:
+            self._hand_over()
+
     def _hand_over(self) -> None:
-        """Everything this turn of the loop asked for, with one call. A thread that was woken by the first change
-        would take the interpreter from the loop at every statement, for a batch of one."""
+        self._gathered_before = 0
         self._will_hand_over = False
         with self._wake:
             while self._gathered:

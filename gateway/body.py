@@ -173,6 +173,11 @@ class Body:
     ) -> None:
         """Everything into the sums and the file; size_bytes as announced."""
         if size_bytes <= SHORT_BYTES:
+            whole = self._whole() if decoder is None else None
+            if whole is not None:
+                digests.update(whole)
+                await staged.write(whole)
+                return
             async for piece in self._payload(decoder):
                 digests.update(piece)
                 await staged.write(piece)
@@ -249,6 +254,15 @@ class Body:
             else:
                 for piece in self._unframed(bytes(room[:count]), decoder):
                     await blocks.add(piece)
+
+    def _whole(self) -> bytes | None:
+        """The body, counted, if all of it came with its head, as a small one does; None where it may need waiting."""
+        content = self._content
+        if self.awaits_continue or not content.is_eof() or content.exception() is not None:
+            return None
+        data = content.read_nowait()
+        self._counting.received(len(data))
+        return data
 
     def _arrived(self) -> bytes:
         """What the parser has of the body. Raises SenderGone."""

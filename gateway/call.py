@@ -14,7 +14,7 @@ from gateway.operation import Operation
 from gateway.scope import KeyScope
 from gateway.settings import GatewaySettings
 from gateway.storage.base import Engine, ObjectReader, Staged
-from gateway.storage.model import Checksum, Quota
+from gateway.storage.model import NO_QUOTA, Checksum, Quota
 from meter.ids import BucketId, MemberId
 from meter.usage import MemberStatus
 
@@ -77,11 +77,12 @@ class Bucket:
     @property
     def quota(self) -> Quota:
         """The limits a commit into this bucket may not pass."""
+        if self.bytes_max is None and self.owner_bytes_max is None:
+            return NO_QUOTA
         return Quota(self.bytes_max, self.owner_bytes_max)
 
 
-@dataclass(frozen=True, slots=True)
-class Received:
+class Received(NamedTuple):
     """A body that arrived whole and passed every check its sender asked for."""
 
     size_bytes: int

@@ -125,7 +125,9 @@ def parse_algorithm(text: str, header: str) -> str:
 
 def trailer_names(headers: Mapping[str, str]) -> tuple[str, ...]:
     """What x-amz-trailer announces, in lower case."""
-    text = headers.get("x-amz-trailer", "")
+    text = headers.get("x-amz-trailer")
+    if text is None:
+        return ()
     return tuple(name.strip().lower() for name in text.split(",") if name.strip())
 
 

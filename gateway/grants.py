@@ -114,7 +114,7 @@ _GRANTEE = re.compile(r'\s*(id|uri|emailAddress)\s*=\s*(?:"([^"]*)"|([^",\s]*))\
 
 def has_list(headers: Mapping[str, str]) -> bool:
     """Whether the headers bring a list."""
-    return "x-amz-acl" in headers or any(name in headers for name in _GRANT_HEADERS)
+    return "x-amz-acl" in headers or not headers.keys().isdisjoint(_GRANT_HEADERS)
 
 
 def of_headers(headers: Mapping[str, str], owner: MemberId) -> AccessList:

@@ -13,7 +13,7 @@ from enum import Enum, auto
 from functools import lru_cache
 
 from gateway.errors import S3Error, invalid_argument, s3_error
-from gateway.storage.model import Condition, ObjectHead
+from gateway.storage.model import NO_CONDITION, Condition, ObjectHead
 from meter.window import MICROSECONDS, to_us
 
 METADATA_PREFIX = "x-amz-meta-"
@@ -164,6 +164,8 @@ def write_condition(headers: Mapping[str, str]) -> Condition:
         raise s3_error("NotImplemented", Header="If-None-Match")
     if if_match is not None and if_none_match is not None:
         raise s3_error("InvalidRequest", "If-Match and If-None-Match cannot both be given.")
+    if if_match is None and if_none_match is None:
+        return NO_CONDITION
     return Condition(
         if_match=unquoted(if_match) if if_match is not None else None,
         if_none_match=if_none_match is not None,

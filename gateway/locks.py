@@ -17,6 +17,7 @@ from meter.window import to_datetime, to_us
 MODE_HEADER = "x-amz-object-lock-mode"
 UNTIL_HEADER = "x-amz-object-lock-retain-until-date"
 HOLD_HEADER = "x-amz-object-lock-legal-hold"
+_LOCK_HEADERS = (MODE_HEADER, UNTIL_HEADER, HOLD_HEADER)
 DAYS_MAX = 36_500
 YEARS_MAX = 100
 """S3's own limits of a default retention."""
@@ -114,7 +115,7 @@ def hold_of_write(headers: Mapping[str, str]) -> bool:
 
 def asks_for_lock(headers: Mapping[str, str]) -> bool:
     """Whether a write carries any header of object lock."""
-    return any(name in headers for name in (MODE_HEADER, UNTIL_HEADER, HOLD_HEADER))
+    return not headers.keys().isdisjoint(_LOCK_HEADERS)
 
 
 def missing_configuration() -> S3Error:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from gateway.call import Call, Reply, Services
 from gateway.checksum import checksum_headers
 from gateway.customer_key import customer_key
@@ -61,16 +59,22 @@ async def put_object(services: Services, call: Call) -> Reply:
             call.key,
             staged,
             etag=arrival.etag(received.md5),
-            properties=arrival.properties(replace(properties, checksum=received.checksum)),
+            properties=arrival.properties(properties.with_checksum(received.checksum)),
             condition=condition,
             now_us=commit_time_us(call),
             quota=bucket.quota,
         )
     finally:
         await staged.discard()
-    headers = {"ETag": quoted(head.etag)} | checksum_headers(received.checksum)
-    headers |= version_headers(head) | expiry_headers(bucket, head)
-    return Reply(headers=headers | (key.headers if key is not None else {}))
+    headers = {"ETag": quoted(head.etag)}
+    headers |= checksum_headers(received.checksum)
+    if head.version_id:
+        headers |= version_headers(head)
+    if bucket.documents:
+        headers |= expiry_headers(bucket, head)
+    if key is not None:
+        headers |= key.headers
+    return Reply(headers=headers)
 
 
 async def get_object(services: Services, call: Call) -> Reply:

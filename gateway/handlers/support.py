@@ -7,7 +7,7 @@ import time
 from gateway.call import Bucket, Call, Caller, Reply, Services
 from gateway.errors import S3Error, invalid_argument, s3_error
 from gateway.storage.errors import IsDeleteMarker, NoSuchKey, NoSuchVersion
-from gateway.storage.model import NULL_VERSION, ObjectHead, Versioning
+from gateway.storage.model import NO_QUOTA, NULL_VERSION, ObjectHead, Versioning
 
 VERSION_HEADER = "x-amz-version-id"
 MARKER_HEADER = "x-amz-delete-marker"
@@ -69,7 +69,7 @@ def check_room(
     """
     bucket = bucket_of(call)
     quota = bucket.quota
-    if quota.bucket_bytes_max is None and quota.member_bytes_max is None:
+    if quota is NO_QUOTA:
         return
     if replaces_bytes is None:
         replaces_bytes = _replaced_bytes(services, call)

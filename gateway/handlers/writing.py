@@ -42,9 +42,10 @@ def check_proven(call: Call) -> None:
 
     Raises InvalidRequest. Either of the two digests will do, in a header or a trailer.
     """
+    if not asks_for_lock(call.headers):
+        return
     names = (*call.headers, *trailer_names(call.headers))
-    carries = any(name.startswith(HEADER_PREFIX) for name in names) or "content-md5" in call.headers
-    if asks_for_lock(call.headers) and not carries:
+    if "content-md5" not in call.headers and not any(name.startswith(HEADER_PREFIX) for name in names):
         raise s3_error(
             "InvalidRequest",
             "Content-MD5 OR x-amz-checksum- HTTP header is required for Put Object requests "

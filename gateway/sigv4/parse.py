@@ -37,6 +37,9 @@ class PayloadMode(Enum):
         """Whether the body carries aws-chunked framing."""
         return self in _CHUNKED
 
+    # One of a kind, so its place in memory will do; Enum's own hash is Python, and asked for at every body.
+    __hash__ = object.__hash__
+
 
 _CHUNKED = frozenset(
     (PayloadMode.SIGNED_CHUNKS, PayloadMode.SIGNED_CHUNKS_TRAILER, PayloadMode.UNSIGNED_CHUNKS_TRAILER)

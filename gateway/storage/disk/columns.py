@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from json.encoder import encode_basestring_ascii as json_text
 from types import MappingProxyType
 
 from gateway.storage.model import Checksum, DefaultRetention, ObjectProperties, Retention, RetentionMode
@@ -29,7 +30,11 @@ class _Extras:
 
 def dump_checksum(checksum: Checksum | None) -> str | None:
     """A checksum as it stands in a column."""
-    return None if checksum is None else json.dumps([checksum.algorithm, checksum.value, checksum.kind])
+    if checksum is None:
+        return None
+    # Every put has one, and json.dumps() builds an encoder for each list.
+    algorithm, value, kind = map(json_text, (checksum.algorithm, checksum.value, checksum.kind))
+    return f"[{algorithm}, {value}, {kind}]"
 
 
 @lru_cache(maxsize=COLUMNS_CACHED_MAX)

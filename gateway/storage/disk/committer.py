@@ -8,16 +8,53 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
+from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar, cast
+from itertools import groupby
+from typing import Any, TypeVar, cast
 
 from gateway.storage.disk.index import Connection, begin, commit, roll_back, savepoint, storage_error
 from gateway.storage.disk.turnstile import Turnstile
 from gateway.storage.errors import Busy
 
 T = TypeVar("T")
+
+_GATHER_MAX = 64
+"""Changes handed over together; with more, the sync of the log is no longer what a batch costs."""
+
+
+class JointChange(ABC):
+    """A change that its kind can make many of with less than the work of each."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def __call__(self, connection: Connection) -> object:
+        """Make it alone."""
+
+    @classmethod
+    @abstractmethod
+    def together(cls, connection: Connection, changes: Sequence[Any]) -> list[object]:
+        """Make all of these, of this very class; an exception among the answers refuses that change alone.
+
+        One that is raised undoes all, and each is made alone.
+        """
+
+
+def attempt(connection: Connection, run: Callable[[Connection], object]) -> object:
+    """The change's answer, or its refusal if that came before the first row was written, and nothing is to undo.
+
+    Raises any later refusal.
+    """
+    before = connection.total_changes
+    try:
+        return run(connection)
+    except Exception as error:
+        if connection.total_changes != before or not connection.in_transaction:
+            raise
+        return error
 
 
 @dataclass(slots=True, eq=False)
@@ -51,6 +88,11 @@ class Committer:
         self._batch_max = batch_max
         self._queue_max = queue_max
         self._sync_log = sync_log
+        self._gathered: deque[_Change] = deque()
+        """Asked for, and not yet handed to the thread."""
+        self._gathered_before = 0
+        """How many of them an earlier turn of the loop left."""
+        self._will_hand_over = False
         self._queue: deque[_Change] = deque()
         self._wake = threading.Condition()
         self._is_closing = False
@@ -64,13 +106,35 @@ class Committer:
         another process holds the index too long; StorageFull. A cancelled caller's change may happen.
         """
         loop = asyncio.get_running_loop()
+        if self._is_closing or len(self._queue) + len(self._gathered) >= self._queue_max:
+            raise Busy("too many index changes wait")
         change = _Change(run, loop.create_future(), loop)
-        with self._wake:
-            if self._is_closing or len(self._queue) >= self._queue_max:
-                raise Busy("too many index changes wait")
-            self._queue.append(change)
-            self._wake.notify()
+        self._gathered.append(change)
+        if not self._will_hand_over:
+            self._will_hand_over = True
+            loop.call_soon(self._gather, loop)
         return cast(T, await change.future)
+
+    def _gather(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Hand over what has come, unless this turn of the loop brought more: then the next may, too.
+
+        A thread that was woken by the first change would take the interpreter from the loop at every statement,
+        for a batch of a few. Nobody waits while the loop has nothing to do, and for _GATHER_MAX changes at most.
+        """
+        gathered = len(self._gathered)
+        if self._gathered_before < gathered < _GATHER_MAX and not self._is_closing:
+            self._gathered_before = gathered
+            loop.call_soon(self._gather, loop)
+        else:
+            self._hand_over()
+
+    def _hand_over(self) -> None:
+        self._gathered_before = 0
+        self._will_hand_over = False
+        with self._wake:
+            while self._gathered:
+                self._queue.append(self._gathered.popleft())
+            self._wake.notify()
 
     async def make_durable(self) -> None:
         """What was committed until now survives a power cut; in strict mode it does already."""
@@ -79,9 +143,8 @@ class Committer:
 
     async def close(self) -> None:
         """Commit what is queued, then end the thread. May be called twice."""
-        with self._wake:
-            self._is_closing = True
-            self._wake.notify()
+        self._is_closing = True
+        self._hand_over()
         await asyncio.to_thread(self._thread.join)
 
     def _work(self) -> None:
@@ -125,15 +188,20 @@ class Committer:
 
         Most refusals come before the change has written a row, and then there is nothing to undo.
         """
-        connection = self._connection
-        for change in batch:
-            before = connection.total_changes
-            try:
-                change.answer = change.run(connection)
-            except Exception as error:  # noqa: BLE001 - run again or raised where the change was asked for
-                if connection.total_changes != before or not connection.in_transaction:
-                    return False
-                change.error = _of_contract(error)
+        try:
+            for kind, group in groupby(batch, key=_joint_kind):
+                changes = list(group)
+                if kind is not None and len(changes) > 1:
+                    answers = kind.together(self._connection, [change.run for change in changes])
+                else:
+                    answers = [attempt(self._connection, change.run) for change in changes]
+                for change, answer in zip(changes, answers, strict=True):
+                    if isinstance(answer, Exception):
+                        change.error = _of_contract(answer)
+                    else:
+                        change.answer = answer
+        except Exception:  # noqa: BLE001 - all are run again, and it is raised where its change was asked for
+            return False
         return True
 
     def _run_one_by_one(self, batch: list[_Change]) -> None:
@@ -147,6 +215,10 @@ class Committer:
                 if isinstance(error, sqlite3.Error) and not self._connection.in_transaction:
                     raise
                 change.error = _of_contract(error)
+
+
+def _joint_kind(change: _Change) -> type[JointChange] | None:
+    return type(change.run) if isinstance(change.run, JointChange) else None
 
 
 def _of_contract(error: Exception) -> Exception:

@@ -62,7 +62,9 @@ class EngineBase:
             self._blobs, self._workers.executor, inline_bytes_max=self._settings.inline_bytes_max
         )
 
-    async def _put(self, staged: Staged, change: Callable[[Connection, Piece], T], *, md5: bytes | None) -> T:
+    async def _put(
+        self, staged: Staged, make: Callable[[Piece], Callable[[Connection], T]], *, md5: bytes | None
+    ) -> T:
         """Publish, commit, answer. A caller who is cancelled leaves it running to its end: whether
         the bytes are garbage or an object is decided by the commit, and by nobody else."""
         assert isinstance(staged, DiskStaged), "bytes staged by another engine"
@@ -70,13 +72,15 @@ class EngineBase:
         small = staged.inline_piece()
         if small is not None:
             # No file that somebody would have to remove: a commit once queued runs, whoever waits for it.
-            return await self._committer.commit(lambda connection: change(connection, small))
-        return await self._to_the_end(self._publish_and_commit(staged, change))
+            return await self._committer.commit(make(small))
+        return await self._to_the_end(self._publish_and_commit(staged, make))
 
-    async def _publish_and_commit(self, staged: DiskStaged, change: Callable[[Connection, Piece], T]) -> T:
+    async def _publish_and_commit(
+        self, staged: DiskStaged, make: Callable[[Piece], Callable[[Connection], T]]
+    ) -> T:
         piece = await staged.publish()
         try:
-            return await self._committer.commit(partial(self._point_at, piece=piece, change=change))
+            return await self._committer.commit(partial(self._point_at, piece=piece, change=make(piece)))
         except StorageError:
             # Only when the index has surely not kept it: after an I/O error of COMMIT nobody knows,
             # and then the file stays until the sweep has asked the index again.
@@ -84,14 +88,12 @@ class EngineBase:
                 await self._workers.run(partial(self._blobs.remove, piece.blob))
             raise
 
-    def _point_at(
-        self, connection: Connection, *, piece: Piece, change: Callable[[Connection, Piece], T]
-    ) -> T:
+    def _point_at(self, connection: Connection, *, piece: Piece, change: Callable[[Connection], T]) -> T:
         # A process that stood still for an hour may find its file swept. The sweep holds the same
         # lock as this change, so what is there now stays there.
         if piece.blob is not None and not self._blobs.path(piece.blob).exists():
             raise DamagedObject(f"the file {piece.blob} was swept before its commit")
-        return change(connection, piece)
+        return change(connection)
 
     async def _to_the_end(self, work: Coroutine[object, object, T]) -> T:
         task = asyncio.ensure_future(work)

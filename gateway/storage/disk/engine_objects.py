@@ -8,6 +8,7 @@ from functools import partial
 from gateway.storage.base import ObjectReader, Staged
 from gateway.storage.disk import index_listing, index_objects, index_version_listing, index_writing
 from gateway.storage.disk.engine_base import EngineBase
+from gateway.storage.disk.index_putting import Put
 from gateway.storage.disk.piece import md5_of
 from gateway.storage.disk.reader import open_reader
 from gateway.storage.model import (
@@ -41,16 +42,10 @@ class ObjectMethods(EngineBase):
         quota: Quota = NO_QUOTA,
     ) -> ObjectHead:
         """See Engine."""
-        put = partial(
-            index_writing.put_object,
-            bucket=bucket,
-            head=ObjectHead(key, staged.size_bytes, etag, now_us, properties),
-            condition=condition,
-            quota=quota,
-            timing=self._timing(now_us),
-        )
+        head = ObjectHead(key, staged.size_bytes, etag, now_us, properties)
+        timing = self._timing(now_us)
         return await self._put(
-            staged, lambda connection, piece: put(connection, piece=piece), md5=md5_of(etag)
+            staged, lambda piece: Put(bucket, head, piece, condition, quota, timing), md5=md5_of(etag)
         )
 
     def open_object(self, bucket: BucketId, key: str, version_id: str | None = None) -> ObjectReader:

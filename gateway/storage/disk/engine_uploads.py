@@ -75,9 +75,7 @@ class UploadMethods(EngineBase):
             quota=quota,
             timing=self._timing(now_us),
         )
-        return await self._put(
-            staged, lambda connection, piece: put(connection, piece=piece), md5=md5_of(etag)
-        )
+        return await self._put(staged, lambda piece: partial(put, piece=piece), md5=md5_of(etag))
 
     async def list_parts(
         self, bucket: BucketId, key: str, upload_id: str, *, after: int, limit: int

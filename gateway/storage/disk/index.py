@@ -8,8 +8,10 @@ from __future__ import annotations
 import os
 import re
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 
 from gateway.storage.disk.files import Files
@@ -22,6 +24,8 @@ _MIGRATIONS = Path(__file__).parent / "sql"
 _MIGRATION_NAME = re.compile(r"(\d{4})_\w+\.sql", re.ASCII)
 _WAL_PAGES = 4000
 """A checkpoint each 16 MiB of 4 KiB pages, not SQLite's 4 MiB: small objects live in the index."""
+_ROWS_MAX = 64
+"""In one statement; more rows save nothing more."""
 _CACHE_KIB = 8192
 """Pages a connection keeps. A page of 1000 common prefixes touches 1000 leaves of the tree, 4 MiB."""
 
@@ -90,6 +94,32 @@ def sync_log(path: Path, files: Files) -> None:
     finally:
         os.close(log)
     files.sync_directory(path.parent)
+
+
+def in_runs(rows: Sequence[tuple[object, ...]]) -> Iterator[Sequence[tuple[object, ...]]]:
+    """The rows in runs of 1, 2, 4, … up to _ROWS_MAX: so few lengths that each one's statement stays prepared."""
+    start, left = 0, len(rows)
+    while left:
+        count = min(_ROWS_MAX, 1 << (left.bit_length() - 1))
+        yield rows[start : start + count]
+        start, left = start + count, left - count
+
+
+@lru_cache(maxsize=256)
+def values(columns: int, rows: int) -> str:
+    """VALUES of so many rows, each of so many parameters."""
+    row = f"({', '.join('?' * columns)})"
+    return f"VALUES {', '.join([row] * rows)}"
+
+
+def insert_rows(connection: Connection, into: str, rows: Sequence[tuple[object, ...]]) -> None:
+    """Insert the rows; `into` is the statement up to its VALUES.
+
+    SQLite lets go of the interpreter's lock at each row that executemany() inserts, and to have it again from a
+    busy event loop takes longer than the row. Here it lets go of it once a run.
+    """
+    for run in in_runs(rows):
+        connection.execute(f"{into} {values(len(run[0]), len(run))}", tuple(chain.from_iterable(run)))
 
 
 def roll_back(connection: Connection) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from gateway.storage.disk.index import Connection
 from gateway.storage.disk.index_buckets import check_quota, read_bucket
-from gateway.storage.disk.index_outbox import add_change
+from gateway.storage.disk.index_outbox import Delta, add_changes
 from gateway.storage.model import NO_QUOTA, BucketRules, Quota
 from meter.event import StorageLine
 from meter.ids import BucketId, MemberId
@@ -15,8 +16,7 @@ _LINES = (StorageLine.PART, StorageLine.OBJECT, StorageLine.VERSION, StorageLine
 """In the order they are noted."""
 
 
-@dataclass(frozen=True, slots=True)
-class Timing:
+class Timing(NamedTuple):
     """When a change happens, and when the files it replaces may go; UTC microseconds."""
 
     now_us: int
@@ -40,16 +40,15 @@ class Change:
 
     def finish(self, quota: Quota = NO_QUOTA) -> None:
         """Note the bytes, one row a line. Raises QuotaExceeded when more is stored than before, and too much."""
-        for line, delta_bytes in self._deltas.items():
-            if delta_bytes:
-                add_change(
-                    self.connection,
-                    member=self.owner,
-                    bucket=self.bucket,
-                    line=line,
-                    delta_bytes=delta_bytes,
-                    at_us=self.timing.now_us,
-                )
+        at_us = self.timing.now_us
+        add_changes(
+            self.connection,
+            [
+                Delta(self.owner, self.bucket, line, delta_bytes, at_us)
+                for line, delta_bytes in self._deltas.items()
+                if delta_bytes
+            ],
+        )
         # What is gone for its member counts against nobody, though its file is there for a while.
         stored_bytes = sum(self._deltas.values()) - self._deltas[StorageLine.REMOVED]
         if quota is not NO_QUOTA and stored_bytes > 0:

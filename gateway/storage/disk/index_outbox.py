@@ -5,7 +5,10 @@ It knows sums, not objects. Whoever feeds the journal reads it in order and trim
 
 from __future__ import annotations
 
-from gateway.storage.disk.index import Connection
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from gateway.storage.disk.index import Connection, insert_rows
 from gateway.storage.model import StorageChange
 from meter.event import StorageLine
 from meter.ids import BucketId, MemberId
@@ -19,35 +22,47 @@ _TOTALS = """
 """
 
 
-def add_change(
-    connection: Connection,
-    *,
-    member: MemberId,
-    bucket: BucketId,
-    line: StorageLine,
-    delta_bytes: int,
-    at_us: int,
-) -> None:
-    """Note the change, and in the bucket's total if it counts against quotas; it is not of zero bytes.
+class Delta(NamedTuple):
+    """A change of stored bytes before it has its sequence; never of zero bytes."""
+
+    member: MemberId
+    bucket: BucketId
+    line: StorageLine
+    delta_bytes: int
+    at_us: int
+
+
+def add_changes(connection: Connection, deltas: Sequence[Delta]) -> None:
+    """Note the changes in their order, and in the buckets' totals if they count against quotas.
 
     Invariant: sequences ascend by one in the order of commits; a total is the sum of all its changes.
     """
-    (sequence,) = connection.execute(
-        "UPDATE meta SET value = value + 1 WHERE name = 'sequence' RETURNING value"
-    ).fetchone()
-    connection.execute(
-        "INSERT INTO outbox (sequence, member, bucket, line, delta_bytes, at_us) VALUES (?, ?, ?, ?, ?, ?)",
-        (sequence, member, bucket, int(line), delta_bytes, at_us),
-    )
-    if line is StorageLine.REMOVED:
-        # Nobody's quota, and its bucket may be gone before it.
+    if not deltas:
         return
-    row = (delta_bytes, bucket, int(line))
-    # Not an upsert: there SQLite holds the row that is never inserted against the table's CHECK, too.
-    if not connection.execute(
-        "UPDATE total SET bytes = bytes + ? WHERE bucket = ? AND line = ?", row
-    ).rowcount:
-        connection.execute("INSERT INTO total (bytes, bucket, line) VALUES (?, ?, ?)", row)
+    (last,) = connection.execute(
+        "UPDATE meta SET value = value + ? WHERE name = 'sequence' RETURNING value", (len(deltas),)
+    ).fetchone()
+    insert_rows(
+        connection,
+        "INSERT INTO outbox (sequence, member, bucket, line, delta_bytes, at_us)",
+        [
+            (sequence, delta.member, delta.bucket, int(delta.line), delta.delta_bytes, delta.at_us)
+            for sequence, delta in enumerate(deltas, start=last - len(deltas) + 1)
+        ],
+    )
+    totals: dict[tuple[BucketId, int], int] = {}
+    for delta in deltas:
+        # What is removed is nobody's quota, and its bucket may be gone before it.
+        if delta.line is not StorageLine.REMOVED:
+            place = (delta.bucket, int(delta.line))
+            totals[place] = totals.get(place, 0) + delta.delta_bytes
+    for (bucket, line), delta_bytes in totals.items():
+        row = (delta_bytes, bucket, line)
+        # Not an upsert: there SQLite holds the row that is never inserted against the table's CHECK, too.
+        if not connection.execute(
+            "UPDATE total SET bytes = bytes + ? WHERE bucket = ? AND line = ?", row
+        ).rowcount:
+            connection.execute("INSERT INTO total (bytes, bucket, line) VALUES (?, ?, ?)", row)
 
 
 def read_changes(connection: Connection, *, after: int, limit: int) -> tuple[StorageChange, ...]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from typing import NamedTuple
 
-from gateway.storage.disk.index import Connection
+from gateway.storage.disk.index import Connection, insert_rows
 from gateway.storage.disk.index_change import Change
 from gateway.storage.disk.piece import Piece
 from meter.event import StorageLine
+from meter.ids import BucketId, MemberId
 
 _PIECE = "SELECT size_bytes, blob, data FROM piece WHERE piece = ?"
 _REST = """
@@ -18,6 +20,15 @@ _REST = """
 """
 
 
+class Leaving(NamedTuple):
+    """A piece that is to go, whose it was, and when its file may; UTC microseconds."""
+
+    piece: int
+    bucket: BucketId
+    member: MemberId
+    after_us: int
+
+
 def add_piece(connection: Connection, piece: Piece) -> int:
     """Keep the piece; its number."""
     row = connection.execute(
@@ -25,6 +36,21 @@ def add_piece(connection: Connection, piece: Piece) -> int:
         (piece.size_bytes, piece.blob, piece.data, piece.md5),
     ).fetchone()
     return int(row[0])
+
+
+def add_pieces(connection: Connection, pieces: Sequence[Piece]) -> range:
+    """Keep the pieces; their numbers, in order."""
+    # What AUTOINCREMENT would give; it goes on behind numbers that were given by hand.
+    (last,) = connection.execute(
+        "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'piece'"
+    ).fetchone()
+    numbers = range(last + 1, last + 1 + len(pieces))
+    rows = [
+        (number, piece.size_bytes, piece.blob, piece.data, piece.md5)
+        for number, piece in zip(numbers, pieces, strict=True)
+    ]
+    insert_rows(connection, "INSERT INTO piece (piece, size_bytes, blob, data, md5)", rows)
+    return numbers
 
 
 def join_pieces(connection: Connection, pieces: Sequence[int]) -> None:
@@ -91,3 +117,29 @@ def drop_pieces(change: Change, pieces: Sequence[int]) -> None:
     ).rowcount
     assert dropped == len(pieces), "a piece is pointed at and not there"
     change.add(StorageLine.REMOVED, removed_bytes)
+
+
+def drop_of_many(connection: Connection, leaving: Sequence[Leaving]) -> dict[int, int]:
+    """Forget pieces of several buckets as drop_piece does one; the bytes of those in files, by piece."""
+    numbers = json.dumps([one.piece for one in leaving])
+    files: dict[int, tuple[str, int]] = {
+        piece: (blob, size_bytes)
+        for piece, blob, size_bytes in connection.execute(
+            "SELECT piece, blob, size_bytes FROM json_each(?) JOIN piece ON piece = value WHERE blob IS NOT NULL",
+            (numbers,),
+        )
+    }
+    insert_rows(
+        connection,
+        "INSERT INTO garbage (blob, after_us, bucket, member, size_bytes)",
+        [
+            (files[one.piece][0], one.after_us, one.bucket, one.member, files[one.piece][1])
+            for one in leaving
+            if one.piece in files
+        ],
+    )
+    dropped = connection.execute(
+        "DELETE FROM piece WHERE piece IN (SELECT value FROM json_each(?))", (numbers,)
+    ).rowcount
+    assert dropped == len(leaving), "a piece is pointed at and not there"
+    return {piece: size_bytes for piece, (_, size_bytes) in files.items()}

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from gateway.storage.disk.index import Connection
-from gateway.storage.disk.index_outbox import add_change
+from gateway.storage.disk.index_outbox import Delta, add_changes
 from meter.event import StorageLine
 from meter.ids import BucketId, MemberId
 
@@ -29,12 +29,14 @@ def forget_garbage(connection: Connection, blobs: Sequence[str], *, now_us: int)
         ).fetchone()
         if row is not None:
             removed[row[0], row[1]] += row[2]
-    for (bucket, member), size_bytes in removed.items():
-        if size_bytes:
-            add_change(
-                connection, member=MemberId(member), bucket=BucketId(bucket), line=StorageLine.REMOVED,
-                delta_bytes=-size_bytes, at_us=now_us,
-            )  # fmt: skip
+    add_changes(
+        connection,
+        [
+            Delta(MemberId(member), BucketId(bucket), StorageLine.REMOVED, -size_bytes, now_us)
+            for (bucket, member), size_bytes in removed.items()
+            if size_bytes
+        ],
+    )
 
 
 def postpone_garbage(connection: Connection, blobs: Sequence[str], *, after_us: int) -> None:

@@ -6,9 +6,12 @@ conditions and locks; each function here leaves both tables as 0002_versions.sql
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from itertools import chain
+from typing import NamedTuple
 
 from gateway.storage.disk.columns import (
     dump_checksum,
@@ -17,16 +20,29 @@ from gateway.storage.disk.columns import (
     dump_parts,
     load_properties,
 )
-from gateway.storage.disk.index_change import Change
+from gateway.storage.disk.index import Connection, in_runs, insert_rows, values
+from gateway.storage.disk.index_change import Change, Timing
 from gateway.storage.disk.index_objects import both_names
 from gateway.storage.disk.index_pieces import drop_joined, drop_piece, join_pieces
-from gateway.storage.model import NULL_VERSION, ObjectHead, Versioning
+from gateway.storage.model import NULL_VERSION, BucketRules, ObjectHead, Versioning
 from gateway.storage.retention import check_removable, retained
 from meter.event import StorageLine
+from meter.ids import BucketId
+
+REPLACE_OBJECT = (
+    "REPLACE INTO object (bucket, key, piece, size_bytes, etag, modified_us, headers, checksum, part_sizes,"
+    " version_id, extras)"
+)
 
 _CURRENT = """
     SELECT version_id, modified_us, piece, size_bytes, etag, extras, part_sizes IS NOT NULL, 1, 1
     FROM object WHERE bucket = ? AND key = ?
+"""
+_CURRENT_OF_MANY = """
+    WITH wanted (at, bucket, key) AS ({})
+    SELECT json_group_array(json_array(
+        at, version_id, modified_us, piece, size_bytes, etag, extras, part_sizes IS NOT NULL))
+    FROM wanted CROSS JOIN object ON object.bucket = wanted.bucket AND object.key = wanted.key
 """
 _NEWEST_BELOW = """
     SELECT version_id, modified_us, piece, size_bytes, etag, extras, part_sizes IS NOT NULL, 0, superseded_us IS NULL
@@ -55,8 +71,7 @@ _BRING_BACK = """
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """What a writer must know of a version or a delete marker."""
 
     version_id: str
@@ -103,40 +118,58 @@ def _entry(row: tuple[str, int, int | None, int, str, str | None, int, int, int]
     )  # fmt: skip
 
 
+def current_entries(
+    connection: Connection, places: Sequence[tuple[BucketId, str]]
+) -> dict[tuple[BucketId, str], Entry]:
+    """The current objects of those keys that have one."""
+    found: dict[tuple[BucketId, str], Entry] = {}
+    # One row for all of them, because each row read is one more turn for the interpreter's lock.
+    for run in in_runs([(at, bucket, key.encode()) for at, (bucket, key) in enumerate(places)]):
+        parameters = tuple(chain.from_iterable(run))
+        (rows,) = connection.execute(_CURRENT_OF_MANY.format(values(3, len(run))), parameters).fetchone()
+        for at, version_id, modified_us, piece, size_bytes, etag, extras, has_parts in json.loads(rows):
+            found[places[at]] = Entry(
+                version_id, modified_us, piece, size_bytes, etag, extras, bool(has_parts),
+                is_current=True, is_newest=True,
+            )  # fmt: skip
+    return found
+
+
 def add_object(change: Change, head: ObjectHead, pieces: Sequence[int], newest: Entry | None) -> ObjectHead:
     """Make the pieces the newest version; the head as it is kept.
 
     Raises ObjectLocked; InvalidRules when it asks for a lock in a bucket without.
     """
-    head = _settled(change, head, newest)
+    head = settled(head, newest, change.rules, now_us=change.timing.now_us)
     _make_way(change, head.key, newest, by_us=head.modified_us, by_object=True)
     join_pieces(change.connection, pieces)
-    change.connection.execute(
-        "REPLACE INTO object (bucket, key, piece, size_bytes, etag, modified_us, headers, checksum, part_sizes,"
-        " version_id, extras) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            change.bucket,
-            head.key.encode(),
-            pieces[0],
-            head.size_bytes,
-            head.etag,
-            head.modified_us,
-            dump_headers(head.properties),
-            dump_checksum(head.properties.checksum),
-            dump_parts(head.part_sizes, head.part_checksums),
-            head.version_id,
-            dump_extras(head.properties),
-        ),
-    )
+    insert_rows(change.connection, REPLACE_OBJECT, [object_row(change.bucket, head, pieces[0])])
     change.add(StorageLine.OBJECT, head.size_bytes)
     return head
 
 
-def _settled(change: Change, head: ObjectHead, newest: Entry | None) -> ObjectHead:
-    """The head with its place in the order, its id, and the bucket's default retention."""
+def object_row(bucket: BucketId, head: ObjectHead, piece: int) -> tuple[object, ...]:
+    """The row that REPLACE_OBJECT writes."""
+    return (
+        bucket,
+        head.key.encode(),
+        piece,
+        head.size_bytes,
+        head.etag,
+        head.modified_us,
+        dump_headers(head.properties),
+        dump_checksum(head.properties.checksum),
+        dump_parts(head.part_sizes, head.part_checksums),
+        head.version_id,
+        dump_extras(head.properties),
+    )
+
+
+def settled(head: ObjectHead, newest: Entry | None, rules: BucketRules, *, now_us: int) -> ObjectHead:
+    """The head with its place in the order, its id, and the bucket's default retention. Raises InvalidRules."""
     modified_us = _next_us(head.modified_us, newest)
-    version_id = _version_id(change, modified_us)
-    properties = retained(head.properties, change.rules, now_us=change.timing.now_us)
+    version_id = _version_id(rules, modified_us)
+    properties = retained(head.properties, rules, now_us=now_us)
     kept = (head.modified_us, head.version_id, head.properties)
     if (modified_us, version_id, properties) == kept:
         # A plain put; making one more head of it would cost as much as a statement.
@@ -147,7 +180,7 @@ def _settled(change: Change, head: ObjectHead, newest: Entry | None) -> ObjectHe
 def add_marker(change: Change, key: str, newest: Entry | None) -> str:
     """Hide the key behind a delete marker; the marker's version id. Raises ObjectLocked."""
     modified_us = _next_us(change.timing.now_us, newest)
-    version_id = _version_id(change, modified_us)
+    version_id = _version_id(change.rules, modified_us)
     _make_way(change, key, newest, by_us=modified_us, by_object=False)
     change.connection.execute(
         "INSERT INTO version (bucket, key, modified_us, version_id, is_marker, size_bytes, etag, headers)"
@@ -162,9 +195,9 @@ def _next_us(now_us: int, newest: Entry | None) -> int:
     return now_us if newest is None else max(now_us, newest.modified_us + 1)
 
 
-def _version_id(change: Change, modified_us: int) -> str:
+def _version_id(rules: BucketRules, modified_us: int) -> str:
     """Sorts newest first, tells its time (see version_us) and cannot be guessed."""
-    match change.rules.versioning:
+    match rules.versioning:
         case Versioning.OFF:
             return ""
         case Versioning.SUSPENDED:
@@ -196,18 +229,18 @@ def _make_way(change: Change, key: str, newest: Entry | None, *, by_us: int, by_
     keeps_newest = newest is not None and not newest.is_null
     replaced = named_entry(change, key, NULL_VERSION) if keeps_newest else newest
     if replaced is not None:
-        check_unlocked(change, key, replaced, may_bypass=False)
+        check_unlocked(change.timing, key, replaced, may_bypass=False)
     if newest is not replaced:
         _retire(change, key, newest, by_us=by_us)
     if replaced is not None:
         _erase(change, key, replaced, keeps_row=by_object and replaced.is_current)
 
 
-def check_unlocked(change: Change, key: str, entry: Entry, *, may_bypass: bool) -> None:
+def check_unlocked(timing: Timing, key: str, entry: Entry, *, may_bypass: bool) -> None:
     """Raises ObjectLocked when the entry may not go for good."""
     if entry.extras is not None:
         properties = load_properties("{}", None, entry.extras)
-        check_removable(key, properties, now_us=change.timing.now_us, may_bypass=may_bypass)
+        check_removable(key, properties, now_us=timing.now_us, may_bypass=may_bypass)
 
 
 def _retire(change: Change, key: str, newest: Entry | None, *, by_us: int) -> None:

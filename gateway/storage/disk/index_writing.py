@@ -60,7 +60,7 @@ def check_newest(condition: Condition, newest: Entry | None, *, key: str) -> Non
 
     Raises PreconditionFailed; NoSuchKey when something must match and nothing is there.
     """
-    if condition == NO_CONDITION:
+    if condition is NO_CONDITION or condition == NO_CONDITION:
         return
     current = newest if newest is not None and newest.is_current else None
     if current is not None:
@@ -108,7 +108,7 @@ def _delete_key(change: Change, deletion: Deletion) -> Deleted:
         marker = add_marker(change, deletion.key, newest)
         return Deleted(deletion.key, is_marker=True, marker_version_id=marker, existed=existed)
     if newest is not None:
-        check_unlocked(change, deletion.key, newest, may_bypass=deletion.may_bypass)
+        check_unlocked(change.timing, deletion.key, newest, may_bypass=deletion.may_bypass)
         remove(change, deletion.key, newest)
     return Deleted(deletion.key, existed=existed)
 
@@ -120,7 +120,7 @@ def _delete_version(change: Change, deletion: Deletion, version_id: str) -> Dele
             raise NoSuchVersion(deletion.key, version_id)
         return Deleted(deletion.key, version_id)
     _check(deletion.condition, entry, key=deletion.key)
-    check_unlocked(change, deletion.key, entry, may_bypass=deletion.may_bypass)
+    check_unlocked(change.timing, deletion.key, entry, may_bypass=deletion.may_bypass)
     remove(change, deletion.key, entry)
     named = entry.version_id or NULL_VERSION
     is_marker = entry.piece is None

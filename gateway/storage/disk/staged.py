@@ -36,6 +36,7 @@ class DiskStaged(Staged):
         self._blobs = blobs
         self._executor = executor
         self._inline_bytes_max = inline_bytes_max
+        self._gather_bytes = max(_GATHER_BYTES, inline_bytes_max + 1)
         self._gathered: list[bytes] = []
         self._gathered_bytes = 0
         self._running: Future[None] | None = None
@@ -46,13 +47,13 @@ class DiskStaged(Staged):
     async def write(self, chunk: bytes | memoryview) -> None:
         """Append. Raises StorageFull; after an error only discard() is of use."""
         assert not self._is_handed_over, "bytes after the commit"
-        if len(chunk) >= max(_GATHER_BYTES, self._inline_bytes_max + 1):
+        if len(chunk) >= self._gather_bytes:
             await self._write_large(chunk)
             return
         self._gathered.append(bytes(chunk))
         self._gathered_bytes += len(chunk)
         self.size_bytes += len(chunk)
-        if self._gathered_bytes >= max(_GATHER_BYTES, self._inline_bytes_max + 1):
+        if self._gathered_bytes >= self._gather_bytes:
             await self._settle()
             self._running = self._executor.submit(self._flush, self._take())
 

@@ -74,6 +74,8 @@ class Answer:
         content = self._raw.content
         if content.is_eof():
             return True
+        if self.counting.is_left_out:
+            return False
         announced = self._raw.content_length
         return announced is not None and announced <= self._settings.drain_bytes_max
 

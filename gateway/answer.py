@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-import struct
 from collections.abc import Mapping, Sequence
 
 from gateway.accounting import CLIENT_LEFT
@@ -18,14 +17,12 @@ from gateway.head import response_head
 from gateway.settings import GatewaySettings
 from gateway.storage.errors import Busy, DamagedObject
 from gateway.storage.model import Extent, MemoryExtent
-from gateway.wire import DamagedFile, LongSend, ReceiverGone
+from gateway.wire import RESET, DamagedFile, LongSend, ReceiverGone
 
 log = logging.getLogger(__name__)
 SHORT_BYTES = 64 * 1024
 """Answers up to this size go out in one call to the kernel."""
 NO_BODY = frozenset((204, 304))
-RESET = struct.pack("ii", 1, 0)
-"""Linger for no time: what was not sent is thrown away."""
 
 
 class Answer:
@@ -74,6 +71,8 @@ class Answer:
         content = self._raw.content
         if content.is_eof():
             return True
+        if self.counting.is_left_out:
+            return False
         announced = self._raw.content_length
         return announced is not None and announced <= self._settings.drain_bytes_max
 
@@ -159,6 +158,8 @@ async def _send_long(
         log.exception("cannot read a stored file: request=%s", counting.tab.request_id.hex())
         return _gone(reply, counting, how, moved_out=sending.delivered)
     except asyncio.CancelledError:
+        # We stop, and the transport is closed already: what the kernel holds would be delivered uncounted.
+        sending.throw_away()
         counting.end(status=reply.status, moved_out=sending.delivered, aborted=True)
         raise
     else:

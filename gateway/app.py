@@ -24,7 +24,8 @@ from gateway.scrubbing import keep_scrubbing
 from gateway.settings import Durability, GatewaySettings
 from gateway.storage.disk.engine import DiskEngine, open_engine
 from gateway.vault import Vault
-from meter.recorder import Recorder, now_us
+from meter.recorder import RECORDS_TO_END, Recorder, now_us
+from meter.refusal import Refusal
 from meter.settings import MeterSettings
 
 log = logging.getLogger(__name__)
@@ -65,6 +66,11 @@ class Worker:
         self._recorder = Recorder(
             journal / f"worker-{self._index}", self._meter_settings, slots_max=settings.connections_max
         )
+        if self._recorder.journal.capacity <= RECORDS_TO_END * settings.connections_max:
+            raise Refusal(
+                f"a journal segment of journal_segment_bytes_max={self._meter_settings.journal_segment_bytes_max} "
+                f"does not hold the ends of connections_max={settings.connections_max} exchanges"
+            )
         self._directory = PostgresDirectory(
             self._meter_settings.database_url,
             snapshot=settings.data / "directory.json",

@@ -55,8 +55,6 @@ class BrowserDoors:
         tab, services = counting.tab, self._services
         tab.operation = METHODS.get(request.method, Operation.OTHER)
         tab.head_only = request.method == "HEAD"
-        if not self._recorder.has_room:
-            raise s3_error("SlowDown")
         if "origin" in request.headers:
             how.origin_headers = await origin_headers(services, site, request.method, request.headers)
         bucket = await services.directory.bucket(site, ask=False)

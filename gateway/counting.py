@@ -41,7 +41,7 @@ class Counting:
 
     __slots__ = (
         "_acknowledged", "_billed_in", "_billed_out", "_checkpoints", "_clock", "_due_bytes", "_due_us",
-        "_recorded_in", "_recorded_out", "_recorder", "_since_us", "_slot", "_status", "_turn_us", "moved_out", "tab",
+        "_recorded_in", "_recorded_out", "_recorder", "_since_us", "_slot", "_status", "_turn_us", "is_left_out", "moved_out", "tab",
     )  # fmt: skip
 
     def __init__(
@@ -53,6 +53,8 @@ class Counting:
     ) -> None:
         self.tab = tab
         self.moved_out = 0
+        self.is_left_out = False
+        """Refused because the journal has no room: nothing of it is billed, and its record would take an open one's."""
         self._recorder = recorder
         self._clock = clock
         self._checkpoints = checkpoints
@@ -126,6 +128,8 @@ class Counting:
             if taken == len(head) + len(body):
                 self._finish(status, len(body), aborted=False)
             return taken
+        if self.is_left_out:
+            return send_at_once(descriptor, head, body)
         self._recorder.hold(event)
         try:
             taken = send_at_once(descriptor, head, body)
@@ -143,7 +147,8 @@ class Counting:
         if self._slot is not None:
             return self._finish(status, moved_out, aborted=aborted)
         event = self._event(status, moved_out, aborted=aborted)
-        self._recorder.record(event)
+        if not self.is_left_out:
+            self._recorder.record(event)
         return event
 
     def _event(self, status: int, moved_out: int, *, aborted: bool) -> Event:

@@ -114,6 +114,9 @@ class Exchanges:
     async def _reply(self, raw: Incoming, counting: Counting, how: Answer) -> Reply:
         """The handler's reply, or the error's. Raises SenderGone."""
         try:
+            if not self._recorder.has_room:
+                counting.is_left_out = True
+                raise s3_error("SlowDown")
             request = read_head(raw)
             how.resource = request.raw_path
             if self._browsers.have_websites and (site := self._browsers.site_of(request)):
@@ -129,8 +132,6 @@ class Exchanges:
                 how.origin_headers = await origin_headers(
                     self._services, asked.bucket, request.method, request.headers
                 )
-            if not self._recorder.has_room:
-                raise s3_error("SlowDown")
             if asked.operation in PREFLIGHTS:
                 return await self._browsers.preflight(request, asked, counting.tab)
             claim = parse_claim(request.raw_query, request.headers, region=self._settings.region)

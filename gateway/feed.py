@@ -14,7 +14,7 @@ from gateway.storage.base import Engine
 from gateway.storage.model import StorageChange
 from meter.event import Event, Mark, RequestClass, Zone
 from meter.ids import NOBODY
-from meter.journal import JournalLocked
+from meter.journal import JournalFull, JournalLocked
 from meter.reader import published_sequence
 from meter.recorder import Recorder, now_us
 from meter.settings import MeterSettings
@@ -45,7 +45,8 @@ def storage_event(change: StorageChange) -> Event:
 async def feed(engine: Engine, recorder: Recorder) -> int:
     """Append what is new, make it durable, and let the outbox forget it; the rows fed. Raises OutboxMismatch."""
     after = recorder.journal.next_sequence - 1
-    changes = await engine.outbox(after=after, limit=ROWS_MAX)
+    # With no room the outbox keeps them, and is asked again.
+    changes = await engine.outbox(after=after, limit=min(ROWS_MAX, recorder.journal.room))
     for change in changes:
         if change.sequence != recorder.journal.next_sequence:
             raise OutboxMismatch(
@@ -88,7 +89,7 @@ async def keep_feeding(engine: Engine, journal_directory: Path, settings: MeterS
             recorder = await asyncio.to_thread(
                 Recorder, journal_directory / STREAM_LABEL, settings, slots_max=1
             )
-        except JournalLocked:
+        except (JournalLocked, JournalFull):
             await asyncio.sleep(WAIT_FOR_LOCK_S)
             continue
         try:

@@ -99,6 +99,11 @@ class GatewaySettings(RoomSettings):
     drain_bytes_max: int = Field(256 * 1024, ge=0, description="unread body taken in after an early error")
     drain_timeout_s: int = Field(60, ge=0, description="at a stop, open exchanges get so long to finish")
     directory_poll_s: int = Field(30, ge=1, description="the directory is reread at least this often")
+    disk_free_bytes_min: int = Field(
+        256 * 2**20,
+        ge=0,
+        description="objects are refused when less would be free on their disk: index and journal must find room",
+    )
     blob_delete_delay_s: int = Field(
         600, ge=0, description="replaced and deleted files stay so long for open readers"
     )

@@ -28,6 +28,8 @@ BREATH_BYTES = 4 * 2**20
 """Other exchanges of the worker get their turn after so many bytes to a receiver that never makes us wait."""
 SETTLE_POLLS_S = (0.0, 0.0, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05)
 TCP_CLOSE = 7
+RESET = struct.pack("ii", 1, 0)
+"""Linger for no time: what was not sent is thrown away."""
 _UNACKED = struct.Struct("i")
 
 
@@ -75,6 +77,11 @@ class LongSend:
     def close(self) -> None:
         """Give the descriptor back; delivered must have been read before."""
         os.close(self._descriptor)
+
+    def throw_away(self) -> None:
+        """When the last descriptor of the connection is closed, what the kernel still holds is not delivered."""
+        with socket.socket(fileno=os.dup(self._descriptor)) as same:
+            same.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
 
     @property
     def accepted(self) -> int:

@@ -23,6 +23,7 @@ from meter import frame
 from meter.event import Event
 from meter.frame import HEADER_BYTES, RECORD_BYTES, SegmentHeader
 from meter.reader import header_of, view
+from meter.refusal import Refusal
 from meter.segments import (
     free_torn_path,
     number_of,
@@ -37,9 +38,10 @@ log = logging.getLogger(__name__)
 _COUNT = struct.Struct("<Q")
 _count = _COUNT.pack_into
 SPARE_NAME = "spare"
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
-class JournalFull(Exception):
+class JournalFull(Refusal):
     """There is no disk space for the next segment: nothing more may be served uncounted."""
 
 
@@ -132,13 +134,18 @@ class Journal:
         self._bytes_max = segment_bytes_max
         self._age_max_us = segment_age_max_s * 1_000_000
         self._roll_lock = threading.Lock()
-        self._held = self._has_spare = False
+        self._held = self._has_spare = self._is_full = False
         self.torn_bytes = 0
         """Bytes of a torn tail found at the start; they are kept beside the segment as .torn."""
         try:
             self.stream = stream_of(directory)
             self._segment = self._reopen(now_us)
             self._has_spare = self._prepare_spare()
+        except OSError as error:
+            self._lock_file.close()
+            if error.errno in FULL:
+                raise JournalFull(f"no disk space for a stream in {directory}") from error
+            raise
         except BaseException:
             self._lock_file.close()
             raise
@@ -147,6 +154,11 @@ class Journal:
     def next_sequence(self) -> int:
         """The sequence the next record gets."""
         return self._segment.header.first_sequence + self._segment.count
+
+    @property
+    def capacity(self) -> int:
+        """Records a segment holds."""
+        return self._segment.capacity
 
     @property
     def room(self) -> int:
@@ -215,7 +227,13 @@ class Journal:
     def roll_if_aged(self, now_us: int) -> None:
         """Seal a segment that is old enough, so that it can be compressed and shown; writer's thread only."""
         segment = self._segment
-        if segment.count and not self._held and now_us - segment.header.created_us >= self._age_max_us:
+        # Without a spare the open segment's last places are worth more than its age.
+        if (
+            segment.count
+            and self._has_spare
+            and not self._held
+            and now_us - segment.header.created_us >= self._age_max_us
+        ):
             self._roll(now_us)
 
     def close(self) -> None:
@@ -270,7 +288,10 @@ class Journal:
         return count
 
     def _roll(self, now_us: int) -> None:
+        """Seal, and begin the next segment. Raises JournalFull, and then nothing has changed."""
         with self._roll_lock:
+            if not self._has_spare and not self._prepare_spare():
+                raise JournalFull(f"no disk space for another segment in {self.directory}")
             old = self._segment
             digest = old.seal()
             self._segment = self._create(_successor(old.header, old.count, digest, now_us))
@@ -293,6 +314,8 @@ class Journal:
     def _prepare_spare(self) -> bool:
         """Reserve the next segment's blocks now: a store into a mapped hole on a full disk is a SIGBUS."""
         fresh = self.directory / f"{SPARE_NAME}.new"
+        if self._holds_spare():
+            return True
         try:
             descriptor = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
             try:
@@ -301,12 +324,25 @@ class Journal:
                 os.close(descriptor)
             fresh.rename(self.directory / SPARE_NAME)
         except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            if error.errno not in FULL:
                 raise
             fresh.unlink(missing_ok=True)
-            log.error("no space for a spare segment: stream=%s", self.stream)
+            if not self._is_full:
+                log.error("no space for a spare segment: stream=%s", self.stream)
+            self._is_full = True
             return False
+        if self._is_full:
+            log.warning("there is space for a spare segment again: stream=%s", self.stream)
+        self._is_full = False
         return True
+
+    def _holds_spare(self) -> bool:
+        """Whether the writer before left a spare of our size; on a full disk there is no room for a second."""
+        try:
+            found = (self.directory / SPARE_NAME).stat()
+        except FileNotFoundError:
+            return False
+        return found.st_size == self._bytes_max <= found.st_blocks * 512
 
 
 def _successor(header: SegmentHeader, count: int, digest: bytes, now_us: int) -> SegmentHeader:

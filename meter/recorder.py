@@ -14,14 +14,14 @@ from pathlib import Path
 
 from meter.event import Event
 from meter.frame import DamagedSegment
-from meter.journal import Journal
+from meter.journal import FULL, Journal, JournalFull
 from meter.ongoing import Ongoing, Recorded, Slot, rest_of
 from meter.reader import events_of
 from meter.settings import MeterSettings
 
 log = logging.getLogger(__name__)
-ROOM_RESERVE_RECORDS = 4096
-"""New exchanges are refused when fewer records than this would certainly find a place."""
+RECORDS_TO_END = 2
+"""An exchange that has begun may still need so many: what it takes back, and its last."""
 
 
 def now_us() -> int:
@@ -48,7 +48,14 @@ class Recorder:
             segment_age_max_s=settings.journal_segment_age_max_s,
             now_us=now_us(),
         )
-        self._ongoing = Ongoing(directory, slots_max=slots_max)
+        try:
+            self._ongoing = Ongoing(directory, slots_max=slots_max)
+        except OSError as error:
+            self.journal.close()
+            if error.errno in FULL:
+                raise JournalFull(f"no disk space for open exchanges in {directory}") from error
+            raise
+        self._reserve_records = RECORDS_TO_END * slots_max
         self.recovered = self._close_left_over()
         self.record: Callable[[Event], int] = self.journal.append
         self.hold = self.journal.hold
@@ -63,8 +70,11 @@ class Recorder:
 
     @property
     def has_room(self) -> bool:
-        """Whether another exchange may begin without the risk that it goes uncounted."""
-        return self.journal.room > ROOM_RESERVE_RECORDS
+        """Whether another exchange may begin without the risk that it, or an open one, goes uncounted.
+
+        There are never more open ones than slots_max, nor is there ever room in segments that do not hold their ends.
+        """
+        return self.journal.room > self._reserve_records
 
     def close(self) -> None:
         """Make everything durable and let go of the stream."""

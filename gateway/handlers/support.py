@@ -59,14 +59,20 @@ def may_bypass(call: Call) -> bool:
     return call.headers.get(BYPASS_HEADER, "").lower() == "true"
 
 
+SMALL_BYTES = 64 * 1024
+"""Of which many more fit where any do: whether there is room for them is seen when they are staged."""
+
+
 def check_room(
     services: Services, call: Call, *, grows_bytes: int, replaces_bytes: int | None = None
 ) -> None:
-    """Refuse early what no commit could take, before its body is sent. Raises QuotaExceeded.
+    """Refuse early what no commit could take, before its body is sent. Raises QuotaExceeded, StorageFull.
 
     It never refuses what the commit would accept: what the write replaces is taken off. replaces_bytes
     None: what it replaces is the object of the call's key.
     """
+    if grows_bytes > SMALL_BYTES:
+        services.engine.check_space(grows_bytes)
     bucket = bucket_of(call)
     quota = bucket.quota
     if quota is NO_QUOTA:

@@ -83,6 +83,10 @@ class Engine(Protocol):
         """Change the rules for every commit after this one. Raises InvalidRules."""
         ...
 
+    def check_space(self, grows_bytes: int) -> None:
+        """Raises StorageFull, at once, when there is no room for so many bytes more."""
+        ...
+
     def stored_bytes(self, bucket: BucketId) -> int:
         """Bytes of the bucket's objects, versions and parts together, at once; what Quota is held against."""
         ...
@@ -92,7 +96,7 @@ class Engine(Protocol):
         ...
 
     async def stage(self) -> Staged:
-        """Begin receiving bytes."""
+        """Begin receiving bytes. Raises StorageFull."""
         ...
 
     async def put_object(

@@ -50,11 +50,14 @@ def disk_error(error: OSError) -> Exception:
 class Blobs:
     """The files under one directory. Methods block: call them from a thread. They raise StorageFull."""
 
-    def __init__(self, directory: Path, files: Files, *, waits_for_disk: bool = True) -> None:
+    def __init__(
+        self, directory: Path, files: Files, *, waits_for_disk: bool = True, free_bytes_min: int = 0
+    ) -> None:
         """Only names places; prepare() makes them. Without waiting, publish() leaves syncing to the kernel."""
         self._root = directory / "blobs"
         self._staging = directory / "staging"
         self._files = files
+        self._free_bytes_min = free_bytes_min
         self._waits_for_disk = waits_for_disk
         self._can_be_unnamed = True
 
@@ -94,6 +97,11 @@ class Blobs:
             os.close(descriptor)
         return True
 
+    def check_space(self, grows_bytes: int) -> None:
+        """Raises StorageFull when less than free_bytes_min would be left: index and journal must always find room."""
+        if self._files.free_bytes(self._root) < self._free_bytes_min + grows_bytes:
+            raise StorageFull("the disk is nearly full")
+
     def path(self, blob: str) -> Path:
         """Where the file is."""
         return self._root / blob[:2] / blob
@@ -115,6 +123,7 @@ class Blobs:
 
     def append(self, draft: Draft, data: bytes | memoryview) -> None:
         """Write all of data at the draft's end."""
+        self.check_space(len(data))
         rest = memoryview(data)
         try:
             while rest:
@@ -129,6 +138,7 @@ class Blobs:
 
     def append_file(self, draft: Draft, descriptor: int, offset: int, size_bytes: int) -> None:
         """Copy a range of an open file to the draft's end, inside the kernel where it can."""
+        self.check_space(size_bytes)
         while size_bytes:
             try:
                 copied = self._files.copy(descriptor, offset, size_bytes, draft.descriptor)

@@ -58,6 +58,10 @@ class DiskEngine(ObjectMethods, UploadMethods, Engine):
         await self._committer.commit(partial(index_buckets.set_rules, bucket=bucket, rules=rules))
         await self._committer.make_durable()
 
+    def check_space(self, grows_bytes: int) -> None:
+        """See Engine."""
+        self._blobs.check_space(grows_bytes)
+
     def stored_bytes(self, bucket: BucketId) -> int:
         """See Engine."""
         return index_buckets.stored_bytes(self._workers.connection(), bucket)

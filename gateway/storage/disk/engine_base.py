@@ -58,6 +58,7 @@ class EngineBase:
         return self._stage()
 
     def _stage(self) -> DiskStaged:
+        self._blobs.check_space(0)
         return DiskStaged(
             self._blobs, self._workers.executor, inline_bytes_max=self._settings.inline_bytes_max
         )

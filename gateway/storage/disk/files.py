@@ -60,6 +60,11 @@ class Files:
         finally:
             os.close(directory)
 
+    def free_bytes(self, directory: Path) -> int:
+        """What the directory's file system still has for us."""
+        found = os.statvfs(directory)
+        return found.f_bavail * found.f_frsize
+
     def unlink(self, path: Path) -> None:
         """Remove the name if it is there."""
         path.unlink(missing_ok=True)

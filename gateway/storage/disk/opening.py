@@ -25,7 +25,7 @@ def open_files_and_index(
     try:
         make_durable_directory(directory, files)
         with one_at_a_time(directory / "open.lock"):
-            blobs = Blobs(directory, files, waits_for_disk=waits)
+            blobs = Blobs(directory, files, waits_for_disk=waits, free_bytes_min=settings.disk_free_bytes_min)
             blobs.prepare()
             connection = connect(index, busy_timeout_s=settings.index_busy_timeout_s, waits_for_disk=waits)
             try:

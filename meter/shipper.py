@@ -20,11 +20,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from meter import frame, store
+from meter import frame, spans, store
 from meter.frame import RECORD_BYTES, DamagedSegment
-from meter.journal import JournalLocked, segment_path
+from meter.journal import JournalLocked, segment_path, stream_of
 from meter.postgres import Connection, connect
-from meter.reader import compress, event_at, published_sequence, streams
+from meter.reader import compress, event_at, published_sequence, streams, view
 from meter.recorder import adopt
 from meter.settings import MeterSettings
 from meter.tail import Batch, Tail
@@ -124,7 +124,9 @@ async def ship_batch(connection: Connection, tail: Tail, batch: Batch) -> bool:
 
 
 def _compress_once(directory: Path, number: int) -> None:
-    if segment_path(directory, number).exists():
+    path = segment_path(directory, number)
+    if path.exists():
+        spans.learn(directory, view(path, stream=stream_of(directory)))
         compress(directory, number)
 
 

@@ -40,6 +40,7 @@ SUBJECTS = {
     "bill": "bill",
     "statement": "bill",
     "verify": "bill",
+    "heads": "heads",
     "db": "db",
 }
 """Command → module in deploy.commands, in the order `weir --help` lists them."""

@@ -8,11 +8,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from meter import frame
 from meter.event import Event, Mark, StorageLine
 from meter.ids import NOBODY, MemberId, StreamId
-from meter.reader import chain, streams
+from meter.journal import stream_of
+from meter.reader import streams
+from meter.retention import Beginning, kept_chain, refuse_older
+from meter.stillness import held_still
 from meter.tally import billable_requests
 from meter.usage import Usage
 from meter.window import Month
@@ -40,14 +44,21 @@ def billed_in(event: Event, *, stream: StreamId, sequence: int, watermarks: Wate
 
 
 def recount(
-    journal_directory: Path, month: Month, watermarks: Watermarks, *, up_to: Mapping[StreamId, int]
+    journal_directory: Path,
+    month: Month,
+    watermarks: Watermarks,
+    *,
+    up_to: Mapping[StreamId, int],
+    begins: Mapping[StreamId, Beginning] = MappingProxyType({}),
 ) -> dict[MemberId, Usage]:
     """Everyone's usage billed in a month, from the segments, records up to `up_to` of each stream.
 
-    Raises DamagedSegment when a segment or the chain is not whole.
+    begins: where streams begin that retention has shortened. Raises DamagedSegment when a segment or the
+    chain is not whole, OlderThanKept when the month's records are gone.
     """
+    refuse_older(month, begins)
     counts: dict[MemberId, _Counts] = {}
-    for stream, sequence, event in _records(journal_directory, up_to):
+    for stream, sequence, event in _records(journal_directory, up_to, begins):
         billed = billed_in(event, stream=stream, sequence=sequence, watermarks=watermarks)
         if billed > month or event.payer == NOBODY:
             continue
@@ -78,11 +89,14 @@ def _count(found: _Counts, event: Event) -> None:
         found.requests_b += class_b
 
 
-def _records(journal_directory: Path, up_to: Mapping[StreamId, int]) -> Iterator[tuple[StreamId, int, Event]]:
-    for directory in streams(journal_directory):
-        for segment in chain(directory):
-            stream = segment.header.stream
-            for sequence, event in frame.events(segment.records):
-                if sequence > up_to.get(stream, 0):
-                    break
-                yield stream, sequence, event
+def _records(
+    journal_directory: Path, up_to: Mapping[StreamId, int], begins: Mapping[StreamId, Beginning]
+) -> Iterator[tuple[StreamId, int, Event]]:
+    with held_still(journal_directory):
+        for directory in streams(journal_directory):
+            stream = stream_of(directory)
+            for segment in kept_chain(directory, begins.get(stream)):
+                for sequence, event in frame.events(segment.records):
+                    if sequence > up_to.get(stream, 0):
+                        break
+                    yield stream, sequence, event

@@ -11,7 +11,9 @@ from deploy.output import bytes_text, print_json, print_table, say
 from deploy.store import server_version
 from gateway.storage.disk.scrub import progress_of
 from meter import __version__
+from meter.heads_store import last_head
 from meter.shipper import unshipped
+from meter.signing import known_public
 from meter.store import members, usage_between
 from meter.usage import MemberStatus
 from meter.window import MICROSECONDS, Month
@@ -42,12 +44,16 @@ async def _document(desk: Desk) -> dict[str, object]:
             for name in TOTALS:
                 totals[name] += getattr(used, name)
         version = await server_version(connection)
+        head = await last_head(connection)
     return {
         **_running(desk),
         "version": __version__,
         "data": str(desk.data),
         "postgres_version": version,
         "unshipped_events": waiting,
+        "signing_key": known_public(desk.data),
+        "last_head": None if head is None else head.number,
+        "last_head_day": None if head is None else str(head.day),
         "durability": gateway_settings(desk).durability.value,
         **_checked(desk),
         "members": len(register),
@@ -96,6 +102,10 @@ def _check_text(told: dict[str, object]) -> str:
     return f"{bytes_text(int(str(told['checked_bytes'])))} in this round, {whole}, {damaged}"
 
 
+def _head_text(told: dict[str, object]) -> str:
+    return f"{told['last_head']} of {told['last_head_day']}" if told["last_head"] else "none yet"
+
+
 def _print(told: dict[str, object]) -> None:
     if told["running"]:
         say(f"Weir {told['version']} runs as process {told['pid']} since {told['started']}")
@@ -110,6 +120,8 @@ def _print(told: dict[str, object]) -> None:
         ("durability", told["durability"]),
         ("stored bytes read again", _check_text(told)),
         ("events not yet in the sums", told["unshipped_events"]),
+        ("last signed head", _head_text(told)),
+        ("signed with public key", told["signing_key"]),
         ("members, active", f"{told['members']}, {told['members_active']}"),
         (f"received in {told['month']}", bytes_text(int(str(told["bytes_in"])))),
         (f"sent in {told['month']}", bytes_text(int(str(told["bytes_out"])))),

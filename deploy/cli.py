@@ -40,6 +40,7 @@ SUBJECTS = {
     "bill": "bill",
     "statement": "bill",
     "verify": "bill",
+    "audit": "audit",
     "heads": "heads",
     "db": "db",
 }

@@ -14,7 +14,7 @@ from tests.ordinary import ROOT
 
 SUBJECTS = {
     "up", "demo", "status", "config", "member", "bucket", "key", "login-link", "usage", "tariff", "cost", "bill",
-    "statement", "verify", "heads", "db",
+    "statement", "verify", "audit", "heads", "db",
 }  # fmt: skip
 
 

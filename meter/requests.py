@@ -7,7 +7,7 @@ names of buckets and operations.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from meter.frame import RECORD_BYTES
 from meter.ids import BucketId, MemberId
 from meter.journal import segment_paths, stream_of
 from meter.reader import SegmentView, streams, view
+from meter.refusal import Refusal
 from meter.stillness import held_still
 from meter.tally import billable_requests
 
@@ -81,25 +82,40 @@ class Counts:
         self.stored_bytes += event.stored_bytes
 
 
-def search(journal_directory: Path, wanted: Search) -> Iterator[Found]:
+class TooMuchToSearch(Refusal):
+    """The search was given up: there is more to read than there was time for."""
+
+
+def _always() -> bool:
+    return True
+
+
+def search(
+    journal_directory: Path, wanted: Search, *, may_go_on: Callable[[], bool] = _always
+) -> Generator[Found, None, None]:
     """The events, ascending in time as far as each stream does; holds one segment a stream in memory.
 
-    Raises DamagedSegment when a segment it must read is not whole.
+    may_go_on is asked before each segment is read. Raises DamagedSegment when a segment it must read is not
+    whole, TooMuchToSearch when it may not go on.
     """
     with held_still(journal_directory):
         yield from heapq.merge(
-            *(_of_stream(directory, wanted) for directory in streams(journal_directory)),
+            *(_of_stream(directory, wanted, may_go_on) for directory in streams(journal_directory)),
             key=lambda found: found.event.ended_us,
         )
 
 
-def _of_stream(directory: Path, wanted: Search) -> Iterator[Found]:
+def _of_stream(directory: Path, wanted: Search, may_go_on: Callable[[], bool]) -> Iterator[Found]:
     stream = stream_of(directory)
     known = spans.read(directory)
     for path in segment_paths(directory):
         span = known.get(spans.number_of(path))
         if span is not None and not span.overlaps(wanted.start_us, wanted.end_us):
             continue
+        if not may_go_on():
+            raise TooMuchToSearch(
+                "there is more to search than can be shown here; ask for `weir usage --by request`"
+            )
         segment = view(path, stream=stream)
         if span is None and not spans.learn(directory, segment).overlaps(wanted.start_us, wanted.end_us):
             continue

@@ -37,6 +37,15 @@ class BillingSettings(RoomSettings):
     portal_statements_max: int = Field(
         120, ge=1, le=1200, description="past statements listed on a member's page"
     )
+    portal_requests_per_page: int = Field(
+        100, ge=1, le=10_000, description="single requests on a page of the portal"
+    )
+    portal_requests_listed_max: int = Field(
+        10_000, ge=1, le=1_000_000, description="single requests of a day the portal shows at most"
+    )
+    portal_search_timeout_s: int = Field(
+        10, ge=1, le=600, description="longest search for the single requests of a day"
+    )
     portal_stop_timeout_s: int = Field(
         10, ge=0, le=600, description="at a stop, open pages get so long to finish"
     )

@@ -41,6 +41,8 @@ SUBJECTS = {
     "bill": "bill",
     "statement": "bill",
     "verify": "bill",
+    "audit": "audit",
+    "heads": "heads",
     "db": "db",
     "ship": "ship",
 }

@@ -14,8 +14,10 @@ from billing.tariff import DEFAULT_TARIFF
 from deploy.rooms import connected
 from gateway.keys import create_key, list_keys, reveal_secret
 from gateway.vault import Vault
+from meter.heads_store import last_head
 from meter.ids import MemberId
 from meter.refusal import Refusal
+from meter.signing import ensure_key, known_public
 from meter.store import add_member, members
 from meter.usage import Member, MemberClass, MemberStatus
 from meter.window import Month
@@ -79,6 +81,24 @@ async def _with_key(
             return None
         secret_key = await reveal_secret(connection, own[0].access_key, vault=vault)
         return Founding(member, own[0].access_key, secret_key, is_new=is_new)
+
+
+async def ensure_signing_key(dsn: str, data: Path, *, timeout_s: int) -> str:
+    """Make the key that signs heads if there is none; a sentence for the operator when one was lost, else ''.
+
+    Raises Refusal for a key that cannot be read.
+    """
+    if not ensure_key(data):
+        return ""
+    async with connected(dsn, role="weir_meter", timeout_s=timeout_s) as connection:
+        last = await last_head(connection)
+    if last is None:
+        return ""
+    return (
+        f"the signing key was gone, and a new one was made. Heads up to number {last.number} stay proven by the "
+        f"old public key {last.public_key}; the next one names it. Tell the members the new key: "
+        f"{known_public(data)}. If you have the old signing.key in a backup, stop Weir and put it back now"
+    )
 
 
 async def ensure_tariff(dsn: str, *, now_us: int, timeout_s: int) -> None:

@@ -24,7 +24,7 @@ from deploy.admin import Admin, build_info
 from deploy.aggregate import Snapshot, add
 from deploy.children import Child, ChildSpec, python_module
 from deploy.embedded import EmbeddedServer
-from deploy.founding import Founding, found, login_link
+from deploy.founding import Founding, ensure_signing_key, found, login_link
 from deploy.keeper import Counted, keep
 from deploy.place import Hold, check_format, held, prepare
 from deploy.rooms import bring_up_to_date, connected
@@ -168,6 +168,8 @@ class Supervisor:
         timeout_s = self._rooms.meter.database_timeout_s
         async with connected(dsn, role=None, timeout_s=timeout_s) as connection:
             await bring_up_to_date(connection)
+        if lost := await ensure_signing_key(dsn, data, timeout_s=timeout_s):
+            self._tell(lost)
         return await found(dsn, data, now_us=time.time_ns() // 1000, timeout_s=timeout_s)
 
     def _listen(self, name: str, *, slots: int) -> list[socket.socket]:

@@ -175,3 +175,9 @@ async def name_operations(connection: Connection, names: dict[int, str]) -> None
         "INSERT INTO gateway.operation VALUES ($1, $2) ON CONFLICT (code) DO UPDATE SET name = excluded.name",
         sorted(names.items()),
     )
+
+
+async def buckets_named(connection: Connection, name: str) -> list[int]:
+    """The numbers of all buckets that bear or bore a name, deleted ones too; usually one."""
+    rows = await connection.fetch("SELECT id FROM gateway.bucket WHERE name = $1 ORDER BY id", name)
+    return [row["id"] for row in rows]

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import asyncpg
 
+from meter.daily import Daily
 from meter.gate import wait_at_gate
 from meter.metrics import ShipperMetrics
 from meter.postgres import Connection, connect
@@ -77,9 +78,11 @@ async def _ship_until(
     shipped: dict[Path, int],
 ) -> None:
     """Ship round after round; `shipped` is kept for the time when Postgres is away."""
+    daily = Daily(settings)
     while True:
         last_round = stopping.is_set()
         done = await shipper.ship(connection)
+        await daily.look(connection, now_us=now_us())
         shipped.update(await places(connection, settings.journal_directory))
         metrics.rounds(done)
         metrics.torn(torn_bytes(settings.journal_directory))

@@ -31,6 +31,7 @@ _HEADER = struct.Struct("<8sHHI16sQQq32s")
 _HEADER_CRC_AT = 124
 _LIVE = struct.Struct("<QQQ32s")
 _RECORD = struct.Struct("<Q16sQQQHBBHHqqqqqqqB11x")
+_GLANCE = struct.Struct("<24xQ8xQHxB2xH8xq56x")
 _CRC = struct.Struct("<I")
 _CRC_AT = 124
 _CHECKED = struct.Struct("<124sI")
@@ -42,6 +43,7 @@ _BODIES = struct.Struct("<124s4x").iter_unpack
 _CHECKSUMS = struct.Struct("<124xI").iter_unpack
 assert _RECORD.size == _CRC_AT == _HEADER_CRC_AT
 assert _CHECKED.size == RECORD_BYTES
+assert _GLANCE.size == RECORD_BYTES
 PUBLISHED_AT, SYNCED_AT, DIGEST_AT = (SEALED_HEADER_BYTES + at for at in (0, 8, 24))
 
 
@@ -206,6 +208,11 @@ def events(records: bytes | memoryview) -> Iterator[tuple[int, Event]]:
     view = memoryview(records)
     for at in range(0, len(view) - RECORD_BYTES + 1, RECORD_BYTES):
         yield unpack_record(view[at : at + RECORD_BYTES])
+
+
+def glances(records: bytes | memoryview) -> Iterator[tuple[int, int, int, int, int, int]]:
+    """Payer, bucket, operation, zone, marks and ended_us of each record: what a search looks at first."""
+    return _GLANCE.iter_unpack(records)
 
 
 def segment_digest(header: SegmentHeader, records: bytes | memoryview) -> bytes:

@@ -7,15 +7,19 @@ that cannot be true.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 from meter import frame
 from meter.event import Event, Mark, StorageLine
 from meter.ids import NOBODY, MemberId, StreamId
-from meter.reader import chain, streams
-from meter.tally import PART_OF_A_REQUEST, Displaced, billable_requests
+from meter.reader import streams
+from meter.retention import Beginning, kept_chain, refuse_older
+from meter.segments import stream_of
+from meter.stillness import held_still
+from meter.tally import PART_OF_A_REQUEST, Displaced, billable_requests, placed
 from meter.usage import LOGICAL, Usage
 from meter.window import Month
 
@@ -49,13 +53,17 @@ def recount(
     *,
     up_to: Mapping[StreamId, int],
     displaced: Sequence[Displaced] = (),
+    begins: Mapping[StreamId, Beginning] = MappingProxyType({}),
 ) -> dict[MemberId, Usage]:
     """Everyone's usage billed in a month, from the segments, records up to `up_to` of each stream.
 
-    Raises DamagedSegment when a segment or the chain is not whole.
+    begins: where streams begin that retention has shortened. Raises DamagedSegment when a segment or the
+    chain is not whole, OlderThanKept when the month's records are gone.
     """
+    refuse_older(month, begins)
     counts: dict[MemberId, _Counts] = {}
-    for stream, sequence, event in _placed(_records(journal_directory, up_to), displaced):
+    for stream, sequence, recorded in _records(journal_directory, up_to, begins):
+        event = placed(recorded, stream=stream, sequence=sequence, displaced=displaced)
         billed = billed_in(event, stream=stream, sequence=sequence, watermarks=watermarks)
         if billed > month or event.payer == NOBODY:
             continue
@@ -94,23 +102,14 @@ def _count(found: _Counts, event: Event) -> None:
         found.requests_b += class_b
 
 
-def _placed(
-    records: Iterable[tuple[StreamId, int, Event]], displaced: Sequence[Displaced]
+def _records(
+    journal_directory: Path, up_to: Mapping[StreamId, int], begins: Mapping[StreamId, Beginning]
 ) -> Iterator[tuple[StreamId, int, Event]]:
-    """The records, those whose own time could not be true at the instant they were counted at."""
-    for stream, sequence, event in records:
-        for one in displaced:
-            if one.stream == stream and one.first_sequence <= sequence <= one.last_sequence:
-                event = event._replace(ended_us=one.credible.counted_us(event.ended_us))
-                break
-        yield stream, sequence, event
-
-
-def _records(journal_directory: Path, up_to: Mapping[StreamId, int]) -> Iterator[tuple[StreamId, int, Event]]:
-    for directory in streams(journal_directory):
-        for segment in chain(directory):
-            stream = segment.header.stream
-            for sequence, event in frame.events(segment.records):
-                if sequence > up_to.get(stream, 0):
-                    break
-                yield stream, sequence, event
+    with held_still(journal_directory):
+        for directory in streams(journal_directory):
+            stream = stream_of(directory)
+            for segment in kept_chain(directory, begins.get(stream)):
+                for sequence, event in frame.events(segment.records):
+                    if sequence > up_to.get(stream, 0):
+                        break
+                    yield stream, sequence, event

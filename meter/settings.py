@@ -67,6 +67,12 @@ class MeterSettings(RoomSettings):
         le=10_000,
         description="records are fsynced in groups this often; the most a power cut can lose",
     )
+    journal_keep_months: int = Field(
+        18,
+        ge=0,
+        le=1200,
+        description="shipped segments are kept for so many whole months; 0 keeps them for ever",
+    )
     ship_interval_ms: int = Field(
         500, ge=10, le=60_000, description="how often the shipper looks for new records"
     )
@@ -81,3 +87,8 @@ class MeterSettings(RoomSettings):
     def journal_directory(self) -> Path:
         """Where the streams are kept, one directory each."""
         return self.data / "journal"
+
+    @property
+    def heads_directory(self) -> Path:
+        """Where the signed heads are kept, a file each."""
+        return self.data / "heads"

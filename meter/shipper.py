@@ -20,14 +20,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from meter import segments, store
+from meter import segments, spans, store
 from meter.columns import tally_records
 from meter.frame import RECORD_BYTES, DamagedSegment
 from meter.journal import JournalLocked
 from meter.postgres import Connection, connect
-from meter.reader import compress, event_at, identity, published_sequence, streams
+from meter.reader import compress, event_at, identity, published_sequence, streams, view
 from meter.recorder import adopt, now_us
-from meter.segments import number_of, segment_path, segment_paths
+from meter.segments import number_of, segment_path, segment_paths, stream_of
 from meter.settings import MeterSettings
 from meter.tail import Batch, Tail
 from meter.tally import Displaced
@@ -181,7 +181,9 @@ async def ship_batch(connection: Connection, tail: Tail, batch: Batch) -> bool:
 
 
 def _compress_once(directory: Path, number: int) -> None:
-    if segment_path(directory, number).exists():
+    path = segment_path(directory, number)
+    if path.exists():
+        spans.learn(directory, view(path, stream=stream_of(directory)))
         compress(directory, number)
 
 

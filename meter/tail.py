@@ -73,7 +73,8 @@ class Tail:
 
     def seek(self, sequence: int) -> None:
         """Stand before `sequence`. Raises LostRecords when the journal ends before it or begins after it."""
-        paths = segments_from(self.directory, sequence)
+        # Into the segment of the record before: if it was sealed only after that was shipped, its link is still due.
+        paths = segments_from(self.directory, max(sequence - 1, 1))
         if not paths:
             if sequence != 1:
                 raise LostRecords(

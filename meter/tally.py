@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from meter.event import Event, Mark, RequestClass
@@ -95,6 +95,15 @@ class Displaced:
     first_sequence: int
     last_sequence: int
     credible: Credible
+
+
+def placed(event: Event, *, stream: StreamId, sequence: int, displaced: Sequence[Displaced]) -> Event:
+    """The record as it was counted: with another instant if its own could not be true when it was shipped."""
+    for one in displaced:
+        if one.stream == stream and one.first_sequence <= sequence <= one.last_sequence:
+            counted_us = one.credible.counted_us(event.ended_us)
+            return event if counted_us == event.ended_us else event._replace(ended_us=counted_us)
+    return event
 
 
 def settled(events: Iterable[Event], credible: Credible) -> tuple[list[Event], bool]:

@@ -5,6 +5,7 @@ Whose data a page shows comes from the session and from nowhere else: no path an
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -22,12 +23,16 @@ from billing.metrics import PortalMetrics
 from billing.pages import render
 from billing.portal import login
 from billing.portal.guard import HEADERS, Attempts, same_origin
+from billing.portal.names_store import bucket_names, operation_names
 from billing.portal.overview import page
+from billing.portal.requests import parse_day, parse_page, read_page, rows
 from billing.render import statement_html, statement_text
 from billing.settings import BillingSettings
 from billing.store import retained_minor
+from meter.heads_store import last_head
 from meter.postgres import Connection, Pool
 from meter.refusal import Refusal
+from meter.store import displaced
 from meter.usage import in_all
 from meter.usage_store import daily_usage, stored_between
 from meter.window import Month, to_us
@@ -59,6 +64,9 @@ class Portal:
     settings: BillingSettings
     attempts: Attempts
     clock: Clock
+    journal_directory: Path
+    searching: asyncio.Semaphore
+    """Searches read much, so one goes on at a time."""
     metrics: PortalMetrics = field(default_factory=PortalMetrics)
 
     @property
@@ -81,15 +89,18 @@ class Portal:
 PORTAL: web.AppKey[Portal] = web.AppKey("portal", Portal)
 
 
-def make_app(pool: Pool, settings: BillingSettings, *, clock: Clock = now_us) -> web.Application:
+def make_app(
+    pool: Pool, settings: BillingSettings, *, journal_directory: Path, clock: Clock = now_us
+) -> web.Application:
     """The portal's pages on a pool whose connections act as weir_billing."""
     attempts = Attempts(
         tries_max=settings.login_attempts_per_minute_max, addresses_max=settings.login_addresses_max
     )
     app = web.Application(middlewares=[_answer], client_max_size=settings.portal_body_bytes_max)
-    app[PORTAL] = Portal(pool, settings, attempts, clock)
+    app[PORTAL] = Portal(pool, settings, attempts, clock, journal_directory, asyncio.Semaphore(1))
     app.router.add_get("/", _this_month)
     app.router.add_get("/statements/{month}", _statement)
+    app.router.add_get("/requests/{day}", _requests)
     app.router.add_get("/how-it-works", _how_it_works)
     app.router.add_get("/login", _ask_for_link)
     app.router.add_get("/login/{token}", _confirm)
@@ -208,6 +219,24 @@ async def _statement(request: web.Request) -> web.Response:
     return _page(render("statement_page.html", visitor=visitor, period=str(month), fragment=fragment))
 
 
+async def _requests(request: web.Request) -> web.Response:
+    portal = request.app[PORTAL]
+    async with portal.database() as connection:
+        visitor = await _visitor(request, connection)
+        moved = await displaced(connection)
+    day, number = parse_day(request.match_info["day"]), parse_page(request.query.get("page", "1"))
+    async with portal.searching:
+        found = await asyncio.to_thread(
+            read_page, portal.journal_directory, visitor.member, day, number, portal.settings, moved
+        )
+    async with portal.database() as connection:
+        operations = await operation_names(connection)
+        buckets = await bucket_names(connection, sorted({one.event.bucket for one in found.found}))
+    context = {"day": str(day), "number": number, "has_more": found.has_more, "is_cut": found.is_cut}
+    told = rows(found, visitor.member, operations, buckets)
+    return _page(render("requests.html", visitor=visitor, rows=told, **context))
+
+
 def _download(text: str, name: str, content_type: str) -> web.Response:
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     return web.Response(text=text, content_type=content_type, charset="utf-8", headers=headers)
@@ -216,7 +245,8 @@ def _download(text: str, name: str, content_type: str) -> web.Response:
 async def _how_it_works(request: web.Request) -> web.Response:
     async with request.app[PORTAL].database() as connection:
         visitor = await _maybe_visitor(request, connection)
-    return _page(render("how_it_works.html", visitor=visitor))
+        head = await last_head(connection)
+    return _page(render("how_it_works.html", visitor=visitor, head=head))
 
 
 async def _ask_for_link(_: web.Request) -> web.Response:

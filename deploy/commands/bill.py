@@ -16,10 +16,13 @@ from billing.run import Verification
 from deploy.commands.options import data_option, json_option
 from deploy.desk import Desk, at_desk, ship_up_to_now
 from deploy.output import print_json, print_table, say
+from meter.daily import make_due_heads
 from meter.ids import MemberId
 from meter.postgres import Connection
 from meter.recount import recount
 from meter.refusal import Refusal
+from meter.retention import beginnings
+from meter.signing import KeyLost
 from meter.store import displaced, find_member, stream_places, watermarks
 from meter.usage import Usage
 from meter.window import Month
@@ -57,7 +60,10 @@ def _close(text: str, closing: Callable[..., Awaitable[Closing]], *, as_json: bo
     async def work(desk: Desk) -> Closing:
         await ship_all(desk)
         async with desk.connected("weir_billing") as connection:
-            return await closing(connection, month, now_us=desk.now_us)
+            done = await closing(connection, month, now_us=desk.now_us)
+        if closing is run.close:
+            await sign_heads(desk)
+        return done
 
     done = at_desk(work)
     if as_json:
@@ -72,6 +78,17 @@ async def ship_all(desk: Desk) -> None:
     if left:
         # A bill on part of the usage would be a wrong bill.
         raise Refusal(f"{left} events are still in the journal and not in the sums; try again in a moment")
+
+
+async def sign_heads(desk: Desk) -> None:
+    """Sign a head for what was just closed. Without a key the closing stands, and its head comes later."""
+    async with desk.connected("weir_meter") as connection:
+        try:
+            await make_due_heads(
+                connection, desk.meter.model_copy(update={"data": desk.data}), now_us=desk.now_us
+            )
+        except KeyLost as lost:
+            click.echo(f"weir: the month is closed and not signed yet: {lost}", err=True)
 
 
 def print_closing(closing: Closing, *, word: str) -> None:
@@ -168,8 +185,10 @@ async def _recount(connection: Connection, desk: Desk, month: Month) -> dict[Mem
     closed = await watermarks(connection)
     up_to = closed.get(month) or await stream_places(connection)
     moved = await displaced(connection)
+    journal = desk.meter.journal_directory
+    begins = await beginnings(connection, journal)
     return await asyncio.to_thread(
-        recount, desk.meter.journal_directory, month, closed, up_to=up_to, displaced=moved
+        recount, journal, month, closed, up_to=up_to, displaced=moved, begins=begins
     )
 
 

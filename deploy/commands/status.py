@@ -11,7 +11,9 @@ from deploy.output import bytes_text, print_json, print_table, say
 from deploy.store import server_version
 from gateway.storage.disk.scrub import progress_of
 from meter import __version__
+from meter.heads_store import last_head
 from meter.shipper import alarms, torn_bytes, unshipped
+from meter.signing import known_public
 from meter.store import members
 from meter.usage import MemberStatus
 from meter.usage_store import usage_between
@@ -45,6 +47,7 @@ async def _document(desk: Desk) -> dict[str, object]:
             for name in TOTALS:
                 totals[name] += getattr(used, name)
         version = await server_version(connection)
+        head = await last_head(connection)
     return {
         **_running(desk),
         "version": __version__,
@@ -53,6 +56,9 @@ async def _document(desk: Desk) -> dict[str, object]:
         "unshipped_events": waiting,
         "stream_alarms": damaged,
         "torn_bytes": torn_bytes(meter.journal_directory),
+        "signing_key": known_public(desk.data),
+        "last_head": None if head is None else head.number,
+        "last_head_day": None if head is None else str(head.day),
         "durability": gateway_settings(desk).durability.value,
         **_checked(desk),
         "members": len(register),
@@ -106,6 +112,10 @@ def _sentences(told: object) -> list[str]:
     return told
 
 
+def _head_text(told: dict[str, object]) -> str:
+    return f"{told['last_head']} of {told['last_head_day']}" if told["last_head"] else "none yet"
+
+
 def _print(told: dict[str, object]) -> None:
     if told["running"]:
         say(f"Weir {told['version']} runs as process {told['pid']} since {told['started']}")
@@ -122,6 +132,8 @@ def _print(told: dict[str, object]) -> None:
         ("events not yet in the sums", told["unshipped_events"]),
         *[("a stream that STANDS STILL", alarm) for alarm in _sentences(told["stream_alarms"])],
         ("bytes of torn records, kept aside", told["torn_bytes"] or None),
+        ("last signed head", _head_text(told)),
+        ("signed with public key", told["signing_key"]),
         ("members, active", f"{told['members']}, {told['members_active']}"),
         (f"received in {told['month']}", bytes_text(int(str(told["bytes_in"])))),
         (f"sent in {told['month']}", bytes_text(int(str(told["bytes_out"])))),

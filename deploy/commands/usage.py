@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 import click
 
 from deploy.commands.options import data_option, json_option
+from deploy.commands.requests import Asked, print_requests, request_options
 from deploy.desk import Desk, at_desk, ship_up_to_now
 from deploy.instants import Window, instant_text, window
 from deploy.output import bytes_text, print_json, print_table, say
@@ -16,6 +18,7 @@ from gateway.store import bucket_names
 from meter.correction import Entered
 from meter.correction_store import counted
 from meter.event import StorageLine, Zone
+from meter.refusal import Refusal
 from meter.store import find_member
 from meter.usage import LOGICAL, Kept, Lines, Usage, in_all, together
 from meter.usage_store import stored_between, usage_between, usage_rows
@@ -44,19 +47,34 @@ Row = tuple[datetime | int, Usage]
 @click.option("--from", "start", metavar="T", help="Date or time, UTC; the start of the month if not given.")
 @click.option("--to", "end", metavar="T", help="Date or time, UTC; now if not given.")
 @click.option(
-    "--by", type=click.Choice(["hour", "day", "bucket", "operation", "zone"]), help="Split into lines."
+    "--by",
+    type=click.Choice(["hour", "day", "bucket", "operation", "zone", "request"]),
+    help="Split into lines; 'request' prints every event behind them.",
 )
+@request_options
 @json_option
 @data_option
-def usage(member: str, start: str | None, end: str | None, by: str | None, as_json: bool) -> None:
+def usage(
+    member: str, start: str | None, end: str | None, by: str | None, as_json: bool, **options: Any
+) -> None:
     """What MEMBER used. The window is widened to whole hours."""
+    requests = Asked(**options)
+    if by != "request" and requests.is_something:
+        raise Refusal("--bucket, --operation, --zone, --group, --storage and --csv go with --by request")
+    if as_json and requests.as_csv:
+        raise Refusal("--json and --csv are two forms; choose one")
 
     async def work(desk: Desk) -> dict[str, object]:
         unshipped = await ship_up_to_now(desk)
         asked = window(start, end, now_us=desk.now_us)
+        if by == "request":
+            await print_requests(desk, member, asked, requests, as_json=as_json, unshipped=unshipped)
+            return {}
         return await _document(desk, member, asked, by=by, unshipped=unshipped)
 
     told = at_desk(work)
+    if by == "request":
+        return
     if as_json:
         print_json(told)
     else:

@@ -17,7 +17,8 @@ MODULE_LINES_MAX = 400
 FUNCTION_LINES_MAX = 60
 PURE = {
     "meter/ids.py", "meter/window.py", "meter/event.py", "meter/tally.py", "meter/frame.py", "meter/usage.py",
-    "meter/refusal.py", "meter/columns.py", "gateway/operation.py", "gateway/route.py", "gateway/names.py", "gateway/errors.py",
+    "meter/refusal.py", "meter/columns.py", "meter/heads.py", "meter/difference.py", "gateway/operation.py",
+    "gateway/route.py", "gateway/names.py", "gateway/errors.py",
     "gateway/markup.py", "gateway/headers.py", "gateway/documents.py", "gateway/listing.py",
     "gateway/results.py", "gateway/access.py", "gateway/pace.py", "gateway/zones.py", "gateway/accounting.py",
     "gateway/checksum.py", "gateway/sigv4/parse.py", "gateway/actions.py", "gateway/grants.py",

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -13,9 +14,15 @@ from billing.portal.app import make_app
 from billing.portal.login import create_login_link
 from billing.run import add_cost, close
 from billing.settings import BillingSettings
-from meter.ids import MemberId
+from meter.daily import make_due_heads
+from meter.event import Mark
+from meter.ids import BucketId, MemberId
+from meter.journal import Journal
 from meter.postgres import pool
+from meter.settings import MeterSettings
+from meter.signing import ensure_key, known_public
 from tests.coop import CENT, NOVEMBER, NOW, OCTOBER, Coop
+from tests.events import PLAIN
 
 MINUTE = 60 * 10**6
 
@@ -23,8 +30,9 @@ MINUTE = 60 * 10**6
 class Site:
     """A running portal, its co-op, and a clock the test moves."""
 
-    def __init__(self, co_op: Coop) -> None:
+    def __init__(self, co_op: Coop, journal: Path) -> None:
         self.co_op = co_op
+        self.journal = journal
         self.now_us = NOW
         self.client: TestClient
 
@@ -42,10 +50,11 @@ class Site:
 
 
 @pytest_asyncio.fixture
-async def site(co_op: Coop) -> AsyncIterator[Site]:
-    one = Site(co_op)
+async def site(co_op: Coop, tmp_path: Path) -> AsyncIterator[Site]:
+    one = Site(co_op, tmp_path / "journal")
     connections = await pool(co_op.dsn, role="weir_billing", size_max=2)
-    app = make_app(connections, BillingSettings(), clock=lambda: one.now_us)
+    settings = BillingSettings(portal_requests_per_page=3, portal_requests_listed_max=7)
+    app = make_app(connections, settings, journal_directory=one.journal, clock=lambda: one.now_us)
     async with TestClient(TestServer(app)) as client:
         one.client = client
         yield one
@@ -203,7 +212,7 @@ async def test_the_page_of_the_month_shows_what_the_member_used(site: Site) -> N
     text = await (await site.get("/")).text()
     assert "You used about 2.23 GB of transfer this month" in text
     assert "2.23 EUR" in text
-    assert '<th scope="row">2</th><td class="n">1,234,567,890</td>' in text
+    assert '>2</a></th><td class="n">1,234,567,890</td>' in text
     assert "November 2026, day 4: 1,000,000,000 bytes sent" in text
     assert "no costs are booked yet" in text
     assert "Your share of it is 1.50 EUR. Allocated is not paid" in text
@@ -268,7 +277,7 @@ async def test_no_page_needs_what_the_policy_forbids(site: Site) -> None:
         assert text.count("<table") == text.count("<caption>")
 
 
-async def test_the_cookie_is_bound_to_the_host_over_https(co_op: Coop) -> None:
+async def test_the_cookie_is_bound_to_the_host_over_https(co_op: Coop, tmp_path: Path) -> None:
     (anna,) = await co_op.found("anna")
     connections = await pool(co_op.dsn, role="weir_billing", size_max=2)
     settings = BillingSettings(portal_url="https://portal.example")
@@ -276,7 +285,9 @@ async def test_the_cookie_is_bound_to_the_host_over_https(co_op: Coop) -> None:
         await co_op.books(), anna, portal_url=settings.portal_url, now_us=NOW, ttl_minutes=60
     )
     assert link.startswith("https://portal.example/login/")
-    async with TestClient(TestServer(make_app(connections, settings, clock=lambda: NOW))) as client:
+    async with TestClient(
+        TestServer(make_app(connections, settings, journal_directory=tmp_path, clock=lambda: NOW))
+    ) as client:
         path = link.removeprefix("https://portal.example")
         wrong = await client.post(path, headers={"Origin": "http://portal.example"}, allow_redirects=False)
         right = await client.post(path, headers={"Origin": "https://portal.example"}, allow_redirects=False)
@@ -287,11 +298,70 @@ async def test_the_cookie_is_bound_to_the_host_over_https(co_op: Coop) -> None:
     await connections.close()
 
 
-async def test_a_database_that_is_away_is_said_and_nothing_else() -> None:
+async def test_a_database_that_is_away_is_said_and_nothing_else(tmp_path: Path) -> None:
     connections = await pool("postgresql:///weir?host=/nowhere&user=weir", role="weir_billing", size_max=1)
-    async with TestClient(TestServer(make_app(connections, BillingSettings()))) as client:
+    async with TestClient(
+        TestServer(make_app(connections, BillingSettings(), journal_directory=tmp_path))
+    ) as client:
         for path in ("/login/x", "/"):
             reply = await client.get(path, cookies={"weir_session": "x"}, allow_redirects=False)
             assert (503, True) == (reply.status, "cannot be reached just now" in await reply.text())
         assert 200 == (await client.get("/style.css")).status
     await connections.close()
+
+
+async def test_a_day_leads_to_its_requests_a_page_at_a_time_and_only_the_member_s_own(site: Site) -> None:
+    anna, ben = await closed_october(site)
+    owner = await site.co_op.owner()
+    await owner.execute("INSERT INTO gateway.operation VALUES (7, 'GetObject')")
+    await owner.execute(
+        "INSERT INTO gateway.bucket (name, owner, created_at) VALUES ('<films>', $1, now())", anna
+    )
+    journal = Journal(site.journal / "worker-0", segment_bytes_max=2**16, segment_age_max_s=3600, now_us=NOW)
+    noon = NOVEMBER.start_us + 36 * 3600 * 10**6
+    for number in range(8):
+        for payer, requester in ((anna, anna if number % 2 else ben), (ben, ben)):
+            journal.append(
+                PLAIN._replace(
+                    payer=payer, requester=requester, bucket=BucketId(1), operation=7, ended_us=noon + number,
+                    bytes_out=1_000_000 + number if payer == anna else 77_777, request_id=bytes([number]) * 16,
+                    marks=Mark.ABORTED if number == 1 else Mark.NONE,
+                )
+            )  # fmt: skip
+    journal.close()
+    await site.sign_in(anna)
+    assert '<a href="/requests/2026-11-02" aria-label' in await (await site.get("/")).text()
+    sent = []
+    for page in (1, 2, 3):
+        reply = await site.get(f"/requests/2026-11-02?page={page}")
+        text = await reply.text()
+        assert 200 == reply.status
+        sent += re.findall(r"1,000,00(\d)<", text)
+        assert ("77,777" in text, "ben" in text, "<films>" in text) == (False, False, False)
+        assert (page < 3, page == 3) == (f"page={page + 1}" in text, "more than are shown here" in text)
+        if page == 1:
+            for word in ("GetObject", "&lt;films&gt;", "broken off", "another member", "02" * 16, "record 3"):
+                assert word in text
+    assert list("0123456") == sent
+    assert (400, 400, 400) == tuple(
+        [
+            (await site.get(f"/requests/{path}")).status
+            for path in ("2026-11-02?page=4", "2026-13-01", "2026-11-02?page=x")
+        ]
+    )
+    assert "There are none" in await (await site.get("/requests/2026-11-03")).text()
+
+
+async def test_requests_are_for_who_is_signed_in(site: Site) -> None:
+    await site.co_op.found("anna")
+    reply = await site.get("/requests/2026-11-02")
+    assert (303, "/login") == (reply.status, reply.headers["Location"])
+
+
+async def test_how_it_works_shows_the_key_of_the_signed_heads(site: Site) -> None:
+    assert "Public key" not in await (await site.get("/how-it-works")).text()
+    meter = await site.co_op.connection("weir_meter")
+    settings = MeterSettings(data=site.journal.parent)
+    ensure_key(settings.data)
+    await make_due_heads(meter, settings, now_us=NOW)
+    assert str(known_public(settings.data)) in await (await site.get("/how-it-works")).text()

@@ -137,6 +137,21 @@ async def test_a_sealed_segment_is_compressed_once_it_is_shipped(settings: Meter
     assert ["000000000001.seg.zst", "000000000002.seg"] == names
 
 
+async def test_a_segment_sealed_after_its_records_were_shipped_leaves_its_link_too(
+    settings: MeterSettings,
+) -> None:
+    """510 records fill the first segment, which is sealed when the next one comes; the shipper is a new one."""
+    for count in (510, 1):
+        write(settings, *[PLAIN] * count)
+        await ship_everything(settings, settings.database_url)
+    connection = await connect(settings.database_url, role="weir_meter")
+    kept = await connection.fetch("SELECT number, first_sequence, last_sequence FROM meter.segment")
+    await connection.close()
+    assert [(1, 1, 510)] == [tuple(row) for row in kept]
+    names = sorted(path.name for path in (settings.journal_directory / "worker-0").glob("*.seg*"))
+    assert ["000000000001.seg.zst", "000000000002.seg"] == names
+
+
 async def test_late_usage_is_billed_in_the_first_open_month(settings: MeterSettings) -> None:
     write(settings, PLAIN)
     await ship_everything(settings, settings.database_url)

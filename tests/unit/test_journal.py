@@ -6,8 +6,9 @@ import pytest
 
 from meter import frame
 from meter.frame import DamagedSegment
-from meter.journal import Journal, JournalLocked, segment_path
+from meter.journal import Journal, JournalLocked
 from meter.reader import chain, compress, published_sequence
+from meter.segments import segment_path
 from meter.tail import LostRecords, Tail
 from tests.events import NOON_US, PLAIN
 

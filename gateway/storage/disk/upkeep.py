@@ -124,9 +124,9 @@ class Upkeep:
                 return SweepReport()
             reported_max = self._settings.damage_reported_max
             found = await self._workers.read(
-                partial(_survey, blobs=self._blobs, now_us=now_us, reported_max=reported_max)
+                partial(survey, blobs=self._blobs, now_us=now_us, reported_max=reported_max)
             )
-            damaged = await self._workers.read(partial(_name_damage, found=found))
+            damaged = await self._workers.read(partial(name_damage, found=found))
             await self._workers.run(partial(_unlink, found.drafts))
             removed: dict[str, int] = {}
             if found.orphans:
@@ -147,7 +147,7 @@ class Upkeep:
 
 
 @dataclass(slots=True)
-class _Survey:
+class Survey:
     """What a look over the whole disk found; nothing is changed yet."""
 
     drafts: list[Path] = field(default_factory=list)
@@ -156,11 +156,14 @@ class _Survey:
     damaged: list[tuple[str, int, int | None]] = field(default_factory=list)
     """Name, bytes recorded, bytes found."""
     damaged_count: int = 0
+    files: int = 0
+    size_bytes: int = 0
+    """Of all files there are."""
 
 
-def _survey(connection: Connection, blobs: Blobs, *, now_us: int, reported_max: int) -> _Survey:
+def survey(connection: Connection, blobs: Blobs, *, now_us: int, reported_max: int) -> Survey:
     """Compare disk and index, one directory at a time, so that memory holds a 256th of the names."""
-    found = _Survey()
+    found = Survey()
     with os.scandir(blobs.staging) as entries:
         for entry in entries:
             if _is_old(entry.stat(), now_us):
@@ -179,7 +182,7 @@ def _survey(connection: Connection, blobs: Blobs, *, now_us: int, reported_max: 
 
 
 def _scan(
-    connection: Connection, directory: Path, recorded: dict[str, int], found: _Survey, *, now_us: int
+    connection: Connection, directory: Path, recorded: dict[str, int], found: Survey, *, now_us: int
 ) -> dict[str, int]:
     sizes = {}
     with os.scandir(directory) as entries:
@@ -188,6 +191,8 @@ def _scan(
             if not stat.S_ISREG(status.st_mode):
                 continue
             sizes[entry.name] = status.st_size
+            found.files += 1
+            found.size_bytes += status.st_size
             if (
                 entry.name not in recorded
                 and _is_old(status, now_us)
@@ -206,7 +211,7 @@ def _next_name(fan_out: str) -> str:
     return fan_out + "g"  # the first letter above the hexadecimal digits
 
 
-def _name_damage(connection: Connection, found: _Survey) -> tuple[Damage, ...]:
+def name_damage(connection: Connection, found: Survey) -> tuple[Damage, ...]:
     """Whose bytes the damaged files are. Reads whole tables, and only when something is damaged."""
     if not found.damaged:
         return ()

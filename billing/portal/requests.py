@@ -1,0 +1,101 @@
+"""The page of a day's single requests: one member's own, a page at a time, straight out of the journal."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from itertools import islice
+from pathlib import Path
+
+from billing.settings import BillingSettings
+from meter.event import Mark
+from meter.ids import NOBODY, MemberId
+from meter.refusal import Refusal
+from meter.requests import Found, Search, search
+from meter.tally import Displaced
+from meter.window import HOUR_US, to_us
+
+MARKS = {
+    Mark.ABORTED: "broken off",
+    Mark.RECOVERED: "closed after a crash",
+    Mark.CHECKPOINT: "part of a longer one",
+    Mark.CORRECTION: "correction",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class DayPage:
+    """What is on one page."""
+
+    day: date
+    number: int
+    """1 and up."""
+    found: list[Found]
+    has_more: bool
+    is_cut: bool
+    """There are more than the portal shows; the command shows all."""
+
+
+def parse_day(text: str) -> date:
+    """Read 'YYYY-MM-DD'. Raises Refusal."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise Refusal(f"'{text[:20]}' is not a day") from None
+
+
+def parse_page(text: str) -> int:
+    """Read a page's number. Raises Refusal."""
+    if not (text.isascii() and text.isdecimal() and len(text) < 7 and int(text)):
+        raise Refusal(f"'{text[:20]}' is not a page")
+    return int(text)
+
+
+def read_page(
+    journal_directory: Path, member: MemberId, day: date, number: int, settings: BillingSettings,
+    displaced: Sequence[Displaced],
+) -> DayPage:  # fmt: skip
+    """Search the day; blocks. displaced: records that count from when they were shipped. Raises TooMuchToSearch after portal_search_timeout_s, Refusal beyond the last page."""
+    deadline = time.monotonic() + settings.portal_search_timeout_s
+    start_us = to_us(datetime(day.year, day.month, day.day, tzinfo=UTC))
+    wanted = Search(member, start_us, start_us + 24 * HOUR_US, displaced=displaced)
+    first = (number - 1) * settings.portal_requests_per_page
+    if first >= settings.portal_requests_listed_max:
+        raise Refusal("the portal shows no more of this day; `weir usage --by request` does")
+    last = min(first + settings.portal_requests_per_page, settings.portal_requests_listed_max)
+    events = search(journal_directory, wanted, may_go_on=lambda: time.monotonic() < deadline)
+    found = list(islice(events, first, last + 1))
+    events.close()
+    has_more = len(found) > last - first
+    is_cut = has_more and last == settings.portal_requests_listed_max
+    return DayPage(day, number, found[: last - first], has_more and not is_cut, is_cut)
+
+
+def rows(
+    page: DayPage, member: MemberId, operations: Mapping[int, str], buckets: Mapping[int, str]
+) -> list[dict[str, object]]:
+    """What the table shows. Who else asked is not told by name: it is another member's business."""
+    return [
+        {
+            "ended_us": one.event.ended_us,
+            "request_id": one.event.request_id.hex(),
+            "operation": operations.get(one.event.operation, ""),
+            "bucket": buckets.get(one.event.bucket, ""),
+            "who": _who(one.event.requester, member),
+            "zone": one.event.zone.name.lower(),
+            "status": one.event.status,
+            "bytes_in": one.event.bytes_in,
+            "bytes_out": one.event.bytes_out,
+            "marks": ", ".join(word for mark, word in MARKS.items() if one.event.marks & mark),
+            "place": f"{one.stream}, segment {one.segment}, record {one.sequence}",
+        }
+        for one in page.found
+    ]
+
+
+def _who(requester: MemberId, member: MemberId) -> str:
+    if requester == member:
+        return "you"
+    return "somebody without a key" if requester == NOBODY else "another member"

@@ -140,19 +140,23 @@ async def test_a_crash_between_the_reason_and_the_record_enters_it_once(
     def die(_: Correction) -> Event:
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as crash:
-        crash.setattr(correcting, "event_of", die)
-        with pytest.raises(KeyboardInterrupt):
-            await enter(meter, settings, asked(anna, bytes_out=-1), now_us=NOW)
+    async def crash_within(bytes_out: int) -> None:
+        with monkeypatch.context() as crash:
+            crash.setattr(correcting, "event_of", die)
+            with pytest.raises(KeyboardInterrupt):
+                await enter(meter, settings, asked(anna, bytes_out=bytes_out), now_us=NOW)
+
+    await crash_within(-1)
     await ship_everything(settings, settings.database_url)
     assert [] == await correction_store.counted(meter, anna, start_us=0, end_us=NOW)
     for expected in (1, 0):
         assert expected == await complete(meter, settings, now_us=NOW)
         await ship_everything(settings, settings.database_url)
         assert 4999 == (await usage_store.period_usage(meter, OCTOBER))[anna].bytes_out
+    await crash_within(-2)
     await enter(meter, settings, asked(anna, bytes_out=-10), now_us=NOW)
     await ship_everything(settings, settings.database_url)
-    assert 4989 == (await usage_store.period_usage(meter, OCTOBER))[anna].bytes_out
+    assert 4987 == (await usage_store.period_usage(meter, OCTOBER))[anna].bytes_out
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from meter import store
+from meter import usage_store
 from meter.event import Mark, RequestClass
 from meter.ids import MemberId
 from meter.postgres import connect
@@ -69,7 +69,7 @@ async def test_the_requests_of_a_window_sum_to_its_usage_whatever_was_shipped(
     after = [counted(settings, *window) for window in windows]
     sums = []
     for start_us, end_us in windows:
-        used = await store.usage_between(connection, ONE, start_us=start_us, end_us=end_us)
+        used = await usage_store.usage_between(connection, ONE, start_us=start_us, end_us=end_us)
         sums.append(tuple(getattr(used, name) for name in COUNTS))
     await connection.close()
     assert sums == before == after

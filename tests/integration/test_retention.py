@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from meter import store
+from meter import store, usage_store
 from meter.daily import Daily, make_due_heads
 from meter.event import Event
 from meter.frame import DamagedSegment
@@ -79,7 +79,7 @@ async def meter(settings: MeterSettings) -> Connection:
 async def test_old_segments_go_from_the_front_and_the_rest_is_whole(settings: MeterSettings) -> None:
     directory = await old_journal(settings)
     connection = await meter(settings)
-    before = {month: await store.period_usage(connection, month) for month in (MARCH, APRIL, MAY, JUNE)}
+    before = {month: await usage_store.period_usage(connection, month) for month in (MARCH, APRIL, MAY, JUNE)}
     engine = numbers(settings.journal_directory / "engine")
     await Daily(settings).look(connection, now_us=NOON_US)
     assert [4, 5, 6] == numbers(directory)

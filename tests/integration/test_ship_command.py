@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from meter import store
+from meter import usage_store
 from meter.journal import Journal
 from meter.ongoing import Ongoing
 from meter.postgres import connect
@@ -100,7 +100,7 @@ def test_a_killed_gateways_disk_is_shipped_whole_and_once(dead: Path, database: 
 
         async def used() -> tuple[int, int, int]:
             connection = await connect(database, role="weir_billing")
-            found = await store.usage_between(connection, member.member, start_us=0, end_us=NOON_US * 2)
+            found = await usage_store.usage_between(connection, member.member, start_us=0, end_us=NOON_US * 2)
             stored = await connection.fetchval("SELECT sum(delta)::bigint FROM meter.storage")
             await connection.close()
             return found.bytes_in, found.bytes_out, stored

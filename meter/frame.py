@@ -31,6 +31,8 @@ _LIVE = struct.Struct("<QQQ32s")
 _RECORD = struct.Struct("<Q16sQQQHBBHHqqQQQQqB11x")
 _CRC = struct.Struct("<I")
 _CRC_AT = 124
+_MARKS_AT = 54
+_BYTES_WITH = {mark: bytes(one for one in range(256) if one & mark) for mark in Mark if 0 < mark < 256}
 assert _RECORD.size == _CRC_AT == _HEADER_CRC_AT
 PUBLISHED_AT, SYNCED_AT, DIGEST_AT = (SEALED_HEADER_BYTES + at for at in (0, 8, 24))
 
@@ -167,6 +169,13 @@ def events(records: bytes | memoryview) -> Iterator[tuple[int, Event]]:
     view = memoryview(records)
     for at in range(0, len(view) - RECORD_BYTES + 1, RECORD_BYTES):
         yield unpack_record(view[at : at + RECORD_BYTES])
+
+
+def count_marked(records: bytes, mark: Mark) -> int:
+    """How many records bear a mark; looks at one byte of each."""
+    assert 0 < mark < 256, "a mark of the lower byte"
+    marks = records[_MARKS_AT::RECORD_BYTES]
+    return len(marks) - len(marks.translate(None, delete=_BYTES_WITH[mark]))
 
 
 def segment_digest(header: SegmentHeader, records: bytes | memoryview) -> bytes:

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from meter import frame, store
+from meter.event import Mark
 from meter.frame import RECORD_BYTES, DamagedSegment
 from meter.journal import JournalLocked, segment_path
 from meter.postgres import Connection, connect
@@ -113,6 +114,7 @@ async def ship_batch(connection: Connection, tail: Tail, batch: Batch) -> bool:
             await store.move_stream(
                 connection, tail.stream, last_sequence=batch.last_sequence,
                 last_record=hashlib.sha256(batch.records[-RECORD_BYTES:]).digest(),
+                cut=frame.count_marked(batch.records, Mark.RECOVERED),
             )  # fmt: skip
         if batch.sealed is not None:
             kept = await store.add_segment(connection, tail.stream, batch.sealed)

@@ -12,7 +12,7 @@ from deploy.store import server_version
 from gateway.storage.disk.scrub import progress_of
 from meter import __version__
 from meter.shipper import unshipped
-from meter.store import members, usage_between
+from meter.store import exchanges_cut, members, usage_between
 from meter.usage import MemberStatus
 from meter.window import MICROSECONDS, Month
 
@@ -41,6 +41,7 @@ async def _document(desk: Desk) -> dict[str, object]:
             used = await usage_between(connection, member.id, start_us=asked.start_us, end_us=asked.end_us)
             for name in TOTALS:
                 totals[name] += getattr(used, name)
+        cut = await exchanges_cut(connection)
         version = await server_version(connection)
     return {
         **_running(desk),
@@ -48,6 +49,7 @@ async def _document(desk: Desk) -> dict[str, object]:
         "data": str(desk.data),
         "postgres_version": version,
         "unshipped_events": waiting,
+        "exchanges_cut": cut,
         "durability": gateway_settings(desk).durability.value,
         **_checked(desk),
         "members": len(register),
@@ -96,6 +98,11 @@ def _check_text(told: dict[str, object]) -> str:
     return f"{bytes_text(int(str(told['checked_bytes'])))} in this round, {whole}, {damaged}"
 
 
+def _cut_text(count: int) -> str:
+    """What a crash cost members nothing and the co-op little."""
+    return f"{count}, billed up to what could be shown" if count else "none"
+
+
 def _print(told: dict[str, object]) -> None:
     if told["running"]:
         say(f"Weir {told['version']} runs as process {told['pid']} since {told['started']}")
@@ -110,6 +117,7 @@ def _print(told: dict[str, object]) -> None:
         ("durability", told["durability"]),
         ("stored bytes read again", _check_text(told)),
         ("events not yet in the sums", told["unshipped_events"]),
+        ("exchanges cut by a crash", _cut_text(int(str(told["exchanges_cut"])))),
         ("members, active", f"{told['members']}, {told['members_active']}"),
         (f"received in {told['month']}", bytes_text(int(str(told["bytes_in"])))),
         (f"sent in {told['month']}", bytes_text(int(str(told["bytes_out"])))),

@@ -16,9 +16,12 @@ import mmap
 import os
 import struct
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 from uuid import UUID, uuid4
+
+import zstandard
 
 from meter import frame
 from meter.event import Event
@@ -28,6 +31,8 @@ from meter.ids import StreamId
 log = logging.getLogger(__name__)
 _COUNT = struct.Struct("<Q")
 SPARE_NAME = "spare"
+BLOCK_BYTES = 512
+"""What st_blocks counts in."""
 
 
 class JournalFull(Exception):
@@ -168,6 +173,8 @@ class Journal:
         self._age_max_us = segment_age_max_s * 1_000_000
         self._roll_lock = threading.Lock()
         self._held = self._has_spare = False
+        self.on_sync_failure: Callable[[OSError], None] = _nobody
+        """Told when a segment cannot be sealed, or the next one not begun, on the writer's own thread."""
         self.torn_bytes = 0
         """Bytes of a torn tail found at the start; they are kept beside the segment as .torn."""
         try:
@@ -243,7 +250,13 @@ class Journal:
     def roll_if_aged(self, now_us: int) -> None:
         """Seal a segment that is old enough, so that it can be compressed and shown; writer's thread only."""
         segment = self._segment
-        if segment.count and not self._held and now_us - segment.header.created_us >= self._age_max_us:
+        # Without a spare the open segment's last places are worth more than its age.
+        if (
+            segment.count
+            and self._has_spare
+            and not self._held
+            and now_us - segment.header.created_us >= self._age_max_us
+        ):
             self._roll(now_us)
 
     def close(self) -> None:
@@ -294,15 +307,22 @@ class Journal:
         return count
 
     def _roll(self, now_us: int) -> None:
+        """Seal, and begin the next segment. Raises JournalFull, and then nothing has changed."""
         with self._roll_lock:
+            if not self._has_spare and not self._prepare_spare():
+                raise JournalFull(f"no disk space for another segment in {self.directory}")
             old = self._segment
-            digest = old.seal()
-            self._segment = self._create(_successor(old.header, old.count, digest, now_us))
+            try:
+                digest = old.seal()
+                self._segment = self._create(_successor(old.header, old.count, digest, now_us))
+            except OSError as error:
+                self.on_sync_failure(error)
+                raise
 
     def _create(self, header: SegmentHeader) -> Segment:
         """Turn the spare into the next segment. Raises JournalFull."""
         spare = self.directory / SPARE_NAME
-        if not spare.exists() and not self._prepare_spare():
+        if not self._is_usable(spare) and not self._prepare_spare():
             raise JournalFull(f"no disk space for another segment in {self.directory}")
         self._has_spare = False
         with spare.open("r+b") as file:
@@ -313,6 +333,14 @@ class Journal:
         spare.rename(path)
         sync_directory(self.directory)
         return Segment(path, header, count=0)
+
+    def _is_usable(self, spare: Path) -> bool:
+        """Whether its blocks are really reserved; after a power cut there may be a name and nothing behind it."""
+        try:
+            found = spare.stat()
+        except FileNotFoundError:
+            return False
+        return found.st_size == self._bytes_max and found.st_blocks * BLOCK_BYTES >= self._bytes_max
 
     def _prepare_spare(self) -> bool:
         """Reserve the next segment's blocks now: a store into a mapped hole on a full disk is a SIGBUS."""
@@ -333,6 +361,11 @@ class Journal:
         return True
 
 
+def _nobody(error: OSError) -> None:
+    """The caller is told by the exception alone."""
+    del error
+
+
 def _successor(header: SegmentHeader, count: int, digest: bytes, now_us: int) -> SegmentHeader:
     return SegmentHeader(header.stream, header.number + 1, header.first_sequence + count, now_us, digest)
 
@@ -349,7 +382,7 @@ def lock_stream(directory: Path) -> IO[str]:
 
 
 def read_header(path: Path) -> tuple[SegmentHeader, frame.Live]:
-    """Both halves of an uncompressed segment's header. Raises DamagedSegment."""
-    with path.open("rb") as file:
+    """Both halves of a segment's header, plain or compressed. Raises DamagedSegment."""
+    with zstandard.open(path, "rb") if path.suffix == ".zst" else path.open("rb") as file:
         data = file.read(HEADER_BYTES)
     return frame.unpack_header(data), frame.unpack_live(data)

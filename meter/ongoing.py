@@ -32,6 +32,8 @@ class LeftOver:
     at: int
     closing_sequence: int
     """Not 0: the crash came while the event was being written under this sequence."""
+    since_sequence: int
+    """Its record, if there is one, is not before this one in the journal."""
     event: Event
 
 
@@ -73,12 +75,15 @@ class Ongoing:
         self.map = mmap.mmap(self._descriptor, size)
         self._free = list(range(size - SLOT_BYTES, -1, -SLOT_BYTES))
 
-    def open(self, event: Event) -> Slot:
-        """Take a slot for an exchange that begins; its event states who and what. Raises TooManyExchanges."""
+    def open(self, event: Event, *, next_sequence: int) -> Slot:
+        """Take a slot for an exchange that begins; its event states who and what. Raises TooManyExchanges.
+
+        Nothing of it is in the journal yet: its record will have next_sequence or a later one.
+        """
         if not self._free:
             raise TooManyExchanges("every place for an open exchange is taken")
         at = self._free.pop()
-        self.map[at : at + frame.RECORD_BYTES] = frame.pack_record(1, event, 0)
+        self.map[at : at + frame.RECORD_BYTES] = frame.pack_record(next_sequence, event, 0)
         _MOVED.pack_into(self.map, at + _MOVED_AT, 0, 0, event.began_us)
         _USED.pack_into(self.map, at + _CLOSING_AT, 0)
         _USED.pack_into(self.map, at + _USED_AT, 1)
@@ -105,13 +110,15 @@ class Ongoing:
         if int.from_bytes(record[124:128], "little") != zlib.crc32(record[:124]):
             return None  # killed while the slot was being taken: nothing had moved yet
         moved_in, moved_out, updated_us = _MOVED.unpack_from(self.map, at + _MOVED_AT)
-        _, event = frame.unpack_record(record)
+        since, event = frame.unpack_record(record)
         return LeftOver(
             at,
             _USED.unpack_from(self.map, at + _CLOSING_AT)[0],
+            since,
             event._replace(
                 bytes_in=moved_in, bytes_out=moved_out, moved_in=moved_in, moved_out=moved_out,
-                ended_us=updated_us, marks=event.marks | Mark.ABORTED | Mark.RECOVERED,
+                # A clock that was set back meanwhile makes no exchange end before it began.
+                ended_us=max(updated_us, event.began_us), marks=event.marks | Mark.ABORTED | Mark.RECOVERED,
             ),
         )  # fmt: skip
 

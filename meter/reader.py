@@ -128,22 +128,19 @@ def segments_from(directory: Path, sequence: int) -> list[Path]:
 
 def first_sequence(path: Path) -> int:
     """The first sequence of a segment, from its header alone. Raises DamagedSegment."""
-    if path.suffix == ".zst":
-        try:
-            with zstandard.open(path, "rb") as file:
-                data = file.read(HEADER_BYTES)
-        except zstandard.ZstdError as error:
-            raise DamagedSegment(f"{path.name} does not decompress: {error}") from error
-    else:
-        data = read_header_bytes(path)
-    return frame.unpack_header(data).first_sequence
+    return frame.unpack_header(read_header_bytes(path)).first_sequence
 
 
 def read_header_bytes(path: Path) -> bytes:
-    """The first HEADER_BYTES; a segment compressed meanwhile is read under its new name."""
+    """The first HEADER_BYTES; a segment compressed meanwhile is read under its new name. Raises DamagedSegment."""
     try:
+        if path.suffix == ".zst":
+            with zstandard.open(path, "rb") as packed:
+                return bytes(packed.read(HEADER_BYTES))
         with path.open("rb") as file:
             return file.read(HEADER_BYTES)
+    except zstandard.ZstdError as error:
+        raise DamagedSegment(f"{path.name} does not decompress: {error}") from error
     except FileNotFoundError:
         return read_bytes(path)[:HEADER_BYTES]
 
@@ -153,9 +150,7 @@ def published_sequence(directory: Path) -> int:
     paths = segment_paths(directory)
     if not paths:
         return 0
-    data = (
-        read_header_bytes(paths[-1]) if paths[-1].suffix == ".seg" else read_bytes(paths[-1])[:HEADER_BYTES]
-    )
+    data = read_header_bytes(paths[-1])
     return frame.unpack_header(data).first_sequence + frame.unpack_live(data).published - 1
 
 

@@ -12,9 +12,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from meter import frame
 from meter.event import Event
 from meter.journal import Journal
 from meter.ongoing import Ongoing, Slot
+from meter.reader import chain
 from meter.settings import MeterSettings
 
 log = logging.getLogger(__name__)
@@ -53,9 +55,8 @@ class Recorder:
         self.revise = self.journal.revise
         self.withdraw = self.journal.withdraw
         self.publish = self.journal.publish
-        self.open: Callable[[Event], Slot] = self._ongoing.open
         self._interval_s = settings.journal_sync_interval_ms / 1000
-        self._on_sync_failure = on_sync_failure
+        self._on_sync_failure = self.journal.on_sync_failure = on_sync_failure
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._sync_forever, name="journal-sync", daemon=True)
         self._thread.start()
@@ -72,16 +73,41 @@ class Recorder:
         self.journal.close()
         self._ongoing.close()
 
+    def open(self, event: Event) -> Slot:
+        """A place for an exchange that begins. Raises TooManyExchanges."""
+        return self._ongoing.open(event, next_sequence=self.journal.next_sequence)
+
     def finish(self, slot: Slot, event: Event) -> None:
         """Record the event of an exchange that had a slot, and free it; a kill between the two counts once."""
         slot.closing(self.journal.next_sequence)
         self.journal.append(event)
         slot.free()
 
+    def sync(self) -> None:
+        """Make everything published durable now, from any thread but the writer's; a failure stops the process."""
+        try:
+            self.journal.sync()
+        except OSError as error:
+            self._on_sync_failure(error)
+            raise
+
     def _close_left_over(self) -> int:
+        """Record what open exchanges had moved and nobody recorded.
+
+        After a power cut the file of open exchanges may be older than the journal, and name one that has ended.
+        """
         found = self._ongoing.left_over()
+        since = min((one.since_sequence for one in found), default=0)
+        recorded = {
+            event.request_id
+            for segment in (chain(self.journal.directory, from_sequence=since) if found else ())
+            for _, event in frame.events(segment.records)
+        }
         unrecorded = [
-            one for one in found if not self.journal.holds(one.closing_sequence, one.event.request_id)
+            one
+            for one in found
+            if one.event.request_id not in recorded
+            and not self.journal.holds(one.closing_sequence, one.event.request_id)
         ]
         for one in found:
             if one in unrecorded:
@@ -92,10 +118,9 @@ class Recorder:
     def _sync_forever(self) -> None:
         while not self._stopping.wait(self._interval_s):
             try:
-                self.journal.sync()
-            except OSError as error:
-                self._on_sync_failure(error)
-                return
+                self.sync()
+            except OSError:
+                return  # the process has been told to stop
 
 
 def adopt(directory: Path, settings: MeterSettings) -> int:

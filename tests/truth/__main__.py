@@ -20,6 +20,7 @@ def main() -> int:
     asked.add_argument("--seed", type=int, default=random.SystemRandom().randrange(2**32))
     asked.add_argument("--clients", type=int, default=12)
     asked.add_argument("--workers", type=int, default=2)
+    asked.add_argument("--minutes", type=float, default=24 * 60.0, help="end earlier after so long")
     options = asked.parse_args()
     print(f"seed {options.seed}", flush=True)
     began = time.monotonic()
@@ -30,7 +31,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="weir-truth-") as name:
         done = ground_truth(
             Path(name), kills=options.kills, seed=options.seed, clients=options.clients,
-            workers=options.workers, tell=tell,
+            workers=options.workers, tell=tell, minutes=options.minutes,
         )  # fmt: skip
     print(table(done))
     return 1 if done.reckoning.complaints else 0

@@ -14,6 +14,7 @@ from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 from deploy.embedded import DATABASE, dsn, living_postmaster, socket_directory
 from deploy.founding import vault_path
@@ -28,6 +29,8 @@ from tests.ordinary import ROOT
 from tests.truth.relay import now_us
 
 START_TIMEOUT_S = 90
+LOG_LINES = 200
+READY_SERIES = "weir_gateway_workers_ready "
 # Killed again and again is what this is about: no long pauses, and no giving up.
 PATIENT = {
     "WEIR_RESTARTS_MAX": "1000",
@@ -82,7 +85,7 @@ class Place:
 
     def log(self) -> str:
         """What `weir up` and the workers wrote."""
-        paths = [self.directory / "up.log", *sorted((self.data / "log").glob("*.log"))]
+        paths = [*sorted((self.data / "log").glob("*.log")), self.directory / "up.log"]
         return "\n".join(path.read_text(errors="replace") for path in paths if path.exists())
 
     def members(self, count: int) -> list[Credentials]:
@@ -137,6 +140,12 @@ class Place:
         number = next(one for one in places if one.startswith(b"WEIR_WORKER="))
         return f"gateway-{number.partition(b'=')[2].decode()}"
 
+    def workers_ready(self) -> int:
+        """How many workers serve, as the admin listener has it."""
+        with urlopen(f"{self.ready['admin_url']}/metrics", timeout=10) as answer:  # noqa: S310 - our own
+            lines = answer.read().decode().splitlines()
+        return int(float(next(one for one in lines if one.startswith(READY_SERIES)).split()[1]))
+
     def command(self, *line: str) -> dict[str, Any]:
         """What a command of `weir` says."""
         done = subprocess.run(
@@ -167,6 +176,9 @@ def running_place(
     place = Place(directory, workers=workers, environment=environment)
     try:
         yield place
+    except BaseException:
+        print("\n".join(place.log().splitlines()[-LOG_LINES:]))
+        raise
     finally:
         place.close()
 

@@ -6,6 +6,7 @@ import os
 import random
 import signal
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from tests.truth.traffic import Client
 
 CHANCES = (("gateway", 70), ("shipper", 15), ("postgres", 15))
 BETWEEN_S = (0.05, 1.0)
+DURING_START = 0.1
 COMES_BACK_S = 60
 SURPRISE_CHARACTERS = 3000
 RECEIVE_BYTES = (0, 0, 64 * 1024, 512 * 1024)
@@ -69,7 +71,7 @@ def ground_truth(
         for client in traffic:
             client.start()
         killer = Killer(place, random.Random(seed), traffic, tell)
-        killer.kill(kills)
+        killer.kill(kills, until_s=time.monotonic() + 60 * minutes)
         for client in traffic:
             client.stopping = True
         for client in traffic:
@@ -115,13 +117,16 @@ class Killer:
         self.done: Counter[str] = Counter()
         self.worker_kills_us: list[int] = []
 
-    def kill(self, count: int) -> None:
-        """So many processes, one after the other, at random moments."""
+    def kill(self, count: int, *, until_s: float) -> None:
+        """So many processes, one after the other, at random moments; fewer if the time is up before."""
         names, weights = zip(*CHANCES, strict=True)
         everything = self._place.workers + 2
-        while (done := sum(self.done.values())) < count:
+        while (done := sum(self.done.values())) < count and time.monotonic() < until_s:
             _raise_failures(self._traffic)
             wait_until(lambda: len(self._place.processes()) == everything, COMES_BACK_S)
+            # Now and then in the middle of a start; mostly once all serve again, or nothing ever moves.
+            if self._chance.random() > DURING_START:
+                wait_until(self._all_serve, COMES_BACK_S)
             threading.Event().wait(self._chance.uniform(*BETWEEN_S))
             (kind,) = self._chance.choices(names, weights)
             which = [one for one in self._place.processes() if one.startswith(kind)]
@@ -130,6 +135,10 @@ class Killer:
             if done % 50 == 0:
                 exchanges = sum(len(client.relay.seen) for client in self._traffic)
                 self._tell(f"{done} kills, {exchanges} exchanges")
+
+    def _all_serve(self) -> bool:
+        _raise_failures(self._traffic)
+        return self._place.workers_ready() == self._place.workers
 
     def _end(self, name: str) -> None:
         pid = self._place.processes().get(name)

@@ -69,7 +69,7 @@ class Disk:
 
     def cut(self) -> None:
         """The power goes and comes back."""
-        for directory in [path for path in self.root.rglob("*") if path.is_dir()]:
+        for directory in sorted(path for path in self.root.rglob("*") if path.is_dir()):
             self._cut_directory(directory)
         self._bytes = {
             path.stat().st_ino: path.read_bytes() for path in self.root.rglob("*") if path.is_file()
@@ -113,7 +113,7 @@ class Disk:
 
 def names(directory: Path) -> dict[str, int]:
     """The files' names in a directory, with their inodes."""
-    return {path.name: path.stat().st_ino for path in directory.iterdir() if path.is_file()}
+    return {path.name: path.stat().st_ino for path in sorted(directory.iterdir()) if path.is_file()}
 
 
 class Os:

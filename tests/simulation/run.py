@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import random
 import shutil
 import sys
 import tempfile
 import threading
 import traceback
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +17,7 @@ from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from uuid import UUID
 
 import gateway.feed
 import meter.recorder
@@ -52,7 +55,7 @@ def simulate(seed: int, *, steps: int = STEPS) -> Outcome:
     world = World(seed, root, starts[seed % len(starts)])
     records = 0
     try:
-        with _instead(world):
+        with warnings.catch_warnings(), _instead(world):
             try:
                 for _ in range(steps):
                     world.step()
@@ -116,13 +119,14 @@ async def _inline(act: Any, *arguments: Any) -> Any:
 @contextmanager
 def _instead(world: World) -> Iterator[None]:
     """The outside of the meter's modules, replaced for the time of the block: disk, clock, threads, database."""
+    identities = random.Random(world.seed)
     threads = SimpleNamespace(Lock=SimulatedLock, Thread=SimulatedThread, Event=threading.Event)
     loop = SimpleNamespace(to_thread=_inline)
     lock_stream = meter.recorder.Journal.__init__.__globals__["lock_stream"]
     outside = {
         "os": world.os, "threading": threads, "now_us": lambda: world.now_us,
         "lock_stream": lambda directory: world.keep_open(lock_stream(directory)),
-        "ROOM_RESERVE_RECORDS": RESERVE_RECORDS,
+        "uuid4": lambda: UUID(int=identities.getrandbits(128)), "ROOM_RESERVE_RECORDS": RESERVE_RECORDS,
     }  # fmt: skip
     modules = [module for name, module in sys.modules.items() if name.startswith("meter.")]
     changes = [
@@ -139,6 +143,8 @@ def _instead(world: World) -> Iterator[None]:
     before = [(module, name, getattr(module, name)) for module, name, _ in changes]
     logging.disable(logging.CRITICAL)
     try:
+        # A process that is killed closes no file; the kernel does, and here the collector.
+        warnings.simplefilter("ignore", ResourceWarning)
         for module, name, value in changes:
             setattr(module, name, value)
         yield

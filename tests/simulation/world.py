@@ -59,6 +59,7 @@ class World:
     """One run."""
 
     def __init__(self, seed: int, root: Path, start_us: int) -> None:
+        self.seed = seed
         self.chance = random.Random(seed)
         self.now_us = start_us
         self.notes: list[str] = []
@@ -201,7 +202,7 @@ class World:
                 self._one_goes_on(self.chance.choice(others))
             if not me.is_alive:
                 raise Killed
-        if self.chance.random() < self._fault_chance:
+        if self.chance.random() < 2 * self._fault_chance:
             raise self.chance.choice((PowerCut, Killed))
         sys.settrace(tracing)
 
@@ -211,7 +212,9 @@ class World:
         elif isinstance(one, Feeder):
             self.run(one, one.feed)
         elif isinstance(one, Task):
-            self.run(one, one.go_on)
+            for _ in range(self.chance.randrange(1, 16)):
+                if one.is_alive:
+                    self.run(one, one.go_on)
 
     def _living(self, among: list[Any]) -> Any:
         return self.chance.choice([one for one in among if one.is_alive] or [None])

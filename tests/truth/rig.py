@@ -54,6 +54,7 @@ def ground_truth(
     clients: int = 12,
     workers: int = 2,
     tell: Callable[[str], None],
+    minutes: float = 24 * 60.0,
 ) -> Run:
     """Traffic until so many processes were killed; then everything is compared."""
     with running_place(directory, workers=workers) as place:

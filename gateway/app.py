@@ -91,6 +91,7 @@ class Worker:
             max_field_size=HEADER_BYTES_MAX, max_headers=HEADERS_MAX, lingering_time=LINGERING_S,
             keepalive_timeout=settings.header_timeout_s, read_bufsize=settings.receive_block_bytes // READ_BUFFERS,
         )  # fmt: skip
+        bound_buffers(listener, settings)
         self._listening = await asyncio.get_running_loop().create_server(
             self._admit, sock=listener, backlog=BACKLOG
         )
@@ -148,6 +149,20 @@ class Worker:
             except Exception:  # a bug here must not end the rules for good, nor the worker
                 log.exception("lifecycle failed, again in %d s", LOOK_AGAIN_S)
             await asyncio.sleep(LOOK_AGAIN_S)
+
+
+def bound_buffers(listener: socket.socket, settings: GatewaySettings) -> None:
+    """What the kernel holds of one connection, which is what a kill -9 can leave unbilled; accepted ones inherit it.
+
+    A dead process's kernel still delivers what it took to send, and has acknowledged what nobody has read. Left
+    to itself it holds several MiB. It doubles what it is told, for its own overhead.
+    """
+    for option, size in (
+        (socket.SO_SNDBUF, settings.send_buffer_bytes),
+        (socket.SO_RCVBUF, settings.receive_buffer_bytes),
+    ):
+        if size:
+            listener.setsockopt(socket.SOL_SOCKET, option, size)
 
 
 def allow_descriptors() -> None:

@@ -54,7 +54,7 @@ async def feed(engine: Engine, recorder: Recorder) -> int:
             )
         recorder.record(storage_event(change))
     if changes:
-        await asyncio.to_thread(recorder.journal.sync)
+        await asyncio.to_thread(recorder.sync)
         await engine.trim_outbox(up_to=changes[-1].sequence)
     return len(changes)
 

@@ -22,6 +22,11 @@ from meter.shipper import Shipper, adopt_dead_streams, backlog, places, torn_byt
 
 log = logging.getLogger("meter")
 LAST_TRIES = 20
+AWAY = (
+    Refusal, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError,
+)  # fmt: skip
+"""What says that the database is away. The internal one comes when a server dies within an answer: the driver's
+connection is then in a state of its own, and a fresh one is all that is needed."""
 
 
 async def run(settings: MeterSettings) -> None:
@@ -40,7 +45,7 @@ async def run(settings: MeterSettings) -> None:
         try:
             await _while_connected(shipper, settings, metrics, stopping, shipped)
             return
-        except (Refusal, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+        except AWAY as error:
             metrics.failures += 1
             pause_s = min(max(pause_s * 2, 0.1), settings.ship_retry_max_s)
             log.warning("cannot ship now, again within %.1f s: %s", pause_s, error)

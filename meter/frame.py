@@ -41,6 +41,8 @@ _PIECE = 4096
 _SEQUENCES = struct.Struct("<Q120x").iter_unpack
 _BODIES = struct.Struct("<124s4x").iter_unpack
 _CHECKSUMS = struct.Struct("<124xI").iter_unpack
+_MARKS_AT = 54
+_BYTES_WITH = {mark: bytes(one for one in range(256) if one & mark) for mark in Mark if 0 < mark < 256}
 assert _RECORD.size == _CRC_AT == _HEADER_CRC_AT
 assert _CHECKED.size == RECORD_BYTES
 assert _GLANCE.size == RECORD_BYTES
@@ -213,6 +215,13 @@ def events(records: bytes | memoryview) -> Iterator[tuple[int, Event]]:
 def glances(records: bytes | memoryview) -> Iterator[tuple[int, int, int, int, int, int]]:
     """Payer, bucket, operation, zone, marks and ended_us of each record: what a search looks at first."""
     return _GLANCE.iter_unpack(records)
+
+
+def count_marked(records: bytes, mark: Mark) -> int:
+    """How many records bear a mark; looks at one byte of each."""
+    assert 0 < mark < 256, "a mark of the lower byte"
+    marks = records[_MARKS_AT::RECORD_BYTES]
+    return len(marks) - len(marks.translate(None, delete=_BYTES_WITH[mark]))
 
 
 def segment_digest(header: SegmentHeader, records: bytes | memoryview) -> bytes:

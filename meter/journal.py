@@ -16,6 +16,7 @@ import mmap
 import os
 import struct
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
@@ -39,6 +40,8 @@ _COUNT = struct.Struct("<Q")
 _count = _COUNT.pack_into
 SPARE_NAME = "spare"
 FULL = (errno.ENOSPC, errno.EDQUOT)
+BLOCK_BYTES = 512
+"""What st_blocks counts in."""
 
 
 class JournalFull(Refusal):
@@ -135,6 +138,8 @@ class Journal:
         self._age_max_us = segment_age_max_s * 1_000_000
         self._roll_lock = threading.Lock()
         self._held = self._has_spare = self._is_full = False
+        self.on_sync_failure: Callable[[OSError], None] = _nobody
+        """Told when a segment cannot be sealed, or the next one not begun, on the writer's own thread."""
         self.torn_bytes = 0
         """Bytes of a torn tail found at the start; they are kept beside the segment as .torn."""
         try:
@@ -293,13 +298,17 @@ class Journal:
             if not self._has_spare and not self._prepare_spare():
                 raise JournalFull(f"no disk space for another segment in {self.directory}")
             old = self._segment
-            digest = old.seal()
-            self._segment = self._create(_successor(old.header, old.count, digest, now_us))
+            try:
+                digest = old.seal()
+                self._segment = self._create(_successor(old.header, old.count, digest, now_us))
+            except OSError as error:
+                self.on_sync_failure(error)
+                raise
 
     def _create(self, header: SegmentHeader) -> Segment:
         """Turn the spare into the next segment. Raises JournalFull."""
         spare = self.directory / SPARE_NAME
-        if not spare.exists() and not self._prepare_spare():
+        if not self._prepare_spare():
             raise JournalFull(f"no disk space for another segment in {self.directory}")
         self._has_spare = False
         with spare.open("r+b") as file:
@@ -337,12 +346,20 @@ class Journal:
         return True
 
     def _holds_spare(self) -> bool:
-        """Whether the writer before left a spare of our size; on a full disk there is no room for a second."""
+        """Whether a spare of our size is there with its blocks; after a power cut there may be a name and no more.
+
+        One that the writer before left is taken: on a full disk there is no room for a second.
+        """
         try:
             found = (self.directory / SPARE_NAME).stat()
         except FileNotFoundError:
             return False
-        return found.st_size == self._bytes_max <= found.st_blocks * 512
+        return found.st_size == self._bytes_max <= found.st_blocks * BLOCK_BYTES
+
+
+def _nobody(error: OSError) -> None:
+    """The caller is told by the exception alone."""
+    del error
 
 
 def _successor(header: SegmentHeader, count: int, digest: bytes, now_us: int) -> SegmentHeader:

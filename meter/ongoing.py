@@ -142,7 +142,8 @@ class Ongoing:
             Recorded(*_SINCE.unpack_from(self.map, at + _SINCE_AT + choice * _SINCE.size)),
             event._replace(
                 bytes_in=moved_in, bytes_out=moved_out, moved_in=moved_in, moved_out=moved_out,
-                ended_us=updated_us, marks=event.marks | Mark.ABORTED | Mark.RECOVERED,
+                # A clock that was set back meanwhile makes no exchange end before it began.
+                ended_us=max(updated_us, event.began_us), marks=event.marks | Mark.ABORTED | Mark.RECOVERED,
             ),
         )  # fmt: skip
 

@@ -63,7 +63,7 @@ class Recorder:
         self.withdraw = self.journal.withdraw
         self.publish = self.journal.publish
         self._interval_s = settings.journal_sync_interval_ms / 1000
-        self._on_sync_failure = on_sync_failure
+        self._on_sync_failure = self.journal.on_sync_failure = on_sync_failure
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._sync_forever, name="journal-sync", daemon=True)
         self._thread.start()
@@ -100,6 +100,14 @@ class Recorder:
         self.journal.append(event)
         slot.free()
 
+    def sync(self) -> None:
+        """Make everything published durable now, from any thread but the writer's; a failure stops the process."""
+        try:
+            self.journal.sync()
+        except OSError as error:
+            self._on_sync_failure(error)
+            raise
+
     def _close_left_over(self) -> int:
         """Record what open exchanges had moved and nobody recorded; killed in the middle, it is done once."""
         found = self._ongoing.left_over()
@@ -124,10 +132,9 @@ class Recorder:
     def _sync_forever(self) -> None:
         while not self._stopping.wait(self._interval_s):
             try:
-                self.journal.sync()
-            except OSError as error:
-                self._on_sync_failure(error)
-                return
+                self.sync()
+            except OSError:
+                return  # the process has been told to stop
 
 
 def adopt(directory: Path, settings: MeterSettings) -> int:

@@ -20,8 +20,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from meter import segments, spans, store
+from meter import frame, segments, spans, store
 from meter.columns import tally_records
+from meter.event import Mark
 from meter.frame import RECORD_BYTES, DamagedSegment
 from meter.journal import JournalLocked
 from meter.postgres import Connection, connect
@@ -170,6 +171,7 @@ async def ship_batch(connection: Connection, tail: Tail, batch: Batch) -> bool:
             await store.move_stream(
                 connection, tail.stream, last_sequence=batch.last_sequence,
                 last_record=hashlib.sha256(batch.records[-RECORD_BYTES:]).digest(),
+                cut=frame.count_marked(batch.records, Mark.RECOVERED),
             )  # fmt: skip
         for sealed in batch.sealed:
             kept = await store.add_segment(connection, tail.stream, sealed)

@@ -99,13 +99,20 @@ async def stream_place(
 
 
 async def move_stream(
-    connection: Connection, stream: StreamId, *, last_sequence: int, last_record: bytes
+    connection: Connection, stream: StreamId, *, last_sequence: int, last_record: bytes, cut: int
 ) -> None:
-    """Everything up to last_sequence is in the sums; in the same transaction as the sums."""
+    """Everything up to last_sequence is in the sums, `cut` of it exchanges closed after a crash; in the same
+    transaction as the sums."""
     await connection.execute(
-        "UPDATE meter.stream SET last_sequence = $2, last_record = $3, shipped_at = now() WHERE id = $1",
-        stream, last_sequence, last_record,
+        "UPDATE meter.stream SET last_sequence = $2, last_record = $3, shipped_at = now(),"
+        " exchanges_cut = exchanges_cut + $4 WHERE id = $1",
+        stream, last_sequence, last_record, cut,
     )  # fmt: skip
+
+
+async def exchanges_cut(connection: Connection) -> int:
+    """Exchanges that a crash cut, of all time: billed up to what could be shown, the rest written off."""
+    return int(await connection.fetchval("SELECT coalesce(sum(exchanges_cut), 0) FROM meter.stream"))
 
 
 async def add_segment(connection: Connection, stream: StreamId, segment: SealedSegment) -> bytes:

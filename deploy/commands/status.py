@@ -14,7 +14,7 @@ from meter import __version__
 from meter.heads_store import last_head
 from meter.shipper import alarms, torn_bytes, unshipped
 from meter.signing import known_public
-from meter.store import members
+from meter.store import exchanges_cut, members
 from meter.usage import MemberStatus
 from meter.usage_store import usage_between
 from meter.window import MICROSECONDS, Month
@@ -46,6 +46,7 @@ async def _document(desk: Desk) -> dict[str, object]:
             used = await usage_between(connection, member.id, start_us=asked.start_us, end_us=asked.end_us)
             for name in TOTALS:
                 totals[name] += getattr(used, name)
+        cut = await exchanges_cut(connection)
         version = await server_version(connection)
         head = await last_head(connection)
     return {
@@ -56,6 +57,7 @@ async def _document(desk: Desk) -> dict[str, object]:
         "unshipped_events": waiting,
         "stream_alarms": damaged,
         "torn_bytes": torn_bytes(meter.journal_directory),
+        "exchanges_cut": cut,
         "signing_key": known_public(desk.data),
         "last_head": None if head is None else head.number,
         "last_head_day": None if head is None else str(head.day),
@@ -116,6 +118,11 @@ def _head_text(told: dict[str, object]) -> str:
     return f"{told['last_head']} of {told['last_head_day']}" if told["last_head"] else "none yet"
 
 
+def _cut_text(count: int) -> str:
+    """What a crash cost members nothing and the co-op little."""
+    return f"{count}, billed up to what could be shown" if count else "none"
+
+
 def _print(told: dict[str, object]) -> None:
     if told["running"]:
         say(f"Weir {told['version']} runs as process {told['pid']} since {told['started']}")
@@ -134,6 +141,7 @@ def _print(told: dict[str, object]) -> None:
         ("bytes of torn records, kept aside", told["torn_bytes"] or None),
         ("last signed head", _head_text(told)),
         ("signed with public key", told["signing_key"]),
+        ("exchanges cut by a crash", _cut_text(int(str(told["exchanges_cut"])))),
         ("members, active", f"{told['members']}, {told['members_active']}"),
         (f"received in {told['month']}", bytes_text(int(str(told["bytes_in"])))),
         (f"sent in {told['month']}", bytes_text(int(str(told["bytes_out"])))),

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meter import frame
-from meter.event import Event
+from meter.event import Event, Mark
 from meter.frame import DamagedSegment, SegmentHeader
 from meter.ids import StreamId
 from tests.events import PLAIN, events
@@ -82,3 +82,12 @@ def test_the_layout_is_the_published_one() -> None:
     header = frame.pack_header(HEADER)
     assert b"WEIRSEG1" == header[:8]
     assert 101 == int.from_bytes(header[40:48], "little")
+
+
+def test_marked_records_are_counted() -> None:
+    marks = [Mark.NONE, Mark.RECOVERED, Mark.ABORTED | Mark.RECOVERED, Mark.ABORTED, Mark.CORRECTION]
+    records = b"".join(frame.pack_record(n, PLAIN._replace(marks=mark), 0) for n, mark in enumerate(marks, 1))
+    assert [2, 2, 1] == [
+        frame.count_marked(records, mark) for mark in (Mark.RECOVERED, Mark.ABORTED, Mark.CORRECTION)
+    ]
+    assert 0 == frame.count_marked(b"", Mark.RECOVERED)

@@ -1,5 +1,6 @@
 """The writer's side: gaps never, chains always, torn tails named."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -190,3 +191,50 @@ def flip(path: Path, at: int) -> None:
 def crash(journal: Journal) -> None:
     """What the kernel does for a killed process: let go of the lock, run nothing else."""
     journal._lock_file.close()
+
+
+def test_a_stream_goes_on_after_a_compressed_segment(directory: Path) -> None:
+    """Killed between sealing a segment and beginning the next, and the shipper was quicker than the restart."""
+    journal = opened(directory)
+    for _ in range(8):
+        journal.append(PLAIN)
+    journal._segment.seal()
+    crash(journal)
+    compress(directory, 1)
+    again = opened(directory)
+    assert 9 == again.append(PLAIN)
+    again.close()
+    assert list(range(1, 10)) == sequences(directory)
+
+
+def test_a_segment_that_cannot_be_sealed_stops_the_writer(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = opened(directory)
+    told: list[OSError] = []
+    journal.on_sync_failure = told.append
+    for _ in range(8):
+        journal.append(PLAIN)
+
+    def fail(descriptor: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, "fdatasync", fail)
+    with pytest.raises(OSError, match="Input/output"):
+        journal.append(PLAIN)
+    assert [5] == [error.errno for error in told]
+    crash(journal)
+
+
+@pytest.mark.parametrize("left", [b"", bytes(128)])
+def test_a_spare_that_a_power_cut_emptied_is_made_anew(directory: Path, left: bytes) -> None:
+    journal = opened(directory)
+    for _ in range(8):
+        journal.append(PLAIN)
+    journal._segment.seal()
+    crash(journal)
+    (directory / "spare").write_bytes(left)
+    again = opened(directory)
+    assert [9, 10] == [again.append(PLAIN), again.append(PLAIN)]
+    again.close()
+    assert list(range(1, 11)) == sequences(directory)

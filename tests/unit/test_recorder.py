@@ -185,3 +185,29 @@ def test_a_killed_writer_loses_no_record_it_had_told_of(tmp_path: Path) -> None:
         Recorder(tmp_path, SETTINGS, slots_max=4).close()
     # The last number told of each run may be cut in the pipe, and one record may not have been told.
     assert told <= len(recorded(tmp_path)) <= told + 3
+
+
+def test_a_place_older_than_the_journal_counts_nothing_again(tmp_path: Path) -> None:
+    """After a power cut: the record reached the disk, the freeing of its place did not."""
+    recorder = Recorder(tmp_path, SETTINGS, slots_max=4)
+    slot = recorder.open(LONG)
+    slot.moved(bytes_in=0, bytes_out=300, now_us=PLAIN.ended_us)
+    before = (tmp_path / "ongoing").read_bytes()
+    recorder.finish(slot, PLAIN._replace(bytes_out=700))
+    for _ in range(1000):
+        recorder.record(PLAIN._replace(request_id=b"\x02" * 16, bytes_out=0))
+    crash(recorder)
+    (tmp_path / "ongoing").write_bytes(before)
+    again = Recorder(tmp_path, SETTINGS, slots_max=4)
+    again.close()
+    assert 0 == again.recovered
+    assert [700] == [event.bytes_out for event in recorded(tmp_path) if event.bytes_out]
+
+
+def test_a_clock_set_back_makes_no_exchange_end_before_it_began(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path, SETTINGS, slots_max=4)
+    recorder.open(LONG).moved(bytes_in=0, bytes_out=300, now_us=LONG.began_us - 86_400 * 10**6)
+    crash(recorder)
+    Recorder(tmp_path, SETTINGS, slots_max=4).close()
+    (event,) = recorded(tmp_path)
+    assert event.began_us == event.ended_us

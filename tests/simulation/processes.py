@@ -1,0 +1,373 @@
+"""The processes of the simulation: what each does with the real code, one call at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Coroutine, Generator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from gateway.feed import feed
+from gateway.storage.model import StorageChange
+from meter.__main__ import AWAY
+from meter.event import Event, StorageLine
+from meter.ids import BucketId, MemberId
+from meter.journal import JournalFull, JournalLocked
+from meter.ongoing import Slot, TooManyExchanges
+from meter.recorder import Recorder
+from meter.shipper import Shipper, adopt_dead_streams
+from meter.window import Month
+from tests.events import PLAIN
+from tests.simulation import database
+from tests.simulation.model import Exchange, Moved
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+SLOTS = 3
+MEMBERS = 3
+
+
+class Killed(BaseException):
+    """The process ends here and now."""
+
+
+class Blocked(BaseException):
+    """A thread would wait for a lock another one holds: it goes on later."""
+
+
+@dataclass(eq=False)
+class Process:
+    """What the kernel knows of a process."""
+
+    name: str
+    world: World
+    descriptors: set[int] = field(default_factory=set)
+    files: list[IO[str]] = field(default_factory=list)
+    is_alive: bool = False
+
+    def start(self) -> None:
+        """Begin. What stands in the way ends it again."""
+        self.is_alive = True
+        try:
+            self.begin()
+        except (JournalFull, JournalLocked, OSError) as error:
+            self.world.note(f"{self.name} does not start: {error}")
+            self.kill()
+
+    def begin(self) -> None:
+        """What a start does."""
+        raise AssertionError
+
+    def kill(self) -> None:
+        """What the kernel does for a dead process: it closes what was open."""
+        self.is_alive = False
+        for file in self.files:
+            file.close()
+        for descriptor in self.descriptors:
+            with contextlib.suppress(OSError):
+                os.close(descriptor)
+        self.files.clear()
+        self.descriptors.clear()
+
+
+@dataclass(eq=False)
+class Writer(Process):
+    """A process with a stream of its own."""
+
+    recorder: Recorder | None = None
+    is_syncing: bool = False
+    """In the sync thread, beside which the writer's own goes on."""
+
+    @property
+    def directory(self) -> Path:
+        """The stream's."""
+        return self.world.settings.journal_directory / self.name
+
+    def begin(self) -> None:
+        """Open the stream; what a dead writer left is closed by that."""
+        self.recorder = Recorder(
+            self.directory, self.world.settings, slots_max=SLOTS, on_sync_failure=self._stop
+        )
+        self.world.closed_left_over(self.name)
+
+    def kill(self) -> None:
+        """Nothing in memory survives."""
+        self.recorder = None
+        super().kill()
+
+    def sync(self) -> None:
+        """The group fsync, as the thread does it."""
+        assert self.recorder is not None
+        covered = self.world.model.unsafe(self.name)
+        self.is_syncing = True
+        try:
+            self.call(self.recorder.sync)
+        finally:
+            self.is_syncing = False
+        for one in covered:
+            one.is_durable = True
+
+    def _stop(self, error: OSError) -> None:
+        self.world.note(f"{self.name} stops: {error}")
+        raise Killed
+
+    def call(self, act: Callable[..., Any], *arguments: Any) -> Any:
+        """A call of the event loop's thread. A failed fsync must end the process, not come up here."""
+        try:
+            return act(*arguments)
+        except OSError as error:
+            self.world.model.complaints.append(f"{self.name} went on after a failed fsync: {error}")
+            raise Killed from None
+
+
+@dataclass(eq=False)
+class Worker(Writer):
+    """A gateway worker: short exchanges, long ones, and the kinds of ends they come to."""
+
+    opened: list[tuple[Exchange, Slot, Event, Moved]] = field(default_factory=list)
+
+    def call(self, act: Callable[..., Any], *arguments: Any) -> Any:
+        """No exchange begins without room, so a full disk must not come upon one."""
+        try:
+            return super().call(act, *arguments)
+        except JournalFull:
+            self.world.model.complaints.append(f"{self.name} had room, and then had none")
+            raise Killed from None
+
+    def kill(self) -> None:
+        """Open exchanges stay as the file says."""
+        self.opened.clear()
+        super().kill()
+
+    def _exchange(self, outcomes: set[Moved | None]) -> tuple[Exchange, Event]:
+        world = self.world
+        request_id = world.next_id()
+        exchange = world.model.exchanges[request_id] = Exchange(request_id, self.name, outcomes)
+        event = PLAIN._replace(
+            request_id=request_id, payer=MemberId(world.chance.randrange(MEMBERS)), bytes_in=0, moved_in=0,
+            bucket=BucketId(world.chance.randrange(2)), began_us=world.now_us, ended_us=world.now_us,
+        )  # fmt: skip
+        return exchange, event
+
+    def _ended(self, event: Event, moved: Moved) -> Event:
+        come, gone = moved
+        # As gateway/accounting.py does when the clock was set back meanwhile.
+        ended_us = max(self.world.now_us, event.began_us)
+        return event._replace(bytes_in=come, bytes_out=gone, moved_in=come, moved_out=gone, ended_us=ended_us)
+
+    def _amount(self) -> Moved:
+        chance = self.world.chance
+        return chance.choice((0, chance.randrange(5000))), chance.choice((0, chance.randrange(10**7)))
+
+    def short(self) -> None:
+        """Held, perhaps revised or taken back, published."""
+        recorder, chance = self.recorder, self.world.chance
+        assert recorder is not None
+        if not recorder.has_room:
+            return
+        moved = self._amount()
+        exchange, event = self._exchange({None})
+        exchange.may_become(moved)
+        self.call(recorder.hold, self._ended(event, moved))
+        exchange.is_now(moved)
+        if chance.random() < 0.2:
+            less = (moved[0], moved[1] // 2)
+            exchange.may_become(less)
+            self.call(recorder.revise, self._ended(event, less))
+            exchange.is_now(less)
+        if chance.random() < 0.2:
+            exchange.may_become(None)
+            self.call(recorder.withdraw)
+            exchange.is_now(None)
+            exchange.may_become(moved)
+            self.call(recorder.record, self._ended(event, moved))
+            exchange.is_now(moved)
+        else:
+            self.call(recorder.publish)
+        exchange.is_recorded = True
+
+    def open(self) -> None:
+        """A long exchange begins."""
+        assert self.recorder is not None
+        if not self.recorder.has_room:
+            return
+        exchange, event = self._exchange({None})
+        exchange.may_become((0, 0))
+        try:
+            slot = self.call(self.recorder.open, event._replace(status=499))
+        except TooManyExchanges:
+            exchange.is_now(None)
+            return
+        exchange.is_now((0, 0))
+        self.opened.append((exchange, slot, event, (0, 0)))
+
+    def moved(self) -> None:
+        """Some of it moves."""
+        if self.opened:
+            at = self.world.chance.randrange(len(self.opened))
+            exchange, slot, event, before = self.opened[at]
+            more = self._amount()
+            now = before[0] + more[0], before[1] + more[1]
+            exchange.may_become(now)
+            slot.moved(bytes_in=now[0], bytes_out=now[1], now_us=self.world.now_us)
+            exchange.is_now(now)
+            self.opened[at] = exchange, slot, event, now
+
+    def finish(self) -> None:
+        """It ends."""
+        assert self.recorder is not None
+        if self.opened:
+            at = self.world.chance.randrange(len(self.opened))
+            exchange, slot, event, moved = self.opened[at]
+            exchange.may_become(moved)
+            # Taken off the list only afterwards: a thread that has to wait comes back to it.
+            self.call(self.recorder.finish, slot, self._ended(event, moved))
+            self.opened.pop(at)
+            exchange.is_now(moved)
+            exchange.is_recorded = True
+
+    def roll(self) -> None:
+        """The look at the segment's age."""
+        assert self.recorder is not None
+        self.call(self.recorder.journal.roll_if_aged, self.world.now_us)
+
+
+@dataclass
+class Outbox:
+    """The storage engine's outbox, which is durable by itself."""
+
+    rows: list[StorageChange] = field(default_factory=list)
+    last: int = 0
+
+    def add(self, delta: int, at_us: int) -> None:
+        """A change of stored bytes was committed."""
+        self.last += 1
+        self.rows.append(StorageChange(self.last, MemberId(1), BucketId(1), StorageLine.OBJECT, delta, at_us))
+
+    async def outbox(self, *, after: int, limit: int) -> tuple[StorageChange, ...]:
+        """As Engine.outbox."""
+        return tuple(row for row in self.rows if row.sequence > after)[:limit]
+
+    async def trim_outbox(self, *, up_to: int) -> None:
+        """As Engine.trim_outbox."""
+        self.rows = [row for row in self.rows if row.sequence > up_to]
+
+
+@dataclass(eq=False)
+class Feeder(Writer):
+    """The feed of the outbox; at home in a worker, with a lock of its own."""
+
+    def feed(self) -> int:
+        """What is new, into the journal; the rows."""
+        assert self.recorder is not None
+        try:
+            return int(self.call(at_once, feed(self.world.outbox, self.recorder)))  # type: ignore[arg-type]
+        except JournalFull:
+            raise Killed from None  # the outbox keeps what was not fed
+
+
+@dataclass(eq=False)
+class Task(Process):
+    """A process that talks to PostgreSQL: a coroutine that goes on whenever it is its turn."""
+
+    sessions: list[database.Connection] = field(default_factory=list)
+    work: Coroutine[Any, Any, None] | None = None
+
+    def go_on(self) -> bool:
+        """As far as the next trip to the server; False when it has done its work."""
+        assert self.work is not None
+        try:
+            self.work.send(None)
+        except StopIteration:
+            self.kill()
+            return False
+        return True
+
+    def kill(self) -> None:
+        """The server ends the sessions of a client that is gone."""
+        for session in self.sessions:
+            self.world.database.end_session(session)
+        self.sessions.clear()
+        if self.work is not None:
+            self.work.close()
+            self.work = None
+        super().kill()
+
+    async def connect(self) -> database.Connection:
+        """A session. Raises ConnectionRefusedError."""
+        await self.world.pause()
+        if self.world.is_database_away:
+            raise ConnectionRefusedError
+        session = database.Connection(self.world.database)
+        self.sessions.append(session)
+        return session
+
+
+@dataclass(eq=False)
+class ShipperTask(Task):
+    """The shipper's process, with the loop of meter/__main__.py."""
+
+    shipped_last: int = -1
+    """Records of the last whole round; -1 before the first."""
+
+    def begin(self) -> None:
+        """Adopt what is dead, then ship."""
+        self.shipped_last = -1
+        dead = [writer.name for writer in self.world.writers if not writer.is_alive]
+        adopt_dead_streams(self.world.settings)
+        for name in dead:
+            self.world.closed_left_over(name)
+        self.work = self._ship()
+
+    async def _ship(self) -> None:
+        while True:
+            try:
+                session = await self.connect()
+                shipper = Shipper(self.world.settings)
+                while True:
+                    done = await shipper.ship(session)  # type: ignore[arg-type]
+                    self.shipped_last = done.records
+                    self.world.model.complaints += [f"alarm: {one}" for one in done.alarms]
+                    await self.world.pause()
+            except AWAY as error:
+                if not isinstance(error, ConnectionRefusedError):
+                    self.world.note(f"{self.name} cannot ship: {type(error).__name__}")
+                await self.world.pause()
+
+
+@dataclass(eq=False)
+class Closing(Task):
+    """Somebody closes a month."""
+
+    month: Month = field(default_factory=lambda: Month(2000, 1))
+
+    def begin(self) -> None:
+        """One transaction."""
+        self.work = self._close()
+
+    async def _close(self) -> None:
+        try:
+            session = await self.connect()
+            async with session.transaction():
+                await database.close_month(session, self.month, now_us=self.world.now_us)
+        except AWAY as error:
+            self.world.note(f"{self.month} is not closed: {type(error).__name__}")
+
+
+class Pause:
+    """A trip to the server: the scheduler decides who goes on."""
+
+    def __await__(self) -> Generator[None, None, None]:
+        yield
+
+
+def at_once(work: Coroutine[Any, Any, Any]) -> Any:
+    """A coroutine that has nothing to wait for, to its end."""
+    try:
+        work.send(None)
+    except StopIteration as ended:
+        return ended.value
+    raise AssertionError("it waits")

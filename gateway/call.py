@@ -70,14 +70,17 @@ class Bucket:
     bytes_max: int | None = None
     """Limit of stored bytes; None: none."""
     owner_bytes_max: int | None = None
-    """The owner's limit over all buckets; None: none."""
+    """The co-op's limit for its owner over all buckets; None: none."""
+    owner_cap_bytes: int | None = None
+    """What the owner allows themselves over all buckets; None: anything."""
     documents: Mapping[Subject, str] = field(default_factory=dict)
     """What its owner set, as the gateway keeps it; each subject's own module reads its document."""
 
     @property
     def quota(self) -> Quota:
         """The limits a commit into this bucket may not pass."""
-        return Quota(self.bytes_max, self.owner_bytes_max)
+        cap, limit = self.owner_cap_bytes, self.owner_bytes_max
+        return Quota(self.bytes_max, limit if cap is None else cap if limit is None else min(cap, limit))
 
 
 @dataclass(frozen=True, slots=True)

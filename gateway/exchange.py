@@ -23,6 +23,7 @@ from gateway.auth import Authenticator
 from gateway.body import Body, SenderGone
 from gateway.browsers import BrowserDoors
 from gateway.call import Bucket, Call, Origin, Reply, Services
+from gateway.cap_watch import CapWatch
 from gateway.connection import Incoming
 from gateway.counting import Counting
 from gateway.errors import S3Error, s3_error
@@ -54,16 +55,18 @@ class Exchanges:
     """Runs exchanges for one worker."""
 
     def __init__(
-        self, services: Services, authenticator: Authenticator, recorder: Recorder, metrics: GatewayMetrics
-    ) -> None:
+        self, services: Services, authenticator: Authenticator, recorder: Recorder, metrics: GatewayMetrics,
+        caps: CapWatch,
+    ) -> None:  # fmt: skip
         self._services = services
         self._authenticator = authenticator
         self._recorder = recorder
         self._metrics = metrics
+        self._caps = caps
         self._settings = services.settings
         self._id_prefix = os.urandom(8)
         self._requests = 0
-        self._browsers = BrowserDoors(services, authenticator, recorder, metrics)
+        self._browsers = BrowserDoors(services, authenticator, recorder, metrics, caps)
 
     async def handle(self, raw: Incoming) -> bool:
         """One request, to its end; whether the connection goes on. The answer has been sent by then."""
@@ -170,10 +173,12 @@ class Exchanges:
                 tab.began_us, self._settings.trusted_proxies,
             )  # fmt: skip
             admit(services, question, bucket)
+        payer = tab.requester if bucket is None else bucket.owner
+        self._caps.admit(payer, asked.operation)
         headers = request.effective
         signed = claim or unsigned_claim(headers)
         tab.authorised = True
-        tab.payer = bucket.owner if bucket is not None else tab.requester
+        tab.payer = payer
         tab.bucket = NO_BUCKET if bucket is None else bucket.id
         how.body = Body(
             raw.content, headers, claim=signed, signing_key=signing_key, counting=counting,

@@ -85,6 +85,9 @@ class GatewaySettings(RoomSettings):
     drain_bytes_max: int = Field(256 * 1024, ge=0, description="unread body taken in after an early error")
     drain_timeout_s: int = Field(60, ge=0, description="at a stop, open exchanges get so long to finish")
     directory_poll_s: int = Field(30, ge=1, description="the directory is reread at least this often")
+    cap_poll_s: int = Field(
+        10, ge=1, description="what capped members were sent on other machines is asked for this often"
+    )
     blob_delete_delay_s: int = Field(
         600, ge=0, description="replaced and deleted files stay so long for open readers"
     )

@@ -29,9 +29,11 @@ _HEADER = struct.Struct("<8sHHI16sQQq32s")
 _HEADER_CRC_AT = 124
 _LIVE = struct.Struct("<QQQ32s")
 _RECORD = struct.Struct("<Q16sQQQHBBHHqqQQQQqB11x")
+_SENT = struct.Struct("<24xQ22xH8xq8xq40x")
 _CRC = struct.Struct("<I")
 _CRC_AT = 124
 assert _RECORD.size == _CRC_AT == _HEADER_CRC_AT
+assert _SENT.size == RECORD_BYTES
 PUBLISHED_AT, SYNCED_AT, DIGEST_AT = (SEALED_HEADER_BYTES + at for at in (0, 8, 24))
 
 
@@ -167,6 +169,11 @@ def events(records: bytes | memoryview) -> Iterator[tuple[int, Event]]:
     view = memoryview(records)
     for at in range(0, len(view) - RECORD_BYTES + 1, RECORD_BYTES):
         yield unpack_record(view[at : at + RECORD_BYTES])
+
+
+def sent(records: bytes | memoryview) -> Iterator[tuple[int, int, int, int]]:
+    """(payer, marks, ended_us, bytes_out) of each record; a whole number of records that were checked."""
+    return _SENT.iter_unpack(records)
 
 
 def segment_digest(header: SegmentHeader, records: bytes | memoryview) -> bytes:

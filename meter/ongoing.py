@@ -39,6 +39,24 @@ class TooManyExchanges(Exception):
     """Every slot is taken; the exchange must be refused before a byte moves."""
 
 
+def is_used(data: bytes, at: int) -> bool:
+    """Whether the place at that offset of the file's bytes is taken."""
+    return int.from_bytes(data[at + _USED_AT : at + _USED_AT + 8], "little") != 0
+
+
+def standing(place: bytes) -> Event | None:
+    """A taken place's exchange with what it has moved so far, ended_us the last time a byte did.
+
+    None when its record fails the checksum: it is just being written, and nothing has moved yet.
+    """
+    record = place[: frame.RECORD_BYTES]
+    if int.from_bytes(record[124:128], "little") != zlib.crc32(record[:124]):
+        return None
+    moved_in, moved_out, updated_us = _MOVED.unpack_from(place, _MOVED_AT)
+    _, event = frame.unpack_record(record)
+    return event._replace(moved_in=moved_in, moved_out=moved_out, ended_us=updated_us)
+
+
 class Slot:
     """One open exchange's place."""
 

@@ -8,8 +8,8 @@ from deploy.commands.options import data_option, json_option
 from deploy.desk import Desk, at_desk
 from deploy.instants import instant_text
 from deploy.output import print_json, print_table, say
-from deploy.sizes import limit_text, parse_limit
 from gateway.store import limit_member, member_limit
+from meter.sizes import limit_text, parse_limit
 from meter.store import add_member, find_member, members, set_member_status, stored_bytes
 from meter.usage import Member, MemberClass, MemberStatus
 

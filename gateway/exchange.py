@@ -173,13 +173,11 @@ class Exchanges:
                 tab.began_us, self._settings.trusted_proxies,
             )  # fmt: skip
             admit(services, question, bucket)
-        payer = tab.requester if bucket is None else bucket.owner
-        self._caps.admit(payer, asked.operation)
+        tab.payer = bucket.owner if bucket is not None else tab.requester
+        self._caps.admit(tab.payer, asked.operation)
         headers = request.effective
         signed = claim or unsigned_claim(headers)
-        tab.authorised = True
-        tab.payer = payer
-        tab.bucket = NO_BUCKET if bucket is None else bucket.id
+        tab.authorised, tab.bucket = True, NO_BUCKET if bucket is None else bucket.id
         how.body = Body(
             raw.content, headers, claim=signed, signing_key=signing_key, counting=counting,
             settings=self._settings, ask_for_it=how.expects_continue(request.headers), descriptor=how.descriptor,

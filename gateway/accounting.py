@@ -14,6 +14,8 @@ from meter.ids import NO_BUCKET, NOBODY, BucketId, MemberId
 
 _INTERNET, _FREE = Zone.INTERNET, RequestClass.FREE
 _ABORTED, _NO_MARK = Mark.ABORTED, Mark.NONE
+NO_STATUS = 0
+"""Of a checkpoint: nothing was answered yet."""
 CLIENT_LEFT = 499
 """Our status for an exchange whose client left before we could answer."""
 

@@ -12,7 +12,7 @@ from gateway.accounting import CLIENT_LEFT
 from gateway.body import Body
 from gateway.call import Reply
 from gateway.connection import Incoming
-from gateway.counting import Counting
+from gateway.counting import Counting, CutOff
 from gateway.errors import S3Error, render_error
 from gateway.head import response_head
 from gateway.settings import GatewaySettings
@@ -145,14 +145,15 @@ async def answer(reply: Reply, counting: Counting, how: Answer) -> tuple[bool, i
 async def _send_long(
     reply: Reply, counting: Counting, how: Answer, head: bytes, extents: Sequence[Extent], *, skip: int
 ) -> tuple[bool, int]:
-    counting.begin_long()
+    counting.begin_long(status=reply.status)
     sending = LongSend(
         how.descriptor, timeout_s=how.timeout_s, bytes_per_s_min=how.bytes_per_s_min,
         on_progress=counting.sent,
     )  # fmt: skip
     try:
         await sending.send(head, extents, skip=skip)
-    except ReceiverGone:
+    except (ReceiverGone, CutOff, S3Error):
+        # Of the last two what a checkpoint was answered with: the head has left, there is no other way to say it.
         return _gone(reply, counting, how, moved_out=sending.delivered)
     except (DamagedFile, DamagedObject, Busy, OSError):
         log.exception("cannot read a stored file: request=%s", counting.tab.request_id.hex())

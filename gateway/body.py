@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from typing import TypeVar
 
 from aiohttp import ClientError, StreamReader
 from aiohttp.web_protocol import RequestPayloadError
@@ -38,8 +39,11 @@ from gateway.storage.base import Staged
 from gateway.storage.model import Checksum
 from gateway.wire import ReceiverGone, send_at_once
 
+_T = TypeVar("_T")
 SHORT_BYTES = 64 * 1024
 """Up to this size hashing inline is cheaper than a thread, and no place for open exchanges is taken."""
+TICK_S = 1.0
+"""While a sender takes its time, the count is told so often that time passes."""
 
 
 class SenderGone(ConnectionError):
@@ -231,8 +235,7 @@ class Body:
                 waited_s = 0.0
                 if not count:
                     began = clock()
-                    async with asyncio.timeout(timeout_s):
-                        await intake.readable()
+                    await self._patiently(intake.readable)
                     # Only the time we waited for the client: a slow disk of ours is not its fault.
                     waited_s = clock() - began
                     continue
@@ -272,8 +275,7 @@ class Body:
                 data, waited_s = content.read_nowait(), 0.0
                 if not data and not content.at_eof():
                     began = clock()
-                    async with asyncio.timeout(timeout_s):
-                        data = await content.readany()
+                    data = await self._patiently(content.readany)
                     # Only the time we waited for the client: a slow disk of ours is not its fault.
                     waited_s = clock() - began
                 pace.waited(waited_s, moved_bytes=len(data))
@@ -292,6 +294,20 @@ class Body:
                 for piece in decoder.feed(data):
                     self._counting.received(len(piece))
                     yield piece
+
+    async def _patiently(self, wait: Callable[[], Awaitable[_T]]) -> _T:
+        """Wait for the client, and tell the count of the time that passes. Raises TimeoutError."""
+        left_s = float(self._settings.receive_timeout_s)
+        while True:
+            slice_s = min(left_s, TICK_S)
+            try:
+                async with asyncio.timeout(slice_s):
+                    return await wait()
+            except TimeoutError:
+                left_s -= slice_s
+                if left_s <= 0:
+                    raise
+            self._counting.tick()
 
     def _say_continue(self) -> None:
         if self.awaits_continue:

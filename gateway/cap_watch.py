@@ -12,10 +12,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from gateway.caps import REFUSED_WHEN_REACHED, MonthCount, Sums, cap_reached, load_sums
+from gateway.counting import CutOff
 from gateway.directory import PostgresDirectory
+from gateway.errors import S3Error
 from gateway.operation import Operation
 from gateway.snapshot import keep
 from meter.cap_store import sent_in
+from meter.event import Event
 from meter.frame import DamagedSegment
 from meter.ids import MemberId, StreamId
 from meter.journal import stream_of
@@ -61,6 +64,15 @@ class CapWatch:
         sent = self._count.sent(payer)
         if sent is not None and sent >= cap:
             raise cap_reached(cap, self._count.month)
+
+    def at_checkpoint(self, event: Event) -> None:
+        """A part of a long exchange was recorded: an answer on a bill that is full ends here. Raises CutOff."""
+        if event.bytes_out and event.payer in self._directory.egress_caps:
+            try:
+                self.check(event.payer)
+            except S3Error as reached:
+                # Its head left long ago, so no error can be told any more: the connection is cut.
+                raise CutOff from reached
 
     async def start(self) -> None:
         """Count from what the last worker of this machine knew, then from Postgres if it is there."""

@@ -25,7 +25,7 @@ from gateway.browsers import BrowserDoors
 from gateway.call import Bucket, Call, Origin, Reply, Services
 from gateway.cap_watch import CapWatch
 from gateway.connection import Incoming
-from gateway.counting import Counting
+from gateway.counting import Checkpoints, Counting, CutOff
 from gateway.errors import S3Error, s3_error
 from gateway.handlers.cors import origin_headers
 from gateway.handlers.table import HANDLERS
@@ -39,6 +39,7 @@ from gateway.sigv4.unsigned import unsigned_claim
 from meter.ids import NO_BUCKET
 from meter.ongoing import TooManyExchanges
 from meter.recorder import Recorder, now_us
+from meter.window import MICROSECONDS
 
 log = logging.getLogger(__name__)
 PREFLIGHTS = frozenset((Operation.PREFLIGHT_BUCKET, Operation.PREFLIGHT_OBJECT))
@@ -66,16 +67,21 @@ class Exchanges:
         self._settings = services.settings
         self._id_prefix = os.urandom(8)
         self._requests = 0
+        self._checkpoints = Checkpoints(
+            self._settings.checkpoint_bytes,
+            self._settings.checkpoint_interval_s * MICROSECONDS,
+            caps.at_checkpoint,
+        )
         self._browsers = BrowserDoors(services, authenticator, recorder, metrics, caps)
 
     async def handle(self, raw: Incoming) -> bool:
         """One request, to its end; whether the connection goes on. The answer has been sent by then."""
         started = time.perf_counter()
-        counting = Counting(Tab(self._next_request_id(), now_us()), self._recorder, now_us)
+        counting = Counting(Tab(self._next_request_id(), now_us()), self._recorder, now_us, self._checkpoints)
         how = Answer(raw, counting, self._settings)
         try:
             reply = await self._reply(raw, counting, how)
-        except SenderGone:
+        except (SenderGone, CutOff):
             counting.end(status=CLIENT_LEFT, moved_out=0, aborted=True)
             self._metrics.ended(counting.tab, CLIENT_LEFT, counting)
             return how.cut()
@@ -127,7 +133,7 @@ class Exchanges:
             return error_reply(error, how.resource, counting.tab.request_id.hex())
         except TooManyExchanges:
             return error_reply(s3_error("SlowDown"), how.resource, counting.tab.request_id.hex())
-        except (SenderGone, asyncio.CancelledError):
+        except (SenderGone, CutOff, asyncio.CancelledError):
             raise
         except Exception:  # the edge: a bug of ours becomes a 500 that names its request, and a log line
             log.exception("unexpected: request=%s", counting.tab.request_id.hex())

@@ -81,6 +81,12 @@ class GatewaySettings(RoomSettings):
         "",
         description="networks of proxies whose X-Forwarded-For and -Proto count, as 10.0.0.1/32, comma-separated",
     )
+    checkpoint_bytes: int = Field(
+        64 * 2**20, ge=2**20, description="a transfer is recorded whenever so many bytes have moved"
+    )
+    checkpoint_interval_s: int = Field(
+        5, ge=1, le=600, description="a transfer that moves bytes is recorded this often"
+    )
     connections_max: int = Field(4096, ge=1, description="connections a worker keeps open at most")
     drain_bytes_max: int = Field(256 * 1024, ge=0, description="unread body taken in after an early error")
     drain_timeout_s: int = Field(60, ge=0, description="at a stop, open exchanges get so long to finish")

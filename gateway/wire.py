@@ -22,6 +22,8 @@ COMPUTED_BYTES = 2**20
 """So much of an object that is made while it is sent is in memory at once, for each receiver."""
 TAIL_BYTES = 16 * 1024
 """The end of a long body is announced to the journal just before it is sent, and is therefore short."""
+TELL_EVERY_S = 1.0
+"""While a receiver takes its time, what it has acknowledged is told so often."""
 BREATH_BYTES = 4 * 2**20
 """Other exchanges of the worker get their turn after so many bytes to a receiver that never makes us wait."""
 SETTLE_POLLS_S = (0.0, 0.0, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05)
@@ -52,13 +54,15 @@ def send_at_once(descriptor: int, head: bytes, body: bytes) -> int:
 class LongSend:
     """Sends a header and a long body on a descriptor of its own, and knows at each moment what moved.
 
-    on_progress(body bytes acknowledged or tentative) is called after each step. The event loop's
-    transport must have nothing queued, and must not be written to meanwhile.
+    on_progress(acknowledged, announced) is told the body's bytes after each step, and each TELL_EVERY_S while
+    nothing can be sent; announced is more where a kill -9 would leave more with the receiver. What it raises ends
+    the sending. The event loop's transport must have nothing queued, and must not be written to meanwhile.
     """
 
     def __init__(
-        self, descriptor: int, *, timeout_s: float, bytes_per_s_min: int, on_progress: Callable[[int], None]
-    ) -> None:
+        self, descriptor: int, *, timeout_s: float, bytes_per_s_min: int,
+        on_progress: Callable[[int, int], None],
+    ) -> None:  # fmt: skip
         self._pace = Pace(window_s=timeout_s, bytes_per_s_min=bytes_per_s_min)
         self._descriptor = os.dup(descriptor)
         self._timeout_s = timeout_s
@@ -66,6 +70,7 @@ class LongSend:
         self._head_bytes = 0
         self._body_bytes = 0
         self._accepted = 0
+        self._acknowledged = 0
 
     def close(self) -> None:
         """Give the descriptor back; delivered must have been read before."""
@@ -107,7 +112,7 @@ class LongSend:
         is_tail = remaining <= TAIL_BYTES
         if is_tail:
             # A kill -9 after the last byte left must find the whole body counted, so say it just before.
-            self._on_progress(self._body_bytes)
+            self._on_progress(self._acknowledged, self._body_bytes)
         try:
             taken = self._write(extent, offset, SENDFILE_BYTES if is_tail else remaining - TAIL_BYTES)
         except BlockingIOError:
@@ -116,7 +121,7 @@ class LongSend:
             raise ReceiverGone from error
         self._accepted += taken
         if not is_tail or self._accepted - self._head_bytes < self._body_bytes:
-            self._on_progress(self.delivered)
+            self._tell()
         if taken == 0:
             await self._writable()
 
@@ -135,14 +140,26 @@ class LongSend:
         loop = asyncio.get_running_loop()
         ready: asyncio.Future[None] = loop.create_future()
         loop.add_writer(self._descriptor, _set, ready)
-        began, stood_at = loop.time(), self.delivered
+        patience_until = loop.time() + self._timeout_s
         try:
-            await asyncio.wait_for(ready, self._timeout_s)
-            self._pace.waited(loop.time() - began, moved_bytes=self.delivered - stood_at)
-        except (TimeoutError, TooSlow):
+            while not ready.done():
+                began, stood_at = loop.time(), self._acknowledged
+                if began >= patience_until:
+                    raise ReceiverGone
+                await asyncio.wait((ready,), timeout=min(TELL_EVERY_S, patience_until - began))
+                self._tell()
+                if self._acknowledged > stood_at:
+                    # The kernel says that it has room only when a third of its queue has left.
+                    patience_until = loop.time() + self._timeout_s
+                self._pace.waited(loop.time() - began, moved_bytes=self._acknowledged - stood_at)
+        except TooSlow:
             raise ReceiverGone from None
         finally:
             loop.remove_writer(self._descriptor)
+
+    def _tell(self) -> None:
+        self._acknowledged = delivered = self.delivered
+        self._on_progress(delivered, delivered)
 
     async def _settle(self) -> None:
         """Wait until the receiver has acknowledged everything. Raises ReceiverGone."""
@@ -160,6 +177,9 @@ class LongSend:
             except TooSlow:
                 raise ReceiverGone from None
             left = now_left
+            self._acknowledged = self.delivered
+            # The tail was announced and is with the kernel: it stays announced.
+            self._on_progress(self._acknowledged, self._body_bytes)
             if left and (waited_s > self._timeout_s or not _connected(self._descriptor)):
                 raise ReceiverGone
 

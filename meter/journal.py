@@ -110,11 +110,6 @@ class Segment:
         at = HEADER_BYTES + index * RECORD_BYTES
         self.map[at : at + RECORD_BYTES] = bytes(RECORD_BYTES)
 
-    def request_id(self, index: int) -> bytes:
-        """The request id of a record in this segment."""
-        at = HEADER_BYTES + index * RECORD_BYTES
-        return self.map[at + 8 : at + 24]
-
     def publish(self, count: int) -> None:
         """Let readers trust the first `count` records."""
         self.count = count
@@ -193,11 +188,6 @@ class Journal:
         sequence = self.hold(event)
         self.publish()
         return sequence
-
-    def holds(self, sequence: int, request_id: bytes) -> bool:
-        """Whether the record of that sequence stands in the open segment and is of that request."""
-        index = sequence - self._segment.header.first_sequence
-        return 0 <= index < self._segment.count and self._segment.request_id(index) == request_id
 
     def hold(self, event: Event) -> int:
         """Write a record that may still be revised until publish(); after a crash it counts as it stands."""

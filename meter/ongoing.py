@@ -1,7 +1,8 @@
 """What exchanges that are still open have moved so far, in a mapped file beside the journal.
 
-A kill -9 leaves the numbers here; the stream's next writer closes them as events of their own.
-Only the process that holds the stream's lock touches the file.
+A kill -9 leaves the numbers here; the stream's next writer closes them as events of their own. How much of
+them stands in the journal already, the journal itself says: a place only remembers from where to look.
+Only the process that holds the stream's lock writes the file; meter/live.py reads it beside.
 """
 
 from __future__ import annotations
@@ -10,8 +11,10 @@ import mmap
 import os
 import struct
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from meter import frame
 from meter.event import Event, Mark
@@ -19,10 +22,21 @@ from meter.event import Event, Mark
 FILE_NAME = "ongoing"
 SLOT_BYTES = 256
 _USED_AT = frame.RECORD_BYTES
-_USED = struct.Struct("<Q")
-_CLOSING_AT = _USED_AT + _USED.size
-_MOVED_AT = _CLOSING_AT + _USED.size
+_WORD = struct.Struct("<Q")
+_MOVED_AT = _USED_AT + 2 * _WORD.size
 _MOVED = struct.Struct("<qqq")
+_SINCE_AT = _MOVED_AT + _MOVED.size
+_SINCE = struct.Struct("<Qqq")
+_CHOICE_AT = _SINCE_AT + 2 * _SINCE.size
+assert _CHOICE_AT + _WORD.size <= SLOT_BYTES
+
+
+class Recorded(NamedTuple):
+    """What stands in the journal of one exchange before a sequence."""
+
+    before_sequence: int
+    moved_in: int
+    moved_out: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +44,10 @@ class LeftOver:
     """What a slot says after a crash."""
 
     at: int
-    closing_sequence: int
-    """Not 0: the crash came while the event was being written under this sequence."""
+    recorded: Recorded
+    """Later records of the same request may follow it in the journal."""
     event: Event
+    """The exchange as if nothing of it were recorded."""
 
 
 class TooManyExchanges(Exception):
@@ -60,24 +75,34 @@ def standing(place: bytes) -> Event | None:
 class Slot:
     """One open exchange's place."""
 
-    __slots__ = ("_at", "_map", "_owner")
+    __slots__ = ("_at", "_choice", "_latest", "_map", "_owner")
 
-    def __init__(self, owner: Ongoing, at: int) -> None:
+    def __init__(self, owner: Ongoing, at: int, recorded: Recorded) -> None:
         self._owner = owner
         self._map = owner.map
         self._at = at
+        self._choice = 0
+        self._latest = recorded
 
     def moved(self, *, bytes_in: int, bytes_out: int, now_us: int) -> None:
         """State the body bytes moved so far, both absolute."""
         _MOVED.pack_into(self._map, self._at + _MOVED_AT, bytes_in, bytes_out, now_us)
 
-    def closing(self, sequence: int) -> None:
-        """The exchange's event is about to be written under this sequence."""
-        _USED.pack_into(self._map, self._at + _CLOSING_AT, sequence)
+    def recorded(self, recorded: Recorded) -> None:
+        """A checkpoint stands in the journal: after a crash nobody need look before the one before it.
+
+        One behind, because the journal is on the disk a moment after this file may be. Two places and a
+        choice between them: a kill in the middle of writing one finds the other whole.
+        """
+        at = self._at + _SINCE_AT + (1 - self._choice) * _SINCE.size
+        _SINCE.pack_into(self._map, at, *self._latest)
+        self._choice = 1 - self._choice
+        _WORD.pack_into(self._map, self._at + _CHOICE_AT, self._choice)
+        self._latest = recorded
 
     def free(self) -> None:
         """The exchange's event stands in the journal; forget the slot."""
-        _USED.pack_into(self._map, self._at + _USED_AT, 0)
+        _WORD.pack_into(self._map, self._at + _USED_AT, 0)
         self._owner.give_back(self._at)
 
 
@@ -91,16 +116,21 @@ class Ongoing:
         self.map = mmap.mmap(self._descriptor, size)
         self._free = list(range(size - SLOT_BYTES, -1, -SLOT_BYTES))
 
-    def open(self, event: Event) -> Slot:
-        """Take a slot for an exchange that begins; its event states who and what. Raises TooManyExchanges."""
+    def open(self, event: Event, *, next_sequence: int) -> Slot:
+        """Take a slot for an exchange that begins; its event states who and what. Raises TooManyExchanges.
+
+        Nothing of it is in the journal yet: all its records will have next_sequence or a later one.
+        """
         if not self._free:
             raise TooManyExchanges("every place for an open exchange is taken")
         at = self._free.pop()
         self.map[at : at + frame.RECORD_BYTES] = frame.pack_record(1, event, 0)
-        _MOVED.pack_into(self.map, at + _MOVED_AT, 0, 0, event.began_us)
-        _USED.pack_into(self.map, at + _CLOSING_AT, 0)
-        _USED.pack_into(self.map, at + _USED_AT, 1)
-        return Slot(self, at)
+        nothing = Recorded(next_sequence, 0, 0)
+        _MOVED.pack_into(self.map, at + _MOVED_AT, event.moved_in, event.moved_out, event.began_us)
+        _SINCE.pack_into(self.map, at + _SINCE_AT, *nothing)
+        _WORD.pack_into(self.map, at + _CHOICE_AT, 0)
+        _WORD.pack_into(self.map, at + _USED_AT, 1)
+        return Slot(self, at, nothing)
 
     def give_back(self, at: int) -> None:
         """A slot is free again."""
@@ -111,25 +141,24 @@ class Ongoing:
         return [
             found
             for at in range(0, len(self.map), SLOT_BYTES)
-            if _USED.unpack_from(self.map, at + _USED_AT)[0] and (found := self._read(at)) is not None
+            if _WORD.unpack_from(self.map, at + _USED_AT)[0] and (found := self._read(at)) is not None
         ]
 
     def clear(self, at: int) -> None:
         """Forget a left-over: its event stands in the journal."""
-        _USED.pack_into(self.map, at + _USED_AT, 0)
+        _WORD.pack_into(self.map, at + _USED_AT, 0)
 
     def _read(self, at: int) -> LeftOver | None:
-        record = self.map[at : at + frame.RECORD_BYTES]
-        if int.from_bytes(record[124:128], "little") != zlib.crc32(record[:124]):
+        event = standing(self.map[at : at + SLOT_BYTES])
+        if event is None:
             return None  # killed while the slot was being taken: nothing had moved yet
-        moved_in, moved_out, updated_us = _MOVED.unpack_from(self.map, at + _MOVED_AT)
-        _, event = frame.unpack_record(record)
+        choice = _WORD.unpack_from(self.map, at + _CHOICE_AT)[0] & 1
         return LeftOver(
             at,
-            _USED.unpack_from(self.map, at + _CLOSING_AT)[0],
+            Recorded(*_SINCE.unpack_from(self.map, at + _SINCE_AT + choice * _SINCE.size)),
             event._replace(
-                bytes_in=moved_in, bytes_out=moved_out, moved_in=moved_in, moved_out=moved_out,
-                ended_us=updated_us, marks=event.marks | Mark.ABORTED | Mark.RECOVERED,
+                bytes_in=event.moved_in, bytes_out=event.moved_out,
+                marks=event.marks | Mark.ABORTED | Mark.RECOVERED,
             ),
         )  # fmt: skip
 
@@ -137,3 +166,23 @@ class Ongoing:
         """Let go of the file."""
         self.map.close()
         os.close(self._descriptor)
+
+
+def rest_of(left: LeftOver, later: Sequence[Event]) -> Event | None:
+    """What is still to be recorded of an exchange that a crash cut; None when its last event stands.
+
+    later: its records that stand in the journal at or behind left.recorded.before_sequence. Pure.
+    """
+    if not all(event.marks & (Mark.CHECKPOINT | Mark.CORRECTION) for event in later):
+        return None
+    # Less moved than was recorded? Then a power cut took this file's last pages and left the journal's.
+    moved_in = max(0, left.event.moved_in - left.recorded.moved_in - sum(event.moved_in for event in later))
+    moved_out = max(
+        0, left.event.moved_out - left.recorded.moved_out - sum(event.moved_out for event in later)
+    )
+    # It failed and was about to say so: what its checkpoints had billed was taken back.
+    bills = not any(event.marks & Mark.CORRECTION for event in later)
+    return left.event._replace(
+        bytes_in=moved_in if bills else 0, bytes_out=moved_out if bills else 0,
+        moved_in=moved_in, moved_out=moved_out,
+    )  # fmt: skip

@@ -6,7 +6,8 @@ It reads beside a living writer, changes nothing, and names each damage instead 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import struct
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from meter.frame import HEADER_BYTES, RECORD_BYTES, DamagedSegment, SegmentHeade
 from meter.ids import StreamId
 from meter.journal import segment_path, segment_paths, stream_of, sync_directory
 
+_REQUEST_ID = struct.Struct("<8x16s104x")
 SEGMENT_BYTES_MAX = 2**30
 """A segment larger than this is refused before memory is spent on it."""
 
@@ -157,6 +159,28 @@ def published_sequence(directory: Path) -> int:
         read_header_bytes(paths[-1]) if paths[-1].suffix == ".seg" else read_bytes(paths[-1])[:HEADER_BYTES]
     )
     return frame.unpack_header(data).first_sequence + frame.unpack_live(data).published - 1
+
+
+def events_of(
+    directory: Path, request_ids: Collection[bytes], from_sequence: int
+) -> dict[bytes, list[Event]]:
+    """What stands in the journal of these requests at or behind from_sequence. Raises DamagedSegment.
+
+    Checksums are not looked at.
+    """
+    found: dict[bytes, list[Event]] = {}
+    for path in segments_from(directory, from_sequence) if request_ids else ():
+        data = memoryview(read_bytes(path))
+        first, live = frame.unpack_header(data).first_sequence, frame.unpack_live(data)
+        records = data[HEADER_BYTES : HEADER_BYTES + live.published * RECORD_BYTES]
+        start = max(0, from_sequence - first)
+        for index, (request_id,) in enumerate(
+            _REQUEST_ID.iter_unpack(records[start * RECORD_BYTES :]), start
+        ):
+            if request_id in request_ids:
+                _, event = frame.unpack_record(records[index * RECORD_BYTES :])
+                found.setdefault(request_id, []).append(event)
+    return found
 
 
 def event_at(directory: Path, sequence: int) -> Event | None:

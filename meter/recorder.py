@@ -13,8 +13,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from meter.event import Event
+from meter.frame import DamagedSegment
 from meter.journal import Journal
-from meter.ongoing import Ongoing, Slot
+from meter.ongoing import Ongoing, Recorded, Slot, rest_of
+from meter.reader import events_of
 from meter.settings import MeterSettings
 
 log = logging.getLogger(__name__)
@@ -53,7 +55,6 @@ class Recorder:
         self.revise = self.journal.revise
         self.withdraw = self.journal.withdraw
         self.publish = self.journal.publish
-        self.open: Callable[[Event], Slot] = self._ongoing.open
         self._interval_s = settings.journal_sync_interval_ms / 1000
         self._on_sync_failure = on_sync_failure
         self._stopping = threading.Event()
@@ -72,22 +73,43 @@ class Recorder:
         self.journal.close()
         self._ongoing.close()
 
+    def open(self, event: Event) -> Slot:
+        """A place for an exchange that begins, of which nothing was recorded. Raises TooManyExchanges."""
+        return self._ongoing.open(event, next_sequence=self.journal.next_sequence)
+
+    def checkpoint(self, slot: Slot, event: Event, *, moved_in: int, moved_out: int) -> None:
+        """Record what moved since the last checkpoint of an exchange; moved_* is all that is recorded then.
+
+        A kill at any instant counts it once: whether the record stands, the journal says.
+        """
+        sequence = self.journal.append(event)
+        slot.recorded(Recorded(sequence + 1, moved_in, moved_out))
+
     def finish(self, slot: Slot, event: Event) -> None:
-        """Record the event of an exchange that had a slot, and free it; a kill between the two counts once."""
-        slot.closing(self.journal.next_sequence)
+        """Record the last event of an exchange that had a slot, and free it; a kill between the two counts once."""
         self.journal.append(event)
         slot.free()
 
     def _close_left_over(self) -> int:
+        """Record what open exchanges had moved and nobody recorded; killed in the middle, it is done once."""
         found = self._ongoing.left_over()
-        unrecorded = [
-            one for one in found if not self.journal.holds(one.closing_sequence, one.event.request_id)
-        ]
+        since = min((one.recorded.before_sequence for one in found), default=0)
+        try:
+            recorded = events_of(self.journal.directory, {one.event.request_id for one in found}, since)
+        except DamagedSegment:
+            # What stands in it is unknown: the shipper names the damage, and nothing is billed that may be.
+            log.exception(
+                "open exchanges are given up: stream=%s exchanges=%d", self.journal.stream, len(found)
+            )
+            recorded = {one.event.request_id: [one.event] for one in found}
+        closed = 0
         for one in found:
-            if one in unrecorded:
-                self.journal.append(one.event)
+            rest = rest_of(one, recorded.get(one.event.request_id, []))
+            if rest is not None:
+                self.journal.append(rest)
+                closed += 1
             self._ongoing.clear(one.at)
-        return len(unrecorded)
+        return closed
 
     def _sync_forever(self) -> None:
         while not self._stopping.wait(self._interval_s):

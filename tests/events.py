@@ -44,7 +44,7 @@ def stored(
     )
 
 
-counts = st.integers(0, 2**63)
+counts = st.integers(-(2**63), 2**63 - 1)
 events = st.builds(
     Event,
     request_id=st.binary(min_size=16, max_size=16),

@@ -47,17 +47,30 @@ class CapWatch:
         self._clock = clock
         self._count: MonthCount | None = None
         self._followers: list[Follower] = []
+        self._asking = asyncio.Lock()
+        self._asked_s = self._pause_s = 0.0
         self._places: Mapping[StreamId, int] = {}
         self._damaged: set[Path] = set()
 
-    def admit(self, payer: MemberId, operation: Operation) -> None:
-        """Returns when the operation may begin on this payer's bill. Raises EgressCapReached."""
-        if payer in self._directory.egress_caps and operation in REFUSED_WHEN_REACHED:
-            self.check(payer)
+    @property
+    def capped(self) -> Mapping[MemberId, int]:
+        """Payers with a hard cap. For all others there is nothing to ask here."""
+        return self._directory.egress_caps
+
+    async def admit(self, payer: MemberId, operation: Operation) -> None:
+        """Returns when the operation may begin on this payer's bill. Raises EgressCapReached.
+
+        Whoever's cap is so new that they are not counted yet waits for Postgres a moment.
+        """
+        if payer not in self.capped or operation not in REFUSED_WHEN_REACHED:
+            return
+        if self._has_news():
+            await self._ask_in_turn()
+        self.check(payer)
 
     def check(self, payer: MemberId) -> None:
         """Returns while the payer's cap is not reached. Raises EgressCapReached."""
-        cap = self._directory.egress_caps.get(payer)
+        cap = self.capped.get(payer)
         if cap is None or self._count is None:
             return
         self._read_on()
@@ -67,7 +80,7 @@ class CapWatch:
 
     def at_checkpoint(self, event: Event) -> None:
         """A part of a long exchange was recorded: an answer on a bill that is full ends here. Raises CutOff."""
-        if event.bytes_out and event.payer in self._directory.egress_caps:
+        if event.bytes_out and event.payer in self.capped:
             try:
                 self.check(event.payer)
             except S3Error as reached:
@@ -83,30 +96,38 @@ class CapWatch:
     async def keep_counting(self) -> None:
         """Read the journals every moment, and the sums every poll_s or when somebody's cap is new."""
         loop = asyncio.get_running_loop()
-        asked = loop.time()
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
-            if not self._directory.egress_caps:
+            if not self.capped:
                 continue
             if self._count is not None:
                 self._meet_new_streams()
                 self._read_on()
-            if loop.time() - asked >= self._poll_s or self._has_news():
+            if loop.time() - self._asked_s >= self._poll_s:
                 await self._ask()
-                asked = loop.time()
+            elif self._has_news():
+                await self._ask_in_turn()
 
     def close(self) -> None:
         """Let go of the journals."""
         self._follow([])
 
     def _has_news(self) -> bool:
-        return self._count is None or not self._directory.egress_caps.keys() <= set(self._count.payers)
+        """Whether somebody is capped who is not counted yet."""
+        return self._count is None or not self.capped.keys() <= self._count.payers
+
+    async def _ask_in_turn(self) -> None:
+        """However many wait for the same news, one asks; with Postgres away, once in LOOK_EVERY_S."""
+        async with self._asking:
+            if self._has_news() and asyncio.get_running_loop().time() - self._asked_s >= self._pause_s:
+                await self._ask()
 
     async def _ask(self) -> None:
-        """Take the sums of all capped payers anew; with Postgres away, go on from those that are known."""
-        payers = list(self._directory.egress_caps)
+        """Take the sums of all capped payers anew; with Postgres away, go on from those that the machine knows."""
+        payers = list(self.capped)
         if not payers:
             return
+        self._asked_s = asyncio.get_running_loop().time()
         month = Month.of(self._clock())
 
         async def question(connection: Connection) -> Sums:
@@ -115,9 +136,13 @@ class CapWatch:
                 return Sums(month, await sent_in(connection, payers, month), await stream_places(connection))
 
         sums = await self._directory.ask(question)
+        self._pause_s = LOOK_EVERY_S if sums is None else 0.0
         if sums is not None:
             await self._begin(sums)
             await asyncio.to_thread(keep, self._snapshot, sums.dump())
+        elif self._has_news() and self._snapshot.exists():
+            # A sibling may have asked in time.
+            await self._begin(load_sums(self._snapshot.read_text()))
 
     async def _begin(self, sums: Sums) -> None:
         """Count from these sums and what the journals hold after them. Other exchanges go on meanwhile."""

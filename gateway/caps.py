@@ -6,7 +6,7 @@ Payers without a hard cap are not counted here at all.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import KeysView, Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -75,7 +75,7 @@ class MonthCount:
         self._ahead: dict[int, int] = {}
 
     @property
-    def payers(self) -> Iterable[int]:
+    def payers(self) -> KeysView[int]:
         """Who is counted."""
         return self._sent.keys()
 

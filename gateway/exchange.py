@@ -140,14 +140,9 @@ class Exchanges:
             return error_reply(s3_error("InternalError"), how.resource, counting.tab.request_id.hex())
 
     async def _admitted(
-        self,
-        raw: Incoming,
-        request: Request,
-        asked: Route,
-        claim: Claim | None,
-        counting: Counting,
+        self, raw: Incoming, request: Request, asked: Route, claim: Claim | None, counting: Counting,
         how: Answer,
-    ) -> Reply:
+    ) -> Reply:  # fmt: skip
         """Prove, permit, count in, and hand to the operation's handler."""
         tab, services = counting.tab, self._services
         if claim is None:
@@ -180,7 +175,8 @@ class Exchanges:
             )  # fmt: skip
             admit(services, question, bucket)
         tab.payer = bucket.owner if bucket is not None else tab.requester
-        self._caps.admit(tab.payer, asked.operation)
+        if tab.payer in self._caps.capped:
+            await self._caps.admit(tab.payer, asked.operation)
         headers = request.effective
         signed = claim or unsigned_claim(headers)
         tab.authorised, tab.bucket = True, NO_BUCKET if bucket is None else bucket.id

@@ -25,6 +25,7 @@ from gateway.scrubbing import keep_scrubbing
 from gateway.settings import Durability, GatewaySettings
 from gateway.storage.disk.engine import DiskEngine, open_engine
 from gateway.vault import Vault
+from meter.live import open_in
 from meter.recorder import Recorder, now_us
 from meter.settings import MeterSettings
 
@@ -136,6 +137,7 @@ class Worker:
     def _publish(self) -> None:
         registry = self.metrics.registry
         registry.gauges["weir_gateway_connections"] = len(self._server.connections)
+        self.metrics.still_open(open_in(self._recorder.journal.directory))
         self._recorder.journal.roll_if_aged(now_us())
         registry.publish()
 

@@ -7,10 +7,14 @@ import logging
 import random
 import signal
 import sys
+import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import asyncpg
 
+from meter.cap_store import caps, sent_in, stored_by
+from meter.caps import CapLevel, nearness
 from meter.gate import wait_at_gate
 from meter.metrics import ShipperMetrics
 from meter.postgres import Connection, connect
@@ -18,9 +22,11 @@ from meter.recorder import now_us
 from meter.refusal import Refusal
 from meter.settings import MeterSettings
 from meter.shipper import Shipper, adopt_dead_streams, backlog, places
+from meter.window import Month
 
 log = logging.getLogger("meter")
 LAST_TRIES = 20
+CAPS_EVERY_S = 10
 
 
 async def run(settings: MeterSettings) -> None:
@@ -71,17 +77,28 @@ async def _ship_until(
     shipped: dict[Path, int],
 ) -> None:
     """Ship round after round; `shipped` is kept for the time when Postgres is away."""
-    shipper = Shipper(settings)
+    shipper, looked_s = Shipper(settings), -float(CAPS_EVERY_S)
     while True:
         last_round = stopping.is_set()
         done = await shipper.ship(connection)
         shipped.update(await places(connection, settings.journal_directory))
         metrics.rounds(done)
         metrics.waiting(backlog(settings.journal_directory, shipped), now_us=now_us())
+        if time.monotonic() - looked_s >= CAPS_EVERY_S:
+            metrics.capped(await _near_caps(connection))
+            looked_s = time.monotonic()
         metrics.publish()
         if last_round:
             return
         await _wait(stopping, settings.ship_interval_ms / 1000)
+
+
+async def _near_caps(connection: Connection) -> Mapping[tuple[str, CapLevel], int]:
+    """How many members are near their own caps."""
+    known = await caps(connection)
+    members = list(known)
+    sent = await sent_in(connection, members, Month.of(now_us()))
+    return nearness(known, sent=sent, stored=await stored_by(connection, members))
 
 
 async def _wait(stopping: asyncio.Event, seconds: float) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from meter.event import StorageLine
+from meter.ids import MemberId
 from meter.refusal import Refusal
 from meter.window import Month
 
@@ -109,7 +110,7 @@ def _sentence(level: CapLevel, cap: Cap, *, used: int, what: str, refused: str) 
 
 
 def nearness(
-    caps: Mapping[int, Caps], *, sent: Mapping[int, int], stored: Mapping[int, int]
+    caps: Mapping[MemberId, Caps], *, sent: Mapping[MemberId, int], stored: Mapping[MemberId, int]
 ) -> dict[tuple[str, CapLevel], int]:
     """How many members are near a hard cap, and how many have reached one, by what it is of."""
     counts = {

@@ -19,7 +19,7 @@ from meter.event import Event, RequestClass
 from meter.frame import HEADER_BYTES, RECORD_BYTES, DamagedSegment
 from meter.ids import MemberId, StreamId
 from meter.journal import segment_path, stream_of
-from meter.ongoing import FILE_NAME, SLOT_BYTES, is_used, standing
+from meter.ongoing import FILE_NAME, SLOT_BYTES, is_used, standing, taken_places
 from meter.reader import read_bytes, segments_from, streams
 from meter.tally import billable_requests, tally
 from meter.usage import Usage
@@ -38,20 +38,18 @@ class OpenExchange(NamedTuple):
 
 def open_exchanges(journal_directory: Path) -> list[OpenExchange]:
     """Every exchange that keeps a place just now, the oldest first."""
-    found = [one for directory in streams(journal_directory) for one in _open_in(directory)]
+    found = [one for directory in streams(journal_directory) for one in open_in(directory)]
     return sorted(found, key=lambda one: (one.event.began_us, one.event.request_id))
 
 
-def _open_in(directory: Path) -> Iterator[OpenExchange]:
+def open_in(directory: Path) -> Iterator[OpenExchange]:
+    """Those of one stream, in no order."""
     try:
         file = (directory / FILE_NAME).open("rb", buffering=0)
     except FileNotFoundError:
         return  # nothing of this stream was ever long
     with file:
-        data = file.read()
-        for at in range(0, len(data) - SLOT_BYTES + 1, SLOT_BYTES):
-            if not is_used(data, at):
-                continue
+        for at in taken_places(file.read()):
             event = steady(partial(os.pread, file.fileno(), SLOT_BYTES, at))
             if event is not None:
                 yield OpenExchange(directory.name, event)
@@ -67,6 +65,27 @@ def steady(look: Callable[[], bytes]) -> Event | None:
     if not (is_used(before, 0) and is_used(after, 0)) or before[:RECORD_BYTES] != after[:RECORD_BYTES]:
         return None
     return standing(after[:RECORD_BYTES] + numbers[RECORD_BYTES:])
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSums:
+    """Open exchanges added up."""
+
+    exchanges: int = 0
+    bytes_in: int = 0
+    bytes_out: int = 0
+
+    def plus(self, event: Event) -> OpenSums:
+        """With one more."""
+        return OpenSums(self.exchanges + 1, self.bytes_in + event.moved_in, self.bytes_out + event.moved_out)
+
+
+def open_by_payer(found: Iterable[OpenExchange]) -> dict[MemberId, OpenSums]:
+    """Open exchanges by who pays, in order of their numbers; nobody pays before a request is let in."""
+    sums: dict[MemberId, OpenSums] = {}
+    for one in found:
+        sums[one.event.payer] = sums.get(one.event.payer, OpenSums()).plus(one.event)
+    return dict(sorted(sums.items()))
 
 
 class Follower:

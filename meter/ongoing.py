@@ -59,6 +59,12 @@ def is_used(data: bytes, at: int) -> bool:
     return int.from_bytes(data[at + _USED_AT : at + _USED_AT + 8], "little") != 0
 
 
+def taken_places(data: bytes) -> list[int]:
+    """The offsets of all places that are taken, of the whole file's bytes."""
+    words = memoryview(data).cast("Q")[_USED_AT // _WORD.size :: SLOT_BYTES // _WORD.size].tolist()
+    return [index * SLOT_BYTES for index, word in enumerate(words) if word]
+
+
 def standing(place: bytes) -> Event | None:
     """A taken place's exchange with what it has moved so far, ended_us the last time a byte did.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from deploy.commands.cap import cap, cap_document, caps_of
 from deploy.commands.options import data_option, json_option
 from deploy.desk import Desk, at_desk
 from deploy.instants import instant_text
@@ -93,9 +94,10 @@ def show(name: str, as_json: bool) -> None:
         async with desk.connected("weir_meter") as connection:
             found = await find_member(connection, name)
             stored = await stored_bytes(connection, found.id)
+            own = await caps_of(connection, found.id)
         async with desk.connected("weir_gateway") as connection:
             limit_bytes = await member_limit(connection, found.id)
-        return {**document(found), "stored_bytes": stored, "limit_bytes": limit_bytes}
+        return {**document(found), "stored_bytes": stored, "limit_bytes": limit_bytes, **cap_document(own)}
 
     told = at_desk(work)
     if as_json:
@@ -125,6 +127,9 @@ def limit(name: str, size: str, as_json: bool) -> None:
         print_json({"name": found.name, "limit_bytes": bytes_max})
     else:
         say(f"{found.name} has {limit_text(bytes_max)}; gateways hear of it within seconds")
+
+
+member.add_command(cap)
 
 
 @member.command("suspend")

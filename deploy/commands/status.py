@@ -11,9 +11,10 @@ from deploy.output import bytes_text, print_json, print_table, say
 from deploy.store import server_version
 from gateway.storage.disk.scrub import progress_of
 from meter import __version__
+from meter.live import open_by_payer, open_exchanges
 from meter.shipper import unshipped
 from meter.store import members, usage_between
-from meter.usage import MemberStatus
+from meter.usage import Member, MemberStatus
 from meter.window import MICROSECONDS, Month
 
 TOTALS = ("bytes_in", "bytes_out", "requests_a", "requests_b")
@@ -50,10 +51,31 @@ async def _document(desk: Desk) -> dict[str, object]:
         "unshipped_events": waiting,
         "durability": gateway_settings(desk).durability.value,
         **_checked(desk),
+        **_open(desk, register),
         "members": len(register),
         "members_active": sum(member.status is MemberStatus.ACTIVE for member in register),
         "month": str(Month.of(desk.now_us)),
         **totals,
+    }
+
+
+def _open(desk: Desk, register: list[Member]) -> dict[str, object]:
+    """Transfers that are still open, as their workers' files say at this moment."""
+    names = {member.id: member.name for member in register}
+    by_payer = open_by_payer(open_exchanges(desk.meter.journal_directory))
+    return {
+        "open_exchanges": sum(one.exchanges for one in by_payer.values()),
+        "open_bytes_in": sum(one.bytes_in for one in by_payer.values()),
+        "open_bytes_out": sum(one.bytes_out for one in by_payer.values()),
+        "open_by_member": [
+            {
+                "member": names.get(payer),
+                "exchanges": one.exchanges,
+                "bytes_in": one.bytes_in,
+                "bytes_out": one.bytes_out,
+            }
+            for payer, one in by_payer.items()
+        ],
     }
 
 
@@ -96,6 +118,26 @@ def _check_text(told: dict[str, object]) -> str:
     return f"{bytes_text(int(str(told['checked_bytes'])))} in this round, {whole}, {damaged}"
 
 
+def _open_text(told: dict[str, object]) -> str:
+    if not told["open_exchanges"]:
+        return "none"
+    moved = f"{bytes_text(int(str(told['open_bytes_in'])))} in, {bytes_text(int(str(told['open_bytes_out'])))} out"
+    # Without a worker they move no more; the next start records what they had moved.
+    rest = "" if told["running"] else ", left by a crash, recorded at the next start"
+    return f"{told['open_exchanges']} ({moved} so far{rest})"
+
+
+def _open_rows(members: object) -> list[tuple[str, str]]:
+    assert isinstance(members, list)
+    return [
+        (
+            f"  of {one['member'] or 'nobody yet'}",
+            f"{one['exchanges']} ({bytes_text(one['bytes_in'])} in, {bytes_text(one['bytes_out'])} out)",
+        )
+        for one in members
+    ]
+
+
 def _print(told: dict[str, object]) -> None:
     if told["running"]:
         say(f"Weir {told['version']} runs as process {told['pid']} since {told['started']}")
@@ -110,6 +152,8 @@ def _print(told: dict[str, object]) -> None:
         ("durability", told["durability"]),
         ("stored bytes read again", _check_text(told)),
         ("events not yet in the sums", told["unshipped_events"]),
+        ("transfers still open", _open_text(told)),
+        *_open_rows(told["open_by_member"]),
         ("members, active", f"{told['members']}, {told['members_active']}"),
         (f"received in {told['month']}", bytes_text(int(str(told["bytes_in"])))),
         (f"sent in {told['month']}", bytes_text(int(str(told["bytes_out"])))),

@@ -6,6 +6,7 @@ from datetime import datetime
 
 import click
 
+from deploy.commands.cap import cap_use, print_cap_use
 from deploy.commands.options import data_option, json_option
 from deploy.desk import Desk, at_desk, ship_up_to_now
 from deploy.instants import Window, instant_text, window
@@ -48,6 +49,7 @@ async def _document(
     async with desk.connected("weir_meter") as connection:
         member = await find_member(connection, name)
         found = await usage_between(connection, member.id, start_us=asked.start_us, end_us=asked.end_us)
+        caps = await cap_use(connection, member.id, now_us=desk.now_us)
         rows: list[Row] = []
         if by is not None:
             rows = await usage_rows(
@@ -64,6 +66,7 @@ async def _document(
         "requests_a": found.requests_a,
         "requests_b": found.requests_b,
         "unshipped_events": unshipped,
+        "caps": caps,
     }
     if by is not None:
         names = await _names(desk, rows, by=by)
@@ -103,6 +106,7 @@ def _print(told: dict[str, object]) -> None:
         ],
         numbers=("exact",),
     )
+    print_cap_use(told["caps"])
     rows = told.get("rows")
     if isinstance(rows, list):
         say("")

@@ -48,7 +48,7 @@ async def serve(settings: BillingSettings, meter: MeterSettings) -> None:
         size_max=meter.database_pool_max,
         timeout_s=meter.database_timeout_s,
     )
-    app = make_app(connections, settings)
+    app = make_app(connections, settings, journal=meter.journal_directory)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=settings.portal_stop_timeout_s)
     await runner.setup()
     await web.SockSite(runner, listening).start()

@@ -88,9 +88,7 @@ class CapWatch:
                 raise CutOff from reached
 
     async def start(self) -> None:
-        """Count from what the last worker of this machine knew, then from Postgres if it is there."""
-        if self._snapshot.exists():
-            await self._begin(load_sums(self._snapshot.read_text()))
+        """Count from what Postgres says, or, while it is away, from what it last said to a worker of this machine."""
         await self._ask()
 
     async def keep_counting(self) -> None:
@@ -141,7 +139,7 @@ class CapWatch:
             await self._begin(sums)
             await asyncio.to_thread(keep, self._snapshot, sums.dump())
         elif self._has_news() and self._snapshot.exists():
-            # A sibling may have asked in time.
+            # What a sibling, or a worker before this one, was told in time.
             await self._begin(load_sums(self._snapshot.read_text()))
 
     async def _begin(self, sums: Sums) -> None:

@@ -5,6 +5,7 @@ Whose data a page shows comes from the session and from nowhere else: no path an
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -21,14 +22,18 @@ from billing.canon import canonical
 from billing.metrics import PortalMetrics
 from billing.pages import render
 from billing.portal import login
+from billing.portal.caps import now_page, read_caps
 from billing.portal.guard import HEADERS, Attempts, same_origin
 from billing.portal.overview import page
 from billing.render import statement_html, statement_text
 from billing.settings import BillingSettings
 from billing.store import retained_minor
+from meter.cap_store import caps, set_caps, stored_by
+from meter.caps import NO_CAPS
+from meter.live import NOTHING_WAITS, OpenExchange, open_exchanges, waiting
 from meter.postgres import Connection, Pool
 from meter.refusal import Refusal
-from meter.store import daily_usage, stored_bytes
+from meter.store import daily_usage, stored_bytes, stream_places, usage_between
 from meter.window import Month, to_us
 
 log = logging.getLogger("billing.portal")
@@ -58,6 +63,8 @@ class Portal:
     settings: BillingSettings
     attempts: Attempts
     clock: Clock
+    journal: Path | None = None
+    """The journals of this machine's gateways, to show what happens just now; None: only what is in the sums."""
     metrics: PortalMetrics = field(default_factory=PortalMetrics)
 
     @property
@@ -80,14 +87,19 @@ class Portal:
 PORTAL: web.AppKey[Portal] = web.AppKey("portal", Portal)
 
 
-def make_app(pool: Pool, settings: BillingSettings, *, clock: Clock = now_us) -> web.Application:
+def make_app(
+    pool: Pool, settings: BillingSettings, *, clock: Clock = now_us, journal: Path | None = None
+) -> web.Application:
     """The portal's pages on a pool whose connections act as weir_billing."""
     attempts = Attempts(
         tries_max=settings.login_attempts_per_minute_max, addresses_max=settings.login_addresses_max
     )
     app = web.Application(middlewares=[_answer], client_max_size=settings.portal_body_bytes_max)
-    app[PORTAL] = Portal(pool, settings, attempts, clock)
+    app[PORTAL] = Portal(pool, settings, attempts, clock, journal)
     app.router.add_get("/", _this_month)
+    app.router.add_get("/now", _now)
+    app.router.add_get("/caps", _caps)
+    app.router.add_post("/caps", _set_caps)
     app.router.add_get("/statements/{month}", _statement)
     app.router.add_get("/how-it-works", _how_it_works)
     app.router.add_get("/login", _ask_for_link)
@@ -184,6 +196,51 @@ async def _this_month(request: web.Request) -> web.Response:
             retained = await retained_minor(connection, visitor.member)
     context = page(told, used, past, stored_bytes=stored, retained_minor=retained, now_us=now)
     return _page(render("this_month.html", visitor=visitor, **context))
+
+
+async def _now(request: web.Request) -> web.Response:
+    async with request.app[PORTAL].database() as connection:
+        visitor = await _visitor(request, connection)
+        context = await _just_now(request.app[PORTAL], connection, visitor)
+    refresh_s = request.app[PORTAL].settings.portal_refresh_s
+    return _page(render("now.html", visitor=visitor, refresh_s=refresh_s, **context))
+
+
+async def _just_now(portal: Portal, connection: Connection, visitor: login.Visitor) -> dict[str, object]:
+    """Sums, what waits beyond them, and what still runs, of this member alone."""
+    now, member = portal.clock(), visitor.member
+    month = Month.of(now)
+    # One view of the sums and of their places, so that no record is shown twice.
+    async with connection.transaction(isolation="repeatable_read", readonly=True):
+        used = await usage_between(connection, member, start_us=month.start_us, end_us=month.end_us)
+        stored = (await stored_by(connection, [member]))[member]
+        places = await stream_places(connection)
+        own = (await caps(connection, member=member)).get(member, NO_CAPS)
+    waits, running = NOTHING_WAITS, list[OpenExchange]()
+    if portal.journal is not None:
+        records_max = portal.settings.portal_live_records_max
+        waits = await asyncio.to_thread(
+            waiting, portal.journal, places, member, month, records_max=records_max
+        )
+        found = await asyncio.to_thread(open_exchanges, portal.journal)
+        running = [one for one in found if one.event.payer == member]
+    return now_page(own, used, waits, running, stored_bytes=stored, now_us=now)
+
+
+async def _caps(request: web.Request) -> web.Response:
+    async with request.app[PORTAL].database() as connection:
+        visitor = await _visitor(request, connection)
+        context = await _just_now(request.app[PORTAL], connection, visitor)
+    return _page(render("caps.html", visitor=visitor, saved="saved" in request.query, **context))
+
+
+async def _set_caps(request: web.Request) -> web.Response:
+    portal = request.app[PORTAL]
+    async with portal.database() as connection:
+        visitor = await _visitor(request, connection)
+        wanted = read_caps(await request.post())
+        await set_caps(connection, visitor.member, wanted, now_us=portal.clock())
+    return web.Response(status=303, headers={"Location": "/caps?saved"})
 
 
 async def _statement(request: web.Request) -> web.Response:

@@ -268,11 +268,8 @@ class PostgresDirectory:
 
     async def _refresh(self) -> None:
         self._changed.clear()
-        keys = await self._with_connection(store.keys)
-        buckets = await self._with_connection(store.buckets)
-        found = await self._with_connection(caps)
-        hard = {member: one.egress.hard for member, one in found.items() if one.egress.hard is not None}
-        self._apply(Known(keys, buckets, hard))
+        # All in one turn on the connection: of two refreshes at once the later read is also kept last.
+        self._apply(await self._with_connection(_everything))
         await self._keep_snapshot()
 
     async def _keep_snapshot(self) -> None:
@@ -302,3 +299,11 @@ class PostgresDirectory:
                 log.warning("directory not refreshed, Postgres is away: %s", error)
                 await asyncio.sleep(random.uniform(0.5, 2.0))  # noqa: S311 - jitter, not a secret
                 self._changed.set()
+
+
+async def _everything(connection: Connection) -> Known:
+    keys = await store.keys(connection)
+    buckets = await store.buckets(connection)
+    found = await caps(connection)
+    hard = {member: one.egress.hard for member, one in found.items() if one.egress.hard is not None}
+    return Known(keys, buckets, hard)

@@ -46,6 +46,12 @@ class BillingSettings(RoomSettings):
     portal_search_timeout_s: int = Field(
         10, ge=1, le=600, description="longest search for the single requests of a day"
     )
+    portal_refresh_s: int = Field(
+        5, ge=2, le=3600, description="the portal's page of what runs just now looks again this often"
+    )
+    portal_live_records_max: int = Field(
+        200_000, ge=1, description="records beyond the sums that such a page reads at most"
+    )
     portal_stop_timeout_s: int = Field(
         10, ge=0, le=600, description="at a stop, open pages get so long to finish"
     )

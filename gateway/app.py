@@ -13,6 +13,7 @@ import aiohttp.http_parser
 
 from gateway.auth import Authenticator
 from gateway.call import Services
+from gateway.cap_watch import CapWatch
 from gateway.collecting import keep_collecting
 from gateway.connection import ConnectionServer
 from gateway.directory import PostgresDirectory
@@ -24,6 +25,7 @@ from gateway.scrubbing import keep_scrubbing
 from gateway.settings import Durability, GatewaySettings
 from gateway.storage.disk.engine import DiskEngine, open_engine
 from gateway.vault import Vault
+from meter.live import open_in
 from meter.recorder import RECORDS_TO_END, Recorder, now_us
 from meter.refusal import Refusal
 from meter.settings import MeterSettings
@@ -80,11 +82,16 @@ class Worker:
         )
         await self._directory.start()
         self._engine: DiskEngine = await open_engine(settings.engine_directory, settings)
+        self._caps = CapWatch(
+            self._directory, journal, settings.data / "caps.json", poll_s=settings.cap_poll_s, clock=now_us
+        )
+        await self._caps.start()
         exchanges = Exchanges(
             Services(self._engine, self._directory, settings),
             Authenticator(self._directory, settings),
             self._recorder,
             self.metrics,
+            self._caps,
         )
         self._server = ConnectionServer(
             exchanges.handle, access_log=None, auto_decompress=False, max_line_size=HEADER_BYTES_MAX,
@@ -99,6 +106,7 @@ class Worker:
             asyncio.create_task(keep_feeding(self._engine, journal, self._meter_settings)),
             asyncio.create_task(self._every(METRICS_EVERY_S, self._publish)),
             asyncio.create_task(keep_collecting(self._engine, files_max=settings.collect_files_max)),
+            asyncio.create_task(self._keep_caps()),
             asyncio.create_task(self._keep_rules()),
             asyncio.create_task(keep_scrubbing(self._engine.scrub, self.metrics, settings.scrub_bytes_per_s)),
         ]
@@ -117,6 +125,7 @@ class Worker:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._caps.close()
         await self._directory.close()
         await self._engine.close()
         self._recorder.close()
@@ -135,8 +144,18 @@ class Worker:
     def _publish(self) -> None:
         registry = self.metrics.registry
         registry.gauges["weir_gateway_connections"] = len(self._server.connections)
+        self.metrics.still_open(open_in(self._recorder.journal.directory))
         self._recorder.journal.roll_if_aged(now_us())
         registry.publish()
+
+    async def _keep_caps(self) -> None:
+        """Count capped members; a failure is logged and counting begins again."""
+        while True:
+            try:
+                await self._caps.keep_counting()
+            except Exception:  # a bug here must not end the counting for good, nor the worker
+                log.exception("counting for caps failed, again in %d s", LOOK_AGAIN_S)
+            await asyncio.sleep(LOOK_AGAIN_S)
 
     async def _keep_rules(self) -> None:
         """Carry lifecycle rules out; a failure is logged and the next look tried."""

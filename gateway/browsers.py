@@ -11,9 +11,10 @@ from gateway.answer import Answer
 from gateway.auth import Authenticator
 from gateway.body import NoBody
 from gateway.call import Call, Reply, Services
+from gateway.cap_watch import CapWatch
 from gateway.connection import Incoming
 from gateway.counting import Counting
-from gateway.errors import s3_error
+from gateway.errors import S3Error, s3_error
 from gateway.formbody import FormBody
 from gateway.forms import read_form
 from gateway.handlers.cors import origin_headers
@@ -33,12 +34,14 @@ class BrowserDoors:
     """What one worker opens to browsers."""
 
     def __init__(
-        self, services: Services, authenticator: Authenticator, recorder: Recorder, metrics: GatewayMetrics
-    ) -> None:
+        self, services: Services, authenticator: Authenticator, recorder: Recorder, metrics: GatewayMetrics,
+        caps: CapWatch,
+    ) -> None:  # fmt: skip
         self._services = services
         self._authenticator = authenticator
         self._recorder = recorder
         self._metrics = metrics
+        self._caps = caps
         self._settings = services.settings
         self.have_websites = bool(self._settings.website_suffix or self._settings.website_domains)
         """Whether any host shows one."""
@@ -62,7 +65,12 @@ class BrowserDoors:
             services, bucket, request.method, request.raw_path, request.headers, raw.remote,
             tab.request_id.hex(), tab.began_us,
         )  # fmt: skip
-        reply = await visit.answer()
+        try:
+            if bucket is not None:
+                await self._caps.admit(bucket.owner, tab.operation)
+            reply = await visit.answer()
+        except S3Error as error:
+            reply = visit.plain_error(error)
         if bucket is not None and visit.was_admitted:
             tab.authorised, tab.payer, tab.bucket = True, bucket.owner, bucket.id
         if reply.status >= 400:

@@ -70,16 +70,21 @@ class Bucket:
     bytes_max: int | None = None
     """Limit of stored bytes; None: none."""
     owner_bytes_max: int | None = None
-    """The owner's limit over all buckets; None: none."""
+    """The co-op's limit for its owner over all buckets; None: none."""
+    owner_cap_bytes: int | None = None
+    """What the owner allows themselves over all buckets; None: anything."""
     documents: Mapping[Subject, str] = field(default_factory=dict)
     """What its owner set, as the gateway keeps it; each subject's own module reads its document."""
 
     @property
     def quota(self) -> Quota:
         """The limits a commit into this bucket may not pass."""
-        if self.bytes_max is None and self.owner_bytes_max is None:
+        cap, limit = self.owner_cap_bytes, self.owner_bytes_max
+        if cap is not None:
+            limit = cap if limit is None else min(cap, limit)
+        if self.bytes_max is None and limit is None:
             return NO_QUOTA
-        return Quota(self.bytes_max, self.owner_bytes_max)
+        return Quota(self.bytes_max, limit)
 
 
 class Received(NamedTuple):

@@ -41,6 +41,8 @@ FOOT = """\
 * **Limits of stored bytes** a bucket or member has are held inside the commit, versions and parts included. What
   would pass one is `403 QuotaExceeded` with the elements `LimitOf` and `LimitBytes`, before its body is read where
   the announced size alone says so; nothing of it is stored. Writes that need no more room than they free pass.
+* A member may cap their own egress of a month. When it is reached, downloads and lists are `403 EgressCapReached` with
+  the elements `CapBytes` and `ResetsAt`, and a long download that runs is cut; everything else goes on.
 * **Rights** are decided in this order: the bounds of the key; what the bucket's policy denies; the owner may; what
   the policy or an access list gives; nothing else. A member whose account is closed has buckets that serve nobody
   (`AllAccessDisabled`). A bucket that is not there is `NoSuchBucket` to anybody, as in S3; an object that is not

@@ -8,13 +8,12 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import os
 import random
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import asyncpg
 
@@ -23,9 +22,11 @@ from gateway.call import Bucket, Subject
 from gateway.changemark import ChangeMark
 from gateway.errors import s3_error
 from gateway.scope import KeyScope, parse_scope
+from gateway.snapshot import Known, keep, pack, unpack
 from gateway.store import KeyRow
 from gateway.vault import Vault
-from meter.ids import BucketId, MemberId
+from meter.cap_store import caps
+from meter.ids import MemberId
 from meter.postgres import Connection, connect
 from meter.refusal import Refusal
 from meter.usage import MemberStatus
@@ -37,8 +38,6 @@ MISS_LIFE_S = 1.0
 ASK_TIMEOUT_S = 2.0
 """A request waits no longer for Postgres than this; what is known already has to do."""
 REFRESH_PAUSE_S = 0.1
-SNAPSHOT_FORMAT = 3
-"""A snapshot of another format is not read: the first start after an upgrade asks Postgres."""
 Answer = TypeVar("Answer")
 
 
@@ -74,6 +73,8 @@ class PostgresDirectory:
         self._task: asyncio.Task[None] | None = None
         self._mark = ChangeMark(snapshot.with_suffix(".change"))
         self._catching_up = asyncio.Lock()
+        self.egress_caps: Mapping[MemberId, int] = {}
+        """Hard caps of members who set one: bytes out in a month."""
         self.generation = 0
         """Grows with each refresh: caches derived from secrets are dropped when it does."""
 
@@ -81,9 +82,9 @@ class PostgresDirectory:
         """Load the snapshot, try Postgres once, and keep refreshing in the background."""
         self._mark.open()
         if self._snapshot.exists():
-            packed = json.loads(self._snapshot.read_text())
-            if packed.get("format") == SNAPSHOT_FORMAT:
-                self._apply(*_unpack(packed))
+            known = unpack(json.loads(self._snapshot.read_text()))
+            if known is not None:
+                self._apply(known)
         try:
             await self._refresh()
         except AWAY as error:
@@ -116,7 +117,7 @@ class PostgresDirectory:
             await self._catch_up()
         found = self.known_key(access_key)
         if found is None and self._worth_asking(f"key {access_key}"):
-            rows = await self._ask(lambda connection: store.keys(connection, access_key=access_key))
+            rows = await self.ask(lambda connection: store.keys(connection, access_key=access_key))
             for row in rows or ():
                 if row.revoked_us is None:
                     self._keys[access_key] = row
@@ -139,7 +140,7 @@ class PostgresDirectory:
             await self._catch_up()
         found = self._buckets.get(name)
         if found is None and ask:
-            for row in await self._ask(lambda connection: store.buckets(connection, name=name)) or ():
+            for row in await self.ask(lambda connection: store.buckets(connection, name=name)) or ():
                 found = self._buckets[row.name] = row
                 await self._keep_snapshot()
         return found
@@ -150,7 +151,7 @@ class PostgresDirectory:
 
     async def buckets_of(self, member: MemberId) -> list[Bucket]:
         """The member's buckets by name, as Postgres has them; with Postgres away, as they were last known."""
-        rows = await self._ask(lambda connection: store.buckets(connection, owner=member))
+        rows = await self.ask(lambda connection: store.buckets(connection, owner=member))
         if rows is not None:
             return rows
         return sorted(
@@ -229,7 +230,8 @@ class PostgresDirectory:
             self._misses.popitem(last=False)
         return True
 
-    async def _ask(self, question: Callable[[Connection], Awaitable[Answer]]) -> Answer | None:
+    async def ask(self, question: Callable[[Connection], Awaitable[Answer]]) -> Answer | None:
+        """What Postgres answers on the directory's connection; None while it is away."""
         try:
             async with asyncio.timeout(ASK_TIMEOUT_S):
                 return await self._with_connection(question)
@@ -266,21 +268,22 @@ class PostgresDirectory:
 
     async def _refresh(self) -> None:
         self._changed.clear()
-        keys = await self._with_connection(store.keys)
-        buckets = await self._with_connection(store.buckets)
-        self._apply(keys, buckets)
+        # All in one turn on the connection: of two refreshes at once the later read is also kept last.
+        self._apply(await self._with_connection(_everything))
         await self._keep_snapshot()
 
     async def _keep_snapshot(self) -> None:
         """What this worker knows outlives it, also when Postgres goes away the next moment."""
-        packed = json.dumps(_pack(self._keys.values(), self._buckets.values()), sort_keys=True)
+        told = pack(self._keys.values(), self._buckets.values(), self.egress_caps)
+        packed = json.dumps(told, sort_keys=True)
         async with self._snapshot_lock:
-            await asyncio.to_thread(_keep, self._snapshot, packed)
+            await asyncio.to_thread(keep, self._snapshot, packed)
 
-    def _apply(self, keys: list[KeyRow], buckets: list[Bucket]) -> None:
-        self._keys = {row.access_key: row for row in keys if row.revoked_us is None}
+    def _apply(self, known: Known) -> None:
+        self._keys = {row.access_key: row for row in known.keys if row.revoked_us is None}
         self._open_keys.clear()
-        self._buckets = {bucket.name: bucket for bucket in buckets}
+        self._buckets = {bucket.name: bucket for bucket in known.buckets}
+        self.egress_caps = known.egress_caps
         self.generation += 1
 
     async def _keep_fresh(self) -> None:
@@ -298,69 +301,9 @@ class PostgresDirectory:
                 self._changed.set()
 
 
-def _pack(keys: Iterable[KeyRow], buckets: Iterable[Bucket]) -> dict[str, object]:
-    return {
-        "format": SNAPSHOT_FORMAT,
-        "keys": [
-            [
-                row.access_key,
-                row.member,
-                row.member_name,
-                row.member_status,
-                row.secret.hex(),
-                row.created_us,
-                row.scope,
-            ]
-            for row in keys
-        ],
-        "buckets": [
-            [
-                bucket.id,
-                bucket.name,
-                bucket.owner,
-                bucket.created_us,
-                bucket.owner_name,
-                bucket.owner_status,
-                bucket.bytes_max,
-                bucket.owner_bytes_max,
-                bucket.documents,
-            ]
-            for bucket in buckets
-        ],
-    }
-
-
-def _unpack(packed: dict[str, Any]) -> tuple[list[KeyRow], list[Bucket]]:
-    keys = [
-        KeyRow(a, MemberId(m), name, MemberStatus(status), bytes.fromhex(secret), created, None, scope)
-        for a, m, name, status, secret, created, scope in packed["keys"]
-    ]
-    buckets = [
-        Bucket(
-            BucketId(number),
-            name,
-            MemberId(owner),
-            created,
-            owner_name,
-            MemberStatus(status),
-            bytes_max,
-            owner_bytes_max,
-            {Subject(subject): document for subject, document in documents.items()},
-        )
-        for number, name, owner, created, owner_name, status, bytes_max, owner_bytes_max, documents in packed[
-            "buckets"
-        ]
-    ]
-    return keys, buckets
-
-
-def _keep(path: Path, text: str) -> None:
-    """Replace the snapshot in one step; readable by its owner only."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_suffix(f".{os.getpid()}.new")
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.rename(path)
+async def _everything(connection: Connection) -> Known:
+    keys = await store.keys(connection)
+    buckets = await store.buckets(connection)
+    found = await caps(connection)
+    hard = {member: one.egress.hard for member, one in found.items() if one.egress.hard is not None}
+    return Known(keys, buckets, hard)

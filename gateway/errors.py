@@ -121,6 +121,7 @@ _TABLE: dict[str, tuple[int, str]] = {
     "UnexpectedContent": (400, "This request does not support content."),
     "UserKeyMustBeSpecified": (400, "The request must name an object's key."),
     # Bodies
+    "EgressCapReached": (403, "The bucket owner's own monthly cap of egress is reached."),
     "QuotaExceeded": (403, "The limit of stored bytes would be passed; nothing was stored."),
     "BadDigest": (
         400,

@@ -23,6 +23,7 @@ from gateway.auth import Authenticator
 from gateway.body import Body, SenderGone
 from gateway.browsers import BrowserDoors
 from gateway.call import Bucket, Call, Origin, Reply, Services
+from gateway.cap_watch import CapWatch
 from gateway.connection import Incoming
 from gateway.counting import Checkpoints, Counting, CutOff
 from gateway.errors import S3Error, s3_error
@@ -57,23 +58,27 @@ class Exchanges:
     """Runs exchanges for one worker."""
 
     def __init__(
-        self, services: Services, authenticator: Authenticator, recorder: Recorder, metrics: GatewayMetrics
-    ) -> None:
+        self, services: Services, authenticator: Authenticator, recorder: Recorder, metrics: GatewayMetrics,
+        caps: CapWatch,
+    ) -> None:  # fmt: skip
         self._services = services
         self._authenticator = authenticator
         self._recorder = recorder
         self._metrics = metrics
+        self._caps = caps
         self._settings = services.settings
         self._id_prefix = os.urandom(8)
         self._requests = 0
         self._checkpoints = Checkpoints(
-            self._settings.checkpoint_bytes, self._settings.checkpoint_interval_s * MICROSECONDS
+            self._settings.checkpoint_bytes,
+            self._settings.checkpoint_interval_s * MICROSECONDS,
+            caps.at_checkpoint,
         )
         self._zones = Zones(
             own=self._settings.zones_own, peering=self._settings.zones_peering,
             proxies=self._settings.trusted_proxies,
         )  # fmt: skip
-        self._browsers = BrowserDoors(services, authenticator, recorder, metrics)
+        self._browsers = BrowserDoors(services, authenticator, recorder, metrics, caps)
 
     async def handle(self, raw: Incoming) -> bool:
         """One request, to its end; whether the connection goes on. The answer has been sent by then."""
@@ -152,14 +157,9 @@ class Exchanges:
             return error_reply(s3_error("InternalError"), how.resource, counting.tab.request_id.hex())
 
     async def _admitted(
-        self,
-        raw: Incoming,
-        request: Request,
-        asked: Route,
-        claim: Claim | None,
-        counting: Counting,
+        self, raw: Incoming, request: Request, asked: Route, claim: Claim | None, counting: Counting,
         how: Answer,
-    ) -> Reply:
+    ) -> Reply:  # fmt: skip
         """Prove, permit, count in, and hand to the operation's handler."""
         tab, services = counting.tab, self._services
         if claim is None:
@@ -191,11 +191,12 @@ class Exchanges:
                 tab.began_us, self._settings.trusted_proxies,
             )  # fmt: skip
             admit(services, question, bucket)
+        tab.payer = bucket.owner if bucket is not None else tab.requester
+        if tab.payer in self._caps.capped:
+            await self._caps.admit(tab.payer, asked.operation)
         headers = request.effective
         signed = claim or unsigned_claim(headers)
-        tab.authorised = True
-        tab.payer = bucket.owner if bucket is not None else tab.requester
-        tab.bucket = NO_BUCKET if bucket is None else bucket.id
+        tab.authorised, tab.bucket = True, NO_BUCKET if bucket is None else bucket.id
         how.body = Body(
             raw.content, headers, claim=signed, signing_key=signing_key, counting=counting,
             settings=self._settings, ask_for_it=how.expects_continue(request.headers), descriptor=how.descriptor,

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 
 from gateway.accounting import CLIENT_LEFT, Tab
 from gateway.counting import Counting
 from gateway.operation import Operation
+from meter.live import OpenExchange, OpenSums
 from meter.metrics import Histogram, Registry, series
 
 _REJECTIONS = {
@@ -27,6 +29,8 @@ class GatewayMetrics:
         self._first_bytes: dict[Operation, Histogram] = {}
         self._ingress = series("weir_gateway_bytes_total", direction="ingress", side="client")
         self._egress = series("weir_gateway_bytes_total", direction="egress", side="client")
+        self._open_in = series("weir_gateway_open_bytes", direction="ingress")
+        self._open_out = series("weir_gateway_open_bytes", direction="egress")
         self.registry.counters |= {self._ingress: 0, self._egress: 0}
 
     def first_byte(self, tab: Tab, started: float) -> None:
@@ -57,6 +61,17 @@ class GatewayMetrics:
             add(series("weir_gateway_client_aborts_total", operation=tab.operation.s3_name))
         else:
             add(series("weir_gateway_errors_total", operation=tab.operation.s3_name, code=str(status)))
+
+    def still_open(self, found: Iterable[OpenExchange]) -> None:
+        """What long exchanges that have not ended yet have moved; short ones are over before anybody looks."""
+        sums = OpenSums()
+        for one in found:
+            sums = sums.plus(one.event)
+        self.registry.gauges |= {
+            "weir_gateway_open_exchanges": sums.exchanges,
+            self._open_in: sums.bytes_in,
+            self._open_out: sums.bytes_out,
+        }
 
     def refused(self, tab: Tab, code: str) -> None:
         """A request was turned away at the door."""

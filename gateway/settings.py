@@ -116,6 +116,9 @@ class GatewaySettings(RoomSettings):
         ge=0,
         description="objects are refused when less would be free on their disk: index and journal must find room",
     )
+    cap_poll_s: int = Field(
+        10, ge=1, description="what capped members were sent on other machines is asked for this often"
+    )
     blob_delete_delay_s: int = Field(
         600, ge=0, description="replaced and deleted files stay so long for open readers"
     )

@@ -73,11 +73,13 @@ async def revoke_key(connection: Connection, access_key: str, *, now_us: int) ->
 
 _BUCKETS = """
     SELECT b.id, b.name, b.owner, b.created_at, m.name AS owner_name, m.status, b.bytes_max, l.bytes_max AS owner_bytes_max,
+           c.storage_hard AS owner_cap_bytes,
            (SELECT jsonb_object_agg(d.subject, d.document)
             FROM gateway.bucket_document d WHERE d.bucket = b.id) AS documents
     FROM gateway.bucket b
     JOIN meter.member m ON m.id = b.owner
     LEFT JOIN gateway.member_limit l ON l.member = b.owner
+    LEFT JOIN meter.member_cap c ON c.member = b.owner
     WHERE b.deleted_at IS NULL AND ($1::text IS NULL OR b.name = $1) AND ($2::bigint IS NULL OR b.owner = $2)
     ORDER BY b.name COLLATE "C"
 """
@@ -91,7 +93,7 @@ async def buckets(
         Bucket(
             BucketId(row["id"]), row["name"], MemberId(row["owner"]), to_us(row["created_at"]),
             row["owner_name"], MemberStatus(row["status"]), row["bytes_max"], row["owner_bytes_max"],
-            {} if row["documents"] is None else _documents(json.loads(row["documents"])),
+            row["owner_cap_bytes"], {} if row["documents"] is None else _documents(json.loads(row["documents"])),
         )
         for row in await connection.fetch(_BUCKETS, name, owner)
     ]  # fmt: skip

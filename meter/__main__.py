@@ -7,10 +7,14 @@ import logging
 import random
 import signal
 import sys
+import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import asyncpg
 
+from meter.cap_store import caps, sent_in, stored_by
+from meter.caps import CapLevel, nearness
 from meter.daily import Daily
 from meter.gate import wait_at_gate
 from meter.metrics import ShipperMetrics
@@ -19,9 +23,11 @@ from meter.recorder import now_us
 from meter.refusal import Refusal
 from meter.settings import MeterSettings
 from meter.shipper import Shipper, adopt_dead_streams, backlog, places, torn_bytes
+from meter.window import Month
 
 log = logging.getLogger("meter")
 LAST_TRIES = 20
+CAPS_EVERY_S = 10
 AWAY = (
     Refusal, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError,
 )  # fmt: skip
@@ -83,7 +89,7 @@ async def _ship_until(
     shipped: dict[Path, int],
 ) -> None:
     """Ship round after round; `shipped` is kept for the time when Postgres is away."""
-    daily = Daily(settings)
+    daily, looked_s = Daily(settings), -float(CAPS_EVERY_S)
     while True:
         last_round = stopping.is_set()
         done = await shipper.ship(connection)
@@ -92,10 +98,21 @@ async def _ship_until(
         metrics.rounds(done)
         metrics.torn(torn_bytes(settings.journal_directory))
         metrics.waiting(backlog(settings.journal_directory, shipped), now_us=now_us())
+        if time.monotonic() - looked_s >= CAPS_EVERY_S:
+            metrics.capped(await _near_caps(connection))
+            looked_s = time.monotonic()
         metrics.publish()
         if last_round:
             return
         await _wait(stopping, settings.ship_interval_ms / 1000)
+
+
+async def _near_caps(connection: Connection) -> Mapping[tuple[str, CapLevel], int]:
+    """How many members are near their own caps."""
+    known = await caps(connection)
+    members = list(known)
+    sent = await sent_in(connection, members, Month.of(now_us()))
+    return nearness(known, sent=sent, stored=await stored_by(connection, members))
 
 
 async def _wait(stopping: asyncio.Event, seconds: float) -> None:

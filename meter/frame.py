@@ -32,6 +32,7 @@ _HEADER_CRC_AT = 124
 _LIVE = struct.Struct("<QQQ32s")
 _RECORD = struct.Struct("<Q16sQQQHBBHHqqqqqqqB11x")
 _GLANCE = struct.Struct("<24xQ8xQHxB2xH8xq56x")
+_SENT = struct.Struct("<24xQ22xH8xq8xq40x")
 _CRC = struct.Struct("<I")
 _CRC_AT = 124
 _CHECKED = struct.Struct("<124sI")
@@ -46,6 +47,7 @@ _BYTES_WITH = {mark: bytes(one for one in range(256) if one & mark) for mark in 
 assert _RECORD.size == _CRC_AT == _HEADER_CRC_AT
 assert _CHECKED.size == RECORD_BYTES
 assert _GLANCE.size == RECORD_BYTES
+assert _SENT.size == RECORD_BYTES
 PUBLISHED_AT, SYNCED_AT, DIGEST_AT = (SEALED_HEADER_BYTES + at for at in (0, 8, 24))
 
 
@@ -222,6 +224,11 @@ def count_marked(records: bytes, mark: Mark) -> int:
     assert 0 < mark < 256, "a mark of the lower byte"
     marks = records[_MARKS_AT::RECORD_BYTES]
     return len(marks) - len(marks.translate(None, delete=_BYTES_WITH[mark]))
+
+
+def sent(records: bytes | memoryview) -> Iterator[tuple[int, int, int, int]]:
+    """(payer, marks, ended_us, bytes_out) of each record; a whole number of records that were checked."""
+    return _SENT.iter_unpack(records)
 
 
 def segment_digest(header: SegmentHeader, records: bytes | memoryview) -> bytes:

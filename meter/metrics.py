@@ -8,8 +8,10 @@ from __future__ import annotations
 import json
 import os
 from bisect import bisect_left
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from meter.caps import CapLevel
 from meter.shipper import Backlog, Round
 from meter.window import MICROSECONDS
 
@@ -102,6 +104,12 @@ class ShipperMetrics:
     def torn(self, count: int) -> None:
         """Note what crashes left behind the last whole records, kept aside in files."""
         self._registry.gauges["weir_meter_torn_bytes"] = count
+
+    def capped(self, near: Mapping[tuple[str, CapLevel], int]) -> None:
+        """Note how many members are near a hard cap of theirs, and how many have reached one."""
+        for (kind, level), count in near.items():
+            key = series("weir_meter_capped_members", cap=kind, level=level.name.lower())
+            self._registry.gauges[key] = count
 
     def publish(self) -> None:
         """Tell the supervisor."""

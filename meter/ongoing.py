@@ -2,7 +2,7 @@
 
 A kill -9 leaves the numbers here; the stream's next writer closes them as events of their own. How much of
 them stands in the journal already, the journal itself says: a place only remembers from where to look.
-Only the process that holds the stream's lock touches the file.
+Only the process that holds the stream's lock writes the file; meter/live.py reads it beside.
 """
 
 from __future__ import annotations
@@ -52,6 +52,30 @@ class LeftOver:
 
 class TooManyExchanges(Exception):
     """Every slot is taken; the exchange must be refused before a byte moves."""
+
+
+def is_used(data: bytes, at: int) -> bool:
+    """Whether the place at that offset of the file's bytes is taken."""
+    return int.from_bytes(data[at + _USED_AT : at + _USED_AT + 8], "little") != 0
+
+
+def taken_places(data: bytes) -> list[int]:
+    """The offsets of all places that are taken, of the whole file's bytes."""
+    words = memoryview(data).cast("Q")[_USED_AT // _WORD.size :: SLOT_BYTES // _WORD.size].tolist()
+    return [index * SLOT_BYTES for index, word in enumerate(words) if word]
+
+
+def standing(place: bytes) -> Event | None:
+    """A taken place's exchange with what it has moved so far, ended_us the last time a byte did.
+
+    None when its record fails the checksum: it is just being written, and nothing has moved yet.
+    """
+    record = place[: frame.RECORD_BYTES]
+    if int.from_bytes(record[124:128], "little") != zlib.crc32(record[:124]):
+        return None
+    moved_in, moved_out, updated_us = _MOVED.unpack_from(place, _MOVED_AT)
+    _, event = frame.unpack_record(record)
+    return event._replace(moved_in=moved_in, moved_out=moved_out, ended_us=updated_us)
 
 
 class Slot:
@@ -131,19 +155,18 @@ class Ongoing:
         _WORD.pack_into(self.map, at + _USED_AT, 0)
 
     def _read(self, at: int) -> LeftOver | None:
-        record = self.map[at : at + frame.RECORD_BYTES]
-        if int.from_bytes(record[124:128], "little") != zlib.crc32(record[:124]):
+        event = standing(self.map[at : at + SLOT_BYTES])
+        if event is None:
             return None  # killed while the slot was being taken: nothing had moved yet
-        moved_in, moved_out, updated_us = _MOVED.unpack_from(self.map, at + _MOVED_AT)
-        _, event = frame.unpack_record(record)
         choice = _WORD.unpack_from(self.map, at + _CHOICE_AT)[0] & 1
         return LeftOver(
             at,
             Recorded(*_SINCE.unpack_from(self.map, at + _SINCE_AT + choice * _SINCE.size)),
             event._replace(
-                bytes_in=moved_in, bytes_out=moved_out, moved_in=moved_in, moved_out=moved_out,
+                bytes_in=event.moved_in, bytes_out=event.moved_out,
                 # A clock that was set back meanwhile makes no exchange end before it began.
-                ended_us=max(updated_us, event.began_us), marks=event.marks | Mark.ABORTED | Mark.RECOVERED,
+                ended_us=max(event.ended_us, event.began_us),
+                marks=event.marks | Mark.ABORTED | Mark.RECOVERED,
             ),
         )  # fmt: skip
 

@@ -22,6 +22,7 @@ from billing.canon import canonical
 from billing.metrics import PortalMetrics
 from billing.pages import render
 from billing.portal import login
+from billing.portal.caps import now_page, read_caps
 from billing.portal.guard import HEADERS, Attempts, same_origin
 from billing.portal.names_store import bucket_names, operation_names
 from billing.portal.overview import page
@@ -29,12 +30,15 @@ from billing.portal.requests import parse_day, parse_page, read_page, rows
 from billing.render import statement_html, statement_text
 from billing.settings import BillingSettings
 from billing.store import retained_minor
+from meter.cap_store import caps, set_caps, stored_by
+from meter.caps import NO_CAPS
 from meter.heads_store import last_head
+from meter.live import open_exchanges, waiting
 from meter.postgres import Connection, Pool
 from meter.refusal import Refusal
-from meter.store import displaced
+from meter.store import displaced, stream_places
 from meter.usage import in_all
-from meter.usage_store import daily_usage, stored_between
+from meter.usage_store import daily_usage, stored_between, usage_between
 from meter.window import Month, to_us
 
 log = logging.getLogger("billing.portal")
@@ -65,6 +69,7 @@ class Portal:
     attempts: Attempts
     clock: Clock
     journal_directory: Path
+    """The journals of this machine's gateways; a directory that is not there holds none."""
     searching: asyncio.Semaphore
     """Searches read much, so one goes on at a time."""
     metrics: PortalMetrics = field(default_factory=PortalMetrics)
@@ -99,6 +104,9 @@ def make_app(
     app = web.Application(middlewares=[_answer], client_max_size=settings.portal_body_bytes_max)
     app[PORTAL] = Portal(pool, settings, attempts, clock, journal_directory, asyncio.Semaphore(1))
     app.router.add_get("/", _this_month)
+    app.router.add_get("/now", _now)
+    app.router.add_get("/caps", _caps)
+    app.router.add_post("/caps", _set_caps)
     app.router.add_get("/statements/{month}", _statement)
     app.router.add_get("/requests/{day}", _requests)
     app.router.add_get("/how-it-works", _how_it_works)
@@ -196,6 +204,47 @@ async def _this_month(request: web.Request) -> web.Response:
             retained = await retained_minor(connection, visitor.member)
     context = page(told, used, past, kept=in_all(buckets.values()), retained_minor=retained, now_us=now)
     return _page(render("this_month.html", visitor=visitor, **context))
+
+
+async def _now(request: web.Request) -> web.Response:
+    async with request.app[PORTAL].database() as connection:
+        visitor = await _visitor(request, connection)
+        context = await _just_now(request.app[PORTAL], connection, visitor)
+    refresh_s = request.app[PORTAL].settings.portal_refresh_s
+    return _page(render("now.html", visitor=visitor, refresh_s=refresh_s, **context))
+
+
+async def _just_now(portal: Portal, connection: Connection, visitor: login.Visitor) -> dict[str, object]:
+    """Sums, what waits beyond them, and what still runs, of this member alone."""
+    now, member = portal.clock(), visitor.member
+    month = Month.of(now)
+    # One view of the sums and of their places, so that no record is shown twice.
+    async with connection.transaction(isolation="repeatable_read", readonly=True):
+        used = await usage_between(connection, member, start_us=month.start_us, end_us=month.end_us)
+        stored = (await stored_by(connection, [member]))[member]
+        places = await stream_places(connection)
+        own = (await caps(connection, member=member)).get(member, NO_CAPS)
+    journal, records_max = portal.journal_directory, portal.settings.portal_live_records_max
+    waits = await asyncio.to_thread(waiting, journal, places, member, month, records_max=records_max)
+    found = await asyncio.to_thread(open_exchanges, journal)
+    running = [one for one in found if one.event.payer == member]
+    return now_page(own, used, waits, running, stored_bytes=stored, now_us=now)
+
+
+async def _caps(request: web.Request) -> web.Response:
+    async with request.app[PORTAL].database() as connection:
+        visitor = await _visitor(request, connection)
+        context = await _just_now(request.app[PORTAL], connection, visitor)
+    return _page(render("caps.html", visitor=visitor, saved="saved" in request.query, **context))
+
+
+async def _set_caps(request: web.Request) -> web.Response:
+    portal = request.app[PORTAL]
+    async with portal.database() as connection:
+        visitor = await _visitor(request, connection)
+        wanted = read_caps(await request.post())
+        await set_caps(connection, visitor.member, wanted, now_us=portal.clock())
+    return web.Response(status=303, headers={"Location": "/caps?saved"})
 
 
 async def _statement(request: web.Request) -> web.Response:

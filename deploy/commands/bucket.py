@@ -8,9 +8,9 @@ from deploy.commands.options import data_option, json_option
 from deploy.desk import Desk, at_desk
 from deploy.instants import instant_text
 from deploy.output import print_json, print_table, say
-from deploy.sizes import limit_text, parse_limit
 from gateway.store import buckets, limit_bucket
 from meter.refusal import Refusal
+from meter.sizes import limit_text, parse_limit
 from meter.store import find_member
 from meter.usage_store import stored_bytes_by_bucket
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import click
 
+from deploy.commands.cap import cap, cap_document, caps_of
 from deploy.commands.options import data_option, json_option
 from deploy.desk import Desk, at_desk
 from deploy.instants import instant_text
 from deploy.output import print_json, print_table, say
-from deploy.sizes import limit_text, parse_limit
 from gateway.store import limit_member, member_limit
+from meter.sizes import limit_text, parse_limit
 from meter.store import add_member, find_member, members, set_member_status
 from meter.usage import Member, MemberClass, MemberStatus
 from meter.usage_store import stored_bytes
@@ -94,9 +95,10 @@ def show(name: str, as_json: bool) -> None:
         async with desk.connected("weir_meter") as connection:
             found = await find_member(connection, name)
             stored = await stored_bytes(connection, found.id)
+            own = await caps_of(connection, found.id)
         async with desk.connected("weir_gateway") as connection:
             limit_bytes = await member_limit(connection, found.id)
-        return {**document(found), "stored_bytes": stored, "limit_bytes": limit_bytes}
+        return {**document(found), "stored_bytes": stored, "limit_bytes": limit_bytes, **cap_document(own)}
 
     told = at_desk(work)
     if as_json:
@@ -126,6 +128,9 @@ def limit(name: str, size: str, as_json: bool) -> None:
         print_json({"name": found.name, "limit_bytes": bytes_max})
     else:
         say(f"{found.name} has {limit_text(bytes_max)}; gateways hear of it within seconds")
+
+
+member.add_command(cap)
 
 
 @member.command("suspend")

@@ -12,10 +12,11 @@ from deploy.store import server_version
 from gateway.storage.disk.scrub import progress_of
 from meter import __version__
 from meter.heads_store import last_head
+from meter.live import open_by_payer, open_exchanges
 from meter.shipper import alarms, torn_bytes, unshipped
 from meter.signing import known_public
 from meter.store import exchanges_cut, members
-from meter.usage import MemberStatus
+from meter.usage import Member, MemberStatus
 from meter.usage_store import usage_between
 from meter.window import MICROSECONDS, Month
 
@@ -63,10 +64,31 @@ async def _document(desk: Desk) -> dict[str, object]:
         "last_head_day": None if head is None else str(head.day),
         "durability": gateway_settings(desk).durability.value,
         **_checked(desk),
+        **_open(desk, register),
         "members": len(register),
         "members_active": sum(member.status is MemberStatus.ACTIVE for member in register),
         "month": str(Month.of(desk.now_us)),
         **totals,
+    }
+
+
+def _open(desk: Desk, register: list[Member]) -> dict[str, object]:
+    """Transfers that are still open, as their workers' files say at this moment."""
+    names = {member.id: member.name for member in register}
+    by_payer = open_by_payer(open_exchanges(desk.meter.journal_directory))
+    return {
+        "open_exchanges": sum(one.exchanges for one in by_payer.values()),
+        "open_bytes_in": sum(one.bytes_in for one in by_payer.values()),
+        "open_bytes_out": sum(one.bytes_out for one in by_payer.values()),
+        "open_by_member": [
+            {
+                "member": names.get(payer),
+                "exchanges": one.exchanges,
+                "bytes_in": one.bytes_in,
+                "bytes_out": one.bytes_out,
+            }
+            for payer, one in by_payer.items()
+        ],
     }
 
 
@@ -123,6 +145,26 @@ def _cut_text(count: int) -> str:
     return f"{count}, billed up to what could be shown" if count else "none"
 
 
+def _open_text(told: dict[str, object]) -> str:
+    if not told["open_exchanges"]:
+        return "none"
+    moved = f"{bytes_text(int(str(told['open_bytes_in'])))} in, {bytes_text(int(str(told['open_bytes_out'])))} out"
+    # Without a worker they move no more; the next start records what they had moved.
+    rest = "" if told["running"] else ", left by a crash, recorded at the next start"
+    return f"{told['open_exchanges']} ({moved} so far{rest})"
+
+
+def _open_rows(members: object) -> list[tuple[str, str]]:
+    assert isinstance(members, list)
+    return [
+        (
+            f"  of {one['member'] or 'nobody yet'}",
+            f"{one['exchanges']} ({bytes_text(one['bytes_in'])} in, {bytes_text(one['bytes_out'])} out)",
+        )
+        for one in members
+    ]
+
+
 def _print(told: dict[str, object]) -> None:
     if told["running"]:
         say(f"Weir {told['version']} runs as process {told['pid']} since {told['started']}")
@@ -142,6 +184,8 @@ def _print(told: dict[str, object]) -> None:
         ("last signed head", _head_text(told)),
         ("signed with public key", told["signing_key"]),
         ("exchanges cut by a crash", _cut_text(int(str(told["exchanges_cut"])))),
+        ("transfers still open", _open_text(told)),
+        *_open_rows(told["open_by_member"]),
         ("members, active", f"{told['members']}, {told['members_active']}"),
         (f"received in {told['month']}", bytes_text(int(str(told["bytes_in"])))),
         (f"sent in {told['month']}", bytes_text(int(str(told["bytes_out"])))),

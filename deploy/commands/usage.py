@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from deploy.commands.cap import cap_use, print_cap_use
 from deploy.commands.options import data_option, json_option
 from deploy.commands.requests import Asked, print_requests, request_options
 from deploy.desk import Desk, at_desk, ship_up_to_now
@@ -90,6 +91,7 @@ async def _document(
         found = await usage_between(connection, member.id, start_us=start_us, end_us=end_us)
         buckets = await stored_between(connection, member.id, start_us=start_us, end_us=end_us)
         entered = await counted(connection, member.id, start_us=start_us, end_us=end_us)
+        caps = await cap_use(connection, member.id, now_us=desk.now_us)
         rows: list[Row] = []
         if by is not None:
             rows = await usage_rows(connection, member.id, start_us=start_us, end_us=end_us, by=by)
@@ -108,6 +110,7 @@ async def _document(
         "corrected_bytes_out": found.corrected_out,
         "stored": _stored_document(in_all(buckets.values())),
         "unshipped_events": unshipped,
+        "caps": caps,
     }
     names = await _names(desk, [*rows, *entered], by=by, buckets=buckets)
     document["corrections"] = [correction_document(one, names["bucket"]) for one in entered]
@@ -221,6 +224,7 @@ def _print(told: dict[str, object]) -> None:
         ("events not yet in these sums", told["unshipped_events"], ""),
     ]
     print_table(("", "exact", ""), rows, numbers=("exact",))
+    print_cap_use(told["caps"])
     split = told.get("rows")
     if isinstance(split, list):
         say("")

@@ -6,7 +6,7 @@ from typing import assert_never
 
 from gateway.call import Call
 from gateway.errors import S3Error, s3_error
-from gateway.handlers.support import MARKER_HEADER, VERSION_HEADER, quota_exceeded
+from gateway.handlers.support import MARKER_HEADER, VERSION_HEADER, bucket_of, quota_exceeded
 from gateway.headers import http_date
 from gateway.locks import missing_configuration
 from gateway.storage.errors import (
@@ -81,7 +81,7 @@ def _particular(error: NoSuchKey | IsDeleteMarker | QuotaExceeded | InvalidRules
             return s3_error("MethodNotAllowed", headers=headers, ResourceType="DeleteMarker")
         case QuotaExceeded():
             whose, limit = error.args
-            return quota_exceeded(whose, limit)
+            return quota_exceeded(whose, limit, bucket_of(call))
         case InvalidRules():
             return missing_configuration()
         case _:

@@ -87,11 +87,19 @@ def check_room(
         ("member", quota.member_bytes_max, services.engine.stored_bytes_of(bucket.owner)),
     ):
         if limit is not None and stored + delta_bytes > limit:
-            raise quota_exceeded(whose, limit)
+            raise quota_exceeded(whose, limit, bucket)
 
 
-def quota_exceeded(whose: str, limit: int) -> S3Error:
-    """QuotaExceeded that says whose limit it is."""
+def quota_exceeded(whose: str, limit: int, bucket: Bucket) -> S3Error:
+    """QuotaExceeded that says whose limit it is: the bucket's, the member's, or the one members set themselves."""
+    if whose == "member" and limit == bucket.owner_cap_bytes:
+        return s3_error(
+            "QuotaExceeded",
+            f"This would pass the bucket owner's own cap of {limit} stored bytes; nothing was stored. Delete "
+            "something, or let the owner raise the cap in the co-op's portal.",
+            LimitOf="owner",
+            LimitBytes=limit,
+        )
     return s3_error(
         "QuotaExceeded",
         f"This would pass the {whose}'s limit of {limit} stored bytes; nothing was stored.",

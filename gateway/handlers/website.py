@@ -80,7 +80,7 @@ class Visit:
         try:
             return await self._answer()
         except S3Error as error:
-            return self._plain_error(error)
+            return self.plain_error(error)
 
     async def _answer(self) -> Reply:
         if self.bucket is None:
@@ -172,7 +172,8 @@ class Visit:
     def _elsewhere(self, to: Redirect, key: str, prefix: str) -> Reply:
         return Reply(to.status, {"Location": to.location(key, prefix, self.headers.get("host", ""))})
 
-    def _plain_error(self, error: S3Error) -> Reply:
+    def plain_error(self, error: S3Error) -> Reply:
+        """The error as a page of ours."""
         headers = {"Content-Type": "text/html; charset=utf-8"} | error.headers | _told(error)
         return Reply(error.status, headers, error_page(error, request_id=self.request_id))
 

@@ -12,7 +12,7 @@ from typing import IO, Any
 
 import meter
 from meter.ids import StreamId
-from meter.journal import stream_of
+from meter.segments import stream_of
 from meter.settings import MeterSettings
 from meter.window import HOUR_US, MICROSECONDS, Month
 from tests.simulation.database import Commit, Database

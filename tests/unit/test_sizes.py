@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from deploy.sizes import BadSize, limit_text, parse_limit
+from meter.sizes import BadSize, limit_text, parse_limit
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from meter import usage_store
 from meter.journal import Journal
 from meter.ongoing import Ongoing
 from meter.postgres import connect
+from meter.reader import published_sequence
 from meter.segments import segment_path
 from meter.settings import MeterSettings
 from meter.shipper import ship_everything
@@ -61,8 +62,11 @@ def write(data: Path, count: int, stream: str = "worker-0") -> None:
 
 def leave_open(data: Path, stream: str = "worker-0") -> None:
     """An exchange that had sent 700 bytes when its worker was killed."""
-    ongoing = Ongoing(data / "journal" / stream, slots_max=4)
-    ongoing.open(LONG).moved(bytes_in=0, bytes_out=700, now_us=NOON_US)
+    directory = data / "journal" / stream
+    ongoing = Ongoing(directory, slots_max=4)
+    ongoing.open(LONG, next_sequence=published_sequence(directory) + 1).moved(
+        bytes_in=0, bytes_out=700, now_us=NOON_US
+    )
     ongoing.close()
 
 

@@ -50,7 +50,7 @@ async def test_no_byte_in_a_closed_month_and_no_negative_time(
     # One that is open over the step back, and that a crash leaves so.
     now_us += step_us
     exchange(10)
-    recorder.open(PLAIN._replace(status=499, began_us=now_us)).moved(
+    recorder.open(PLAIN._replace(request_id=b"\x02" * 16, status=499, began_us=now_us)).moved(
         bytes_in=100, bytes_out=0, now_us=now_us - step_us
     )
     recorder.journal.sync()

@@ -84,6 +84,15 @@ def sync_directory(directory: Path) -> None:
         os.close(descriptor)
 
 
+def sync_file(path: Path) -> None:
+    """Make a file's bytes durable."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 class Segment:
     """One mapped segment being written."""
 
@@ -277,6 +286,8 @@ class Journal:
         if header.stream != self.stream:
             raise frame.DamagedSegment(f"{last.name} belongs to stream {header.stream}, not to {self.stream}")
         if live.sealed:
+            # Killed while it was sealed: the next one must not be on the disk before the seal is.
+            sync_file(last)
             return self._create(_successor(header, live.published, live.digest, now_us))
         segment = Segment(last, header, count=self._recovered_count(last, header, live))
         segment.publish(segment.count)

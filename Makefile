@@ -9,7 +9,7 @@ PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help up demo test check clients format bench clean
+.PHONY: help up demo test check clients format bench truth simulation clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -38,6 +38,12 @@ format: $(VENV)/.tested ## put the code in shape
 
 bench: $(VENV)/.tested ## measure, and print each number with its ratio
 	$(BIN)/python -m tests.bench
+
+truth: $(VENV)/.tested ## 1,000 times kill -9 under traffic, all bytes compared (ARGS="--kills 100 --seed 1")
+	$(BIN)/python -m tests.truth --kills 1000 $(ARGS)
+
+simulation: $(VENV)/.tested ## 10,000 seeds of the counting core with every fault (ARGS="--seeds 500 --first 1")
+	$(BIN)/python -m tests.simulation --seeds 10000 $(ARGS)
 
 clean: ## remove what make made; data directories stay
 	rm -rf $(VENV) .clients .mypy_cache .ruff_cache .pytest_cache .hypothesis dist

@@ -16,8 +16,9 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from gateway.pace import Pace, TooSlow
 from gateway.storage.model import ComputedExtent, Extent, FileExtent, MemoryExtent
 
-SENDFILE_BYTES = 2**20
-"""One sendfile call at most, so that one fast receiver cannot hold the loop."""
+SENDFILE_BYTES = 2**18
+"""One sendfile call at most: one fast receiver must not hold the loop, and what a call sent is not told of before
+it returns, so that a kill -9 leaves it unbilled, beside what the kernel holds."""
 COMPUTED_BYTES = 2**20
 """So much of an object that is made while it is sent is in memory at once, for each receiver."""
 TAIL_BYTES = 16 * 1024

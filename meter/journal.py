@@ -32,6 +32,7 @@ from meter.segments import (
     segment_paths,
     stream_of,
     sync_directory,
+    sync_file,
     write_durably,
 )
 
@@ -261,8 +262,10 @@ class Journal:
         if header.number != number_of(last):
             raise frame.DamagedSegment(f"{last.name} holds segment {header.number}")
         if live.sealed:
-            # Killed before it began the next one, which names this one's digest: so it is looked at.
+            # Killed before it began the next one, which names this one's digest: so it is looked at. And the next one
+            # must not be on the disk before the seal is.
             view(last, stream=self.stream)
+            sync_file(last)
             return self._create(_successor(header, live.published, live.digest, now_us))
         segment = Segment(last, header, count=self._recovered_count(last, header, live))
         segment.publish(segment.count)

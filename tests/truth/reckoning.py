@@ -6,8 +6,9 @@ Three kinds of exchange, and what is promised of each:
 * **broken off** by the client: billed is what the relay's kernel acknowledged, to the byte.
 * **cut** by a kill -9 of the gateway: never more than was delivered, and at most a limit less.
 
-An exchange that the client broke off while a kill fell upon it may be either of the last two. Whether one fell
-upon it, the rig says by its own clock, not the journal by its marks.
+An exchange that the client broke off while a kill fell upon it is exact, or a line of its own ("both"): a limit
+less, or as much more, for the end of an answer is told just before it is sent. Whether a kill fell upon an
+exchange, the rig says by its own clock, not the journal by its marks.
 """
 
 from __future__ import annotations
@@ -24,6 +25,11 @@ CUT_LESS_MAX_BYTES = 2**20
 """So much less may be billed of what a connection delivered that a kill -9 cut."""
 KILL_REACHES_US = 2_000_000
 """A kill this soon after an exchange's end may have come before its line was written."""
+KILL_TAKES_US = 1_000_000
+"""A process that was told to die still takes a connection's bytes for a moment."""
+BOTH_MORE_MAX_BYTES = 2**20
+"""Where a kill and the client's own end come together: the last bytes of an answer are told just before they are
+sent, and what the dead process's kernel still held of it found nobody any more."""
 CLOCK_US = 1_000
 
 
@@ -168,11 +174,11 @@ def _by_time(client: Known, one: Seen, left: dict[str, Billed]) -> Billed | None
 def _judge(told: Reckoning, one: Seen, billed: Billed | None, kills: Sequence[int]) -> None:
     delivered = (one.bytes_in, one.bytes_out) if _may_be_billed(one) else (0, 0)
     counted = (0, 0) if billed is None else (billed.bytes_in, billed.bytes_out)
-    was_killed = any(one.began_us <= at <= one.ended_us + KILL_REACHES_US for at in kills)
+    was_killed = any(one.began_us - KILL_TAKES_US <= at <= one.ended_us + KILL_REACHES_US for at in kills)
     is_exact = delivered == counted and (billed is not None or one.end is not End.WHOLE)
     kind = one.end.value
     if one.end is End.GATEWAY or (one.end is End.CLIENT and not is_exact and was_killed):
-        kind = "cut"
+        kind = "cut" if one.end is End.GATEWAY else "both"
         if not was_killed:
             told.complaints.append(f"cut, and nothing was killed: {one}")
         _judge_cut(told, one, billed, delivered, counted)
@@ -187,8 +193,9 @@ def _judge(told: Reckoning, one: Seen, billed: Billed | None, kills: Sequence[in
 def _judge_cut(
     told: Reckoning, one: Seen, billed: Billed | None, delivered: tuple[int, int], counted: tuple[int, int]
 ) -> None:
+    more_max = 0 if one.end is End.GATEWAY else BOTH_MORE_MAX_BYTES
     for moved, paid in zip(delivered, counted, strict=True):
-        if paid > moved:
+        if paid - moved > more_max:
             told.complaints.append(f"cut, and billed {paid} of {moved} bytes delivered: {one} {billed}")
         if moved - paid > CUT_LESS_MAX_BYTES:
             told.complaints.append(f"cut, and {moved - paid} bytes were written off: {one} {billed}")

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from tests.truth.rig import Run
 
-KINDS = (("whole", "whole"), ("client", "broken off by the client"), ("cut", "cut by a kill -9"))
+KINDS = (
+    ("whole", "whole"),
+    ("client", "broken off by the client"),
+    ("cut", "cut by a kill -9"),
+    ("both", "broken off and killed"),
+)
 COMPLAINTS_MAX = 30
 
 

@@ -1,0 +1,81 @@
+"""The ground truth at CI's size, and its own checks: what the relay counts, and that the reckoning can fail."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from meter.event import Event, Mark
+from meter.ids import BucketId, MemberId
+from tests.events import PLAIN
+from tests.truth.reckoning import Known, Reckoning, reckon
+from tests.truth.relay import End, Seen, sees_its_window
+from tests.truth.report import table
+from tests.truth.rig import ground_truth
+
+KILLS = 30
+MINUTES = 1.0
+ALICE = Known("alice", member=1, bucket=7)
+SEEN = Seen(
+    "alice", "GET", "/b/k", PLAIN.began_us, PLAIN.ended_us, 0, 700, 200, (b"\x01" * 16).hex(), End.WHOLE
+)
+BILLED = PLAIN._replace(
+    payer=MemberId(1), bucket=BucketId(7), bytes_in=0, moved_in=0, bytes_out=700, moved_out=700
+)
+
+
+@pytest.mark.skipif(not sees_its_window(), reason="TCP_INFO has no tcpi_rcv_wnd before Linux 6.2")
+def test_what_was_delivered_is_what_is_billed_whatever_is_killed(tmp_path: Path, seed: int) -> None:
+    done = ground_truth(tmp_path, kills=KILLS, seed=seed, minutes=MINUTES, tell=print)
+    assert [] == done.reckoning.complaints, table(done)
+    assert 0 == done.reckoning.line("whole", "out").difference
+    assert done.reckoning.line("whole", "out").exchanges > 50
+    assert done.kills["gateway"] > 0
+
+
+def judged(*events: Event, seen: Seen = SEEN, kills: tuple[int, ...] = (), **booked: Any) -> Reckoning:
+    paid = sum(one.bytes_in for one in events), sum(one.bytes_out for one in events)
+    return reckon([seen], events, booked.get("sums", {1: paid}), clients=[ALICE], worker_kills_us=kills)
+
+
+def test_an_exchange_billed_to_the_byte_is_no_complaint() -> None:
+    assert [] == judged(BILLED).complaints
+    assert [] == judged(BILLED._replace(bytes_out=0), seen=replace(SEEN, status=404)).complaints
+
+
+@pytest.mark.parametrize(
+    ("events", "seen", "kills", "word"),
+    [
+        ([BILLED._replace(bytes_out=699)], SEEN, [], "delivered (0, 700), billed (0, 699)"),
+        ([BILLED._replace(bytes_out=701)], SEEN, [], "billed (0, 701)"),
+        ([], SEEN, [], "whole: delivered"),
+        ([BILLED, BILLED], SEEN, [], "counted as 2 requests"),
+        ([BILLED, BILLED._replace(request_id=b"\x02" * 16)], SEEN, [], "nobody saw it"),
+        ([BILLED._replace(bytes_out=701)], replace(SEEN, end=End.CLIENT), [], "client: delivered"),
+        ([BILLED], replace(SEEN, end=End.GATEWAY), [], "nothing was killed"),
+        (
+            [BILLED._replace(bytes_out=701, marks=Mark.RECOVERED)],
+            replace(SEEN, end=End.GATEWAY), [PLAIN.ended_us], "billed 701 of 700",
+        ),
+        ([], replace(SEEN, end=End.GATEWAY, bytes_out=2**20 + 1), [PLAIN.ended_us], "were written off"),
+    ],
+)  # fmt: skip
+def test_the_reckoning_sees(events: list[Event], seen: Seen, kills: list[int], word: str) -> None:
+    assert any(word in one for one in judged(*events, seen=seen, kills=tuple(kills)).complaints)
+
+
+def test_the_reckoning_sees_sums_that_are_not_the_journal_s() -> None:
+    assert ["payer 1: the journal holds (0, 700), PostgreSQL (0, 1400)"] == judged(
+        BILLED, sums={1: (0, 1400)}
+    ).complaints
+
+
+def test_checkpoints_and_corrections_of_one_request_are_one_sum() -> None:
+    pieces = [
+        BILLED._replace(bytes_out=600, marks=Mark.CHECKPOINT), BILLED._replace(bytes_out=150),
+        BILLED._replace(bytes_out=-50, marks=Mark.CORRECTION),
+    ]  # fmt: skip
+    assert [] == judged(*pieces).complaints

@@ -39,6 +39,20 @@ async def test_each_change_of_stored_bytes_is_in_the_outbox(engine: Engine) -> N
     ] == list(await engine.outbox(after=0, limit=100))
 
 
+DAY_US = 24 * 3600 * 1_000_000
+
+
+@pytest.mark.parametrize(("back_us", "gone_us"), [(DAY_US, 30 * DAY_US), (3 * DAY_US, 27 * DAY_US)])
+async def test_bytes_do_not_go_before_they_came_when_a_clock_is_set_right(
+    engine: Engine, back_us: int, gone_us: int
+) -> None:
+    """A day ahead the deletion waits for the put's instant; a clock that was further off is believed again."""
+    await put(engine, "key", b"x" * 100, now_us=30 * DAY_US)
+    await delete(engine, "key", now_us=30 * DAY_US - back_us)
+    changes = await engine.outbox(after=0, limit=100)
+    assert [(100, 30 * DAY_US), (-100, gone_us)] == [(one.delta_bytes, one.at_us) for one in changes]
+
+
 async def test_uploads_are_counted_as_parts_until_they_are_objects(engine: Engine) -> None:
     upload_id = await create_upload(engine, "key")
     await put_part(engine, "key", upload_id, 1, b"x" * 10)

@@ -22,6 +22,10 @@ _TOTALS = """
 """
 
 
+CLOCK_BACK_MAX_US = 2 * 24 * 3600 * 1_000_000
+"""A clock that was set back by no more than this does not make bytes go before they came."""
+
+
 class Delta(NamedTuple):
     """A change of stored bytes before it has its sequence; never of zero bytes."""
 
@@ -35,10 +39,12 @@ class Delta(NamedTuple):
 def add_changes(connection: Connection, deltas: Sequence[Delta]) -> None:
     """Note the changes in their order, and in the buckets' totals if they count against quotas.
 
-    Invariant: sequences ascend by one in the order of commits; a total is the sum of all its changes.
+    Invariant: sequences ascend by one in the order of commits; a total is the sum of all its changes; instants do
+    not descend, unless the clock was set back by more than CLOCK_BACK_MAX_US.
     """
     if not deltas:
         return
+    deltas = _in_time(connection, deltas)
     (last,) = connection.execute(
         "UPDATE meta SET value = value + ? WHERE name = 'sequence' RETURNING value", (len(deltas),)
     ).fetchone()
@@ -63,6 +69,20 @@ def add_changes(connection: Connection, deltas: Sequence[Delta]) -> None:
             "UPDATE total SET bytes = bytes + ? WHERE bucket = ? AND line = ?", row
         ).rowcount:
             connection.execute("INSERT INTO total (bytes, bucket, line) VALUES (?, ?, ?)", row)
+
+
+def _in_time(connection: Connection, deltas: Sequence[Delta]) -> Sequence[Delta]:
+    """The changes, none before the last one: else a put by a clock ahead would be billed less than no time."""
+    (noted_us,) = connection.execute("SELECT value FROM meta WHERE name = 'changed_us'").fetchone()
+    placed: list[Delta] = []
+    latest_us = noted_us
+    for delta in deltas:
+        if not 0 <= latest_us - delta.at_us <= CLOCK_BACK_MAX_US:
+            latest_us = delta.at_us
+        placed.append(delta if delta.at_us == latest_us else delta._replace(at_us=latest_us))
+    if latest_us != noted_us:
+        connection.execute("UPDATE meta SET value = ? WHERE name = 'changed_us'", (latest_us,))
+    return placed
 
 
 def read_changes(connection: Connection, *, after: int, limit: int) -> tuple[StorageChange, ...]:

@@ -173,7 +173,8 @@ class Body:
     ) -> None:
         """Everything into the sums and the file; size_bytes as announced."""
         if size_bytes <= SHORT_BYTES:
-            whole = self._whole() if decoder is None else None
+            # A form ends where its own frames say so: what came of it is not the body.
+            whole = self._whole() if decoder is None and self._incoming is not None else None
             if whole is not None:
                 digests.update(whole)
                 await staged.write(whole)
@@ -188,7 +189,7 @@ class Body:
             memory_bytes=self._settings.receive_memory_bytes,
         )  # fmt: skip
         try:
-            # A form ends where its own frames say so, and chunks of HTTP's own are the parser's business.
+            # Nor may what follows a form be taken, and chunks of HTTP's own are the parser's business.
             if self._incoming is None or self._incoming.content_length is None:
                 async for piece in self._payload(decoder):
                     await blocks.add(piece)

@@ -37,7 +37,10 @@ def slow(weir: Weir) -> Iterator[tuple[Weir, dict[str, Any], socket.socket]]:
 def metric(ready: dict[str, Any], name: str) -> float:
     """One series of /metrics."""
     _, text = get(f"{ready['admin_url']}/metrics")
-    return float(next(line for line in text.splitlines() if line.startswith(f"{name} ")).split()[1])
+    # A worker that has not told its counters yet has none of its series there.
+    return float(
+        next((line for line in text.splitlines() if line.startswith(f"{name} ")), f"{name} 0").split()[1]
+    )
 
 
 def test_a_running_transfer_is_in_status_and_metrics_within_five_seconds(

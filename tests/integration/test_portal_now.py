@@ -23,10 +23,10 @@ from tests.integration.test_portal import Site
 
 @pytest_asyncio.fixture
 async def site(co_op: Coop, tmp_path: Path) -> AsyncIterator[Site]:
-    one = Site(co_op)
+    one = Site(co_op, tmp_path / "journal")
     connections = await pool(co_op.dsn, role="weir_billing", size_max=2)
     settings = BillingSettings(portal_refresh_s=3)
-    app = make_app(connections, settings, clock=lambda: one.now_us, journal_directory=tmp_path / "journal")
+    app = make_app(connections, settings, clock=lambda: one.now_us, journal_directory=one.journal)
     async with TestClient(TestServer(app)) as client:
         one.client = client
         yield one

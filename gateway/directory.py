@@ -302,8 +302,10 @@ class PostgresDirectory:
 
 
 async def _everything(connection: Connection) -> Known:
-    keys = await store.keys(connection)
-    buckets = await store.buckets(connection)
-    found = await caps(connection)
+    # Of one moment: a member who was suspended in between must not have a key that opens and a bucket that does not.
+    async with connection.transaction(isolation="repeatable_read", readonly=True):
+        keys = await store.keys(connection)
+        buckets = await store.buckets(connection)
+        found = await caps(connection)
     hard = {member: one.egress.hard for member, one in found.items() if one.egress.hard is not None}
     return Known(keys, buckets, hard)

@@ -39,7 +39,9 @@ PATIENT = {
     "WEIR_RESTART_PAUSE_MAX_S": "1",
     "WEIR_SHIP_RETRY_MAX_S": "1",
     "WEIR_SHIP_INTERVAL_MS": "50",
+    # Small segments, so that many are sealed; each must hold the ends of all connections.
     "WEIR_JOURNAL_SEGMENT_BYTES_MAX": str(2**20),
+    "WEIR_CONNECTIONS_MAX": "256",
 }
 """Small segments, so that kills also fall between two of them."""
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from billing.money import format_amount, format_number
-from billing.words import bytes_text, instant_text, quantity_text
+from billing.words import bytes_text, clock_text, instant_text, quantity_text
 
 TEMPLATES = Path(__file__).with_name("templates")
 
@@ -27,6 +27,7 @@ def environment() -> Environment:
         "amount": format_amount,
         "number": format_number,
         "bytes": bytes_text,
+        "clock": clock_text,
         "count": "{:,}".format,
         "instant": instant_text,
         "quantity": quantity_text,

@@ -32,6 +32,11 @@ def instant_text(instant_us: int) -> str:
     return f"{moment.day} {_MONTHS[moment.month - 1]} {moment.year}, {moment:%H:%M} UTC"
 
 
+def clock_text(instant_us: int) -> str:
+    """'05:54:00.123456', of a day that is told already."""
+    return to_datetime(instant_us).strftime("%H:%M:%S.%f")
+
+
 def iso_text(instant_us: int) -> str:
     """'2026-11-23T05:54:00.123456Z': the instant itself, exact."""
     return to_datetime(instant_us).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from gateway.operation import Operation
+from gateway.store import name_operations
 from meter.postgres import Connection, connect, migrate
 from meter.store import open_ahead
 
@@ -20,9 +22,13 @@ def room_migrations() -> list[tuple[str, Path]]:
 
 
 async def bring_up_to_date(connection: Connection) -> list[str]:
-    """Apply what is missing of every room's migrations, as the owner, and open the months to come; their names."""
+    """Apply what is missing of every room's migrations, as the owner; their names.
+
+    Opens the months to come, and states the operations' names for pages that only know their numbers.
+    """
     applied = await migrate(connection, room_migrations())
     await open_ahead(connection)
+    await name_operations(connection, {one.code: one.s3_name for one in Operation})
     return applied
 
 

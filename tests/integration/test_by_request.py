@@ -7,8 +7,10 @@ import io
 import json
 import tempfile
 from collections.abc import Iterator
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
+from urllib.request import HTTPCookieProcessor, OpenerDirector, Request, build_opener
 
 import pytest
 
@@ -91,6 +93,20 @@ def lines(weir: Weir, *options: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in told.splitlines()]
 
 
+def signed_in(ready: dict[str, Any]) -> OpenerDirector:
+    """Somebody who used the link of the first screen."""
+    opener = build_opener(HTTPCookieProcessor())
+    confirmed = Request(ready["login_link"], data=b"", headers={"Origin": ready["portal_url"]})  # noqa: S310  our own portal
+    assert 200 == opener.open(confirmed).status
+    return opener
+
+
+def put_day(put: dict[str, Any]) -> str:
+    """The UTC day of an answer, by its own date."""
+    day: str = parsedate_to_datetime(put["ResponseMetadata"]["HTTPHeaders"]["date"]).date().isoformat()
+    return day
+
+
 def test_a_running_co_op_shows_its_requests_audits_clean_and_proves_its_heads(weir: Weir) -> None:
     ready = weir.start()
     s3 = client(ready)
@@ -120,6 +136,10 @@ def test_a_running_co_op_shows_its_requests_audits_clean_and_proves_its_heads(we
         "usage", "founder", "--by", "request", "--bucket", "none", status=2
     )
     assert "go with --by request" in weir.command("usage", "founder", "--bucket", "films", status=2)
+
+    page_of_day = signed_in(ready).open(f"{ready['portal_url']}/requests/{put_day(put)}").read().decode()
+    for word in ("PutObject", "GetObject", "CreateBucket", "films", put["ResponseMetadata"]["RequestId"]):
+        assert word in page_of_day
 
     clean = weir.json("audit")
     assert (True, [], 1) == (clean["agrees"], clean["differences"], clean["heads"])

@@ -110,6 +110,7 @@ class Recorder:
 
     def _close_left_over(self) -> int:
         """Record what open exchanges had moved and nobody recorded; killed in the middle, it is done once."""
+        self._ongoing.journal_ends(self.journal.next_sequence)
         found = self._ongoing.left_over()
         since = min((one.recorded.before_sequence for one in found), default=0)
         try:

@@ -370,6 +370,8 @@ class World:
         if writer.recorder is None:
             self.model.complaints.append(f"{writer.name} does not start again")
             return
+        # The sync thread has its turn: with space again, there is room again.
+        self.run(writer, writer.sync)
         if isinstance(writer, Worker):
             while writer.opened:
                 self.run(writer, writer.finish)

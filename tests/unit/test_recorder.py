@@ -247,3 +247,17 @@ def test_recovery_after_a_power_cut_that_took_records_is_killed_and_counts_once(
     Recorder(tmp_path, SETTINGS, slots_max=4).close()
     assert [1000, 0] == [event.bytes_in for event in recorded(tmp_path)]
     assert [0, 700] == [event.bytes_out for event in recorded(tmp_path)]
+
+
+def test_each_of_two_open_exchanges_is_looked_for_behind_its_own_checkpoints(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path, SETTINGS, slots_max=4)
+    recorder.open(LONG._replace(request_id=b"\2" * 16)).moved(bytes_in=0, bytes_out=5, now_us=PLAIN.ended_us)
+    slot = recorder.open(LONG._replace(request_id=b"\3" * 16))
+    for number in (1, 2, 3):
+        slot.moved(bytes_in=0, bytes_out=100 * number, now_us=PLAIN.ended_us)
+        part = LONG._replace(request_id=b"\3" * 16, bytes_out=100, moved_out=100, marks=Mark.CHECKPOINT)
+        recorder.checkpoint(slot, part, moved_in=0, moved_out=100 * number)
+    slot.moved(bytes_in=0, bytes_out=1000, now_us=PLAIN.ended_us)
+    crash(recorder)
+    Recorder(tmp_path, SETTINGS, slots_max=4).close()
+    assert [100, 100, 100, 5, 700] == [event.bytes_out for event in recorded(tmp_path)]

@@ -145,6 +145,10 @@ class Journal:
         """Bytes of a torn tail found at the start; they are kept beside the segment as .torn."""
         try:
             self.stream = stream_of(directory)
+            # A writer that was killed may have given names that are not on the disk yet: what is
+            # synced in a file from now on must not go with its name.
+            for place in (directory, *directory.parents[:2]):
+                sync_directory(place)
             self._segment = self._reopen(now_us)
             self._has_spare = self._prepare_spare()
         except OSError as error:

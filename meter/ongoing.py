@@ -142,6 +142,20 @@ class Ongoing:
         """A slot is free again."""
         self._free.append(at)
 
+    def journal_ends(self, next_sequence: int) -> None:
+        """A power cut took records that this file had heard of: look for what comes now from where they stood.
+
+        Durable at once, before anything is recorded there: else the next crash would not find it, and count twice.
+        """
+        is_ahead = False
+        for at in taken_places(self.map[:]):
+            since_at = self._since_at(at)
+            if _WORD.unpack_from(self.map, since_at)[0] > next_sequence:
+                _WORD.pack_into(self.map, since_at, next_sequence)
+                is_ahead = True
+        if is_ahead:
+            os.fsync(self._descriptor)
+
     def left_over(self) -> list[LeftOver]:
         """After a crash: each open exchange, closed at what it had moved. Clear each once it is recorded."""
         return [
@@ -158,10 +172,9 @@ class Ongoing:
         event = standing(self.map[at : at + SLOT_BYTES])
         if event is None:
             return None  # killed while the slot was being taken: nothing had moved yet
-        choice = _WORD.unpack_from(self.map, at + _CHOICE_AT)[0] & 1
         return LeftOver(
             at,
-            Recorded(*_SINCE.unpack_from(self.map, at + _SINCE_AT + choice * _SINCE.size)),
+            Recorded(*_SINCE.unpack_from(self.map, self._since_at(at))),
             event._replace(
                 bytes_in=event.moved_in, bytes_out=event.moved_out,
                 # A clock that was set back meanwhile makes no exchange end before it began.
@@ -169,6 +182,10 @@ class Ongoing:
                 marks=event.marks | Mark.ABORTED | Mark.RECOVERED,
             ),
         )  # fmt: skip
+
+    def _since_at(self, at: int) -> int:
+        choice: int = _WORD.unpack_from(self.map, at + _CHOICE_AT)[0] & 1
+        return at + _SINCE_AT + choice * _SINCE.size
 
     def close(self) -> None:
         """Let go of the file."""

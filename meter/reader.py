@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import struct
 from bisect import bisect_right
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -199,15 +199,14 @@ def published_sequence(directory: Path) -> int:
     return header.first_sequence + live.published - 1
 
 
-def events_of(
-    directory: Path, request_ids: Collection[bytes], from_sequence: int
-) -> dict[bytes, list[Event]]:
-    """What stands in the journal of these requests at or behind from_sequence. Raises DamagedSegment.
+def events_of(directory: Path, since: Mapping[bytes, int]) -> dict[bytes, list[Event]]:
+    """What stands in the journal of these requests, of each at or behind its sequence. Raises DamagedSegment.
 
     Checksums are not looked at.
     """
     found: dict[bytes, list[Event]] = {}
-    for path in segments_from(directory, from_sequence) if request_ids else ():
+    from_sequence = min(since.values(), default=0)
+    for path in segments_from(directory, from_sequence) if since else ():
         data = memoryview(read_bytes(path))
         first, live = frame.unpack_header(data).first_sequence, frame.unpack_live(data)
         records = data[HEADER_BYTES : HEADER_BYTES + live.published * RECORD_BYTES]
@@ -215,7 +214,7 @@ def events_of(
         for index, (request_id,) in enumerate(
             _REQUEST_ID.iter_unpack(records[start * RECORD_BYTES :]), start
         ):
-            if request_id in request_ids:
+            if since.get(request_id, first + index + 1) <= first + index:
                 _, event = frame.unpack_record(records[index * RECORD_BYTES :])
                 found.setdefault(request_id, []).append(event)
     return found

@@ -110,10 +110,11 @@ class Recorder:
 
     def _close_left_over(self) -> int:
         """Record what open exchanges had moved and nobody recorded; killed in the middle, it is done once."""
+        self._ongoing.journal_ends(self.journal.next_sequence)
         found = self._ongoing.left_over()
-        since = min((one.recorded.before_sequence for one in found), default=0)
+        since = {one.event.request_id: one.recorded.before_sequence for one in found}
         try:
-            recorded = events_of(self.journal.directory, {one.event.request_id for one in found}, since)
+            recorded = events_of(self.journal.directory, since)
         except DamagedSegment:
             # What stands in it is unknown: the shipper names the damage, and nothing is billed that may be.
             log.exception(

@@ -15,9 +15,11 @@ import pytest_asyncio
 from meter import store
 from meter.ids import StreamId
 from meter.postgres import connect
+from meter.recorder import now_us
+from meter.refusal import Refusal
 from meter.tail import SealedSegment
-from meter.tally import tally
-from meter.window import Month
+from meter.tally import Displaced, Tally, tally
+from meter.window import Credible, Month
 from tests.events import NOON_US, PLAIN, stored
 from tests.simulation import database as simulated
 
@@ -70,7 +72,7 @@ async def kept(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
         dsn = request.getfixturevalue("database")
         one = Store(store, lambda role: connect(dsn, role=role))
     else:
-        server = simulated.Database(lambda: asyncio.sleep(0))
+        server = simulated.Database(lambda: asyncio.sleep(0), now_us)
 
         async def session(role: str) -> simulated.Connection:
             del role
@@ -95,7 +97,7 @@ async def place(kept: Store) -> tuple[int, bytes]:
 async def ship(kept: Store, session: Any, last: int) -> None:
     """What a batch does, within the caller's transaction."""
     await kept.functions.stream_place(session, STREAM, label="w", lock=True)
-    await kept.functions.first_open_month(session)
+    await kept.functions.open_months(session)
     await kept.functions.add_tally(session, SUMS)
     await move(kept, session, last)
 
@@ -171,7 +173,8 @@ async def test_a_closed_month_takes_nothing_and_names_what_was_shipped(kept: Sto
         watermark = await kept.functions.close_month(books, NOVEMBER, now_us=NOVEMBER.end_us)
     assert {str(STREAM): 3} == watermark
     async with session.transaction():
-        assert NOVEMBER.next() == await kept.functions.first_open_month(session)
+        first_open, _ = await kept.functions.open_months(session)
+    assert NOVEMBER.next() == first_open
     with pytest.raises(asyncpg.PostgresError):
         async with session.transaction():
             await kept.functions.add_tally(session, SUMS)
@@ -194,3 +197,91 @@ async def test_a_month_is_not_closed_while_somebody_ships(kept: Store) -> None:
         assert [] == watermarks
     await closing
     assert [{str(STREAM): 3}] == watermarks
+
+
+def of(month: Month) -> Tally:
+    """Sums that are booked to one month."""
+    return tally([PLAIN._replace(began_us=month.start_us, ended_us=month.start_us)], first_open=month)
+
+
+def running() -> Month:
+    return Month.of(now_us())
+
+
+async def book(kept: Store, session: Any, month: Month) -> None:
+    async with session.transaction():
+        await kept.functions.add_tally(session, of(month))
+
+
+async def test_what_can_be_true_reaches_from_the_founding_to_the_end_of_the_month_ahead(kept: Store) -> None:
+    session, before_us = await kept.session(), now_us()
+    async with session.transaction():
+        first_open, credible = await kept.functions.open_months(session)
+    assert Month(2000, 1) == first_open
+    assert Month(2000, 1).start_us == credible.earliest_us
+    assert Month.of(credible.now_us).next().end_us == credible.latest_us
+    assert before_us <= credible.now_us <= now_us()
+
+
+async def test_a_month_closed_before_its_time_moves_what_can_be_true_with_it(kept: Store) -> None:
+    session, books = await kept.session(), await kept.session("weir_billing")
+    late = running().next().next()
+    async with books.transaction():
+        await kept.functions.close_month(books, late, now_us=late.end_us)
+    async with session.transaction():
+        first_open, credible = await kept.functions.open_months(session)
+    assert (late.next(), late.next().end_us) == (first_open, credible.latest_us)
+    await kept.functions.open_ahead(session)
+    await book(kept, session, late.next())
+    assert (1, 1000, 0) == await kept.totals()
+
+
+async def test_a_month_has_its_place_as_soon_as_sums_come_and_no_further_ahead_than_one(kept: Store) -> None:
+    session = await kept.session()
+    await kept.functions.open_ahead(session)
+    for month in (running().previous(), running(), running().next()):
+        await book(kept, session, month)
+    with pytest.raises(asyncpg.PostgresError):
+        await book(kept, session, running().next().next())
+    assert (3, 3000, 0) == await kept.totals()
+    await kept.functions.open_ahead(session)
+    assert (3, 3000, 0) == await kept.totals()
+
+
+async def test_a_month_is_closed_once_and_the_ones_before_with_it(kept: Store) -> None:
+    session, books = await kept.session(), await kept.session("weir_billing")
+    await kept.functions.open_ahead(session)
+    async with books.transaction():
+        await kept.functions.close_month(books, running(), now_us=now_us())
+    for month in (running(), running().previous()):
+        with pytest.raises(Refusal):
+            async with books.transaction():
+                await kept.functions.close_month(books, month, now_us=now_us())
+        with pytest.raises(asyncpg.PostgresError):
+            await book(kept, session, month)
+    assert (0, 0, 0) == await kept.totals()
+
+
+async def test_what_was_displaced_is_kept_with_its_batch_and_each_range_once(kept: Store) -> None:
+    session = await kept.session()
+    found = Displaced(STREAM, 1, 3, Credible(1, 2**62, 7))
+    await place(kept)
+
+    async def fail() -> None:
+        async with session.transaction():
+            await kept.functions.add_displaced(session, found)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await fail()
+    assert [] == await kept.functions.displaced(session)
+    async with session.transaction():
+        await ship(kept, session, 3)
+        await kept.functions.add_displaced(session, found)
+    second = Displaced(STREAM, 4, 4, Credible(1, 2**62, 8))
+    async with session.transaction():
+        await kept.functions.add_displaced(session, second)
+    with pytest.raises(asyncpg.PostgresError):
+        async with session.transaction():
+            await kept.functions.add_displaced(session, second)
+    assert [found, second] == await kept.functions.displaced(session)

@@ -10,7 +10,7 @@ what the pause raises, and what becomes of a COMMIT.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from enum import Enum
@@ -19,12 +19,15 @@ from typing import Any
 import asyncpg
 
 from meter.ids import StreamId
+from meter.refusal import Refusal
 from meter.tail import SealedSegment
-from meter.tally import Tally
-from meter.window import Month
+from meter.tally import Displaced, Tally
+from meter.window import Credible, Month
 
 Reading = tuple[int, ...]
 """requests, failures, aborts, bytes in, bytes out, moved in, moved out"""
+FOUNDED = Month(2000, 1)
+"""Of a co-op without members."""
 
 
 class Commit(Enum):
@@ -55,14 +58,21 @@ class Tables:
     readings: dict[tuple[Any, ...], Reading] = field(default_factory=dict)
     storage: dict[tuple[Any, ...], tuple[int, int]] = field(default_factory=dict)
     closed: dict[Month, dict[StreamId, int]] = field(default_factory=dict)
+    months: set[Month] = field(default_factory=set)
+    """Those that have partitions."""
+    displaced: dict[tuple[StreamId, int], Displaced] = field(default_factory=dict)
 
 
 class Database:
-    """One server."""
+    """One server, with a clock of its own."""
 
-    def __init__(self, pause: Callable[[], Awaitable[None]]) -> None:
+    def __init__(
+        self, pause: Callable[[], Awaitable[None]], now_us: Callable[[], int], *, founded: Month = FOUNDED
+    ) -> None:
         self.tables = Tables()
         self.pause = pause
+        self.now_us = now_us
+        self.founded = founded
         self.fate: Callable[[], Commit] = lambda: Commit.ANSWERED
         self._row_locks: dict[StreamId, Connection] = {}
         self._gate: set[Connection] = set()
@@ -164,17 +174,57 @@ async def stream_place(
     return place.last_sequence, place.last_record
 
 
-async def first_open_month(connection: Connection) -> Month:
+async def open_months(connection: Connection) -> tuple[Month, Credible]:
     """As meter.store's."""
     await connection.database.enter_gate(connection, alone=False)
     await connection.wait()
-    closed = connection.database.tables.closed
-    return max(closed).next() if closed else Month(2000, 1)
+    server = connection.database
+    closed = server.tables.closed
+    first = max(server.founded, max(closed).next()) if closed else server.founded
+    now_us = server.now_us()
+    return first, Credible(server.founded.start_us, max(first, Month.of(now_us).next()).end_us, now_us)
+
+
+async def open_ahead(connection: Connection) -> None:
+    """As meter.store's."""
+    running = Month.of(connection.database.now_us())
+    for month in (running, running.next()):
+        if not any(closed >= month for closed in connection.database.tables.closed):
+            await _ensure_month(connection, month)
+
+
+async def _ensure_month(connection: Connection, month: Month) -> None:
+    """The function of this name in meter/sql."""
+    tables = connection.database.tables
+    if month in tables.months:
+        return
+    ahead = Month.of(connection.database.now_us()).next()
+    if month > max([ahead, *(closed.next() for closed in tables.closed)]):
+        raise asyncpg.RaiseError(f"the month {month} cannot be opened yet")
+    if any(closed >= month for closed in tables.closed):
+        raise asyncpg.RaiseError(f"the month {month} is closed")
+    await connection.change(lambda now: now.months.add(month))
+
+
+async def add_displaced(connection: Connection, found: Displaced) -> None:
+    """As meter.store's."""
+    key = found.stream, found.first_sequence
+    if key in connection.database.tables.displaced:
+        raise asyncpg.UniqueViolationError("displaced_pkey")
+    await connection.change(lambda tables: tables.displaced.__setitem__(key, found))
+
+
+async def displaced(connection: Connection) -> list[Displaced]:
+    """As meter.store's."""
+    await connection.wait()
+    return [found for _, found in sorted(connection.database.tables.displaced.items())]
 
 
 async def add_tally(connection: Connection, sums: Tally) -> None:
-    """As meter.store's; the trigger refuses a closed month."""
-    _refuse_closed(connection, (key[0] for key in (*sums.readings, *sums.storage)))
+    """As meter.store's; a closed month's partition can be written by nobody."""
+    for period in sorted({key[0] for key in (*sums.readings, *sums.storage)}):
+        await _ensure_month(connection, Month.parse(period))
+        _refuse_closed(connection, period)
     readings = {
         key: (
             one.requests,
@@ -196,11 +246,10 @@ async def add_tally(connection: Connection, sums: Tally) -> None:
     await connection.change(act)
 
 
-def _refuse_closed(connection: Connection, periods: Iterable[str]) -> None:
+def _refuse_closed(connection: Connection, period: str) -> None:
     closed = connection.database.tables.closed
-    for period in periods:
-        if closed and str(max(closed)) >= period:
-            raise asyncpg.RaiseError(f"the month {period} is closed")
+    if closed and str(max(closed)) >= period:
+        raise asyncpg.InsufficientPrivilegeError(f"permission denied for the partitions of {period}")
 
 
 def add(sums: dict[Any, Any], more: dict[Any, Any]) -> None:
@@ -236,6 +285,8 @@ async def close_month(connection: Connection, month: Month, *, now_us: int) -> d
     del now_us
     await connection.database.enter_gate(connection, alone=True)
     await connection.wait()
+    if any(closed >= month for closed in connection.database.tables.closed):
+        raise Refusal(f"{month} is closed already")
     places = connection.database.tables.places
     watermark = {stream: place.last_sequence for stream, place in places.items()}
     await connection.change(lambda tables: tables.closed.__setitem__(month, watermark))

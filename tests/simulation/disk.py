@@ -54,6 +54,10 @@ class Disk:
         except FileNotFoundError:
             return  # without a name: nothing that a cut could leave
 
+    def synced_names(self, directory: Path) -> set[str]:
+        """The names in a directory that no power cut takes."""
+        return set(self._names.get(directory, {}))
+
     def write_back(self) -> None:
         """The kernel writes a file of its choice, or some of it, when it likes to."""
         files = [path for path in self.root.rglob("*") if path.is_file()]

@@ -31,7 +31,11 @@ class Exchange:
     outcomes: set[Moved | None]
     """None: no record at all."""
     at_most: Moved | None = None
-    """After a power cut that it was not safe from: anything up to this."""
+    """After a power cut that it was not safe from: anything up to this,"""
+    at_least: Moved = (0, 0)
+    """and no less than this: the checkpoints that were on the disk."""
+    checkpointed: Moved = (0, 0)
+    """What stands in checkpoints."""
     is_recorded: bool = False
     is_durable: bool = False
 
@@ -45,6 +49,7 @@ class Exchange:
 
     def power_cut(self) -> None:
         """Whatever was not on the disk may be there or not."""
+        self.checkpointed = self.at_least
         if not self.is_durable:
             known = [one for one in (*self.outcomes, self.at_most) if one is not None] or [(0, 0)]
             self.at_most = max(one[0] for one in known), max(one[1] for one in known)
@@ -56,8 +61,11 @@ class Exchange:
         if requests > 1:
             return f"counted as {requests} requests"
         if self.at_most is not None:
-            within = all(0 <= one <= most for one, most in zip(total, self.at_most, strict=True))
-            return None if within else f"{total} was counted, at most {self.at_most} had moved"
+            within = all(
+                least <= one <= most
+                for least, one, most in zip(self.at_least, total, self.at_most, strict=True)
+            )
+            return None if within else f"{total} was counted, not {self.at_least} to {self.at_most}"
         outcome = total if found else None
         return None if outcome in self.outcomes else f"{outcome} was counted, promised was {self.outcomes}"
 
@@ -80,6 +88,10 @@ class Model:
             for one in self.exchanges.values()
             if one.stream == stream and one.is_recorded and not one.is_durable
         ]
+
+    def checkpoints(self, stream: str) -> list[tuple[Exchange, Moved]]:
+        """What stands in checkpoints of a stream, by exchange."""
+        return [(one, one.checkpointed) for one in self.exchanges.values() if one.stream == stream]
 
     def power_cut(self) -> None:
         """See Exchange.power_cut."""
@@ -158,6 +170,7 @@ def _sums(
         if place is not None and place.exchanges_cut != cut:
             yield f"{label}: {place.exchanges_cut} exchanges are counted as cut, {cut} were"
         for sequence, event in records:
+            event = event._replace(ended_us=_counted_us(event, stream, sequence, tables))
             month = billed_in(event, stream=stream, sequence=sequence, watermarks=tables.closed)
             where = str(month), hour_start_us(event.ended_us), event.payer
             if event.marks & Mark.STORAGE:
@@ -179,6 +192,15 @@ def _sums(
         if +one != +other or -one != -other:
             differing = sorted(key for key in {*one, *other} if one[key] != other[key])[:3]
             yield f"{name}: the sums differ: {[(key, one[key], other[key]) for key in differing]}"
+
+
+def _counted_us(event: Event, stream: StreamId, sequence: int, tables: Tables) -> int:
+    """When a record counts: a time that could not be true when it was shipped gave way to that moment."""
+    for (label, first), one in tables.displaced.items():
+        if label == stream and first <= sequence <= one.last_sequence:
+            is_true = one.credible.earliest_us <= event.ended_us < one.credible.latest_us
+            return event.ended_us if is_true else one.credible.now_us
+    return event.ended_us
 
 
 def _times(events: Iterable[Event]) -> Iterable[str]:

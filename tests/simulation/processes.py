@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING, Any
 from gateway.feed import feed
 from gateway.storage.model import StorageChange
 from meter.__main__ import AWAY
-from meter.event import Event, StorageLine
+from meter.event import Event, Mark, StorageLine
 from meter.ids import BucketId, MemberId
 from meter.journal import JournalFull, JournalLocked
 from meter.ongoing import Slot, TooManyExchanges
@@ -102,6 +102,7 @@ class Writer(Process):
         """The group fsync, as the thread does it."""
         assert self.recorder is not None
         covered = self.world.model.unsafe(self.name)
+        parts = self.world.model.checkpoints(self.name)
         self.is_syncing = True
         try:
             self.call(self.recorder.sync)
@@ -109,30 +110,48 @@ class Writer(Process):
             self.is_syncing = False
         for one in covered:
             one.is_durable = True
+        for one, part in parts:
+            one.at_least = part
 
     def _stop(self, error: OSError) -> None:
         self.world.note(f"{self.name} stops: {error}")
         raise Killed
 
-    def call(self, act: Callable[..., Any], *arguments: Any) -> Any:
+    def call(self, act: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
         """A call of the event loop's thread. A failed fsync must end the process, not come up here."""
         try:
-            return act(*arguments)
+            return act(*arguments, **named)
         except OSError as error:
             self.world.model.complaints.append(f"{self.name} went on after a failed fsync: {error}")
             raise Killed from None
 
 
 @dataclass(eq=False)
+class Opened:
+    """A long exchange under way."""
+
+    exchange: Exchange
+    slot: Slot
+    event: Event
+    moved: Moved = (0, 0)
+    recorded: Moved = (0, 0)
+    """What of it stands in checkpoints."""
+
+    def rest(self) -> Moved:
+        """What stands in none."""
+        return self.moved[0] - self.recorded[0], self.moved[1] - self.recorded[1]
+
+
+@dataclass(eq=False)
 class Worker(Writer):
     """A gateway worker: short exchanges, long ones, and the kinds of ends they come to."""
 
-    opened: list[tuple[Exchange, Slot, Event, Moved]] = field(default_factory=list)
+    opened: list[Opened] = field(default_factory=list)
 
-    def call(self, act: Callable[..., Any], *arguments: Any) -> Any:
+    def call(self, act: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
         """No exchange begins without room, so a full disk must not come upon one."""
         try:
-            return super().call(act, *arguments)
+            return super().call(act, *arguments, **named)
         except JournalFull:
             self.world.model.complaints.append(f"{self.name} had room, and then had none")
             raise Killed from None
@@ -202,32 +221,40 @@ class Worker(Writer):
             exchange.is_now(None)
             return
         exchange.is_now((0, 0))
-        self.opened.append((exchange, slot, event, (0, 0)))
+        self.opened.append(Opened(exchange, slot, event))
 
     def moved(self) -> None:
         """Some of it moves."""
         if self.opened:
-            at = self.world.chance.randrange(len(self.opened))
-            exchange, slot, event, before = self.opened[at]
+            one = self.world.chance.choice(self.opened)
             more = self._amount()
-            now = before[0] + more[0], before[1] + more[1]
-            exchange.may_become(now)
-            slot.moved(bytes_in=now[0], bytes_out=now[1], now_us=self.world.now_us)
-            exchange.is_now(now)
-            self.opened[at] = exchange, slot, event, now
+            now = one.moved[0] + more[0], one.moved[1] + more[1]
+            one.exchange.may_become(now)
+            one.slot.moved(bytes_in=now[0], bytes_out=now[1], now_us=self.world.now_us)
+            one.exchange.is_now(now)
+            one.moved = now
+
+    def checkpoint(self) -> None:
+        """What moved since the last one is recorded, as gateway/counting.py does: if there is room."""
+        assert self.recorder is not None
+        if self.opened and self.recorder.has_room:
+            one = self.world.chance.choice(self.opened)
+            part = self._ended(one.event, one.rest())._replace(status=0, marks=Mark.CHECKPOINT)
+            now = one.moved
+            self.call(self.recorder.checkpoint, one.slot, part, moved_in=now[0], moved_out=now[1])
+            one.recorded = one.exchange.checkpointed = now
 
     def finish(self) -> None:
         """It ends."""
         assert self.recorder is not None
         if self.opened:
-            at = self.world.chance.randrange(len(self.opened))
-            exchange, slot, event, moved = self.opened[at]
-            exchange.may_become(moved)
+            one = self.world.chance.choice(self.opened)
+            one.exchange.may_become(one.moved)
             # Taken off the list only afterwards: a thread that has to wait comes back to it.
-            self.call(self.recorder.finish, slot, self._ended(event, moved))
-            self.opened.pop(at)
-            exchange.is_now(moved)
-            exchange.is_recorded = True
+            self.call(self.recorder.finish, one.slot, self._ended(one.event, one.rest()))
+            self.opened.remove(one)
+            one.exchange.is_now(one.moved)
+            one.exchange.is_recorded = True
 
     def roll(self) -> None:
         """The look at the segment's age."""
@@ -320,13 +347,12 @@ class ShipperTask(Task):
         adopt_dead_streams(self.world.settings)
         for name in dead:
             self.world.closed_left_over(name)
-        self.work = self._ship()
+        self.work = self._ship(Shipper(self.world.settings))
 
-    async def _ship(self) -> None:
+    async def _ship(self, shipper: Shipper) -> None:
         while True:
             try:
                 session = await self.connect()
-                shipper = Shipper(self.world.settings)
                 while True:
                     done = await shipper.ship(session)  # type: ignore[arg-type]
                     self.shipped_last = done.records

@@ -31,8 +31,6 @@ from tests.simulation.processes import Blocked
 from tests.simulation.world import STARTS, World
 
 STEPS = 220
-RESERVE_RECORDS = 6
-"""In place of the thousands a real worker keeps, for its few open exchanges here."""
 TRACEBACK_FRAMES = 7
 MEMORY = Path("/dev/shm")
 
@@ -126,7 +124,7 @@ def _instead(world: World) -> Iterator[None]:
     outside = {
         "os": world.os, "threading": threads, "now_us": lambda: world.now_us,
         "lock_stream": lambda directory: world.keep_open(lock_stream(directory)),
-        "uuid4": lambda: UUID(int=identities.getrandbits(128)), "ROOM_RESERVE_RECORDS": RESERVE_RECORDS,
+        "uuid4": lambda: UUID(int=identities.getrandbits(128)),
     }  # fmt: skip
     modules = [module for name, module in sys.modules.items() if name.startswith("meter.")]
     changes = [

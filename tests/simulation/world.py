@@ -45,7 +45,7 @@ STARTS = (
     "2016-12-31T23:59:59Z", "2026-06-15T12:00:00Z",
 )  # fmt: skip
 CLOCK_STEPS_US = (
-    -MICROSECONDS, MICROSECONDS, -HOUR_US, HOUR_US, -DAY_US, DAY_US, DAY_US, 31 * DAY_US,
+    -MICROSECONDS, MICROSECONDS, -HOUR_US, HOUR_US, -DAY_US, DAY_US, DAY_US, 31 * DAY_US, -31 * DAY_US,
 )  # fmt: skip
 LINES_MAX = 70
 """A call is killed at one of its first so many lines of the meter's code."""
@@ -61,7 +61,8 @@ class World:
     def __init__(self, seed: int, root: Path, start_us: int) -> None:
         self.seed = seed
         self.chance = random.Random(seed)
-        self.now_us = start_us
+        self.now_us = self.true_us = start_us
+        """What the clock of the processes says, which somebody may set; and PostgreSQL's, which is right."""
         self.notes: list[str] = []
         self.settings = SETTINGS.model_copy(
             update={"data": root, "ship_batch_records_max": self.chance.choice((1, 3, 20))}
@@ -70,7 +71,7 @@ class World:
         self.outbox = Outbox()
         self.disk = Disk(root, self.chance)
         self.disk.before_sync = self._others_go_on
-        self.database = Database(self.pause)
+        self.database = Database(self.pause, lambda: self.true_us, founded=Month.of(start_us))
         self.database.fate = self._fate
         self.is_database_away = False
         self.is_calm = False
@@ -137,7 +138,9 @@ class World:
     def step(self) -> None:
         """One action of somebody."""
         if not self._is_frozen:
-            self.now_us += self.chance.randrange(80_000)
+            passed_us = self.chance.randrange(80_000)
+            self.now_us += passed_us
+            self.true_us += passed_us
         acts, weights = zip(*self._actions, strict=True)
         (act,) = self.chance.choices(acts, weights)
         try:
@@ -197,7 +200,9 @@ class World:
         for _ in range(self.chance.randrange(1, 6)):
             others = [one for one in self.processes if one is not me and one.is_alive]
             if isinstance(me, Worker) and me.is_syncing and self.chance.random() < 0.5:
-                self.run(me, self.chance.choice((me.short, me.moved, me.finish)), may_die=False)
+                self.run(
+                    me, self.chance.choice((me.short, me.moved, me.checkpoint, me.finish)), may_die=False
+                )
             elif others:
                 self._one_goes_on(self.chance.choice(others))
             if not me.is_alive:
@@ -208,7 +213,10 @@ class World:
 
     def _one_goes_on(self, one: Process) -> None:
         if isinstance(one, Worker):
-            self.run(one, self.chance.choice((one.short, one.short, one.open, one.moved, one.finish)))
+            self.run(
+                one,
+                self.chance.choice((one.short, one.short, one.open, one.moved, one.checkpoint, one.finish)),
+            )
         elif isinstance(one, Feeder):
             self.run(one, one.feed)
         elif isinstance(one, Task):
@@ -362,6 +370,8 @@ class World:
         if writer.recorder is None:
             self.model.complaints.append(f"{writer.name} does not start again")
             return
+        # The sync thread has its turn: with space again, there is room again.
+        self.run(writer, writer.sync)
         if isinstance(writer, Worker):
             while writer.opened:
                 self.run(writer, writer.finish)

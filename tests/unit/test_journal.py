@@ -1,17 +1,21 @@
 """The writer's side: gaps never, chains always, torn tails named."""
 
 import os
+import random
 from pathlib import Path
 
 import pytest
 
 from meter import frame
+from meter import journal as journal_module
+from meter import segments as segments_module
 from meter.frame import DamagedSegment
 from meter.journal import Journal, JournalLocked
 from meter.reader import chain, compress, published_sequence
 from meter.segments import segment_path
 from meter.tail import LostRecords, Tail
 from tests.events import NOON_US, PLAIN
+from tests.simulation.disk import Disk, Os
 
 SEGMENT = 256 + 8 * 128  # room for eight records
 
@@ -238,3 +242,29 @@ def test_a_spare_that_a_power_cut_emptied_is_made_anew(directory: Path, left: by
     assert [9, 10] == [again.append(PLAIN), again.append(PLAIN)]
     again.close()
     assert list(range(1, 11)) == sequences(directory)
+
+
+def test_a_name_that_a_killed_writer_had_not_synced_is_on_the_disk_before_anything_else(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = Disk(directory.parent, random.Random(0))
+    for module in (journal_module, segments_module):
+        monkeypatch.setattr(module, "os", Os(disk, set))
+    first = opened(directory)
+    for _ in range(first.capacity):
+        first.append(PLAIN)
+
+    def killed(_: Path) -> None:
+        raise ZeroDivisionError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(journal_module, "sync_directory", killed)
+        with pytest.raises(ZeroDivisionError):
+            first.append(PLAIN)  # the next segment has its name, and no more
+    first._lock_file.close()
+    second = opened(directory)
+    assert second.capacity + 1 == second.append(PLAIN)
+    second.sync()
+    crash(second)
+    # Whichever of the names a power cut leaves: those of the last sync of the directory are the least.
+    assert {"000000000001.seg", "000000000002.seg", "stream.id"} <= disk.synced_names(directory)

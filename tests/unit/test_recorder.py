@@ -5,13 +5,14 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import IO
 
 import pytest
 
 from meter import frame
 from meter.event import Event, Mark
-from meter.journal import Journal
-from meter.ongoing import TooManyExchanges
+from meter.journal import Journal, lock_stream
+from meter.ongoing import Ongoing, TooManyExchanges
 from meter.reader import chain
 from meter.recorder import Recorder
 from meter.settings import MeterSettings
@@ -211,3 +212,52 @@ def test_a_clock_set_back_makes_no_exchange_end_before_it_began(tmp_path: Path) 
     Recorder(tmp_path, SETTINGS, slots_max=4).close()
     (event,) = recorded(tmp_path)
     assert event.began_us == event.ended_us
+
+
+def test_recovery_after_a_power_cut_that_took_records_is_killed_and_counts_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorder = Recorder(tmp_path, SETTINGS, slots_max=4)
+    recorder.record(PLAIN)
+    recorder.sync()
+    before = (tmp_path / "000000000001.seg").read_bytes()
+    recorder.record(PLAIN._replace(request_id=b"\2" * 16))
+    recorder.record(PLAIN._replace(request_id=b"\3" * 16))
+    slot = recorder.open(LONG._replace(request_id=b"\4" * 16))
+    slot.moved(bytes_in=0, bytes_out=700, now_us=PLAIN.ended_us)
+    crash(recorder)
+    # The file of open exchanges is as new as can be, the journal as old as its last sync allows.
+    (tmp_path / "000000000001.seg").write_bytes(before)
+
+    locks = []
+
+    def killed(*_: object) -> None:
+        raise ZeroDivisionError
+
+    def lock(directory: Path) -> IO[str]:
+        locks.append(lock_stream(directory))
+        return locks[-1]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Ongoing, "clear", killed)
+        patch.setattr("meter.journal.lock_stream", lock)
+        with pytest.raises(ZeroDivisionError):
+            Recorder(tmp_path, SETTINGS, slots_max=4)
+    locks[0].close()
+    Recorder(tmp_path, SETTINGS, slots_max=4).close()
+    assert [1000, 0] == [event.bytes_in for event in recorded(tmp_path)]
+    assert [0, 700] == [event.bytes_out for event in recorded(tmp_path)]
+
+
+def test_each_of_two_open_exchanges_is_looked_for_behind_its_own_checkpoints(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path, SETTINGS, slots_max=4)
+    recorder.open(LONG._replace(request_id=b"\2" * 16)).moved(bytes_in=0, bytes_out=5, now_us=PLAIN.ended_us)
+    slot = recorder.open(LONG._replace(request_id=b"\3" * 16))
+    for number in (1, 2, 3):
+        slot.moved(bytes_in=0, bytes_out=100 * number, now_us=PLAIN.ended_us)
+        part = LONG._replace(request_id=b"\3" * 16, bytes_out=100, moved_out=100, marks=Mark.CHECKPOINT)
+        recorder.checkpoint(slot, part, moved_in=0, moved_out=100 * number)
+    slot.moved(bytes_in=0, bytes_out=1000, now_us=PLAIN.ended_us)
+    crash(recorder)
+    Recorder(tmp_path, SETTINGS, slots_max=4).close()
+    assert [100, 100, 100, 5, 700] == [event.bytes_out for event in recorded(tmp_path)]

@@ -12,6 +12,7 @@ from __future__ import annotations
 import errno
 import os
 import random
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ class Disk:
         self._chance = chance
         self._bytes: dict[int, bytes] = {}
         self._names: dict[Path, dict[str, int]] = {}
+        self._directories: dict[Path, set[str]] = {}
         self.is_full = False
         self.failing_syncs = 0
         self.before_sync: Callable[[], None] = _nothing
@@ -45,6 +47,7 @@ class Disk:
         path = Path(os.readlink(f"/proc/self/fd/{descriptor}"))
         if path.is_dir():
             self._names[path] = names(path)
+            self._directories[path] = directories(path)
         else:
             self._keep(os.fstat(descriptor).st_ino, path)
 
@@ -56,7 +59,7 @@ class Disk:
 
     def synced_names(self, directory: Path) -> set[str]:
         """The names in a directory that no power cut takes."""
-        return set(self._names.get(directory, {}))
+        return {*self._names.get(directory, ()), *self._directories.get(directory, ())}
 
     def write_back(self) -> None:
         """The kernel writes a file of its choice, or some of it, when it likes to."""
@@ -73,12 +76,23 @@ class Disk:
 
     def cut(self) -> None:
         """The power goes and comes back."""
+        self._cut_directories(self.root)
         for directory in sorted(path for path in self.root.rglob("*") if path.is_dir()):
             self._cut_directory(directory)
         self._bytes = {
             path.stat().st_ino: path.read_bytes() for path in self.root.rglob("*") if path.is_file()
         }
-        self._names = {path: names(path) for path in self.root.rglob("*") if path.is_dir()}
+        left = [self.root, *(path for path in self.root.rglob("*") if path.is_dir())]
+        self._names = {path: names(path) for path in left}
+        self._directories = {path: directories(path) for path in left}
+
+    def _cut_directories(self, directory: Path) -> None:
+        """A directory whose own name was never synced may be gone with all that is in it."""
+        for name in sorted(directories(directory)):
+            if name not in self._directories.get(directory, ()) and self._chance.random() < 0.5:
+                shutil.rmtree(directory / name)
+            else:
+                self._cut_directories(directory / name)
 
     def _cut_directory(self, directory: Path) -> None:
         now, before = names(directory), self._names.get(directory, {})
@@ -118,6 +132,11 @@ class Disk:
 def names(directory: Path) -> dict[str, int]:
     """The files' names in a directory, with their inodes."""
     return {path.name: path.stat().st_ino for path in sorted(directory.iterdir()) if path.is_file()}
+
+
+def directories(directory: Path) -> set[str]:
+    """The directories' names in a directory."""
+    return {path.name for path in directory.iterdir() if path.is_dir()}
 
 
 class Os:

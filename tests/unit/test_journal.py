@@ -268,3 +268,4 @@ def test_a_name_that_a_killed_writer_had_not_synced_is_on_the_disk_before_anythi
     crash(second)
     # Whichever of the names a power cut leaves: those of the last sync of the directory are the least.
     assert {"000000000001.seg", "000000000002.seg", "stream.id"} <= disk.synced_names(directory)
+    assert {directory.name} == disk.synced_names(directory.parent)

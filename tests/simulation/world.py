@@ -20,17 +20,14 @@ from tests.simulation.disk import Disk, Os
 from tests.simulation.model import Model
 from tests.simulation.processes import (
     Blocked,
-    Closing,
     Feeder,
     Killed,
     Outbox,
-    Pause,
     Process,
-    ShipperTask,
-    Task,
     Worker,
     Writer,
 )
+from tests.simulation.tasks import Closing, Pause, ShipperTask, Task
 
 ROOM = str(Path(meter.__file__).parent)
 RECORDS = 8

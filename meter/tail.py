@@ -59,7 +59,7 @@ class Tail:
         self._hash = hashlib.sha256()
         self._previous: SealedSegment | None = None
         self._ended: SealedSegment | None = None
-        """The segment that is read to its seal, while the following one is not there yet."""
+        """The segment that is read to its seal, until the following one is entered."""
 
     @property
     def next_sequence(self) -> int:
@@ -117,7 +117,8 @@ class Tail:
                 return Batch(1, b"")
             self._enter(paths[0])
         first, pieces, sealed, room = self.next_sequence, list[bytes](), list[SealedSegment](), records_max
-        while room and self._stands_in_a_segment():
+        while room:
+            self._go_on()
             piece, end = self._read_piece(room)
             pieces.append(piece)
             room -= len(piece) // RECORD_BYTES
@@ -147,6 +148,10 @@ class Tail:
         )  # fmt: skip
         if ended.digest != live.digest:
             raise DamagedSegment(f"{path.name} does not match its digest")
+        if not self._is_followed(ended.number):
+            # The seal may not be on the disk yet: after a power cut the segment may go on and end otherwise. Only
+            # then is the next one begun.
+            return records, None
         self._ended = ended
         return records, ended
 
@@ -181,23 +186,27 @@ class Tail:
             )
         self._seed = frame.next_seed(records, self._seed)
 
-    def _stands_in_a_segment(self) -> bool:
-        """Go on to the following segment once this one is read to its seal. Raises DamagedSegment for a hole."""
-        if self._ended is None:
+    def _is_followed(self, number: int) -> bool:
+        """Whether the segment after that one is begun. Raises DamagedSegment for a hole."""
+        if placed(self.directory, number + 1) is not None:
             return True
-        number = self._ended.number + 1
-        following = placed(self.directory, number)
+        last = last_segment(self.directory)
+        if last is None or number_of(last) <= number:
+            return False
+        # Unless the writer began it, and perhaps more, between the two looks.
+        if placed(self.directory, number + 1) is None:
+            raise DamagedSegment(f"{self.directory.name}: segment {number + 1} is missing")
+        return True
+
+    def _go_on(self) -> None:
+        """Into the following segment once this one is read to its seal. Raises DamagedSegment for a hole."""
+        if self._ended is None:
+            return
+        following = placed(self.directory, self._ended.number + 1)
         if following is None:
-            last = last_segment(self.directory)
-            if last is not None and number_of(last) == self._ended.number:
-                return False
-            # Unless the writer began it, and perhaps more, between the two looks.
-            following = placed(self.directory, number)
-            if following is None:
-                raise DamagedSegment(f"{self.directory.name}: segment {number} is missing")
+            raise DamagedSegment(f"{self.directory.name}: segment {self._ended.number + 1} is missing")
         self._previous, self._ended = self._ended, None
         self._enter(following)
-        return True
 
     def _enter(self, path: Path) -> SegmentHeader:
         header, _ = header_of(path)

@@ -34,6 +34,8 @@ class Exchange:
     """After a power cut that it was not safe from: anything up to this,"""
     at_least: Moved = (0, 0)
     """and no less than this: the checkpoints that were on the disk."""
+    has_failed: bool = False
+    """What its checkpoints had billed may have been taken back."""
     checkpointed: Moved = (0, 0)
     """What stands in checkpoints."""
     is_recorded: bool = False
@@ -61,11 +63,11 @@ class Exchange:
         if requests > 1:
             return f"counted as {requests} requests"
         if self.at_most is not None:
+            at_least = (0, 0) if self.has_failed else self.at_least
             within = all(
-                least <= one <= most
-                for least, one, most in zip(self.at_least, total, self.at_most, strict=True)
+                least <= one <= most for least, one, most in zip(at_least, total, self.at_most, strict=True)
             )
-            return None if within else f"{total} was counted, not {self.at_least} to {self.at_most}"
+            return None if within else f"{total} was counted, not {at_least} to {self.at_most}"
         outcome = total if found else None
         return None if outcome in self.outcomes else f"{outcome} was counted, promised was {self.outcomes}"
 

@@ -1,26 +1,22 @@
-"""The processes of the simulation: what each does with the real code, one call at a time."""
+"""The writers of the simulation: what each does with the real code, one call at a time."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from gateway.feed import feed
 from gateway.storage.model import StorageChange
-from meter.__main__ import AWAY
 from meter.event import Event, Mark, StorageLine
 from meter.ids import BucketId, MemberId
 from meter.journal import JournalFull, JournalLocked
 from meter.ongoing import Slot, TooManyExchanges
 from meter.recorder import Recorder
-from meter.shipper import Shipper, adopt_dead_streams
-from meter.window import Month
 from tests.events import PLAIN
-from tests.simulation import database
 from tests.simulation.model import Exchange, Moved
 
 if TYPE_CHECKING:
@@ -136,6 +132,8 @@ class Opened:
     moved: Moved = (0, 0)
     recorded: Moved = (0, 0)
     """What of it stands in checkpoints."""
+    has_failed: bool = False
+    is_taken_back: bool = False
 
     def rest(self) -> Moved:
         """What stands in none."""
@@ -225,8 +223,8 @@ class Worker(Writer):
 
     def moved(self) -> None:
         """Some of it moves."""
-        if self.opened:
-            one = self.world.chance.choice(self.opened)
+        if going_on := self._going_on():
+            one = self.world.chance.choice(going_on)
             more = self._amount()
             now = one.moved[0] + more[0], one.moved[1] + more[1]
             one.exchange.may_become(now)
@@ -237,24 +235,47 @@ class Worker(Writer):
     def checkpoint(self) -> None:
         """What moved since the last one is recorded, as gateway/counting.py does: if there is room."""
         assert self.recorder is not None
-        if self.opened and self.recorder.has_room:
-            one = self.world.chance.choice(self.opened)
+        if (going_on := self._going_on()) and self.recorder.has_room:
+            one = self.world.chance.choice(going_on)
             part = self._ended(one.event, one.rest())._replace(status=0, marks=Mark.CHECKPOINT)
             now = one.moved
             self.call(self.recorder.checkpoint, one.slot, part, moved_in=now[0], moved_out=now[1])
             one.recorded = one.exchange.checkpointed = now
 
+    def _going_on(self) -> list[Opened]:
+        return [one for one in self.opened if not one.has_failed]
+
     def finish(self) -> None:
-        """It ends."""
+        """It ends, well or not."""
         assert self.recorder is not None
         if self.opened:
             one = self.world.chance.choice(self.opened)
-            one.exchange.may_become(one.moved)
+            one.has_failed = one.has_failed or self.world.chance.random() < 0.15
+            billed: Moved = (0, 0) if one.has_failed else one.moved
+            one.exchange.may_become(billed)
+            last = self._ended(one.event, one.rest())
+            if one.has_failed:
+                self._take_back(one)
+                last = last._replace(status=500, bytes_in=0, bytes_out=0)
             # Taken off the list only afterwards: a thread that has to wait comes back to it.
-            self.call(self.recorder.finish, one.slot, self._ended(one.event, one.rest()))
+            self.call(self.recorder.finish, one.slot, last)
             self.opened.remove(one)
-            one.exchange.is_now(one.moved)
+            one.exchange.is_now(billed)
             one.exchange.is_recorded = True
+
+    def _take_back(self, one: Opened) -> None:
+        """What its checkpoints had billed, as gateway/counting.py does."""
+        assert self.recorder is not None
+        one.exchange.has_failed = True
+        if one.recorded != (0, 0) and not one.is_taken_back:
+            less = -one.recorded[0], -one.recorded[1]
+            self.call(
+                self.recorder.record,
+                self._ended(one.event, less)._replace(
+                    moved_in=0, moved_out=0, status=0, marks=Mark.CORRECTION
+                ),
+            )
+            one.is_taken_back = True
 
     def roll(self) -> None:
         """The look at the segment's age."""
@@ -294,100 +315,6 @@ class Feeder(Writer):
             return int(self.call(at_once, feed(self.world.outbox, self.recorder)))  # type: ignore[arg-type]
         except JournalFull:
             raise Killed from None  # the outbox keeps what was not fed
-
-
-@dataclass(eq=False)
-class Task(Process):
-    """A process that talks to PostgreSQL: a coroutine that goes on whenever it is its turn."""
-
-    sessions: list[database.Connection] = field(default_factory=list)
-    work: Coroutine[Any, Any, None] | None = None
-
-    def go_on(self) -> bool:
-        """As far as the next trip to the server; False when it has done its work."""
-        assert self.work is not None
-        try:
-            self.work.send(None)
-        except StopIteration:
-            self.kill()
-            return False
-        return True
-
-    def kill(self) -> None:
-        """The server ends the sessions of a client that is gone."""
-        for session in self.sessions:
-            self.world.database.end_session(session)
-        self.sessions.clear()
-        if self.work is not None:
-            self.work.close()
-            self.work = None
-        super().kill()
-
-    async def connect(self) -> database.Connection:
-        """A session. Raises ConnectionRefusedError."""
-        await self.world.pause()
-        if self.world.is_database_away:
-            raise ConnectionRefusedError
-        session = database.Connection(self.world.database)
-        self.sessions.append(session)
-        return session
-
-
-@dataclass(eq=False)
-class ShipperTask(Task):
-    """The shipper's process, with the loop of meter/__main__.py."""
-
-    shipped_last: int = -1
-    """Records of the last whole round; -1 before the first."""
-
-    def begin(self) -> None:
-        """Adopt what is dead, then ship."""
-        self.shipped_last = -1
-        dead = [writer.name for writer in self.world.writers if not writer.is_alive]
-        adopt_dead_streams(self.world.settings)
-        for name in dead:
-            self.world.closed_left_over(name)
-        self.work = self._ship(Shipper(self.world.settings))
-
-    async def _ship(self, shipper: Shipper) -> None:
-        while True:
-            try:
-                session = await self.connect()
-                while True:
-                    done = await shipper.ship(session)  # type: ignore[arg-type]
-                    self.shipped_last = done.records
-                    self.world.model.complaints += [f"alarm: {one}" for one in done.alarms]
-                    await self.world.pause()
-            except AWAY as error:
-                if not isinstance(error, ConnectionRefusedError):
-                    self.world.note(f"{self.name} cannot ship: {type(error).__name__}")
-                await self.world.pause()
-
-
-@dataclass(eq=False)
-class Closing(Task):
-    """Somebody closes a month."""
-
-    month: Month = field(default_factory=lambda: Month(2000, 1))
-
-    def begin(self) -> None:
-        """One transaction."""
-        self.work = self._close()
-
-    async def _close(self) -> None:
-        try:
-            session = await self.connect()
-            async with session.transaction():
-                await database.close_month(session, self.month, now_us=self.world.now_us)
-        except AWAY as error:
-            self.world.note(f"{self.month} is not closed: {type(error).__name__}")
-
-
-class Pause:
-    """A trip to the server: the scheduler decides who goes on."""
-
-    def __await__(self) -> Generator[None, None, None]:
-        yield
 
 
 def at_once(work: Coroutine[Any, Any, Any]) -> Any:

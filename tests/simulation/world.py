@@ -20,17 +20,14 @@ from tests.simulation.disk import Disk, Os
 from tests.simulation.model import Model
 from tests.simulation.processes import (
     Blocked,
-    Closing,
     Feeder,
     Killed,
     Outbox,
-    Pause,
     Process,
-    ShipperTask,
-    Task,
     Worker,
     Writer,
 )
+from tests.simulation.tasks import Closing, Pause, ShipperTask, Task
 
 ROOM = str(Path(meter.__file__).parent)
 RECORDS = 8
@@ -102,8 +99,8 @@ class World:
         return [*self.writers, *self.shippers, self.closing]
 
     def note(self, text: str) -> None:
-        """A line of the trace."""
-        self.notes.append(f"{self.now_us} {text}")
+        """A line of the trace, the same in each run of a seed wherever its files lie."""
+        self.notes.append(f"{self.now_us} {text.replace(str(self.settings.data), '')}")
 
     def next_id(self) -> bytes:
         """A fresh request id."""

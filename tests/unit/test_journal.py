@@ -155,6 +155,21 @@ def test_the_tail_follows_over_segments_and_gives_each_sealed_one_once(directory
     assert [[], [1], [2], [], []] == [[link.number for link in b.sealed] for b in batches]
 
 
+def test_a_seal_is_no_proof_before_the_next_segment_is_begun(directory: Path) -> None:
+    """Until then a power cut may take the seal, and the segment goes on and ends otherwise."""
+    journal = opened(directory)
+    for _ in range(8):
+        journal.append(PLAIN)
+    journal._segment.seal()
+    tail = Tail(directory)
+    assert (8, ()) == ((batch := tail.read(100)).last_sequence, batch.sealed)
+    assert (b"", ()) == ((batch := tail.read(100)).records, batch.sealed)
+    crash(journal)
+    again = opened(directory)
+    assert [1] == [link.number for link in tail.read(100).sealed]
+    again.close()
+
+
 def test_a_tail_can_begin_anywhere(directory: Path) -> None:
     fill(directory)
     tail = Tail(directory)

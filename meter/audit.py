@@ -93,7 +93,7 @@ class Journals:
         is_first, last = True, 0
         for path in segment_paths(directory):
             where = f"{directory.name}/{path.name}"
-            size_bytes = path.stat().st_size
+            size_bytes = _size_of(path)
             try:
                 segment = view(path, stream=stream)
                 last = max(last, segment.last_sequence)
@@ -161,6 +161,14 @@ class Journals:
                 counted = placed(event, stream=stream, sequence=sequence, displaced=self.books.displaced)
                 billed = billed_in(counted, stream=stream, sequence=sequence, watermarks=marks)
                 sums.add(counted, first_open=billed)
+
+
+def _size_of(path: Path) -> int:
+    """Bytes of a segment's file, also of one that is compressed while we look."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return path.with_suffix(".seg.zst").stat().st_size
 
 
 def _tails(books: Books, stream: StreamId) -> dict[int, list[tuple[int, int, str]]]:

@@ -97,7 +97,8 @@ def signed_in(ready: dict[str, Any]) -> OpenerDirector:
     """Somebody who used the link of the first screen."""
     opener = build_opener(HTTPCookieProcessor())
     confirmed = Request(ready["login_link"], data=b"", headers={"Origin": ready["portal_url"]})  # noqa: S310  our own portal
-    assert 200 == opener.open(confirmed).status
+    with opener.open(confirmed) as answer:
+        assert 200 == answer.status
     return opener
 
 
@@ -137,7 +138,8 @@ def test_a_running_co_op_shows_its_requests_audits_clean_and_proves_its_heads(we
     )
     assert "go with --by request" in weir.command("usage", "founder", "--bucket", "films", status=2)
 
-    page_of_day = signed_in(ready).open(f"{ready['portal_url']}/requests/{put_day(put)}").read().decode()
+    with signed_in(ready).open(f"{ready['portal_url']}/requests/{put_day(put)}") as answer:
+        page_of_day = answer.read().decode()
     for word in ("PutObject", "GetObject", "CreateBucket", "films", put["ResponseMetadata"]["RequestId"]):
         assert word in page_of_day
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from meter import frame, store
+from meter import frame, store, usage_store
 from meter.ids import MemberId
 from meter.postgres import connect
 from meter.reader import chain
@@ -59,7 +59,7 @@ async def test_no_byte_in_a_closed_month_and_no_negative_time(
     books = await connect(database, role="weir_billing")
     async with books.transaction():
         await store.close_month(books, month, now_us=now_us)
-    frozen = (await store.period_usage(books, month))[ONE]
+    frozen = (await usage_store.period_usage(books, month))[ONE]
     assert 1 == frozen.bytes_in
 
     recorder = Recorder(settings.journal_directory / "worker-0", settings, slots_max=4)
@@ -68,8 +68,8 @@ async def test_no_byte_in_a_closed_month_and_no_negative_time(
     now_us += step_us
     exchange(10_000)
     await ship(recorder, settings)
-    assert frozen == (await store.period_usage(books, month))[ONE]
-    following = (await store.period_usage(books, month.next()))[ONE]
+    assert frozen == (await usage_store.period_usage(books, month))[ONE]
+    following = (await usage_store.period_usage(books, month.next()))[ONE]
     assert 10 + 100 + 1000 + 10_000 == following.bytes_in
     marks = await store.watermarks(books)
     places = await store.stream_places(books)

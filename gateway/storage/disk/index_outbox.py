@@ -45,9 +45,14 @@ def add_changes(connection: Connection, deltas: Sequence[Delta]) -> None:
     if not deltas:
         return
     deltas = _in_time(connection, deltas)
-    (last,) = connection.execute(
-        "UPDATE meta SET value = value + ? WHERE name = 'sequence' RETURNING value", (len(deltas),)
-    ).fetchone()
+    last = max(
+        sequence
+        for (sequence,) in connection.execute(
+            "UPDATE meta SET value = CASE name WHEN 'sequence' THEN value + ? ELSE ? END"
+            " WHERE name IN ('sequence', 'changed_us') RETURNING CASE name WHEN 'sequence' THEN value ELSE 0 END",
+            (len(deltas), deltas[-1].at_us),
+        )
+    )
     insert_rows(
         connection,
         "INSERT INTO outbox (sequence, member, bucket, line, delta_bytes, at_us)",
@@ -73,15 +78,12 @@ def add_changes(connection: Connection, deltas: Sequence[Delta]) -> None:
 
 def _in_time(connection: Connection, deltas: Sequence[Delta]) -> Sequence[Delta]:
     """The changes, none before the last one: else a put by a clock ahead would be billed less than no time."""
-    (noted_us,) = connection.execute("SELECT value FROM meta WHERE name = 'changed_us'").fetchone()
+    (latest_us,) = connection.execute("SELECT value FROM meta WHERE name = 'changed_us'").fetchone()
     placed: list[Delta] = []
-    latest_us = noted_us
     for delta in deltas:
         if not 0 <= latest_us - delta.at_us <= CLOCK_BACK_MAX_US:
             latest_us = delta.at_us
         placed.append(delta if delta.at_us == latest_us else delta._replace(at_us=latest_us))
-    if latest_us != noted_us:
-        connection.execute("UPDATE meta SET value = ? WHERE name = 'changed_us'", (latest_us,))
     return placed
 
 

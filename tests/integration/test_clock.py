@@ -25,10 +25,11 @@ SECOND_US, DAY_US = 10**6, 24 * HOUR_US
 @pytest.mark.parametrize(
     ("moment", "step_us"),
     [
-        ("2026-11-30T23:59:59Z", DAY_US),
-        ("2026-12-31T23:59:59Z", DAY_US),
-        ("2028-02-29T23:59:59Z", DAY_US),
-        ("2027-02-28T23:59:59Z", DAY_US),
+        # All past: what is months ahead of PostgreSQL's own clock cannot be true, and counts when it is shipped.
+        ("2025-11-30T23:59:59Z", DAY_US),
+        ("2025-12-31T23:59:59Z", DAY_US),
+        ("2024-02-29T23:59:59Z", DAY_US),
+        ("2025-02-28T23:59:59Z", DAY_US),
         # A leap second: the last second of the month comes twice.
         ("2016-12-31T23:59:59Z", SECOND_US),
     ],

@@ -36,6 +36,7 @@ class Exchange:
     """and no less than this: the checkpoints that were on the disk."""
     has_failed: bool = False
     """What its checkpoints had billed may have been taken back."""
+    moved_most: Moved = (0, 0)
     checkpointed: Moved = (0, 0)
     """What stands in checkpoints."""
     is_recorded: bool = False
@@ -53,7 +54,8 @@ class Exchange:
         """Whatever was not on the disk may be there or not."""
         self.checkpointed = self.at_least
         if not self.is_durable:
-            known = [one for one in (*self.outcomes, self.at_most) if one is not None] or [(0, 0)]
+            taken_back = self.moved_most if self.has_failed else None
+            known = [one for one in (*self.outcomes, self.at_most, taken_back) if one is not None] or [(0, 0)]
             self.at_most = max(one[0] for one in known), max(one[1] for one in known)
 
     def complaint(self, found: list[Event]) -> str | None:

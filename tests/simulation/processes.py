@@ -266,7 +266,7 @@ class Worker(Writer):
     def _take_back(self, one: Opened) -> None:
         """What its checkpoints had billed, as gateway/counting.py does."""
         assert self.recorder is not None
-        one.exchange.has_failed = True
+        one.exchange.has_failed, one.exchange.moved_most = True, one.moved
         if one.recorded != (0, 0) and not one.is_taken_back:
             less = -one.recorded[0], -one.recorded[1]
             self.call(

@@ -4,7 +4,8 @@ Three kinds of exchange, and what is promised of each:
 
 * **whole**: the answer arrived whole. Billed is what moved, to the byte; nothing for errors, HEAD and 304.
 * **broken off** by the client: billed is what the relay's kernel acknowledged, to the byte.
-* **cut** by a kill -9 of the gateway: never more than was delivered, and at most a limit less.
+* **cut** by a kill -9 of the gateway: not more than was delivered, but for an answer's end of 64 KiB, and at most a
+  limit less.
 
 An exchange that the client broke off while a kill fell upon it is exact, or a line of its own ("both"): a limit
 less, or as much more, for the end of an answer is told just before it is sent. Whether a kill fell upon an
@@ -27,6 +28,9 @@ KILL_REACHES_US = 2_000_000
 """A kill this soon after an exchange's end may have come before its line was written."""
 KILL_TAKES_US = 1_000_000
 """A process that was told to die still takes a connection's bytes for a moment."""
+CUT_MORE_MAX_BYTES = 2**16
+"""The end of an answer, this long at most, is told just before it is sent (ARCHITECTURE.md, D15); and the relay may
+miss the acknowledgement of what a killed worker had read of an upload."""
 BOTH_MORE_MAX_BYTES = 2**20
 """Where a kill and the client's own end come together: the last bytes of an answer are told just before they are
 sent, and what the dead process's kernel still held of it found nobody any more."""
@@ -193,7 +197,7 @@ def _judge(told: Reckoning, one: Seen, billed: Billed | None, kills: Sequence[in
 def _judge_cut(
     told: Reckoning, one: Seen, billed: Billed | None, delivered: tuple[int, int], counted: tuple[int, int]
 ) -> None:
-    more_max = 0 if one.end is End.GATEWAY else BOTH_MORE_MAX_BYTES
+    more_max = CUT_MORE_MAX_BYTES if one.end is End.GATEWAY else BOTH_MORE_MAX_BYTES
     for moved, paid in zip(delivered, counted, strict=True):
         if paid - moved > more_max:
             told.complaints.append(f"cut, and billed {paid} of {moved} bytes delivered: {one} {billed}")

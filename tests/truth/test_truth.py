@@ -57,8 +57,8 @@ def test_an_exchange_billed_to_the_byte_is_no_complaint() -> None:
         ([BILLED._replace(bytes_out=701)], replace(SEEN, end=End.CLIENT), [], "client: delivered"),
         ([BILLED], replace(SEEN, end=End.GATEWAY), [], "nothing was killed"),
         (
-            [BILLED._replace(bytes_out=701, marks=Mark.RECOVERED)],
-            replace(SEEN, end=End.GATEWAY), [PLAIN.ended_us], "billed 701 of 700",
+            [BILLED._replace(bytes_out=700 + 2**16 + 1, marks=Mark.RECOVERED)],
+            replace(SEEN, end=End.GATEWAY), [PLAIN.ended_us], "billed 66237 of 700",
         ),
         ([], replace(SEEN, end=End.GATEWAY, bytes_out=2**20 + 1), [PLAIN.ended_us], "were written off"),
     ],

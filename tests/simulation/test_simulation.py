@@ -24,7 +24,7 @@ PLANTED_RUNS = 400
 
 
 @pytest.mark.parametrize("block", range(BLOCKS))
-def test_every_promise_is_kept_in_seeds_nobody_chose(block: int) -> None:
+def test_every_promise_is_kept_in_these_seeds(block: int) -> None:
     """The same ones each time: new ones are for `make simulation`, so that what fails here was broken here."""
     for number in range(FIRST + block, FIRST + RUNS, BLOCKS):
         done = simulate(number)

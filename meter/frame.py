@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
@@ -48,7 +49,9 @@ assert _RECORD.size == _CRC_AT == _HEADER_CRC_AT
 assert _CHECKED.size == RECORD_BYTES
 assert _GLANCE.size == RECORD_BYTES
 assert _SENT.size == RECORD_BYTES
-PUBLISHED_AT, SYNCED_AT, DIGEST_AT = (SEALED_HEADER_BYTES + at for at in (0, 8, 24))
+WORD_BYTES = 8
+assert sys.byteorder == "little", "mapped numbers are little-endian, and are written as the machine has them"
+PUBLISHED_AT, SYNCED_AT, SEALED_AT, DIGEST_AT = (SEALED_HEADER_BYTES + at for at in (0, 8, 16, 24))
 
 
 class DamagedSegment(Exception):
@@ -120,6 +123,19 @@ def unpack_live(data: bytes | memoryview) -> Live:
     if sealed and published != synced:
         raise DamagedSegment(f"the segment is sealed with {published} records and {synced} on the disk")
     return Live(published, synced, bool(sealed), bytes(digest))
+
+
+def words(mapped: mmap) -> memoryview:
+    """A mapped file as 64-bit numbers, each written in one step: who reads beside, or is killed, meets the old or the new.
+
+    struct's pack_into is no such step: it empties the place before it fills it. Release before the map is closed.
+    """
+    return memoryview(mapped)[: len(mapped) // WORD_BYTES * WORD_BYTES].cast("Q")
+
+
+def says_sealed(data: bytes | memoryview) -> bool:
+    """Whether the seal's flag stands in a segment's first HEADER_BYTES; nothing else is looked at."""
+    return any(data[SEALED_AT:DIGEST_AT])
 
 
 def record_seed(header: SegmentHeader) -> int:

@@ -14,7 +14,6 @@ import hashlib
 import logging
 import mmap
 import os
-import struct
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -37,8 +36,9 @@ from meter.segments import (
 )
 
 log = logging.getLogger(__name__)
-_COUNT = struct.Struct("<Q")
-_count = _COUNT.pack_into
+_PUBLISHED, _SYNCED, _SEALED = (
+    at // frame.WORD_BYTES for at in (frame.PUBLISHED_AT, frame.SYNCED_AT, frame.SEALED_AT)
+)
 SPARE_NAME = "spare"
 FULL = (errno.ENOSPC, errno.EDQUOT)
 BLOCK_BYTES = 512
@@ -61,6 +61,7 @@ class Segment:
         self.header = header
         self.descriptor = os.open(path, os.O_RDWR)
         self.map = mmap.mmap(self.descriptor, 0)
+        self.words = frame.words(self.map)
         self.capacity = (len(self.map) - HEADER_BYTES) // RECORD_BYTES
         self.count = count
         self.first_sequence = header.first_sequence
@@ -91,33 +92,44 @@ class Segment:
         """Let readers trust the first `count` records."""
         self.count = count
         self.seed = self.held_seed
-        _count(self.map, frame.PUBLISHED_AT, count)
+        self.words[_PUBLISHED] = count
 
     def sync(self) -> int:
         """fdatasync, then tell readers how many records are on disk; called from the sync thread."""
         count = self.count
         os.fdatasync(self.descriptor)
-        _COUNT.pack_into(self.map, frame.SYNCED_AT, count)
+        self.words[_SYNCED] = count
         return count
+
+    @property
+    def synced(self) -> int:
+        """Records that are known to be on disk."""
+        return self.words[_SYNCED]
+
+    def let_go(self) -> None:
+        """Close the file; what was published stays where it is."""
+        self.words.release()
+        self.map.close()
+        os.close(self.descriptor)
 
     def digest(self) -> bytes:
         """SHA-256 so far; hashes only what is new since the last call."""
-        start, stop = (HEADER_BYTES + n * RECORD_BYTES for n in (self._hashed, self.count))
+        count = self.count  # once: the writer goes on while another thread hashes
+        start, stop = (HEADER_BYTES + n * RECORD_BYTES for n in (self._hashed, count))
         self._hash.update(memoryview(self.map)[start:stop])
-        self._hashed = self.count
+        self._hashed = count
         return self._hash.digest()
 
     def seal(self) -> bytes:
         """Close the segment for good and cut its unused rest; the digest binds the next one."""
         digest = self.digest()
         os.fdatasync(self.descriptor)
-        live = frame.pack_live(frame.Live(self.count, self.count, sealed=True, digest=digest))
-        # The digest first, the flag last: a reader that sees the flag also sees the digest.
-        self.map[frame.DIGEST_AT : frame.DIGEST_AT + 32] = digest
-        self.map[frame.SEALED_HEADER_BYTES : frame.DIGEST_AT] = live[
-            : frame.DIGEST_AT - frame.SEALED_HEADER_BYTES
-        ]
+        # The flag last: who has seen it and reads again sees all that belongs to it.
+        self.map[frame.DIGEST_AT : frame.DIGEST_AT + len(digest)] = digest
+        self.words[_PUBLISHED] = self.words[_SYNCED] = self.count
+        self.words[_SEALED] = 1
         self.map.flush()
+        self.words.release()
         self.map.close()
         os.ftruncate(self.descriptor, HEADER_BYTES + self.count * RECORD_BYTES)
         os.fsync(self.descriptor)
@@ -190,7 +202,7 @@ class Journal:
             segment.map, HEADER_BYTES + index * RECORD_BYTES, sequence, event, segment.seed
         )
         segment.count = index + 1
-        _count(segment.map, frame.PUBLISHED_AT, index + 1)
+        segment.words[_PUBLISHED] = index + 1
         return sequence
 
     def hold(self, event: Event) -> int:
@@ -228,7 +240,7 @@ class Journal:
         """
         with self._roll_lock:
             segment = self._segment
-            if _COUNT.unpack_from(segment.map, frame.SYNCED_AT)[0] < segment.count:
+            if segment.synced < segment.count:
                 segment.sync()
                 segment.digest()
             if not self._has_spare:
@@ -250,8 +262,7 @@ class Journal:
         """Sync what is there and let go; the segment stays open for the next start."""
         with self._roll_lock:
             self._segment.sync()
-            self._segment.map.close()
-            os.close(self._segment.descriptor)
+            self._segment.let_go()
             self._lock_file.close()
 
     def _reopen(self, now_us: int) -> Segment:

@@ -22,13 +22,13 @@ from meter.event import Event, Mark
 FILE_NAME = "ongoing"
 SLOT_BYTES = 256
 _USED_AT = frame.RECORD_BYTES
-_WORD = struct.Struct("<Q")
-_MOVED_AT = _USED_AT + 2 * _WORD.size
+_WORD = frame.WORD_BYTES
+_MOVED_AT = _USED_AT + 2 * _WORD
 _MOVED = struct.Struct("<qqq")
 _SINCE_AT = _MOVED_AT + _MOVED.size
 _SINCE = struct.Struct("<Qqq")
 _CHOICE_AT = _SINCE_AT + 2 * _SINCE.size
-assert _CHOICE_AT + _WORD.size <= SLOT_BYTES
+assert _CHOICE_AT + _WORD <= SLOT_BYTES
 
 
 class Recorded(NamedTuple):
@@ -61,7 +61,7 @@ def is_used(data: bytes, at: int) -> bool:
 
 def taken_places(data: bytes) -> list[int]:
     """The offsets of all places that are taken, of the whole file's bytes."""
-    words = memoryview(data).cast("Q")[_USED_AT // _WORD.size :: SLOT_BYTES // _WORD.size].tolist()
+    words = memoryview(data).cast("Q")[_USED_AT // _WORD :: SLOT_BYTES // _WORD].tolist()
     return [index * SLOT_BYTES for index, word in enumerate(words) if word]
 
 
@@ -81,18 +81,22 @@ def standing(place: bytes) -> Event | None:
 class Slot:
     """One open exchange's place."""
 
-    __slots__ = ("_at", "_choice", "_latest", "_map", "_owner")
+    __slots__ = ("_at", "_choice", "_latest", "_moved_at", "_owner", "_words")
 
     def __init__(self, owner: Ongoing, at: int, recorded: Recorded) -> None:
         self._owner = owner
-        self._map = owner.map
+        self._words = owner.words
         self._at = at
+        self._moved_at = (at + _MOVED_AT) // _WORD
         self._choice = 0
         self._latest = recorded
 
     def moved(self, *, bytes_in: int, bytes_out: int, now_us: int) -> None:
         """State the body bytes moved so far, both absolute."""
-        _MOVED.pack_into(self._map, self._at + _MOVED_AT, bytes_in, bytes_out, now_us)
+        words, at = self._words, self._moved_at
+        words[at] = bytes_in
+        words[at + 1] = bytes_out
+        words[at + 2] = now_us
 
     def recorded(self, recorded: Recorded) -> None:
         """A checkpoint stands in the journal: after a crash nobody need look before the one before it.
@@ -101,14 +105,14 @@ class Slot:
         choice between them: a kill in the middle of writing one finds the other whole.
         """
         at = self._at + _SINCE_AT + (1 - self._choice) * _SINCE.size
-        _SINCE.pack_into(self._map, at, *self._latest)
+        self._owner.map[at : at + _SINCE.size] = _SINCE.pack(*self._latest)
         self._choice = 1 - self._choice
-        _WORD.pack_into(self._map, self._at + _CHOICE_AT, self._choice)
+        self._words[(self._at + _CHOICE_AT) // _WORD] = self._choice
         self._latest = recorded
 
     def free(self) -> None:
         """The exchange's event stands in the journal; forget the slot."""
-        _WORD.pack_into(self._map, self._at + _USED_AT, 0)
+        self._words[(self._at + _USED_AT) // _WORD] = 0
         self._owner.give_back(self._at)
 
 
@@ -120,6 +124,7 @@ class Ongoing:
         size = max(slots_max * SLOT_BYTES, os.fstat(self._descriptor).st_size)
         os.posix_fallocate(self._descriptor, 0, size)
         self.map = mmap.mmap(self._descriptor, size)
+        self.words = frame.words(self.map)
         self._free = list(range(size - SLOT_BYTES, -1, -SLOT_BYTES))
 
     def open(self, event: Event, *, next_sequence: int) -> Slot:
@@ -132,10 +137,12 @@ class Ongoing:
         at = self._free.pop()
         self.map[at : at + frame.RECORD_BYTES] = frame.pack_record(1, event, 0)
         nothing = Recorded(next_sequence, 0, 0)
-        _MOVED.pack_into(self.map, at + _MOVED_AT, event.moved_in, event.moved_out, event.began_us)
-        _SINCE.pack_into(self.map, at + _SINCE_AT, *nothing)
-        _WORD.pack_into(self.map, at + _CHOICE_AT, 0)
-        _WORD.pack_into(self.map, at + _USED_AT, 1)
+        self.map[at + _MOVED_AT : at + _SINCE_AT] = _MOVED.pack(
+            event.moved_in, event.moved_out, event.began_us
+        )
+        self.map[at + _SINCE_AT : at + _SINCE_AT + _SINCE.size] = _SINCE.pack(*nothing)
+        self.words[(at + _CHOICE_AT) // _WORD] = 0
+        self.words[(at + _USED_AT) // _WORD] = 1
         return Slot(self, at, nothing)
 
     def give_back(self, at: int) -> None:
@@ -149,9 +156,9 @@ class Ongoing:
         """
         is_ahead = False
         for at in taken_places(self.map[:]):
-            since_at = self._since_at(at)
-            if _WORD.unpack_from(self.map, since_at)[0] > next_sequence:
-                _WORD.pack_into(self.map, since_at, next_sequence)
+            since_at = self._since_at(at) // _WORD
+            if self.words[since_at] > next_sequence:
+                self.words[since_at] = next_sequence
                 is_ahead = True
         if is_ahead:
             os.fsync(self._descriptor)
@@ -161,12 +168,12 @@ class Ongoing:
         return [
             found
             for at in range(0, len(self.map), SLOT_BYTES)
-            if _WORD.unpack_from(self.map, at + _USED_AT)[0] and (found := self._read(at)) is not None
+            if self.words[(at + _USED_AT) // _WORD] and (found := self._read(at)) is not None
         ]
 
     def clear(self, at: int) -> None:
         """Forget a left-over: its event stands in the journal."""
-        _WORD.pack_into(self.map, at + _USED_AT, 0)
+        self.words[(at + _USED_AT) // _WORD] = 0
 
     def _read(self, at: int) -> LeftOver | None:
         event = standing(self.map[at : at + SLOT_BYTES])
@@ -184,11 +191,12 @@ class Ongoing:
         )  # fmt: skip
 
     def _since_at(self, at: int) -> int:
-        choice: int = _WORD.unpack_from(self.map, at + _CHOICE_AT)[0] & 1
+        choice = self.words[(at + _CHOICE_AT) // _WORD] & 1
         return at + _SINCE_AT + choice * _SINCE.size
 
     def close(self) -> None:
         """Let go of the file."""
+        self.words.release()
         self.map.close()
         os.close(self._descriptor)
 

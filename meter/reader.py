@@ -167,6 +167,10 @@ def first_sequence(path: Path) -> int:
 def header_of(path: Path) -> tuple[SegmentHeader, frame.Live]:
     """Both halves of a segment's header, plain or compressed. Raises DamagedSegment, which names the segment."""
     data = read_header_bytes(path)
+    if frame.says_sealed(data):
+        # It may have been sealed while these bytes were copied, some of them from before and some from after. The
+        # writer sets the flag last: whoever has seen it reads all that belongs to it, if they read again.
+        data = read_header_bytes(path)
     try:
         return frame.unpack_header(data), frame.unpack_live(data)
     except DamagedSegment as damage:

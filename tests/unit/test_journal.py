@@ -2,6 +2,8 @@
 
 import os
 import random
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,18 @@ from meter.tail import LostRecords, Tail
 from tests.events import NOON_US, PLAIN
 from tests.simulation.disk import Disk, Os
 
+LOOKS = 20_000
+GROWING = f"""
+import mmap, sys
+from meter import frame
+file = open(sys.argv[1], "r+b")
+mapped = mmap.mmap(file.fileno(), 0)
+words, count = frame.words(mapped), 0
+print("begun", flush=True)
+while True:
+    count += 255
+    words[{frame.PUBLISHED_AT // frame.WORD_BYTES}] = count
+"""
 SEGMENT = 256 + 8 * 128  # room for eight records
 
 
@@ -284,3 +298,47 @@ def test_a_name_that_a_killed_writer_had_not_synced_is_on_the_disk_before_anythi
     # Whichever of the names a power cut leaves: those of the last sync of the directory are the least.
     assert {"000000000001.seg", "000000000002.seg", "stream.id"} <= disk.synced_names(directory)
     assert {directory.name} == disk.synced_names(directory.parent)
+
+
+def test_what_is_written_while_a_segment_is_hashed_is_in_its_digest(directory: Path) -> None:
+    """A hash over more than two kilobytes lets the other threads go on, so the writer appends meanwhile."""
+    journal = Journal(
+        directory, segment_bytes_max=256 + 64 * 128, segment_age_max_s=1, now_us=NOON_US
+    )  # fmt: skip
+    segment = journal._segment
+    inside = segment._hash
+
+    class Interrupted:
+        def update(self, data: bytes) -> None:
+            inside.update(data)
+            journal.append(PLAIN)
+
+        def digest(self) -> bytes:
+            return inside.digest()
+
+    journal.append(PLAIN)
+    segment._hash = Interrupted()  # type: ignore[assignment]
+    journal.sync()
+    segment._hash = inside
+    journal.roll_if_aged(NOON_US + 2_000_000)
+    journal.append(PLAIN)
+    assert [1, 2, 3] == sequences(directory)
+    journal.close()
+
+
+def test_a_count_that_grows_is_never_seen_smaller(tmp_path: Path) -> None:
+    """Readers look into the mapped header while it is written; a count that is empty for an instant is an alarm."""
+    path = tmp_path / "mapped"
+    path.write_bytes(bytes(4096))
+    writer = subprocess.Popen([sys.executable, "-c", GROWING, str(path)], stdout=subprocess.PIPE)
+    assert writer.stdout is not None
+    assert b"begun\n" == writer.stdout.readline()
+    last = looks = 0
+    while looks < LOOKS or not last:
+        with path.open("rb") as file:
+            seen = frame.unpack_live(file.read(256)).published
+        assert seen >= last
+        last = seen
+        looks += 1
+    writer.kill()
+    writer.communicate()

@@ -330,10 +330,12 @@ def test_beside_running_traffic_there_is_no_false_alarm(place: Place) -> None:
     async def ship() -> None:
         connection = await connect(place.database, role="weir_meter")
         shipper = Shipper(place.settings)
-        while not stopping.is_set():
-            done = await shipper.ship(connection)
-            assert not done.alarms, done.alarms
-        await connection.close()
+        try:
+            while not stopping.is_set():
+                done = await shipper.ship(connection)
+                assert not done.alarms, done.alarms
+        finally:
+            await connection.close()
 
     with running_gateway(place.data, place.database, workers=2, environment=YOUNG_SEGMENTS) as gateway:
         ben = gateway.member("ben")

@@ -42,9 +42,14 @@ class Migration:
         return hashlib.sha256(self.text.encode()).hexdigest()
 
 
+SESSION = {"application_name": "weir", "timezone": "UTC", "max_parallel_workers_per_gather": "0"}
+"""What every connection of ours sets. Starting parallel workers costs more than a member's whole month takes to read,
+and the other processors belong to those who serve."""
+
+
 async def connect(dsn: str, *, role: str | None = None, timeout_s: int = 30) -> Connection:
     """A connection that acts as `role` (weir_meter, weir_gateway, weir_billing). Raises DatabaseAway."""
-    settings = {"application_name": "weir", "timezone": "UTC"} | ({"role": role} if role else {})
+    settings = SESSION | ({"role": role} if role else {})
     try:
         return await asyncpg.connect(
             dsn, timeout=timeout_s, command_timeout=timeout_s, server_settings=settings
@@ -57,7 +62,7 @@ async def pool(dsn: str, *, role: str, size_max: int, timeout_s: int = 30) -> Po
     """A pool whose connections act as `role`; it connects when first used."""
     return await asyncpg.create_pool(
         dsn, min_size=0, max_size=size_max, command_timeout=timeout_s, timeout=timeout_s,
-        server_settings={"application_name": "weir", "timezone": "UTC", "role": role},
+        server_settings={**SESSION, "role": role},
     )  # fmt: skip
 
 

@@ -80,7 +80,7 @@ async def period_usage(
     stored = await connection.fetch(
         """
         SELECT member, line, sum(byte_us) AS byte_us FROM (
-            SELECT member, line, sum(delta * $2::numeric - moment) AS byte_us
+            SELECT member, line, sum(delta) * $2::numeric - sum(moment) AS byte_us
             FROM meter.storage_day WHERE period = $1 GROUP BY member, line
             UNION ALL
             SELECT member, line, sum(delta) * ($2::numeric - $3::numeric) AS byte_us
@@ -138,8 +138,8 @@ async def stored_between(
             SELECT bucket, line, sum(delta) AS bytes, sum(delta) * ($9::numeric - $8::numeric) AS byte_us
             FROM meter.stored WHERE member = $1 AND period < $10 GROUP BY bucket, line
             UNION ALL
-            SELECT bucket, line, sum(delta), sum(delta * $9::numeric - moment)
-                   - coalesce(sum(delta * $8::numeric - moment) FILTER (WHERE at < $2), 0)
+            SELECT bucket, line, sum(delta), sum(delta) * $9::numeric - sum(moment)
+                   - coalesce(sum(delta) FILTER (WHERE at < $2) * $8::numeric - sum(moment) FILTER (WHERE at < $2), 0)
             FROM ({_KEPT}) AS kept GROUP BY bucket, line
         ) AS parts GROUP BY bucket, line ORDER BY bucket, line
         """,  # noqa: S608 - a text of our own

@@ -19,8 +19,12 @@ from gateway.markup import document, element, escape, is_plain, is_writable, url
 from gateway.storage.model import Checksum, ListedObject, ListedVersion, Listing, VersionListing
 from meter.window import MICROSECONDS
 
-DATES_MAX = 4096
+MINUTES_MAX = 16_384
+"""Minutes whose text is remembered: eleven days of writing without a pause."""
+CHECKSUMS_MAX = 32
+"""Pairs of algorithm and kind; S3 knows fewer."""
 _EPOCH = date(1970, 1, 1)
+_SECONDS = tuple(f"{second:02d}.000Z" for second in range(60))
 
 Encode = Callable[[str], str]
 """Writes a name into a document: escaped, or percent-encoded."""
@@ -78,16 +82,16 @@ def owner_id(member: int) -> str:
 
 def iso_time(instant_us: int) -> str:
     """An instant in S3's form. Whole seconds, so that it equals the Last-Modified of the object."""
-    day, second = divmod(instant_us // MICROSECONDS, 86_400)
-    minute, second = divmod(second, 60)
+    minute, second = divmod(instant_us // MICROSECONDS, 60)
+    return _minute(minute) + _SECONDS[second]
+
+
+@lru_cache(maxsize=MINUTES_MAX)
+def _minute(minute: int) -> str:
+    """The date and time so many minutes after 1970-01-01T00:00; objects of one page were often written close by."""
+    day, minute = divmod(minute, 24 * 60)
     hour, minute = divmod(minute, 60)
-    return f"{_date(day)}T{hour:02d}:{minute:02d}:{second:02d}.000Z"
-
-
-@lru_cache(maxsize=DATES_MAX)
-def _date(day: int) -> str:
-    """The date so many days after 1970-01-01; a page of 1000 objects names few of them."""
-    return (_EPOCH + timedelta(days=day)).isoformat()
+    return f"{(_EPOCH + timedelta(days=day)).isoformat()}T{hour:02d}:{minute:02d}:"
 
 
 def encoder(page: Page, *texts: str) -> tuple[Encode, str]:
@@ -105,11 +109,12 @@ def owner_element(member: int, name: str, tag: str = "Owner") -> str:
 
 def checksum_elements(checksum: Checksum | None) -> str:
     """ChecksumAlgorithm and ChecksumType of a listed object."""
-    if checksum is None:
-        return ""
-    return element("ChecksumAlgorithm", checksum.algorithm) + element(
-        "ChecksumType", checksum.kind or FULL_OBJECT
-    )
+    return "" if checksum is None else _checksum_markup(checksum.algorithm, checksum.kind or FULL_OBJECT)
+
+
+@lru_cache(maxsize=CHECKSUMS_MAX)
+def _checksum_markup(algorithm: str, kind: str) -> str:
+    return element("ChecksumAlgorithm", algorithm) + element("ChecksumType", kind)
 
 
 def common_prefixes(prefixes: tuple[str, ...], encode: Encode) -> str:

@@ -83,7 +83,7 @@ def test_every_five_seconds_leave_a_record_if_anything_was_acknowledged(tmp_path
         for second in range(1, 21):
             clock.now_us += SECOND_US
             acknowledged += 1000 if second <= 7 else 0
-            counting.sent(acknowledged, acknowledged)
+            counting.sent(acknowledged)
         counting.end(status=200, moved_out=acknowledged, aborted=True)
 
     events = run(tmp_path, download)
@@ -92,10 +92,10 @@ def test_every_five_seconds_leave_a_record_if_anything_was_acknowledged(tmp_path
     assert [Mark.CHECKPOINT, Mark.CHECKPOINT, Mark.ABORTED] == [event.marks for event in events]
 
 
-def test_what_was_announced_and_not_acknowledged_is_in_no_checkpoint(tmp_path: Path) -> None:
+def test_what_is_acknowledged_after_the_last_checkpoint_is_in_the_last_record(tmp_path: Path) -> None:
     def download(counting: Counting, clock: Clock) -> None:
         clock.now_us += 6 * SECOND_US
-        counting.sent(900, 1000)
+        counting.sent(900)
         counting.end(status=200, moved_out=950, aborted=True)
 
     assert [900, 50] == [event.bytes_out for event in run(tmp_path, download)]

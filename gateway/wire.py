@@ -163,6 +163,7 @@ class LongSend:
         """Wait until the receiver has acknowledged everything. Raises ReceiverGone."""
         waited_s, poll = 0.0, 0
         left = unacknowledged(self._descriptor)
+        self._tell()
         while left:
             pause_s = SETTLE_POLLS_S[min(poll, len(SETTLE_POLLS_S) - 1)]
             await asyncio.sleep(pause_s)

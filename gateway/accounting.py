@@ -35,9 +35,13 @@ class Tab:
     zone: Zone = _INTERNET
     moved_in: int = 0
 
+    def bills(self, status: int) -> bool:
+        """Whether bytes of an exchange that is answered so may be billed at all."""
+        return self.authorised and (status < 400 or status == CLIENT_LEFT)
+
     def event(self, *, ended_us: int, status: int, moved_out: int, aborted: bool) -> Event:
         """The exchange as it ended, or as it stands."""
-        billable = self.authorised and (status < 400 or status == CLIENT_LEFT)
+        billable = self.bills(status)
         counts_out = billable and status != 304 and not self.head_only
         return Event(
             self.request_id,

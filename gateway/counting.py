@@ -40,7 +40,7 @@ class Counting:
     """Invariant: end() or a True from send_short() happens exactly once an exchange."""
 
     __slots__ = (
-        "_acknowledged", "_billed_in", "_billed_out", "_checkpoints", "_clock", "_due_bytes", "_due_us",
+        "_billed_in", "_billed_out", "_checkpoints", "_clock", "_due_bytes", "_due_us",
         "_recorded_in", "_recorded_out", "_recorder", "_since_us", "_slot", "_status", "_turn_us", "is_left_out", "moved_out", "tab",
     )  # fmt: skip
 
@@ -63,15 +63,16 @@ class Counting:
     def begin_long(self, *, status: int = NO_STATUS) -> None:
         """Take a place before a long body moves; status once it is known. Raises TooManyExchanges."""
         self._status = status
-        if self._slot is not None:
-            return
-        tab = self.tab
-        event = tab.event(ended_us=tab.began_us, status=CLIENT_LEFT, moved_out=0, aborted=True)
-        self._slot = self._recorder.open(event)
-        self._acknowledged = self._recorded_in = self._recorded_out = self._billed_in = self._billed_out = 0
-        # What came with the head moved in its hour.
-        self._turn_us = hour_start_us(tab.began_us) + HOUR_US
-        self._set_due(tab.began_us)
+        if self._slot is None:
+            tab = self.tab
+            event = tab.event(ended_us=tab.began_us, status=CLIENT_LEFT, moved_out=0, aborted=True)
+            self._slot = self._recorder.open(event)
+            self._recorded_in = self._recorded_out = self._billed_in = self._billed_out = 0
+            # What came with the head moved in its hour.
+            self._turn_us = hour_start_us(tab.began_us) + HOUR_US
+            self._set_due(tab.began_us)
+        if status != NO_STATUS:
+            self._is_answered(self._slot, status)
 
     def received(self, size: int) -> None:
         """So many more body bytes came in. Raises what on_checkpoint raises; TooManyExchanges."""
@@ -94,43 +95,34 @@ class Counting:
         if self._slot is not None:
             self.received(0)
 
-    def sent(self, acknowledged: int, announced: int) -> None:
-        """So many body bytes stand with the receiver, and so many will after a kill -9, all in all.
-
-        Raises what on_checkpoint raises.
-        """
+    def sent(self, acknowledged: int) -> None:
+        """So many body bytes stand with the receiver, all in all. Raises what on_checkpoint raises."""
+        self.moved_out = acknowledged
         if self._slot is None:
-            self.moved_out = announced
             return
         now_us = self._clock()
         if not self._since_us <= now_us < self._turn_us:
             self._turn(now_us)
-        self.moved_out, self._acknowledged = announced, acknowledged
-        self._slot.moved(bytes_in=self.tab.moved_in, bytes_out=announced, now_us=now_us)
+        self._slot.moved(bytes_in=self.tab.moved_in, bytes_out=acknowledged, now_us=now_us)
         if self.tab.moved_in + acknowledged >= self._due_bytes or now_us >= self._due_us:
             self._checkpoint(now_us)
 
     def send_short(self, descriptor: int, head: bytes, body: bytes, *, status: int) -> int:
-        """Record the whole answer, then send it in one call; bytes taken. Raises ReceiverGone.
+        """Hold the record of the whole answer, send it in one call, and let it stand; bytes taken. Raises ReceiverGone.
 
         If the kernel takes less than everything the record is taken back, and end() is still to come.
-        Invariant: between the record and the call lies nothing, so a kill -9 cannot part them.
+        Invariant: until the call has returned nothing of the answer is billed, whenever a kill -9 comes.
         """
-        event = self._event(status, len(body), aborted=False)
         if self._slot is not None:
-            # Its place already stands for it; tell what is about to be sent, which an error's words are not.
-            self._slot.moved(
-                bytes_in=self.tab.moved_in,
-                bytes_out=event.bytes_out,
-                now_us=max(self._clock(), event.ended_us),
-            )
+            # Its place already stands for it, with what came in.
+            self._is_answered(self._slot, status)
             taken = send_at_once(descriptor, head, body)
             if taken == len(head) + len(body):
                 self._finish(status, len(body), aborted=False)
             return taken
         if self.is_left_out:
             return send_at_once(descriptor, head, body)
-        self._recorder.hold(event)
+        self._recorder.hold(self._event(status, len(body), aborted=False))
         try:
             taken = send_at_once(descriptor, head, body)
         except ConnectionError:
@@ -155,22 +147,30 @@ class Counting:
         return self.tab.event(ended_us=self._clock(), status=status, moved_out=moved_out, aborted=aborted)
 
     def _finish(self, status: int, moved_out: int, *, aborted: bool) -> Event:
-        """The last event holds what no checkpoint did; of a failure everything billed is taken back before."""
+        """The last event holds what no checkpoint did."""
         assert self._slot is not None
         now_us = self._clock()
         if not self._since_us <= now_us < self._turn_us:
             self._turn(now_us)
         whole = self.tab.event(ended_us=now_us, status=status, moved_out=moved_out, aborted=aborted)
         event = self._since(whole)
+        self._is_answered(self._slot, status)
+        self._recorder.finish(self._slot, event)
+        return event
+
+    def _is_answered(self, slot: Slot, status: int) -> None:
+        """Of a failure everything billed is taken back before its words leave, so that no kill finds it billed."""
+        if self.tab.bills(status):
+            return
         billed_in, billed_out = self._billed_in, self._billed_out
-        if status >= 400 and status != CLIENT_LEFT and (billed_in or billed_out):
+        if billed_in or billed_out:
             self._recorder.record(
-                self.tab.event(ended_us=now_us, status=NO_STATUS, moved_out=0, aborted=False)._replace(
+                self.tab.event(ended_us=self._clock(), status=NO_STATUS, moved_out=0, aborted=False)._replace(
                     bytes_in=-billed_in, bytes_out=-billed_out, moved_in=0, moved_out=0, marks=Mark.CORRECTION,
                 )
             )  # fmt: skip
-        self._recorder.finish(self._slot, event)
-        return event
+            self._billed_in = self._billed_out = 0
+        slot.bills_nothing()
 
     def _turn(self, now_us: int) -> None:
         """The hour is over: what moved in it is recorded as of its last microsecond. Or the clock was set back."""
@@ -197,7 +197,7 @@ class Counting:
         Then it all stands in the exchange's place, and in its next record.
         """
         assert self._slot is not None
-        moved_in, moved_out = self.tab.moved_in, self._acknowledged
+        moved_in, moved_out = self.tab.moved_in, self.moved_out
         if moved_in + moved_out == self._recorded_in + self._recorded_out or not self._recorder.has_room:
             return None
         whole = self.tab.event(ended_us=ended_us, status=self._status, moved_out=moved_out, aborted=False)

@@ -18,6 +18,9 @@ BLOCKS = 3
 """Of one body: one is hashed and written, one waits for that, one is being filled."""
 BLOCK_BYTES_MAX = 2**20
 """Larger blocks are no faster."""
+TAKE_BYTES = 2**18
+"""One call to the kernel at most: what it reads is not counted before it returns, while the kernel takes in as much
+again, and a kill -9 then leaves both unbilled."""
 
 
 class Intake:
@@ -33,12 +36,12 @@ class Intake:
         self._socket.close()
 
     def take(self, room: memoryview) -> int:
-        """Bytes put into room, never more than are left of the body; 0 when none are there.
+        """Bytes put into room, TAKE_BYTES at most, never more than are left of the body; 0 when none are there.
 
         Raises ConnectionError, also when the sender has ended early.
         """
         try:
-            count = self._socket.recv_into(room, min(len(room), self.left_bytes))
+            count = self._socket.recv_into(room, min(len(room), self.left_bytes, TAKE_BYTES))
         except BlockingIOError:
             return 0
         if not count:

@@ -76,10 +76,11 @@ class GatewaySettings(RoomSettings):
         "unbilled of a download. More is faster to far receivers; 0 leaves it to the kernel",
     )
     receive_buffer_bytes: int = Field(
-        512 * 1024,
+        320 * 1024,
         ge=0,
-        description="what the kernel may hold of a body nobody has read yet; twice this is the most a kill -9 "
-        "leaves unbilled of an upload. More is faster from far senders; 0 leaves it to the kernel",
+        description="what the kernel may hold of a body nobody has read yet; twice this, and up to 384 KiB that a "
+        "worker was just reading, is the most a kill -9 leaves unbilled of an upload. More is faster from far "
+        "senders; 0 leaves it to the kernel",
     )
     send_timeout_s: int = Field(60, ge=1, description="a receiver that takes no byte for so long is given up")
     transfer_bytes_per_s_min: int = Field(

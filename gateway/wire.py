@@ -17,12 +17,10 @@ from gateway.pace import Pace, TooSlow
 from gateway.storage.model import ComputedExtent, Extent, FileExtent, MemoryExtent
 
 SENDFILE_BYTES = 2**18
-"""One sendfile call at most: one fast receiver must not hold the loop, and what a call sent is not told of before
+"""One call to the kernel at most: one fast receiver must not hold the loop, and what a call sent is not told of before
 it returns, so that a kill -9 leaves it unbilled, beside what the kernel holds."""
 COMPUTED_BYTES = 2**20
 """So much of an object that is made while it is sent is in memory at once, for each receiver."""
-TAIL_BYTES = 16 * 1024
-"""The end of a long body is announced to the journal just before it is sent, and is therefore short."""
 TELL_EVERY_S = 1.0
 """While a receiver takes its time, what it has acknowledged is told so often."""
 BREATH_BYTES = 4 * 2**20
@@ -57,14 +55,14 @@ def send_at_once(descriptor: int, head: bytes, body: bytes) -> int:
 class LongSend:
     """Sends a header and a long body on a descriptor of its own, and knows at each moment what moved.
 
-    on_progress(acknowledged, announced) is told the body's bytes after each step, and each TELL_EVERY_S while
-    nothing can be sent; announced is more where a kill -9 would leave more with the receiver. What it raises ends
-    the sending. The event loop's transport must have nothing queued, and must not be written to meanwhile.
+    on_progress(acknowledged) is told the body's bytes after each step, and each TELL_EVERY_S while nothing can be
+    sent. What it raises ends the sending. The event loop's transport must have nothing queued, and must not be
+    written to meanwhile.
     """
 
     def __init__(
         self, descriptor: int, *, timeout_s: float, bytes_per_s_min: int,
-        on_progress: Callable[[int, int], None],
+        on_progress: Callable[[int], None],
     ) -> None:  # fmt: skip
         self._pace = Pace(window_s=timeout_s, bytes_per_s_min=bytes_per_s_min)
         self._descriptor = os.dup(descriptor)
@@ -103,42 +101,34 @@ class LongSend:
         sizes = [len(e.data) if isinstance(e, MemoryExtent) else e.size_bytes for e in extents]
         self._head_bytes, self._body_bytes = len(head), sum(sizes)
         self._accepted = skip
-        total = self._head_bytes + self._body_bytes
         at = breath = 0
         async for extent in _at_hand((MemoryExtent(head), *extents)):
             size = len(extent.data) if isinstance(extent, MemoryExtent) else extent.size_bytes
             while self._accepted < at + size:
-                await self._step(extent, self._accepted - at, remaining=total - self._accepted)
+                await self._step(extent, self._accepted - at)
                 if self._accepted - breath > BREATH_BYTES:
                     breath = self._accepted
                     await asyncio.sleep(0)
             at += size
         await self._settle()
 
-    async def _step(self, extent: MemoryExtent | FileExtent, offset: int, *, remaining: int) -> None:
+    async def _step(self, extent: MemoryExtent | FileExtent, offset: int) -> None:
         """One call to the kernel; waits until it takes something."""
-        is_tail = remaining <= TAIL_BYTES
-        if is_tail:
-            # A kill -9 after the last byte left must find the whole body counted, so say it just before.
-            self._on_progress(self._acknowledged, self._body_bytes)
         try:
-            taken = self._write(extent, offset, SENDFILE_BYTES if is_tail else remaining - TAIL_BYTES)
+            taken = self._write(extent, offset)
         except BlockingIOError:
             taken = 0
         except OSError as error:
             raise ReceiverGone from error
         self._accepted += taken
-        if not is_tail or self._accepted - self._head_bytes < self._body_bytes:
-            self._tell()
+        self._tell()
         if taken == 0:
             await self._writable()
 
-    def _write(self, extent: MemoryExtent | FileExtent, offset: int, limit: int) -> int:
+    def _write(self, extent: MemoryExtent | FileExtent, offset: int) -> int:
         if isinstance(extent, MemoryExtent):
-            return os.write(
-                self._descriptor, memoryview(extent.data)[offset : offset + min(limit, SENDFILE_BYTES)]
-            )
-        count = min(extent.size_bytes - offset, limit, SENDFILE_BYTES)
+            return os.write(self._descriptor, memoryview(extent.data)[offset : offset + SENDFILE_BYTES])
+        count = min(extent.size_bytes - offset, SENDFILE_BYTES)
         taken = os.sendfile(self._descriptor, extent.descriptor, extent.offset + offset, count)
         if taken == 0:
             raise DamagedFile(f"a stored file ends {extent.size_bytes - offset} bytes early")
@@ -166,13 +156,14 @@ class LongSend:
             loop.remove_writer(self._descriptor)
 
     def _tell(self) -> None:
-        self._acknowledged = delivered = self.delivered
-        self._on_progress(delivered, delivered)
+        self._acknowledged = self.delivered
+        self._on_progress(self._acknowledged)
 
     async def _settle(self) -> None:
         """Wait until the receiver has acknowledged everything. Raises ReceiverGone."""
         waited_s, poll = 0.0, 0
         left = unacknowledged(self._descriptor)
+        self._tell()
         while left:
             pause_s = SETTLE_POLLS_S[min(poll, len(SETTLE_POLLS_S) - 1)]
             await asyncio.sleep(pause_s)
@@ -185,9 +176,7 @@ class LongSend:
             except TooSlow:
                 raise ReceiverGone from None
             left = now_left
-            self._acknowledged = self.delivered
-            # The tail was announced and is with the kernel: it stays announced.
-            self._on_progress(self._acknowledged, self._body_bytes)
+            self._tell()
             if left and (waited_s > self._timeout_s or not _connected(self._descriptor)):
                 raise ReceiverGone
 

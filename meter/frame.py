@@ -36,6 +36,8 @@ _GLANCE = struct.Struct("<24xQ8xQHxB2xH8xq56x")
 _SENT = struct.Struct("<24xQ22xH8xq8xq40x")
 _CRC = struct.Struct("<I")
 _CRC_AT = 124
+HELD = 0xFFFFFFFF
+"""All bits of a record's checksum stand inverted while the record is only held."""
 _CHECKED = struct.Struct("<124sI")
 _pack, _put_checked = _RECORD.pack, _CHECKED.pack_into
 _PIECE = 4096
@@ -51,6 +53,8 @@ assert _GLANCE.size == RECORD_BYTES
 assert _SENT.size == RECORD_BYTES
 WORD_BYTES = 8
 assert sys.byteorder == "little", "mapped numbers are little-endian, and are written as the machine has them"
+LAST_WORD_AT = RECORD_BYTES - WORD_BYTES
+"""Zeros, and the checksum: what a record's last 64-bit number holds."""
 PUBLISHED_AT, SYNCED_AT, SEALED_AT, DIGEST_AT = (SEALED_HEADER_BYTES + at for at in (0, 8, 16, 24))
 
 
@@ -163,8 +167,10 @@ def pack_chained(sequence: int, event: Event, seed: int) -> tuple[bytes, int]:
     return bytes(record), checksum
 
 
-def put_record(place: bytearray | mmap, at: int, sequence: int, event: Event, seed: int) -> int:
-    """Write a record at an offset; the start value for the next one. The recorder's hot path."""
+def put_record(
+    place: bytearray | mmap, at: int, sequence: int, event: Event, seed: int, *, held: int = 0
+) -> int:
+    """Write a record at an offset, final or HELD; the start value for the next one. The recorder's hot path."""
     (
         request_id, payer, requester, bucket, operation, request_class, zone, began_us, ended_us,
         bytes_in, bytes_out, moved_in, moved_out, status, marks, stored_bytes, line,
@@ -174,8 +180,24 @@ def put_record(place: bytearray | mmap, at: int, sequence: int, event: Event, se
         began_us, ended_us, bytes_in, bytes_out, moved_in, moved_out, stored_bytes, line,
     )  # fmt: skip
     checksum = crc32(body, seed)
-    _put_checked(place, at, body, checksum)
+    _put_checked(place, at, body, checksum ^ held)
     return checksum
+
+
+def final_word(checksum: int) -> int:
+    """The last 64-bit number of a held record that becomes final."""
+    return checksum << 32
+
+
+def held_event(record: bytes | memoryview, *, sequence: int, seed: int) -> Event | None:
+    """The event of a record that was held when its writer died; None when that place holds no such thing."""
+    if (
+        len(record) < RECORD_BYTES
+        or _CRC.unpack_from(record, _CRC_AT)[0] != crc32(record[:_CRC_AT], seed) ^ HELD
+    ):
+        return None
+    found, event = unpack_record(record)
+    return event if found == sequence else None
 
 
 def unpack_record(data: bytes | memoryview) -> tuple[int, Event]:

@@ -23,22 +23,23 @@ from meter import frame
 from meter.event import Event
 from meter.frame import HEADER_BYTES, RECORD_BYTES, SegmentHeader
 from meter.reader import header_of, view
+from meter.recovery import settle_end
 from meter.refusal import Refusal
 from meter.segments import (
-    free_torn_path,
     number_of,
     segment_path,
     segment_paths,
     stream_of,
     sync_directory,
     sync_file,
-    write_durably,
 )
 
 log = logging.getLogger(__name__)
 _PUBLISHED, _SYNCED, _SEALED = (
     at // frame.WORD_BYTES for at in (frame.PUBLISHED_AT, frame.SYNCED_AT, frame.SEALED_AT)
 )
+_FIRST_LAST_WORD = (HEADER_BYTES + frame.LAST_WORD_AT) // frame.WORD_BYTES
+_RECORD_WORDS = RECORD_BYTES // frame.WORD_BYTES
 SPARE_NAME = "spare"
 FULL = (errno.ENOSPC, errno.EDQUOT)
 BLOCK_BYTES = 512
@@ -77,22 +78,24 @@ class Segment:
         self.sealed = False
 
     def put(self, event: Event) -> None:
-        """Copy a record into the next place; it may still be revised."""
+        """Copy a record into the next place, where it is only held."""
         index = self.count
         self.held_seed = frame.put_record(
-            self.map, HEADER_BYTES + index * RECORD_BYTES, self.first_sequence + index, event, self.seed
-        )
+            self.map, HEADER_BYTES + index * RECORD_BYTES, self.first_sequence + index, event, self.seed,
+            held=frame.HELD,
+        )  # fmt: skip
 
     def clear(self, index: int) -> None:
         """Empty a place that was never published."""
         at = HEADER_BYTES + index * RECORD_BYTES
         self.map[at : at + RECORD_BYTES] = bytes(RECORD_BYTES)
 
-    def publish(self, count: int) -> None:
-        """Let readers trust the first `count` records."""
-        self.count = count
+    def let_stand(self) -> None:
+        """Make the held record final, in one step, then let readers trust it."""
+        index = self.count
+        self.words[_FIRST_LAST_WORD + index * _RECORD_WORDS] = frame.final_word(self.held_seed)
         self.seed = self.held_seed
-        self.words[_PUBLISHED] = count
+        self.count = self.words[_PUBLISHED] = index + 1
 
     def sync(self) -> int:
         """fdatasync, then tell readers how many records are on disk; called from the sync thread."""
@@ -206,7 +209,7 @@ class Journal:
         return sequence
 
     def hold(self, event: Event) -> int:
-        """Write a record that may still be revised until publish(); after a crash it counts as it stands."""
+        """Write a record that bills nothing until publish(): what it says may not come true; its sequence."""
         assert not self._held, "one record is held at a time"
         segment = self._segment
         if segment.count >= segment.capacity:
@@ -215,11 +218,6 @@ class Journal:
         segment.put(event)
         self._held = True
         return segment.first_sequence + segment.count
-
-    def revise(self, event: Event) -> None:
-        """Replace the held record: less was delivered than foreseen."""
-        assert self._held, "nothing is held"
-        self._segment.put(event)
 
     def withdraw(self) -> None:
         """Take the held record back: its exchange goes on, and will be recorded when it ends."""
@@ -231,7 +229,7 @@ class Journal:
         """Make the held record final."""
         assert self._held, "nothing is held"
         self._held = False
-        self._segment.publish(self._segment.count + 1)
+        self._segment.let_stand()
 
     def sync(self) -> None:
         """Group commit: everything published is on disk afterwards. Raises OSError: stop, do not retry.
@@ -282,33 +280,12 @@ class Journal:
             view(last, stream=self.stream)
             sync_file(last)
             return self._create(_successor(header, live.published, live.digest, now_us))
-        segment = Segment(last, header, count=self._recovered_count(last, header, live))
-        segment.publish(segment.count)
+        end = settle_end(last, header, live)
+        self.torn_bytes = end.torn_bytes
+        segment = Segment(last, header, count=end.records)
+        segment.words[_PUBLISHED] = segment.count
         segment.sync()
         return segment
-
-    def _recovered_count(self, path: Path, header: SegmentHeader, live: frame.Live) -> int:
-        """Count the records that stand after a crash; a torn rest is kept beside and cleared."""
-        data = path.read_bytes()
-        body = memoryview(data)[HEADER_BYTES:]
-        count = frame.valid_records(
-            body, first_sequence=header.first_sequence, seed=frame.record_seed(header)
-        )
-        if count < live.synced:
-            raise frame.DamagedSegment(
-                f"{path.name}: record {count + 1} of {live.synced} that were on disk fails its checksum"
-            )
-        rest = bytes(body[count * RECORD_BYTES :])
-        if rest.strip(b"\0"):
-            self.torn_bytes = len(rest.rstrip(b"\0"))
-            log.error("torn tail: stream=%s segment=%s bytes=%d", self.stream, path.name, self.torn_bytes)
-            write_durably(free_torn_path(path), rest.rstrip(b"\0"))
-            with path.open("r+b") as file:
-                file.seek(HEADER_BYTES + count * RECORD_BYTES)
-                file.write(bytes(len(rest)))
-                file.flush()
-                os.fsync(file.fileno())
-        return count
 
     def _roll(self, now_us: int) -> None:
         """Seal, and begin the next segment. Raises JournalFull, and then nothing has changed."""

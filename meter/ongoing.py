@@ -23,6 +23,7 @@ FILE_NAME = "ongoing"
 SLOT_BYTES = 256
 _USED_AT = frame.RECORD_BYTES
 _WORD = frame.WORD_BYTES
+_FREE_OF_CHARGE_AT = _USED_AT + _WORD
 _MOVED_AT = _USED_AT + 2 * _WORD
 _MOVED = struct.Struct("<qqq")
 _SINCE_AT = _MOVED_AT + _MOVED.size
@@ -48,6 +49,8 @@ class LeftOver:
     """Later records of the same request may follow it in the journal."""
     event: Event
     """The exchange as if nothing of it were recorded."""
+    bills: bool = True
+    """Whether it may bill what moved; a failure does not."""
 
 
 class TooManyExchanges(Exception):
@@ -110,6 +113,10 @@ class Slot:
         self._words[(self._at + _CHOICE_AT) // _WORD] = self._choice
         self._latest = recorded
 
+    def bills_nothing(self) -> None:
+        """The answer is a failure, or another that is free of charge."""
+        self._words[(self._at + _FREE_OF_CHARGE_AT) // _WORD] = 1
+
     def free(self) -> None:
         """The exchange's event stands in the journal; forget the slot."""
         self._words[(self._at + _USED_AT) // _WORD] = 0
@@ -141,7 +148,7 @@ class Ongoing:
             event.moved_in, event.moved_out, event.began_us
         )
         self.map[at + _SINCE_AT : at + _SINCE_AT + _SINCE.size] = _SINCE.pack(*nothing)
-        self.words[(at + _CHOICE_AT) // _WORD] = 0
+        self.words[(at + _CHOICE_AT) // _WORD] = self.words[(at + _FREE_OF_CHARGE_AT) // _WORD] = 0
         self.words[(at + _USED_AT) // _WORD] = 1
         return Slot(self, at, nothing)
 
@@ -188,6 +195,7 @@ class Ongoing:
                 ended_us=max(event.ended_us, event.began_us),
                 marks=event.marks | Mark.ABORTED | Mark.RECOVERED,
             ),
+            bills=not self.words[(at + _FREE_OF_CHARGE_AT) // _WORD],
         )  # fmt: skip
 
     def _since_at(self, at: int) -> int:
@@ -214,7 +222,7 @@ def rest_of(left: LeftOver, later: Sequence[Event]) -> Event | None:
         0, left.event.moved_out - left.recorded.moved_out - sum(event.moved_out for event in later)
     )
     # It failed and was about to say so: what its checkpoints had billed was taken back.
-    bills = not any(event.marks & Mark.CORRECTION for event in later)
+    bills = left.bills and not any(event.marks & Mark.CORRECTION for event in later)
     return left.event._replace(
         bytes_in=moved_in if bills else 0, bytes_out=moved_out if bills else 0,
         moved_in=moved_in, moved_out=moved_out,

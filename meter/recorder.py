@@ -59,7 +59,6 @@ class Recorder:
         self.recovered = self._close_left_over()
         self.record: Callable[[Event], int] = self.journal.append
         self.hold = self.journal.hold
-        self.revise = self.journal.revise
         self.withdraw = self.journal.withdraw
         self.publish = self.journal.publish
         self._interval_s = settings.journal_sync_interval_ms / 1000

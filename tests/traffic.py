@@ -63,6 +63,8 @@ class Traffic(threading.Thread):
         self._place = (port, access_key, secret_key)
         self._random = random.Random(seed)
         self.whole_in = self.whole_out = self.cut_in = self.cut_out = self.exchanges = 0
+        self.unsure_in = self.unsure_out = 0
+        """Of the last whole exchange on a connection that then broke: whoever answered it may not have known."""
         self.stopping = False
 
     def run(self) -> None:
@@ -70,10 +72,21 @@ class Traffic(threading.Thread):
             try:
                 with connected(self._place[0]) as connection:
                     connection.settimeout(60)
-                    while not self.stopping:
-                        self._exchange(connection)
+                    self._until_it_breaks(connection)
             except OSError:
                 continue
+
+    def _until_it_breaks(self, connection: socket.socket) -> None:
+        last_in = last_out = 0
+        try:
+            while not self.stopping:
+                before_in, before_out = self.whole_in, self.whole_out
+                self._exchange(connection)
+                last_in, last_out = self.whole_in - before_in, self.whole_out - before_out
+        except OSError:
+            self.unsure_in += last_in
+            self.unsure_out += last_out
+            raise
 
     def _exchange(self, connection: socket.socket) -> None:
         size = self._random.choice(GET_SIZES)

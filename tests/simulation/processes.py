@@ -180,21 +180,18 @@ class Worker(Writer):
         return chance.choice((0, chance.randrange(5000))), chance.choice((0, chance.randrange(10**7)))
 
     def short(self) -> None:
-        """Held, perhaps revised or taken back, published."""
+        """Held, perhaps taken back, published; dead in between it bills nothing."""
         recorder, chance = self.recorder, self.world.chance
         assert recorder is not None
         if not recorder.has_room:
             return
         moved = self._amount()
         exchange, event = self._exchange({None})
-        exchange.may_become(moved)
+        exchange.may_become((0, 0))
         self.call(recorder.hold, self._ended(event, moved))
-        exchange.is_now(moved)
-        if chance.random() < 0.2:
-            less = (moved[0], moved[1] // 2)
-            exchange.may_become(less)
-            self.call(recorder.revise, self._ended(event, less))
-            exchange.is_now(less)
+        exchange.is_now((0, 0))
+        if chance.random() < self.world.fault_chance:
+            raise Killed
         if chance.random() < 0.2:
             exchange.may_become(None)
             self.call(recorder.withdraw)
@@ -203,7 +200,9 @@ class Worker(Writer):
             self.call(recorder.record, self._ended(event, moved))
             exchange.is_now(moved)
         else:
+            exchange.may_become(moved)
             self.call(recorder.publish)
+            exchange.is_now(moved)
         exchange.is_recorded = True
 
     def open(self) -> None:

@@ -80,12 +80,12 @@ class World:
         self._running: list[Process] = []
         self._ids = 0
         self._is_frozen = False
-        self._fault_chance = self.chance.choice((0.0, 0.02, 0.06))
+        self.fault_chance = self.chance.choice((0.0, 0.02, 0.06))
         self.os = Os(self.disk, lambda: self._running[-1].descriptors if self._running else set())
         self._actions: list[tuple[Callable[[], None], int]] = [
             (self._traffic, 60), (self._sync, 12), (self._store, 8), (self._feed, 8), (self._ship, 60),
             (self._start_something, 12), (self._roll, 2), (self._write_back, 4), (self._close_month, 1),
-            (self._close_on, 4), (self._fault, int(200 * self._fault_chance)),
+            (self._close_on, 4), (self._fault, int(200 * self.fault_chance)),
         ]  # fmt: skip
 
     @property
@@ -148,7 +148,7 @@ class World:
 
     def run(self, process: Process, act: Callable[[], Any], *, may_die: bool = True) -> Any:
         """Let a process do something; it may die in the middle of it, at any line."""
-        dies = may_die and not self.is_calm and self.chance.random() < self._fault_chance
+        dies = may_die and not self.is_calm and self.chance.random() < self.fault_chance
         self._running.append(process)
         try:
             with self._killed_at(self.chance.randrange(1, LINES_MAX)) if dies else _undisturbed():
@@ -204,7 +204,7 @@ class World:
                 self._one_goes_on(self.chance.choice(others))
             if not me.is_alive:
                 raise Killed
-        if self.chance.random() < 2 * self._fault_chance:
+        if self.chance.random() < 2 * self.fault_chance:
             raise self.chance.choice((PowerCut, Killed))
         sys.settrace(tracing)
 
@@ -283,7 +283,7 @@ class World:
             self.model.month_closed(month, self.database.tables)
 
     def _fate(self) -> Commit:
-        if self.is_calm or self.chance.random() > 2 * self._fault_chance:
+        if self.is_calm or self.chance.random() > 2 * self.fault_chance:
             return Commit.ANSWERED
         fate = self.chance.choice(list(Commit))
         self.note(f"COMMIT: {fate.value}")

@@ -1,15 +1,15 @@
 """What the relay saw against what the journal and PostgreSQL say, exchange by exchange and in sums. Pure.
 
-Three kinds of exchange, and what is promised of each:
+The kinds of exchange, and what is promised of each:
 
 * **whole**: the answer arrived whole. Billed is what moved, to the byte; nothing for errors, HEAD and 304.
 * **broken off** by the client: billed is what the relay's kernel acknowledged, to the byte.
-* **cut** by a kill -9 of the gateway: not more than was delivered, but for an answer's end of 64 KiB, and at most a
-  limit less.
+* **cut** by a kill -9 of the gateway: never more than was delivered, and at most a limit less.
 
-An exchange that the client broke off while a kill fell upon it is exact, or a line of its own ("both"): a limit
-less, or as much more, for the end of an answer is told just before it is sent. Whether a kill fell upon an
-exchange, the rig says by its own clock, not the journal by its marks.
+An exchange that the client broke off while a kill fell upon it is exact, or a line of its own ("both"), with the promise
+of those that were cut. So is one whose answer arrived whole, but whose worker was killed before it could know
+("unknown"): its record says that it was cut. Whether a kill fell upon an exchange, the rig says by its own clock; the
+journal's mark alone excuses nothing, nor does the clock without the mark.
 """
 
 from __future__ import annotations
@@ -28,13 +28,8 @@ KILL_REACHES_US = 2_000_000
 """A kill this soon after an exchange's end may have come before its line was written."""
 KILL_TAKES_US = 1_000_000
 """A process that was told to die still takes a connection's bytes for a moment."""
-CUT_MORE_MAX_BYTES = 2**16
-"""The end of an answer, this long at most, is told just before it is sent (ARCHITECTURE.md, D15); and the relay may
-miss the acknowledgement of what a killed worker had read of an upload."""
-BOTH_MORE_MAX_BYTES = 2**20
-"""Where a kill and the client's own end come together: the last bytes of an answer are told just before they are
-sent, and what the dead process's kernel still held of it found nobody any more."""
 CLOCK_US = 1_000
+CUT_KINDS = {End.GATEWAY: "cut", End.CLIENT: "both", End.WHOLE: "unknown"}
 
 
 class Known(NamedTuple):
@@ -181,8 +176,9 @@ def _judge(told: Reckoning, one: Seen, billed: Billed | None, kills: Sequence[in
     was_killed = any(one.began_us - KILL_TAKES_US <= at <= one.ended_us + KILL_REACHES_US for at in kills)
     is_exact = delivered == counted and (billed is not None or one.end is not End.WHOLE)
     kind = one.end.value
-    if one.end is End.GATEWAY or (one.end is End.CLIENT and not is_exact and was_killed):
-        kind = "cut" if one.end is End.GATEWAY else "both"
+    was_cut = was_killed and _may_be_cut(one, billed)
+    if one.end is End.GATEWAY or (not is_exact and was_cut):
+        kind = CUT_KINDS[one.end]
         if not was_killed:
             told.complaints.append(f"cut, and nothing was killed: {one}")
         _judge_cut(told, one, billed, delivered, counted)
@@ -194,12 +190,16 @@ def _judge(told: Reckoning, one: Seen, billed: Billed | None, kills: Sequence[in
         told.line(kind, direction).add(delivered=moved, billed=paid)
 
 
+def _may_be_cut(one: Seen, billed: Billed | None) -> bool:
+    """Whether its records leave it open that its worker was killed. Of an answer that arrived whole there is one."""
+    return one.end is End.CLIENT if billed is None else billed.is_recovered
+
+
 def _judge_cut(
     told: Reckoning, one: Seen, billed: Billed | None, delivered: tuple[int, int], counted: tuple[int, int]
 ) -> None:
-    more_max = CUT_MORE_MAX_BYTES if one.end is End.GATEWAY else BOTH_MORE_MAX_BYTES
     for moved, paid in zip(delivered, counted, strict=True):
-        if paid - moved > more_max:
+        if paid > moved:
             told.complaints.append(f"cut, and billed {paid} of {moved} bytes delivered: {one} {billed}")
         if moved - paid > CUT_LESS_MAX_BYTES:
             told.complaints.append(f"cut, and {moved - paid} bytes were written off: {one} {billed}")

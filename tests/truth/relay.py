@@ -7,13 +7,18 @@ What it counts is what TCP says was delivered, seen from the relay's own socket:
   acknowledged. TCP may put an acknowledgement off, for two full packets and 200 ms (Linux, TCP_DELACK_MAX),
   and a reset does not carry it; so a client that resets may have had up to two packets it never acknowledged.
   The relay takes that doubt away. When its client breaks off it stops reading and waits until its kernel has
-  acknowledged everything with a window of zero, after which no byte can come; or, if all of the answer has come,
-  for longer than an acknowledgement may be put off. Only then it resets. So what was received is what
+  acknowledged everything with a window of zero, after which no byte can come, or until all of the answer has come.
+  That an acknowledgement was sent is not yet that it was heard: on a busy machine the two directions, and even a
+  reset and what was sent before it, wait in queues of different processors, and a reset that overtakes takes the
+  acknowledgement with it. So the relay sends an empty line, which every server must pass over before a request
+  (RFC 9112, section 2.2). Each segment repeats what was acknowledged; when the line is acknowledged in turn, the
+  gateway's kernel has heard it. Only then it resets. So what was received is what
   was acknowledged, and no difference is allowed for. (A pause without news is no such sign: into a window that
   is nearly closed the sender puts a last piece after 200 ms and more, RFC 9293, section 3.8.6.1.)
-* In (client to gateway): the bytes the gateway's kernel has acknowledged: those the relay wrote, less those
-  still in its send queue (SIOCOUTQ). When its client breaks off an upload, the relay ends its half of the
-  connection (FIN), so all that was acknowledged is also read.
+* In (client to gateway): the bytes the gateway's kernel has received: those the relay wrote, less those
+  still in its send queue (SIOCOUTQ), or what the reset of a killed process acknowledged (witness.py). When its
+  client breaks off an upload, the relay ends its half of the connection (FIN), so all that was acknowledged is
+  also read.
 
 After a kill -9 of the gateway nobody is left to know what the dead process's kernel goes on to deliver, or what
 it had acknowledged and the process never read. That is the loss in the member's favour the report puts a figure on.
@@ -21,7 +26,6 @@ it had acknowledged and the process never read. That is the loss in the member's
 
 from __future__ import annotations
 
-import fcntl
 import select
 import socket
 import struct
@@ -32,16 +36,13 @@ from dataclasses import dataclass
 from enum import Enum
 
 from tests.truth.framing import Head, read_head
+from tests.truth.sockets import STEP_BYTES, has_ended, queued, receive, window_bytes
+from tests.truth.witness import Witness
 
-STEP_BYTES = 256 * 1024
-SETTLED_S = 0.25
-"""Longer than any acknowledgement may be put off."""
+EMPTY_LINE = b"\r\n"
 SETTLE_POLL_S = 0.02
 PATIENCE_S = 60.0
 RESET = struct.pack("ii", 1, 0)
-_INT = struct.Struct("i")
-WINDOW_AT = 232
-_WINDOW = struct.Struct("=I")
 
 
 class End(Enum):
@@ -65,7 +66,7 @@ class Seen:
     began_us: int
     ended_us: int = 0
     bytes_in: int = 0
-    """Body bytes the gateway's kernel acknowledged."""
+    """Body bytes the gateway's kernel received."""
     bytes_out: int = 0
     """Body bytes the relay's kernel received."""
     status: int = 0
@@ -79,18 +80,13 @@ def now_us() -> int:
     return time.time_ns() // 1000
 
 
-def queued(one: socket.socket, request: int) -> int:
-    """Bytes in a socket's queue: SIOCINQ (FIONREAD) received and not read, SIOCOUTQ not acknowledged."""
-    answer: bytes = fcntl.ioctl(one.fileno(), request, b"\0\0\0\0")
-    return int(_INT.unpack(answer)[0])
-
-
 class Relay:
     """Listens for one client, and keeps what it saw."""
 
-    def __init__(self, client: str, gateway_port: int, *, receive_bytes: int = 0) -> None:
+    def __init__(self, client: str, gateway_port: int, witness: Witness, *, receive_bytes: int = 0) -> None:
         self._client = client
         self._gateway_port = gateway_port
+        self._witness = witness
         self._receive_bytes = receive_bytes
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._listener.getsockname()[1])
@@ -129,7 +125,7 @@ class Relay:
                 gateway.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._receive_bytes)
             gateway.connect(("127.0.0.1", self._gateway_port))
             with client, gateway:
-                Passage(self._client, client, gateway, self.seen).run()
+                Passage(self._client, client, gateway, self._witness, self.seen).run()
         except BaseException as error:  # told to the rig, whose run fails with it
             self.failure = error
             raise
@@ -142,10 +138,13 @@ class Relay:
 class Passage:
     """One connection through the relay, exchange after exchange."""
 
-    def __init__(self, name: str, client: socket.socket, gateway: socket.socket, seen: list[Seen]) -> None:
+    def __init__(
+        self, name: str, client: socket.socket, gateway: socket.socket, witness: Witness, seen: list[Seen]
+    ) -> None:
         self._name = name
         self._client = client
         self._gateway = gateway
+        self._ends = Ends(witness, int(gateway.getsockname()[1]))
         self._seen = seen
         self._waiting = b""
 
@@ -156,13 +155,14 @@ class Passage:
         goes_on = True
         while goes_on and (head := self._request_head()) is not None:
             seen = Seen(self._name, head.method, head.target, now_us())
-            exchange = Exchange(seen, head, self._client, self._gateway)
+            exchange = Exchange(seen, head, self._client, self._gateway, self._ends)
             try:
                 goes_on = exchange.run(self._waiting)
             finally:
                 seen.ended_us = now_us()
                 self._seen.append(seen)
             self._waiting = b""
+            self._ends.written += exchange.written
 
     def _request_head(self) -> Head | None:
         """The next request's head, passed on; None when one side has ended."""
@@ -178,23 +178,39 @@ class Passage:
         return head
 
 
+@dataclass
+class Ends:
+    """How a connection's exchanges learn what the gateway's kernel had when it ended it."""
+
+    witness: Witness
+    port: int
+    written: int = 0
+    """By the exchanges before."""
+
+    def had(self) -> int:
+        """Bytes of the exchange that is under way; 0 or less while nobody has ended the connection."""
+        return self.witness.had(self.port) - self.written
+
+
 class Exchange:
     """One request and its answer on their way."""
 
-    def __init__(self, seen: Seen, head: Head, client: socket.socket, gateway: socket.socket) -> None:
+    def __init__(
+        self, seen: Seen, head: Head, client: socket.socket, gateway: socket.socket, ends: Ends
+    ) -> None:
         self.seen = seen
+        self._ends = ends
         self._client, self._gateway = client, gateway
         self._up = bytearray(head.raw)
         self._head_bytes = len(self._up)
         self._body_left = head.body_bytes()
-        self._written = 0
+        self.written = 0
         self._down = bytearray()
         self._answer: Head | None = None
         self._answer_bytes = 0
         self._answer_data = b""
         self._read = 0
         self._client_gone = self._gateway_gone = False
-        self._all_there_since: float | None = None
 
     def run(self, from_client: bytes) -> bool:
         """To its end; whether the connection goes on."""
@@ -254,7 +270,7 @@ class Exchange:
             # The answer may still be in our queue, and then tells more than the error.
             self._up.clear()
             return
-        self._written += count
+        self.written += count
         del self._up[:count]
 
     def _read_gateway(self) -> None:
@@ -282,8 +298,9 @@ class Exchange:
                 return
 
     def _count_in(self) -> None:
-        acknowledged = self._written - queued(self._gateway, termios.TIOCOUTQ)
-        self.seen.bytes_in = max(0, acknowledged - self._head_bytes)
+        acknowledged = self.written - queued(self._gateway, termios.TIOCOUTQ)
+        had = max(acknowledged, min(self._ends.had(), self.written))
+        self.seen.bytes_in = max(0, had - self._head_bytes)
 
     def _after_whole(self) -> bool:
         """The answer is there; the connection goes on if the request was sent whole."""
@@ -329,53 +346,30 @@ class Exchange:
             threading.Event().wait(SETTLE_POLL_S / 10)
 
     def _settle_download(self) -> None:
+        self._wait_for_acknowledgement()
+        self._count_in()
         deadline = time.monotonic() + PATIENCE_S
         while (received := self._settled_bytes()) is None:
             assert time.monotonic() < deadline, f"it never settles: {self.seen}"
             threading.Event().wait(SETTLE_POLL_S)
         self.seen.bytes_out = received
-        self._wait_for_acknowledgement()
-        self._count_in()
         self._gateway.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
 
     def _settled_bytes(self) -> int | None:
-        """All that arrived, once nothing more can arrive and all of it is acknowledged; None before."""
-        is_closed = window_bytes(self._gateway) == 0
-        # After the window: what it lets in before it is looked at is counted, and nothing comes later.
-        received = self.seen.bytes_out + queued(self._gateway, termios.FIONREAD)
-        if is_closed:
-            return received
-        if received < self._answer_bytes and not has_ended(self._gateway):
+        """All that arrived, once nothing more can arrive and the gateway's kernel has heard of all; None before."""
+        received = self._arrived()
+        if has_ended(self._gateway):
+            return self._arrived()  # nobody is left to hear of it, and nothing comes behind an end
+        if received < self._answer_bytes and window_bytes(self._gateway):
             return None
-        if self._all_there_since is None:
-            self._all_there_since = time.monotonic()
-        return received if time.monotonic() - self._all_there_since > SETTLED_S else None
+        try:
+            self._gateway.send(EMPTY_LINE)
+        except OSError:
+            return None  # it has just ended
+        self._wait_for_acknowledgement()
+        # The line may have opened the window anew, if the kernel has found more room meanwhile.
+        is_shut = received == self._answer_bytes or not window_bytes(self._gateway)
+        return received if is_shut and received == self._arrived() else None
 
-
-def has_ended(one: socket.socket) -> bool:
-    """Whether the other side's end has arrived, perhaps behind bytes that nobody has read."""
-    poll = select.poll()
-    poll.register(one, select.POLLRDHUP)
-    return bool(poll.poll(0))
-
-
-def window_bytes(one: socket.socket) -> int:
-    """What our last acknowledgement still let the other side send (tcpi_rcv_wnd, since Linux 6.2)."""
-    info = one.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
-    return int(_WINDOW.unpack_from(info, WINDOW_AT)[0])
-
-
-def sees_its_window() -> bool:
-    """Whether this kernel tells a program the window it announced."""
-    with socket.socket() as one:
-        return len(one.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)) >= WINDOW_AT + _WINDOW.size
-
-
-def receive(one: socket.socket) -> bytes | None:
-    """What is there: None when it is nothing yet, no bytes when the other side has ended, by whatever means."""
-    try:
-        return one.recv(STEP_BYTES)
-    except BlockingIOError:
-        return None
-    except OSError:
-        return b""
+    def _arrived(self) -> int:
+        return self.seen.bytes_out + queued(self._gateway, termios.FIONREAD)

@@ -9,6 +9,7 @@ KINDS = (
     ("client", "broken off by the client"),
     ("cut", "cut by a kill -9"),
     ("both", "broken off and killed"),
+    ("unknown", "whole, and killed"),
 )
 COMPLAINTS_MAX = 30
 

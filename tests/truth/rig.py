@@ -9,6 +9,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from tests.truth.place import Place, run, running_place, wait_until
 from tests.truth.reckoning import Known, Reckoning, reckon
 from tests.truth.relay import Relay, now_us
 from tests.truth.traffic import Client
+from tests.truth.witness import Witness
 
 CHANCES = (("gateway", 70), ("shipper", 15), ("postgres", 15))
 BETWEEN_S = (0.05, 1.0)
@@ -57,12 +59,12 @@ def ground_truth(
     minutes: float = 24 * 60.0,
 ) -> Run:
     """Traffic until so many processes were killed; then everything is compared."""
-    with running_place(directory, workers=workers) as place:
+    with running_place(directory, workers=workers) as place, closing(Witness(place.port)) as witness:
         traffic = [
             Client(
                 member,
                 f"bucket-{number}",
-                Relay(member.name, place.port, receive_bytes=RECEIVE_BYTES[number % 4]),
+                Relay(member.name, place.port, witness, receive_bytes=RECEIVE_BYTES[number % 4]),
                 seed + number,
             )
             for number, member in enumerate(place.members(clients))

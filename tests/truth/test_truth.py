@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import select
+import socket
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,10 +14,12 @@ import pytest
 from meter.event import Event, Mark
 from meter.ids import BucketId, MemberId
 from tests.events import PLAIN
-from tests.truth.reckoning import Known, Reckoning, reckon
-from tests.truth.relay import End, Seen, sees_its_window
+from tests.truth.reckoning import CUT_KINDS, Known, Reckoning, reckon
+from tests.truth.relay import End, Seen
 from tests.truth.report import table
 from tests.truth.rig import ground_truth
+from tests.truth.sockets import sees_its_window
+from tests.truth.witness import Witness, may_witness
 
 KILLS = 30
 MINUTES = 1.0
@@ -25,9 +30,11 @@ SEEN = Seen(
 BILLED = PLAIN._replace(
     payer=MemberId(1), bucket=BucketId(7), bytes_in=0, moved_in=0, bytes_out=700, moved_out=700
 )
+CUT = BILLED._replace(marks=Mark.ABORTED | Mark.RECOVERED)
 
 
 @pytest.mark.skipif(not sees_its_window(), reason="TCP_INFO has no tcpi_rcv_wnd before Linux 6.2")
+@pytest.mark.skipif(not may_witness(), reason="listening to resets needs CAP_NET_RAW")
 def test_what_was_delivered_is_what_is_billed_whatever_is_killed(tmp_path: Path, seed: int) -> None:
     done = ground_truth(tmp_path, kills=KILLS, seed=seed, minutes=MINUTES, tell=print)
     assert [] == done.reckoning.complaints, table(done)
@@ -56,15 +63,29 @@ def test_an_exchange_billed_to_the_byte_is_no_complaint() -> None:
         ([BILLED, BILLED._replace(request_id=b"\x02" * 16)], SEEN, [], "nobody saw it"),
         ([BILLED._replace(bytes_out=701)], replace(SEEN, end=End.CLIENT), [], "client: delivered"),
         ([BILLED], replace(SEEN, end=End.GATEWAY), [], "nothing was killed"),
+        ([CUT._replace(bytes_out=701)], replace(SEEN, end=End.GATEWAY), [PLAIN.ended_us], "billed 701 of 700"),
+        ([CUT._replace(bytes_out=701)], replace(SEEN, end=End.CLIENT), [PLAIN.ended_us], "billed 701 of 700"),
+        ([CUT._replace(bytes_out=701)], SEEN, [PLAIN.ended_us], "billed 701 of 700"),
+        ([CUT._replace(bytes_out=699)], SEEN, [], "whole: delivered (0, 700), billed (0, 699)"),
+        ([BILLED._replace(bytes_out=699)], SEEN, [PLAIN.ended_us], "whole: delivered (0, 700), billed (0, 699)"),
+        ([], SEEN, [PLAIN.ended_us], "whole: delivered"),
         (
-            [BILLED._replace(bytes_out=700 + 2**16 + 1, marks=Mark.RECOVERED)],
-            replace(SEEN, end=End.GATEWAY), [PLAIN.ended_us], "billed 66237 of 700",
+            [BILLED._replace(bytes_out=699, marks=Mark.ABORTED)], replace(SEEN, end=End.CLIENT),
+            [PLAIN.ended_us], "client: delivered",
         ),
+        ([CUT], replace(SEEN, bytes_out=2**20 + 701), [PLAIN.ended_us], "were written off"),
         ([], replace(SEEN, end=End.GATEWAY, bytes_out=2**20 + 1), [PLAIN.ended_us], "were written off"),
     ],
 )  # fmt: skip
 def test_the_reckoning_sees(events: list[Event], seen: Seen, kills: list[int], word: str) -> None:
     assert any(word in one for one in judged(*events, seen=seen, kills=tuple(kills)).complaints)
+
+
+@pytest.mark.parametrize("end", list(End))
+def test_what_a_kill_cut_may_be_billed_less(end: End) -> None:
+    told = judged(CUT._replace(bytes_out=0), seen=replace(SEEN, end=end), kills=(PLAIN.ended_us,))
+    assert ([], 1) == (told.complaints, told.recovered)
+    assert 700 == told.line(CUT_KINDS[end], "out").most_less
 
 
 def test_the_reckoning_sees_sums_that_are_not_the_journal_s() -> None:
@@ -79,3 +100,23 @@ def test_checkpoints_and_corrections_of_one_request_are_one_sum() -> None:
         BILLED._replace(bytes_out=-50, marks=Mark.CORRECTION),
     ]  # fmt: skip
     assert [] == judged(*pieces).complaints
+
+
+@pytest.mark.skipif(not may_witness(), reason="listening to resets needs CAP_NET_RAW")
+def test_the_witness_knows_what_a_reset_acknowledged_and_the_socket_does_not() -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        closing(Witness(server.getsockname()[1])) as witness,
+        socket.create_connection(server.getsockname()) as client,
+    ):
+        port = client.getsockname()[1]
+        gateway, _ = server.accept()
+        client.sendall(b"read")
+        assert b"read" == gateway.recv(4)
+        assert 0 == witness.had(port)
+        client.sendall(b"and not read")
+        gateway.close()
+        assert select.select([client], [], [], 10)[0]
+        with pytest.raises(ConnectionResetError):
+            client.recv(1)
+        assert len(b"readand not read") == witness.had(port)

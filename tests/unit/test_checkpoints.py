@@ -5,6 +5,7 @@ from __future__ import annotations
 import mmap
 import os
 import signal
+import socket
 import struct
 import sys
 from collections.abc import Callable
@@ -83,7 +84,7 @@ def test_every_five_seconds_leave_a_record_if_anything_was_acknowledged(tmp_path
         for second in range(1, 21):
             clock.now_us += SECOND_US
             acknowledged += 1000 if second <= 7 else 0
-            counting.sent(acknowledged, acknowledged)
+            counting.sent(acknowledged)
         counting.end(status=200, moved_out=acknowledged, aborted=True)
 
     events = run(tmp_path, download)
@@ -92,10 +93,10 @@ def test_every_five_seconds_leave_a_record_if_anything_was_acknowledged(tmp_path
     assert [Mark.CHECKPOINT, Mark.CHECKPOINT, Mark.ABORTED] == [event.marks for event in events]
 
 
-def test_what_was_announced_and_not_acknowledged_is_in_no_checkpoint(tmp_path: Path) -> None:
+def test_what_is_acknowledged_after_the_last_checkpoint_is_in_the_last_record(tmp_path: Path) -> None:
     def download(counting: Counting, clock: Clock) -> None:
         clock.now_us += 6 * SECOND_US
-        counting.sent(900, 1000)
+        counting.sent(900)
         counting.end(status=200, moved_out=950, aborted=True)
 
     assert [900, 50] == [event.bytes_out for event in run(tmp_path, download)]
@@ -291,3 +292,86 @@ def test_a_kill_at_any_step_counts_each_byte_once(tmp_path: Path, seed: int, sta
         kills += was_killed
         step += 41
     assert kills > 30
+
+
+HEAD = b"HTTP/1.1 200 OK\r\n\r\n"
+BODY = bytes(5000)
+
+
+def killed_while_answering(
+    directory: Path, act: Callable[[Counting, int], None], *, after: int
+) -> tuple[bool, int]:
+    """Whether an exchange was killed that answers on a socket, and how many bytes the socket was given."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+
+        def answer() -> None:
+            traced = sys.gettrace()
+            sys.settrace(None)
+            recorder, clock = Recorder(directory, SETTINGS, slots_max=2), Clock()
+            counting = Counting(tab(), recorder, clock, Checkpoints(bytes_max=250))
+            sys.settrace(traced)
+            act(counting, ours.fileno())
+
+        was_killed = killed(answer, after=after)
+        theirs.setblocking(False)
+        try:
+            return was_killed, len(theirs.recv(2**16))
+        except BlockingIOError:
+            return was_killed, 0
+
+
+def test_an_answer_killed_at_any_step_bills_nothing_that_was_not_sent(tmp_path: Path, seed: int) -> None:
+    was_killed, step, unsent, written_off = True, 1 + seed % 3, 0, 0
+    while was_killed:
+        directory = tmp_path / str(step)
+        was_killed, given = killed_while_answering(
+            directory,
+            lambda counting, descriptor: _all_taken(counting.send_short(descriptor, HEAD, BODY, status=200)),
+            after=step,
+        )
+        Recorder(directory, SETTINGS, slots_max=2).close()
+        events = recorded(directory)
+        sent, billed = max(0, given - len(HEAD)), sum(event.bytes_out for event in events)
+        assert billed in (0, sent), step
+        # Sent and not billed: then it is counted as cut, and says how much it can have been.
+        cut = [event.moved_out for event in events if event.marks & Mark.RECOVERED]
+        assert billed == sent or cut == [len(BODY)], step
+        unsent += sent == 0
+        written_off += billed < sent
+        step += 3
+    assert (billed, cut) == (len(BODY), [])
+    assert unsent > 20
+    assert written_off > 2
+
+
+def _all_taken(count: int) -> None:
+    assert len(HEAD) + len(BODY) == count
+
+
+@pytest.mark.parametrize("uploaded", [100, 700])
+def test_a_failure_that_was_heard_of_bills_nothing_whenever_its_worker_is_killed(
+    tmp_path: Path, seed: int, uploaded: int
+) -> None:
+    def fail(counting: Counting, descriptor: int) -> None:
+        traced = sys.gettrace()
+        sys.settrace(None)
+        counting.begin_long()
+        for _ in range(0, uploaded, 100):
+            counting.received(100)
+        sys.settrace(traced)
+        counting.send_short(descriptor, HEAD, BODY, status=500)
+
+    was_killed, step, heard = True, 1 + seed % 5, 0
+    while was_killed:
+        directory = tmp_path / str(step)
+        was_killed, given = killed_while_answering(directory, fail, after=step)
+        Recorder(directory, SETTINGS, slots_max=2).close()
+        events = recorded(directory)
+        assert not given or (0, 0) == (
+            sum(event.bytes_in for event in events), sum(event.bytes_out for event in events)
+        ), step  # fmt: skip
+        assert uploaded == sum(event.moved_in for event in events), step
+        heard += given > 0
+        step += 5
+    assert heard > 20

@@ -11,6 +11,7 @@ import pytest
 from meter import frame
 from meter import journal as journal_module
 from meter import segments as segments_module
+from meter.event import Event, Mark
 from meter.frame import DamagedSegment
 from meter.journal import Journal, JournalLocked
 from meter.reader import chain, compress, published_sequence
@@ -71,14 +72,59 @@ def test_a_second_writer_is_refused(directory: Path) -> None:
     journal.close()
 
 
-def test_a_held_record_counts_after_a_crash_as_it_stands(directory: Path) -> None:
+def events(directory: Path) -> list[Event]:
+    return [event for segment in chain(directory) for _, event in frame.events(segment.records)]
+
+
+@pytest.mark.parametrize("before", [0, 3, 7])
+def test_a_record_held_when_its_writer_died_bills_nothing_and_is_counted_as_cut(
+    directory: Path, before: int
+) -> None:
     journal = opened(directory)
-    journal.hold(PLAIN._replace(bytes_out=4096))
-    assert 0 == published_sequence(directory)
+    for _ in range(before):
+        journal.append(PLAIN)
+    held = PLAIN._replace(request_id=b"\x07" * 16, bytes_in=3, moved_in=3, bytes_out=4096, moved_out=4096)
+    assert before + 1 == journal.hold(held)
+    assert before == published_sequence(directory)
     crash(journal)
     again = opened(directory)
-    assert 2 == again.next_sequence
+    assert (before + 2, 0) == (again.next_sequence, again.torn_bytes)
+    again.append(PLAIN)
     again.close()
+    cut = events(directory)[before]
+    assert held._replace(bytes_in=0, bytes_out=0, marks=Mark.ABORTED | Mark.RECOVERED) == cut
+    assert [PLAIN] * (before + 1) == [event for event in events(directory) if event != cut]
+
+
+def test_a_held_record_that_was_let_stand_counts_even_if_no_reader_was_told(directory: Path) -> None:
+    """Killed after the one step that makes it final, or a power cut that kept the header's older count."""
+    journal = opened(directory)
+    journal.hold(PLAIN)
+    journal.publish()
+    crash(journal)
+    with segment_path(directory, 1).open("r+b") as file:
+        file.seek(frame.PUBLISHED_AT)
+        file.write(bytes(8))
+    opened(directory).close()
+    assert [PLAIN] == events(directory)
+
+
+def test_what_stands_behind_a_held_record_is_torn(directory: Path) -> None:
+    """A power cut may keep the record behind, and of this one only how it stood before it was final."""
+    journal = opened(directory)
+    journal.hold(PLAIN)
+    path = segment_path(directory, 1)
+    only_held = path.read_bytes()[256:384]
+    journal.publish()
+    journal.append(PLAIN)
+    crash(journal)
+    with path.open("r+b") as file:
+        file.seek(256)
+        file.write(only_held)
+    journal = opened(directory)
+    assert (2, 128) == (journal.next_sequence, journal.torn_bytes)
+    journal.close()
+    assert [0] == [event.bytes_out for event in events(directory)]
 
 
 def test_a_withdrawn_record_leaves_nothing(directory: Path) -> None:

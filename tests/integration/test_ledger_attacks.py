@@ -10,7 +10,7 @@ from tests.coop import CENT, NOVEMBER, NOW, OCTOBER, Coop
 
 TABLES = {
     "tariff": "currency", "invoice": "memo", "closing": "digest", "statement": "digest", "entry": "memo",
-    "posting": "account",
+    "posting": "account", "charge": "document",
 }  # fmt: skip
 UNBALANCED = [
     ((100, -99), 2, "does not balance: its postings sum to 1"),
@@ -145,6 +145,43 @@ async def test_a_statement_needs_its_closing(co_op: Coop) -> None:
         await connection.execute(
             "INSERT INTO billing.statement VALUES (1, '2026-11-01', '{}', repeat('a', 64))"
         )
+
+
+CHARGE = "INSERT INTO billing.charge VALUES ($1, 9, 'user', 5, '{}', sha256(convert_to('{}', 'UTF8')))"
+
+
+async def test_a_closed_month_gets_no_further_line(co_op: Coop) -> None:
+    connection = await a_closed_month(co_op)
+    for month in (9, 10):
+        with pytest.raises(asyncpg.PostgresError, match=f"the month 2026-{month:02d} is closed"):
+            await connection.execute(CHARGE, date(2026, month, 1))
+
+
+async def test_a_line_is_what_its_digest_says(co_op: Coop) -> None:
+    connection = await co_op.books()
+    with pytest.raises(asyncpg.CheckViolationError, match="charge_check"):
+        await connection.execute(CHARGE.replace("'{}', s", "'{ }', s"), date(2026, 11, 1))
+
+
+async def test_a_closing_sums_the_lines_that_are_there(co_op: Coop) -> None:
+    connection = await co_op.books()
+    closing = (
+        "INSERT INTO billing.closing (period, document, digest, closed_at, members, members_digest, charges_minor)"
+        " VALUES ('2026-11-01', '{}', repeat('a', 64), now(), $1, sha256(sha256(convert_to($2, 'UTF8'))), $3)"
+    )
+    for members, text, amount in ((2, "{}", 5), (1, "{ }", 5), (1, "{}", 6), (0, "{}", 0)):
+        transaction = connection.transaction()
+        await transaction.start()
+        await connection.execute(CHARGE, date(2026, 11, 1))
+        with pytest.raises(asyncpg.PostgresError, match="the closing of 2026-11 sums"):
+            await connection.execute(closing, members, text, amount)
+        await transaction.rollback()
+    with pytest.raises(asyncpg.PostgresError, match="says how many members it sums"):
+        await connection.execute(
+            "INSERT INTO billing.closing VALUES ('2026-11-01', '{}', repeat('a', 64), now())"
+        )
+    await connection.execute(CHARGE, date(2026, 11, 1))
+    await connection.execute(closing, 1, "{}", 5)
 
 
 async def test_two_writers_never_share_a_number(co_op: Coop) -> None:

@@ -32,7 +32,11 @@ PURE = {
     "gateway/sigv4/canonical.py", "gateway/sigv4/signature.py", "gateway/sigv4/chunked.py", "billing/money.py",
     "billing/tariff.py", "billing/rating.py", "billing/cost.py", "billing/ledger.py", "billing/surplus.py",
     "billing/patronage.py", "billing/closing.py", "billing/statement.py", "deploy/aggregate.py", "meter/sizes.py", "meter/caps.py", "gateway/caps.py",
-    "billing/portal/caps.py",
+    "billing/portal/caps.py", "billing/ruleset.py", "billing/ruletext.py", "billing/ruledocument.py",
+    "billing/fields.py", "billing/year/closing.py", "billing/year/inputs.py", "billing/year/outcome.py",
+    "billing/year/validity.py", "billing/year/course.py", "billing/year/split.py", "billing/year/taking.py",
+    "billing/year/sharing.py", "billing/year/loss.py", "billing/year/form.py", "billing/year/checks.py",
+    "billing/year/document.py",
     "gateway/storage/model.py", "gateway/storage/errors.py", "gateway/storage/retention.py",
     "gateway/storage/disk/columns.py",
 }  # fmt: skip

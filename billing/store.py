@@ -12,7 +12,9 @@ import asyncpg
 from billing.canon import canonical
 from billing.closing import Closing
 from billing.cost import Invoice
-from billing.ledger import Entry, retained
+from billing.ledger import retained
+from billing.ledger_store import post as post
+from billing.ledger_store import post_many as post_many
 from billing.tariff import Tariff, parse_tariff
 from meter.ids import MemberId
 from meter.postgres import Connection
@@ -96,25 +98,6 @@ async def first_invoice_month(connection: Connection) -> Month | None:
     """The earliest month with an invoice."""
     found = await connection.fetchval("SELECT min(period) FROM billing.invoice")
     return None if found is None else _month(found)
-
-
-async def post(connection: Connection, entry: Entry, *, now_us: int) -> int:
-    """Write an entry with its postings; its running number. The caller's transaction commits it or not."""
-    number: int = await connection.fetchval(
-        "INSERT INTO billing.entry (period, kind, memo, idempotency_key, postings, booked_at)"
-        " VALUES ($1, $2, $3, $4, $5, $6) RETURNING number",
-        _date(entry.month), entry.kind.value, entry.memo, entry.idempotency_key, len(entry.postings),
-        to_datetime(now_us),
-    )  # fmt: skip
-    await connection.execute(
-        "INSERT INTO billing.posting (entry, place, account, amount_minor)"
-        " SELECT $1, place, account, amount_minor FROM unnest($2::text[], $3::bigint[])"
-        " WITH ORDINALITY AS given (account, amount_minor, place)",
-        number,
-        [posting.account for posting in entry.postings],
-        [posting.amount_minor for posting in entry.postings],
-    )
-    return number
 
 
 async def insert_closing(connection: Connection, done: Closing, *, now_us: int) -> None:

@@ -51,6 +51,7 @@ class EntryKind(StrEnum):
     CHARGE = "charge"
     RESULT = "result"
     ALLOCATION = "allocation"
+    SHARE = "share"
 
 
 @dataclass(frozen=True, slots=True)

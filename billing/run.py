@@ -19,13 +19,14 @@ from billing.canon import canonical, digest
 from billing.closing import Closing, ClosingInputs, closing
 from billing.cost import Invoice, invoice
 from billing.frozen import inputs_of
+from billing.register_run import members_in
 from billing.statement import FINAL, TRIAL, as_told_apart, differences, was_member
 from billing.statement import statement as statement_document
 from billing.tariff import Tariff, parse_tariff
 from meter.ids import MemberId
 from meter.postgres import Connection
 from meter.refusal import Refusal
-from meter.store import close_month, is_closed, members
+from meter.store import close_month, is_closed
 from meter.usage import Usage
 from meter.usage_store import first_month_with_usage, period_usage
 from meter.window import Month
@@ -206,7 +207,7 @@ async def _open_inputs(
 async def _inputs(
     connection: Connection, month: Month, *, until_us: int, watermark: Mapping[str, int]
 ) -> ClosingInputs:
-    register = await members(connection)
+    register = await members_in(connection, month)
     usage = await period_usage(connection, month, until_us=until_us)
     return ClosingInputs(
         month=month,

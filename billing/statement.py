@@ -64,7 +64,7 @@ def statement(closing: Closing, member: MemberId, *, kind: str) -> dict[str, Any
         "co_op": _co_op(closing, kind),
         "share": share,
         "after_share_minor": rated.amount_minor - share["amount_minor"],
-        "sentence": _sentence(closing, kind),
+        "sentence": _sentence(closing, own, kind),
         "meaning": _meaning(closing, own, rated, share, kind),
         "digest": closing.digest,
     }
@@ -129,7 +129,7 @@ def _lines(closing: Closing, rated: Charge) -> list[dict[str, Any]]:
 
 def _co_op(closing: Closing, kind: str) -> dict[str, Any]:
     return {
-        "members": len(closing.inputs.members),
+        "members": sum(one.member_class.is_member for one in closing.inputs.members),
         "charges_minor": closing.result.charges_minor,
         "costs_booked": bool(closing.inputs.invoices) or kind == FINAL,
         "costs": dict(closing.costs),
@@ -166,9 +166,13 @@ def _share(closing: Closing, member: MemberId) -> dict[str, Any]:
     }
 
 
-def _sentence(closing: Closing, kind: str) -> str:
-    month, count = month_text(closing.inputs.month), len(closing.inputs.members)
-    whole = "You are the only member" if count == 1 else f"You are one of {count:,} members"
+def _sentence(closing: Closing, own: Member, kind: str) -> str:
+    month = month_text(closing.inputs.month)
+    count = sum(one.member_class.is_member for one in closing.inputs.members)
+    if own.member_class.is_member:
+        whole = "You are the only member" if count == 1 else f"You are one of {count:,} members"
+    else:
+        whole = f"You are a customer of a co-op of {count:,} members"
     cost = format_amount(closing.result.costs_minor, closing.currency)
     charged = format_amount(closing.result.charges_minor, closing.currency)
     left = format_amount(abs(closing.result.amount_minor), closing.currency)
@@ -210,6 +214,8 @@ def _meaning(closing: Closing, own: Member, rated: Charge, share: Mapping[str, A
             f"{begin}. Allocated is not paid: it {then} kept in the co-op in your name until the co-op decides "
             "to pay it out (retained patronage)."
         )
+    if not own.member_class.is_member:
+        return "What is left over belongs to the members; you buy at the tariff and are none."
     if own.member_class is not MemberClass.USER:
         return f"What is left over is shared among user members; you are a {own.member_class.value} member."
     owed = "nothing" if rated.amount_minor == 0 else "less than nothing, by corrections,"

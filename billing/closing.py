@@ -56,8 +56,11 @@ class Closing:
 
     inputs: ClosingInputs
     members: int
-    members_digest: str
-    """SHA-256 over the SHA-256 of every member's month, in the order of their numbers."""
+    """Who stood in the register as a member; customers are none."""
+    lines: int
+    """Members and customers together."""
+    lines_digest: str
+    """SHA-256 over the SHA-256 of every one's line, in the order of their numbers."""
     by_service: Mapping[Service, int]
     by_class: Mapping[MemberClass, int]
     costs: Mapping[str, int]
@@ -79,7 +82,8 @@ class MonthSum:
     """Members added up into a closing, in ascending order of their numbers."""
 
     def __init__(self, inputs: ClosingInputs) -> None:
-        self.members = 0
+        self.lines = 0
+        self._members = 0
         self._inputs = inputs
         self._last = 0
         self._digests = hashlib.sha256()
@@ -103,7 +107,8 @@ class MonthSum:
         self._by_class[member.member_class] += amount
         self._charges_minor += rated.amount_minor
         self._sent_used += usage.bytes_out
-        self.members += 1
+        self.lines += 1
+        self._members += member.member_class.is_member
         self._last = member.id
         self._digests.update(kept.digest)
         return kept
@@ -115,7 +120,7 @@ class MonthSum:
         checks = self._checks(result)
         assert all(check.agree for check in checks), checks
         made = Closing(
-            self._inputs, self.members, self._digests.hexdigest(),
+            self._inputs, self._members, self.lines, self._digests.hexdigest(),
             {service: amount for service, amount in self._by_service.items() if amount},
             {one: amount for one, amount in self._by_class.items() if amount}, costs, result, checks, "",
         )  # fmt: skip
@@ -142,7 +147,7 @@ def closing(
 
 def _sealed(made: Closing) -> Closing:
     return Closing(
-        made.inputs, made.members, made.members_digest, made.by_service, made.by_class, made.costs, made.result,
+        made.inputs, made.members, made.lines, made.lines_digest, made.by_service, made.by_class, made.costs, made.result,
         made.checks, digest(canonical(_body(made))),
     )  # fmt: skip
 
@@ -154,7 +159,8 @@ def _body(made: Closing) -> dict[str, object]:
         "currency": made.inputs.tariff.currency,
         "inputs": _inputs_document(made.inputs),
         "members": made.members,
-        "members_digest": made.members_digest,
+        "lines": made.lines,
+        "lines_digest": made.lines_digest,
         "charges_minor": made.result.charges_minor,
         "charges_by_service": {service.value: amount for service, amount in made.by_service.items()},
         "charges_by_class": {one.value: amount for one, amount in made.by_class.items()},

@@ -24,7 +24,8 @@ def closing_of(text: str) -> Closing:
     return Closing(
         inputs=_inputs(document),
         members=document["members"],
-        members_digest=document["members_digest"],
+        lines=document["lines"],
+        lines_digest=document["lines_digest"],
         by_service={Service(one): amount for one, amount in document["charges_by_service"].items()},
         by_class={MemberClass(one): amount for one, amount in document["charges_by_class"].items()},
         costs=document["costs"],

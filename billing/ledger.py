@@ -129,6 +129,7 @@ class EntryKind(StrEnum):
     MANUAL = "manual"
     REVERSAL = "reversal"
     PAYMENT = "payment"
+    SHARE = "share"
 
 
 @dataclass(frozen=True, slots=True)

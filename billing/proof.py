@@ -12,7 +12,8 @@ from billing.charge_store import all_charges
 from billing.closing import Closing, MonthSum
 from billing.frozen import closing_of
 from billing.member_month import MemberMonth, read_back
-from billing.run import MEMBERS_AT_ONCE, open_inputs
+from billing.register_run import changed_classes
+from billing.run import MEMBERS_AT_ONCE, as_of, open_inputs
 from billing.statement import FINAL, TRIAL, differences, statement, stranger
 from meter.ids import MemberId
 from meter.postgres import Connection
@@ -81,8 +82,10 @@ async def _open(
     inputs = await open_inputs(connection, month, now_us=now_us, until_us=month.end_us)
     before, again = MonthSum(inputs), MonthSum(inputs)
     own, found, left = None, [], dict(recounted)
+    classes = await changed_classes(connection, month)
     async for members in everyone(connection, month, until_us=month.end_us, rows_max=MEMBERS_AT_ONCE):
-        for one, usage in members:
+        for member_now, usage in members:
+            one = as_of(member_now, classes)
             other = left.pop(one.id, None) or Usage(one.id, usage.start_us, usage.end_us)
             found += differences(usage, other, one.name)
             lines = before.add(one, usage), again.add(one, other)

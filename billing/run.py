@@ -21,6 +21,7 @@ from billing.cost import Invoice, invoice
 from billing.frozen import closing_of
 from billing.ledger import Entry
 from billing.member_month import MemberMonth, read_back
+from billing.register_run import changed_classes
 from billing.statement import FINAL, TRIAL
 from billing.statement import statement as statement_document
 from billing.tariff import Tariff, parse_tariff
@@ -28,6 +29,7 @@ from meter.ids import MemberId
 from meter.postgres import Connection
 from meter.refusal import Refusal
 from meter.store import close_month, is_closed
+from meter.usage import Member, MemberClass
 from meter.usage_store import everyone, first_month_with_usage
 from meter.window import Month
 
@@ -136,14 +138,14 @@ async def close(
         await _refuse_out_of_order(connection, month)
         watermark = await close_month(connection, month, now_us=now_us)
         inputs = await _inputs(connection, month, until_us=month.end_us, watermark=watermark)
-        summing, part = MonthSum(inputs), 0
+        summing, part, classes = MonthSum(inputs), 0, await changed_classes(connection, month)
         async for members in everyone(connection, month, until_us=month.end_us, rows_max=MEMBERS_AT_ONCE):
             part += 1
-            lines = [summing.add(member, usage) for member, usage in members]
+            lines = [summing.add(as_of(member, classes), usage) for member, usage in members]
             await add_charges(connection, month, lines)
             await _post(connection, charge_entry(month, part, lines), now_us=now_us)
             if progress is not None:
-                progress(summing.members)
+                progress(summing.lines)
         done = summing.closing()
         result = result_entry(month, done.by_service, done.costs, done.result)
         await _post(connection, result, now_us=now_us)
@@ -211,13 +213,18 @@ def _line_of(done: Closing, text: str) -> MemberMonth:
     return read_back(text, start_us=done.inputs.month.start_us, end_us=done.inputs.until_us)
 
 
+def as_of(member: Member, classes: Mapping[MemberId, MemberClass]) -> Member:
+    """The member with the class they had, where it was ever changed."""
+    return replace(member, member_class=classes[member.id]) if member.id in classes else member
+
+
 async def _summed(connection: Connection, inputs: ClosingInputs, each: Each | None) -> Closing:
-    summing = MonthSum(inputs)
+    summing, classes = MonthSum(inputs), await changed_classes(connection, inputs.month)
     async for members in everyone(
         connection, inputs.month, until_us=inputs.until_us, rows_max=MEMBERS_AT_ONCE
     ):
         for member, usage in members:
-            line = summing.add(member, usage)
+            line = summing.add(as_of(member, classes), usage)
             if each is not None:
                 each(line)
     return summing.closing()

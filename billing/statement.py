@@ -54,7 +54,7 @@ def statement(closing: Closing, own: MemberMonth, *, kind: str) -> dict[str, Any
         **_apart(usage, inputs.month),
         "charges_minor": own.charge.amount_minor,
         "co_op": _co_op(closing, kind),
-        "sentence": _sentence(closing, kind),
+        "sentence": _sentence(closing, member, kind),
         "meaning": _meaning(closing, member, kind),
         "line_digest": hashlib.sha256(own.text.encode()).hexdigest(),
         "digest": closing.digest,
@@ -118,9 +118,12 @@ def _co_op(closing: Closing, kind: str) -> dict[str, Any]:
     }
 
 
-def _sentence(closing: Closing, kind: str) -> str:
+def _sentence(closing: Closing, own: Member, kind: str) -> str:
     month, count = month_text(closing.inputs.month), closing.members
-    whole = "You are the only member" if count == 1 else f"You are one of {count:,} members"
+    if own.member_class.is_member:
+        whole = "You are the only member" if count == 1 else f"You are one of {count:,} members"
+    else:
+        whole = f"You are a customer of a co-op of {count:,} members"
     cost = format_amount(closing.result.costs_minor, closing.currency)
     charged = format_amount(closing.result.charges_minor, closing.currency)
     left = format_amount(abs(closing.result.amount_minor), closing.currency)
@@ -157,6 +160,8 @@ def _meaning(closing: Closing, own: Member, kind: str) -> str:
         "A month shares nothing out. What is left over counts towards the year, and when the year is closed its "
         "surplus comes back to the members (patronage)"
     )
+    if not own.member_class.is_member:
+        return "What is left over belongs to the members; you buy at the tariff and are none."
     if own.member_class is MemberClass.USER:
         return f"{shared}, to users by what they were charged over the year."
     return f"{shared}, as the co-op's rules say; you are a {own.member_class.value} member."

@@ -103,10 +103,10 @@ async def first_invoice_month(connection: Connection) -> Month | None:
 async def insert_closing(connection: Connection, done: Closing, *, now_us: int) -> None:
     """Close the books of a month; from here on they take nothing."""
     await connection.execute(
-        "INSERT INTO billing.closing (period, document, digest, closed_at, members, members_digest, charges_minor)"
+        "INSERT INTO billing.closing (period, document, digest, closed_at, lines, lines_digest, charges_minor)"
         " VALUES ($1, $2, $3, $4, $5, $6, $7)",
-        _date(done.inputs.month), canonical(done.to_document()), done.digest, to_datetime(now_us), done.members,
-        bytes.fromhex(done.members_digest), done.result.charges_minor,
+        _date(done.inputs.month), canonical(done.to_document()), done.digest, to_datetime(now_us), done.lines,
+        bytes.fromhex(done.lines_digest), done.result.charges_minor,
     )  # fmt: skip
 
 

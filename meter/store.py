@@ -22,6 +22,11 @@ from meter.usage import Member, MemberClass, MemberStatus
 from meter.window import Credible, Month, to_datetime, to_us
 
 _GATE = 0x67617465  # "gate": shippers share it, a closing takes it alone
+_MEMBER = (
+    "id, name, email, status, joined_at, left_at,"
+    " CASE WHEN next_class_from <= now() THEN next_class ELSE class END AS class"
+)
+"""A member's columns, with the class that is in force now."""
 
 
 def month_date(month: Month) -> date:
@@ -42,7 +47,7 @@ async def add_member(
     """Enter a member into the register. Raises Refusal for a name that is taken or not allowed."""
     try:
         row = await connection.fetchrow(
-            "INSERT INTO meter.member (name, class, email, joined_at) VALUES ($1, $2, $3, $4) RETURNING *",
+            f"INSERT INTO meter.member (name, class, email, joined_at) VALUES ($1, $2, $3, $4) RETURNING {_MEMBER}",  # noqa: S608 - our own columns
             name, member_class.value, email, to_datetime(now_us),
         )  # fmt: skip
     except asyncpg.UniqueViolationError:
@@ -59,7 +64,8 @@ async def add_member(
 
 async def members(connection: Connection) -> list[Member]:
     """The whole register, by number."""
-    return [_member(row) for row in await connection.fetch("SELECT * FROM meter.member ORDER BY id")]
+    rows = await connection.fetch(f"SELECT {_MEMBER} FROM meter.member ORDER BY id")  # noqa: S608 - our own columns
+    return [_member(row) for row in rows]
 
 
 async def count_members(connection: Connection) -> int:
@@ -70,7 +76,10 @@ async def count_members(connection: Connection) -> int:
 async def find_member(connection: Connection, text: str) -> Member:
     """The member of that name or number. Raises UnknownMember."""
     number = int(text) if text.isascii() and text.isdigit() and len(text) < 19 else 0
-    row = await connection.fetchrow("SELECT * FROM meter.member WHERE name = $1 OR id = $2", text, number)
+    row = await connection.fetchrow(
+        f"SELECT {_MEMBER} FROM meter.member WHERE name = $1 OR id = $2",  # noqa: S608 - our own columns
+        text, number,
+    )  # fmt: skip
     if row is None:
         raise UnknownMember(f"there is no member '{text}'; `weir member list` shows them")
     return _member(row)
@@ -82,7 +91,8 @@ async def set_member_status(
     """Suspend, reinstate or let go. Raises Refusal for somebody who has left."""
     left_at = to_datetime(now_us) if status is MemberStatus.LEFT else None
     row = await connection.fetchrow(
-        "UPDATE meter.member SET status = $2, left_at = $3 WHERE id = $1 AND status <> 'left' RETURNING *",
+        "UPDATE meter.member SET status = $2, left_at = $3 WHERE id = $1 AND status <> 'left'"  # noqa: S608 - our own columns
+        f" RETURNING {_MEMBER}",
         member, status.value, left_at,
     )  # fmt: skip
     if row is None:

@@ -12,11 +12,18 @@ from meter.window import MICROSECONDS
 
 
 class MemberClass(StrEnum):
-    """In which capacity somebody is a member."""
+    """In which capacity somebody stands in the register."""
 
     USER = "user"
     WORKER = "worker"
     SUPPORTER = "supporter"
+    CUSTOMER = "customer"
+    """No member: buys at the tariff, has no vote and no part in a surplus."""
+
+    @property
+    def is_member(self) -> bool:
+        """Whether somebody of this class belongs to the co-op."""
+        return self is not MemberClass.CUSTOMER
 
 
 class MemberStatus(StrEnum):
@@ -35,6 +42,7 @@ class Member:
     name: str
     """Unique, and what people type."""
     member_class: MemberClass
+    """The class in force now, the first of them for who has several."""
     email: str
     status: MemberStatus
     joined_us: int

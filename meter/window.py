@@ -98,6 +98,11 @@ def whole_days(start_us: int, end_us: int) -> tuple[int, int]:
     return (first_us, last_us) if first_us < last_us else (end_us, end_us)
 
 
+def day_number(instant_us: int) -> int:
+    """Whole days from 1970-01-01 to the UTC day that contains the instant."""
+    return instant_us // DAY_US
+
+
 def hour_start_us(instant_us: int) -> int:
     """The first instant of the hour that contains the instant."""
     return instant_us - instant_us % HOUR_US

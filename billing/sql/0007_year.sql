@@ -15,10 +15,10 @@ CREATE TABLE billing.charge (
 
 -- Of closings that sum such rows; those from before hold every member in their document.
 ALTER TABLE billing.closing
-    ADD COLUMN members bigint,
-    ADD COLUMN members_digest bytea,
+    ADD COLUMN lines bigint,
+    ADD COLUMN lines_digest bytea,
     ADD COLUMN charges_minor bigint,
-    ADD CONSTRAINT all_or_none CHECK (num_nulls(members, members_digest, charges_minor) IN (0, 3));
+    ADD CONSTRAINT all_or_none CHECK (num_nulls(lines, lines_digest, charges_minor) IN (0, 3));
 
 -- Asked once a statement, not once a row.
 CREATE FUNCTION billing.refuse_closed_charges() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -39,15 +39,15 @@ CREATE FUNCTION billing.refuse_other_charges() RETURNS trigger LANGUAGE plpgsql 
 DECLARE
     found record;
 BEGIN
-    IF NEW.members IS NULL THEN
-        RAISE EXCEPTION 'a closing says how many members it sums, how much, and their digest';
+    IF NEW.lines IS NULL THEN
+        RAISE EXCEPTION 'a closing says how many lines it sums, how much, and their digest';
     END IF;
-    SELECT count(*) AS members, coalesce(sum(amount_minor), 0) AS amount,
+    SELECT count(*) AS lines, coalesce(sum(amount_minor), 0) AS amount,
            sha256(coalesce(string_agg(digest, ''::bytea ORDER BY member), ''::bytea)) AS digest
         INTO found FROM billing.charge WHERE period = NEW.period;
-    IF found.members <> NEW.members OR found.amount <> NEW.charges_minor OR found.digest <> NEW.members_digest THEN
-        RAISE EXCEPTION 'the closing of % sums % members and %, and there are % and %', to_char(NEW.period, 'YYYY-MM'),
-            NEW.members, NEW.charges_minor, found.members, found.amount;
+    IF found.lines <> NEW.lines OR found.amount <> NEW.charges_minor OR found.digest <> NEW.lines_digest THEN
+        RAISE EXCEPTION 'the closing of % sums % lines and %, and there are % and %', to_char(NEW.period, 'YYYY-MM'),
+            NEW.lines, NEW.charges_minor, found.lines, found.amount;
     END IF;
     RETURN NULL;
 END $$;

@@ -292,7 +292,7 @@ async def test_a_line_is_what_its_digest_says(co_op: Coop) -> None:
 async def test_a_closing_sums_the_lines_that_are_there(co_op: Coop) -> None:
     connection = await co_op.books()
     closing = (
-        "INSERT INTO billing.closing (period, document, digest, closed_at, members, members_digest, charges_minor)"
+        "INSERT INTO billing.closing (period, document, digest, closed_at, lines, lines_digest, charges_minor)"
         " VALUES ('2026-11-01', '{}', repeat('a', 64), now(), $1, sha256(sha256(convert_to($2, 'UTF8'))), $3)"
     )
     for members, text, amount in ((2, "{}", 5), (1, "{ }", 5), (1, "{}", 6), (0, "{}", 0)):
@@ -302,7 +302,7 @@ async def test_a_closing_sums_the_lines_that_are_there(co_op: Coop) -> None:
         with pytest.raises(asyncpg.PostgresError, match="the closing of 2026-11 sums"):
             await connection.execute(closing, members, text, amount)
         await transaction.rollback()
-    with pytest.raises(asyncpg.PostgresError, match="says how many members it sums"):
+    with pytest.raises(asyncpg.PostgresError, match="says how many lines it sums"):
         await connection.execute(
             "INSERT INTO billing.closing VALUES ('2026-11-01', '{}', repeat('a', 64), now())"
         )

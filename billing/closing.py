@@ -6,24 +6,28 @@ A pure function; the same inputs give the same bytes. It does not know whether i
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 
 from billing.booking import closing_entries
 from billing.canon import canonical, digest
 from billing.cost import Invoice, by_pool
 from billing.ledger import Entry
+from billing.lines import line_document
 from billing.patronage import Patronage, share_out
-from billing.rating import Charge, charge
+from billing.rating import Charge, Credit, charge, sent
 from billing.surplus import Result
 from billing.tariff import Service, Tariff, tariff_document
 from meter.ids import MemberId
 from meter.refusal import Refusal
-from meter.usage import Member, Usage
+from meter.usage import Member, MemberClass, Usage
 from meter.window import Month
 
 FORMAT = "weir-closing-1"
 SOMETIMES = ("version_byte_us", "part_byte_us", "removed_byte_us", "corrected_in", "corrected_out")
 """Counts that stand in a closing where they are not zero, so that closings from before them come out as they were."""
+
+ZONES = ("bytes_out_peering", "bytes_out_own")
+"""Counts that stand in a closing where its tariff tells zones apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,9 @@ class ClosingInputs:
     invoices: tuple[Invoice, ...]
     watermark: Mapping[str, int]
     """Stream → last sequence that is in the usage."""
+    credits: tuple[Credit, ...] = ()
+    earlier: Mapping[Month, Tariff] = field(default_factory=dict)
+    """Tariffs of earlier months, of which there is late usage."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,15 +90,13 @@ class Closing:
 
 def closing(inputs: ClosingInputs) -> Closing:
     """Work out a month. Raises Refusal for usage of somebody who is not in the register."""
-    charges = tuple(
-        charge(inputs.usage[member], inputs.tariff, inputs.month)
-        for member in sorted(inputs.usage)
-        if used_anything(inputs.usage[member])
-    )
     classes = {member.id: member.member_class for member in inputs.members}
-    for one in charges:
-        if one.member not in classes:
-            raise Refusal(f"there is usage of member {one.member}, who is not in the register")
+    used = {member for member, usage in inputs.usage.items() if used_anything(usage)}
+    for member in sorted(used):
+        if member not in classes:
+            raise Refusal(f"there is usage of member {member}, who is not in the register")
+    charged = sorted(used | {one.member for one in inputs.credits})
+    charges = tuple(rated(inputs, member, classes[member]) for member in charged)
     costs = by_pool(inputs.invoices)
     result = Result(sum(one.amount_minor for one in charges), sum(costs.values()))
     patronage = share_out(result, charges, classes)
@@ -102,10 +107,19 @@ def closing(inputs: ClosingInputs) -> Closing:
     return Closing(inputs, charges, costs, result, patronage, entries, checks, digest(text))
 
 
+def rated(inputs: ClosingInputs, member: MemberId, member_class: MemberClass) -> Charge:
+    """What one member is charged: usage, late usage and credits, at the rates of their class."""
+    usage = inputs.usage.get(member) or Usage(member, inputs.month.start_us, inputs.until_us)
+    return charge(
+        usage, inputs.tariff, inputs.month, member_class=member_class, earlier=inputs.earlier,
+        credited=[one for one in inputs.credits if one.member == member],
+    )  # fmt: skip
+
+
 def used_anything(usage: Usage) -> bool:
     """Whether there is anything to charge, a correction included."""
     counts = (usage.bytes_in, usage.bytes_out, usage.requests_a, usage.requests_b, usage.byte_us)
-    return any((*counts, *(getattr(usage, name) for name in SOMETIMES)))
+    return bool(usage.late) or any((*counts, *(getattr(usage, name) for name in SOMETIMES)))
 
 
 def _checks(
@@ -121,13 +135,12 @@ def _checks(
     }
     invoiced = sum(one.amount_minor for one in inputs.invoices)
     shares = sum(one.amount_minor for one in patronage.allocations)
-    sent = sum(one.quantity for one in lines if one.service is Service.GB_OUT)
     kept = patronage.pool_minor + patronage.undistributed_minor - patronage.loss_minor
     return (
         Check(
             "bytes sent: members' usage = lines charged",
             sum(u.bytes_out for u in inputs.usage.values()),
-            sent,
+            sent(lines),
         ),
         Check("charges: by member = by service", result.charges_minor, sum(by_service.values())),
         Check("charges = costs + result", result.charges_minor, invoiced + result.amount_minor),
@@ -178,16 +191,7 @@ def _charge_document(one: Charge) -> dict[str, object]:
     return {
         "member": one.member,
         "amount_minor": one.amount_minor,
-        "lines": [
-            {
-                "service": line.service.value,
-                "quantity": line.quantity,
-                "per": line.per,
-                "price_nano": line.price_nano,
-                "amount_minor": line.amount_minor,
-            }
-            for line in one.lines
-        ],
+        "lines": [line_document(line) for line in one.lines],
     }
 
 
@@ -203,7 +207,8 @@ def _inputs_document(inputs: ClosingInputs) -> dict[str, object]:
         "usage": [
             {"member": one.member, "bytes_in": one.bytes_in, "bytes_out": one.bytes_out,
              "requests_a": one.requests_a, "requests_b": one.requests_b, "byte_us": one.byte_us,
-             **{name: getattr(one, name) for name in SOMETIMES if getattr(one, name)}}
+             **{name: getattr(one, name) for name in SOMETIMES if getattr(one, name)},
+             **_apart_document(one, inputs.tariff)}
             for _, one in sorted(inputs.usage.items())
             if used_anything(one)
         ],
@@ -213,4 +218,30 @@ def _inputs_document(inputs: ClosingInputs) -> dict[str, object]:
             for one in sorted(inputs.invoices, key=lambda one: one.number)
         ],
         "watermark": dict(inputs.watermark),
+        **_given_document(inputs),
     }  # fmt: skip
+
+
+def _apart_document(usage: Usage, tariff: Tariff) -> dict[str, object]:
+    """Zones where the tariff tells them apart, late usage where there is any."""
+    found: dict[str, object] = {}
+    if tariff.tells_zones_apart:
+        found |= {name: getattr(usage, name) for name in ZONES}
+    if usage.late:
+        found["late"] = [{**asdict(one), "month": str(one.month)} for one in usage.late]
+    return found
+
+
+def _given_document(inputs: ClosingInputs) -> dict[str, object]:
+    found: dict[str, object] = {}
+    if inputs.credits:
+        found["credits"] = [
+            {"number": one.number, "member": one.member, "amount_minor": one.amount_minor,
+             "currency": one.currency, "reason": one.reason, "given_us": one.given_us}
+            for one in sorted(inputs.credits, key=lambda one: one.number)
+        ]  # fmt: skip
+    if inputs.earlier:
+        found["earlier_tariffs"] = {
+            str(month): tariff_document(tariff) for month, tariff in inputs.earlier.items()
+        }
+    return found

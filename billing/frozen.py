@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from billing.closing import FORMAT, SOMETIMES, ClosingInputs
+from billing.closing import FORMAT, SOMETIMES, ZONES, ClosingInputs
 from billing.cost import Invoice
-from billing.tariff import Service, Tariff
+from billing.rating import Credit
+from billing.tariff import tariff_of
 from meter.ids import MemberId
 from meter.refusal import Refusal
-from meter.usage import Member, MemberClass, MemberStatus, Usage
+from meter.usage import Late, Member, MemberClass, MemberStatus, Usage
 from meter.window import Month
 
 
@@ -24,18 +25,16 @@ def inputs_of(text: str) -> ClosingInputs:
     return ClosingInputs(
         month=month,
         until_us=inputs["until_us"],
-        tariff=_tariff(inputs["tariff"]),
+        tariff=tariff_of(inputs["tariff"]),
         members=tuple(_member(one) for one in inputs["members"]),
         usage={MemberId(one["member"]): _usage(one, month, inputs["until_us"]) for one in inputs["usage"]},
         invoices=tuple(_invoice(one, month) for one in inputs["invoices"]),
         watermark=inputs["watermark"],
+        credits=tuple(_credit(one, month) for one in inputs.get("credits", ())),
+        earlier={
+            Month.parse(text): tariff_of(one) for text, one in inputs.get("earlier_tariffs", {}).items()
+        },
     )
-
-
-def _tariff(one: dict[str, Any]) -> Tariff:
-    named = one["prices_nano"]
-    prices = {service: named[service.value] for service in Service if service.value in named}
-    return Tariff(one["currency"], Month.parse(one["effective_from"]), prices)
 
 
 def _member(one: dict[str, Any]) -> Member:
@@ -50,7 +49,8 @@ def _usage(one: dict[str, Any], month: Month, until_us: int) -> Usage:
     return Usage(
         MemberId(one["member"]), month.start_us, until_us, one["bytes_in"], one["bytes_out"],
         one["requests_a"], one["requests_b"], one["byte_us"],
-        **{name: one.get(name, 0) for name in SOMETIMES},
+        **{name: one.get(name, 0) for name in (*SOMETIMES, *ZONES)},
+        late=tuple(Late(**{**late, "month": Month.parse(late["month"])}) for late in one.get("late", ())),
     )  # fmt: skip
 
 
@@ -58,3 +58,10 @@ def _invoice(one: dict[str, Any], month: Month) -> Invoice:
     return Invoice(
         one["number"], month, one["pool"], one["amount_minor"], one["currency"], one["memo"], one["booked_us"]
     )
+
+
+def _credit(one: dict[str, Any], month: Month) -> Credit:
+    return Credit(
+        one["number"], MemberId(one["member"]), month, one["amount_minor"], one["currency"], one["reason"],
+        one["given_us"],
+    )  # fmt: skip

@@ -9,11 +9,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from billing.closing import SOMETIMES, Closing, ClosingInputs
+from billing.closing import SOMETIMES, ZONES, Closing, ClosingInputs, rated
+from billing.lines import told
 from billing.money import exponent, format_amount, quotient_text
-from billing.rating import GB, Charge, charge
+from billing.rating import GB, Charge
 from billing.surplus import Outcome
-from billing.tariff import UNITS, WORDS, Service
+from billing.tariff import Service
 from billing.words import instant_text, iso_text, month_text, quantity_text
 from meter.ids import MemberId
 from meter.refusal import Refusal
@@ -23,7 +24,7 @@ from meter.window import Month
 FORMAT = "weir-statement-1"
 TRIAL = "trial"
 FINAL = "final"
-_COUNTS = ("bytes_in", "bytes_out", "requests_a", "requests_b", "byte_us", *SOMETIMES)
+_COUNTS = ("bytes_in", "bytes_out", "requests_a", "requests_b", "byte_us", *SOMETIMES, *ZONES)
 
 
 def was_member(member: Member, month: Month) -> bool:
@@ -38,7 +39,7 @@ def statement(closing: Closing, member: MemberId, *, kind: str) -> dict[str, Any
     if own is None:
         raise Refusal(f"there is no statement for {inputs.month}: they were not a member then")
     usage = inputs.usage.get(member) or Usage(member, inputs.month.start_us, inputs.until_us)
-    rated = charge(usage, inputs.tariff, inputs.month)
+    charged = rated(inputs, member, own.member_class)
     share = _share(closing, member)
     return {
         "format": FORMAT,
@@ -58,14 +59,14 @@ def statement(closing: Closing, member: MemberId, *, kind: str) -> dict[str, Any
             **_sometimes(usage),
         },
         "tariff_from": str(inputs.tariff.effective_from),
-        "lines": _lines(closing, rated),
+        "lines": [told(line, decimals=exponent(closing.currency)) for line in charged.lines],
         **_apart(usage, inputs.month),
-        "charges_minor": rated.amount_minor,
+        "charges_minor": charged.amount_minor,
         "co_op": _co_op(closing, kind),
         "share": share,
-        "after_share_minor": rated.amount_minor - share["amount_minor"],
+        "after_share_minor": charged.amount_minor - share["amount_minor"],
         "sentence": _sentence(closing, kind),
-        "meaning": _meaning(closing, own, rated, share, kind),
+        "meaning": _meaning(closing, own, charged, share, kind),
         "digest": closing.digest,
     }
 
@@ -101,30 +102,20 @@ def _apart(usage: Usage, month: Month) -> dict[str, Any]:
 
 
 def as_told_apart(inputs: ClosingInputs, recounted: Mapping[MemberId, Usage]) -> dict[MemberId, Usage]:
-    """A recount with as many lines as a closing has: older ones hold unfinished uploads with the objects.
+    """A recount with as many lines as a closing has.
 
-    Only where that made no difference to the price: the tariff names none for them.
+    It tells zones apart only where its tariff does. Older ones held unfinished uploads with the objects, where that
+    made no difference to the price, and late usage with that of the month.
     """
-    apart = any(one.part_byte_us for one in inputs.usage.values())
-    if apart or Service.GB_MONTH_PARTS in inputs.tariff.prices:
-        return dict(recounted)
-    return {member: replace(one, part_byte_us=0) for member, one in recounted.items()}
-
-
-def _lines(closing: Closing, rated: Charge) -> list[dict[str, Any]]:
-    return [
-        {
-            "service": line.service.value,
-            "words": WORDS[line.service],
-            "quantity": line.quantity,
-            "per": line.per,
-            "quantity_text": quantity_text(line.quantity, line.per, UNITS[line.service]),
-            "price": closing.inputs.tariff.price_text(line.service),
-            "price_nano": line.price_nano,
-            "amount_minor": line.amount_minor,
-        }
-        for line in rated.lines
-    ]
+    used = inputs.usage.values()
+    drop: dict[str, Any] = {}
+    if not any(one.part_byte_us for one in used) and Service.GB_MONTH_PARTS not in inputs.tariff.prices:
+        drop["part_byte_us"] = 0
+    if not inputs.tariff.tells_zones_apart:
+        drop |= dict.fromkeys(ZONES, 0)
+    if not any(one.late for one in used):
+        drop["late"] = ()
+    return {member: replace(one, **drop) for member, one in recounted.items()}
 
 
 def _co_op(closing: Closing, kind: str) -> dict[str, Any]:
@@ -191,7 +182,7 @@ def _sentence(closing: Closing, kind: str) -> str:
     return f"{whole}. In {month} the service cost {cost} and members were charged {charged}: {difference}."
 
 
-def _meaning(closing: Closing, own: Member, rated: Charge, share: Mapping[str, Any], kind: str) -> str:
+def _meaning(closing: Closing, own: Member, charged: Charge, share: Mapping[str, Any], kind: str) -> str:
     if kind == TRIAL and not closing.inputs.invoices:
         return "What comes back is known once the month's costs are booked and the month is closed."
     if closing.result.outcome is Outcome.LOSS:
@@ -212,7 +203,7 @@ def _meaning(closing: Closing, own: Member, rated: Charge, share: Mapping[str, A
         )
     if own.member_class is not MemberClass.USER:
         return f"What is left over is shared among user members; you are a {own.member_class.value} member."
-    owed = "nothing" if rated.amount_minor == 0 else "less than nothing, by corrections,"
+    owed = "nothing" if charged.amount_minor == 0 else "less than nothing, by corrections,"
     return f"Shares follow use: you were charged {owed}, so no part of what is left over is yours."
 
 
@@ -229,4 +220,7 @@ def differences(
             if left != right:
                 name = names.get(member, f"member {member}")
                 found.append(f"{name}: {count} is {left} in the statement and {right} in the recount")
+        if len({side[member].late if member in side else () for side in (stored, recounted)}) > 1:
+            name = names.get(member, f"member {member}")
+            found.append(f"{name}: what came late is not the same in the statement and in the recount")
     return found

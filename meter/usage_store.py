@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
 
@@ -16,6 +17,7 @@ import asyncpg
 
 from meter.event import StorageLine
 from meter.ids import MemberId
+from meter.late_store import late_usage
 from meter.postgres import Connection
 from meter.store import month_date
 from meter.usage import LOGICAL, Kept, Lines, Usage, in_all, together
@@ -43,7 +45,14 @@ _KEPT = """
     FROM meter.storage WHERE member = $1 AND period = ANY($4::date[]) AND hour >= $6 AND hour < $3
 """
 """A member's changes of stored bytes before $3: also whole days before $7, the day in which the window begins."""
-_COUNTS = ("bytes_in", "bytes_out", "requests_a", "requests_b", "corrected_in", "corrected_out")
+_ZONES = """
+    coalesce(sum(bytes_out) FILTER (WHERE zone = 1), 0)::bigint AS bytes_out_peering,
+    coalesce(sum(bytes_out) FILTER (WHERE zone = 2), 0)::bigint AS bytes_out_own
+"""
+_COUNTS = (
+    "bytes_in", "bytes_out", "requests_a", "requests_b", "corrected_in", "corrected_out", "bytes_out_peering",
+    "bytes_out_own",
+)  # fmt: skip
 
 
 async def first_month_with_usage(connection: Connection) -> Month | None:
@@ -67,14 +76,14 @@ async def period_usage(
     """
     end_us = month.end_us if until_us is None else until_us
     moved = await connection.fetch(
-        """
+        f"""
         SELECT payer AS member, sum(bytes_in)::bigint AS bytes_in, sum(bytes_out)::bigint AS bytes_out,
                coalesce(sum(requests) FILTER (WHERE class = 1), 0)::bigint AS requests_a,
                coalesce(sum(requests) FILTER (WHERE class = 2), 0)::bigint AS requests_b,
                coalesce(sum(bytes_in) FILTER (WHERE correction), 0)::bigint AS corrected_in,
-               coalesce(sum(bytes_out) FILTER (WHERE correction), 0)::bigint AS corrected_out
+               coalesce(sum(bytes_out) FILTER (WHERE correction), 0)::bigint AS corrected_out, {_ZONES}
         FROM meter.reading_day WHERE period = $1 AND payer <> 0 GROUP BY payer
-        """,
+        """,  # noqa: S608 - a text of our own
         month_date(month),
     )
     stored = await connection.fetch(
@@ -93,22 +102,27 @@ async def period_usage(
     for row in stored:
         kept[MemberId(row["member"])][StorageLine(row["line"])] = Kept(byte_us=int(row["byte_us"]))
     by_member = {MemberId(row["member"]): row for row in moved}
+    late = await late_usage(connection, month)
     return {
-        member: _usage(member, month.start_us, end_us, by_member.get(member), kept.get(member, {}))
+        member: replace(
+            _usage(member, month.start_us, end_us, by_member.get(member), kept.get(member, {})),
+            late=late.get(member, ()),
+        )
         for member in sorted(set(kept) | set(by_member))
     }
 
 
 def _usage(member: MemberId, start_us: int, end_us: int, moved: asyncpg.Record | None, kept: Lines) -> Usage:
     none = Kept()
-    return Usage(
-        member, start_us, end_us,
+    counts = {name: 0 if moved is None else int(moved[name]) for name in _COUNTS}
+    return replace(
+        Usage(member, start_us, end_us),
         byte_us=together(kept, LOGICAL).byte_us,
         version_byte_us=kept.get(StorageLine.VERSION, none).byte_us,
         part_byte_us=kept.get(StorageLine.PART, none).byte_us,
         removed_byte_us=kept.get(StorageLine.REMOVED, none).byte_us,
-        **{name: 0 if moved is None else int(moved[name]) for name in _COUNTS},
-    )  # fmt: skip
+        **counts,
+    )
 
 
 async def usage_between(connection: Connection, member: MemberId, *, start_us: int, end_us: int) -> Usage:
@@ -119,7 +133,7 @@ async def usage_between(connection: Connection, member: MemberId, *, start_us: i
                coalesce(sum(requests) FILTER (WHERE class = 1), 0)::bigint AS requests_a,
                coalesce(sum(requests) FILTER (WHERE class = 2), 0)::bigint AS requests_b,
                coalesce(sum(bytes_in) FILTER (WHERE correction), 0)::bigint AS corrected_in,
-               coalesce(sum(bytes_out) FILTER (WHERE correction), 0)::bigint AS corrected_out
+               coalesce(sum(bytes_out) FILTER (WHERE correction), 0)::bigint AS corrected_out, {_ZONES}
         FROM ({_MOVED}) AS moved
         """,  # noqa: S608 - a text of our own
         member, *await _window(connection, start_us=start_us, end_us=end_us),
@@ -207,7 +221,7 @@ async def usage_rows(
                coalesce(sum(requests) FILTER (WHERE class = 1), 0)::bigint AS requests_a,
                coalesce(sum(requests) FILTER (WHERE class = 2), 0)::bigint AS requests_b,
                coalesce(sum(bytes_in) FILTER (WHERE correction), 0)::bigint AS corrected_in,
-               coalesce(sum(bytes_out) FILTER (WHERE correction), 0)::bigint AS corrected_out
+               coalesce(sum(bytes_out) FILTER (WHERE correction), 0)::bigint AS corrected_out, {_ZONES}
         FROM ({_MOVED}) AS moved GROUP BY 1, 2 ORDER BY 1, 2
         """,  # noqa: S608 - a text of our own
         member, *await _window(connection, start_us=start_us, end_us=end_us, by_hour=by == "hour"), by,

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from billing.canon import canonical, digest
 from billing.cost import Invoice, by_pool
 from billing.member_month import MemberMonth, member_month
-from billing.rating import charge
+from billing.rating import Credit, charge, sent
 from billing.surplus import Result
 from billing.tariff import Service, Tariff, tariff_document
 from meter.usage import Member, MemberClass, Usage
@@ -34,6 +34,8 @@ class ClosingInputs:
     invoices: tuple[Invoice, ...]
     watermark: Mapping[str, int]
     """Stream → last sequence that is in the usage."""
+    earlier: Mapping[Month, Tariff] = field(default_factory=dict)
+    """Tariffs of earlier months, of which there is late usage."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,17 +95,20 @@ class MonthSum:
         self._sent_used = 0
         self._sent_charged = 0
 
-    def add(self, member: Member, usage: Usage) -> MemberMonth:
+    def add(self, member: Member, usage: Usage, credited: tuple[Credit, ...] = ()) -> MemberMonth:
         """Charge one member; what is kept of them."""
         assert member.id > self._last, "members come in the order of their numbers"
-        rated = charge(usage, self._inputs.tariff, self._inputs.month)
-        kept = member_month(member, usage, rated)
+        inputs = self._inputs
+        rated = charge(
+            usage, inputs.tariff, inputs.month, member_class=member.member_class, earlier=inputs.earlier,
+            credited=credited,
+        )  # fmt: skip
+        kept = member_month(member, usage, rated, credited)
         amount = 0
         for line in rated.lines:
             self._by_service[line.service] += line.amount_minor
             amount += line.amount_minor
-            if line.service is Service.GB_OUT:
-                self._sent_charged += line.quantity
+        self._sent_charged += sent(rated.lines)
         self._by_class[member.member_class] += amount
         self._charges_minor += rated.amount_minor
         self._sent_used += usage.bytes_out
@@ -184,4 +189,13 @@ def _inputs_document(inputs: ClosingInputs) -> dict[str, object]:
             for one in sorted(inputs.invoices, key=lambda one: one.number)
         ],
         "watermark": dict(inputs.watermark),
+        **_earlier_document(inputs),
     }  # fmt: skip
+
+
+def _earlier_document(inputs: ClosingInputs) -> dict[str, object]:
+    if not inputs.earlier:
+        return {}
+    return {
+        "earlier_tariffs": {str(month): tariff_document(tariff) for month, tariff in inputs.earlier.items()}
+    }

@@ -30,7 +30,7 @@ from meter.postgres import Connection
 from meter.refusal import Refusal
 from meter.store import close_month, is_closed
 from meter.usage import Member, MemberClass
-from meter.usage_store import everyone, first_month_with_usage
+from meter.usage_store import everyone, first_month_with_usage, late_months
 from meter.window import Month
 
 MEMBERS_AT_ONCE = 10_000
@@ -245,12 +245,15 @@ async def open_inputs(
 async def _inputs(
     connection: Connection, month: Month, *, until_us: int, watermark: Mapping[str, int]
 ) -> ClosingInputs:
+    tariff = await tariff_in_force(connection, month)
+    earlier = {one: await store.tariff_at(connection, one) for one in await late_months(connection, month)}
     return ClosingInputs(
         month=month,
         until_us=until_us,
-        tariff=await tariff_in_force(connection, month),
+        tariff=tariff,
         invoices=tuple(await store.invoices(connection, month)),
         watermark=watermark,
+        earlier={one: found for one, found in earlier.items() if found is not None and found != tariff},
     )
 
 

@@ -9,11 +9,11 @@ import hashlib
 from typing import Any
 
 from billing.closing import Closing
+from billing.lines import told
 from billing.member_month import COUNTS, MemberMonth
-from billing.money import format_amount
+from billing.money import exponent, format_amount
 from billing.rating import GB
 from billing.surplus import Outcome
-from billing.tariff import UNITS, WORDS
 from billing.words import instant_text, iso_text, month_text, quantity_text
 from meter.ids import MemberId
 from meter.usage import Member, MemberClass, Usage
@@ -50,7 +50,7 @@ def statement(closing: Closing, own: MemberMonth, *, kind: str) -> dict[str, Any
             **_sometimes(usage),
         },
         "tariff_from": str(inputs.tariff.effective_from),
-        "lines": _lines(closing, own),
+        "lines": [told(line, decimals=exponent(closing.currency)) for line in own.charge.lines],
         **_apart(usage, inputs.month),
         "charges_minor": own.charge.amount_minor,
         "co_op": _co_op(closing, kind),
@@ -88,22 +88,6 @@ def _apart(usage: Usage, month: Month) -> dict[str, Any]:
         if count
     ]
     return {"apart": told} if told else {}
-
-
-def _lines(closing: Closing, own: MemberMonth) -> list[dict[str, Any]]:
-    return [
-        {
-            "service": line.service.value,
-            "words": WORDS[line.service],
-            "quantity": line.quantity,
-            "per": line.per,
-            "quantity_text": quantity_text(line.quantity, line.per, UNITS[line.service]),
-            "price": closing.inputs.tariff.price_text(line.service),
-            "price_nano": line.price_nano,
-            "amount_minor": line.amount_minor,
-        }
-        for line in own.charge.lines
-    ]
 
 
 def _co_op(closing: Closing, kind: str) -> dict[str, Any]:
@@ -174,6 +158,8 @@ def differences(stored: Usage, recounted: Usage, name: str) -> list[str]:
         left, right = getattr(stored, count), getattr(recounted, count)
         if left != right:
             found.append(f"{name}: {count} is {left} in the statement and {right} in the recount")
+    if stored.late != recounted.late:
+        found.append(f"{name}: what came late is not the same in the statement and in the recount")
     return found
 
 

@@ -17,7 +17,7 @@ from meter.ids import MemberId, StreamId
 from meter.postgres import Connection
 from meter.refusal import Refusal, UnknownMember
 from meter.tail import SealedSegment
-from meter.tally import Displaced, Reading, ReadingKey, StorageKey, StoredSums, Tally
+from meter.tally import Displaced, Reading, ReadingKey, Sample, SampleKey, StorageKey, StoredSums, Tally
 from meter.usage import Member, MemberClass, MemberStatus
 from meter.window import Credible, Month, to_datetime, to_us
 
@@ -211,6 +211,7 @@ async def add_tally(connection: Connection, sums: Tally) -> None:
         await connection.execute("SELECT meter.ensure_month($1)", _period(month))
         await _add_readings(connection, month, {k: v for k, v in sums.readings.items() if k[0] == month})
         await _add_storage(connection, month, {k: v for k, v in sums.storage.items() if k[0] == month})
+        await _add_samples(connection, month, {k: v for k, v in sums.samples.items() if k[0] == month})
 
 
 def _period(text: str) -> date:
@@ -264,6 +265,26 @@ async def _add_storage(connection: Connection, month: str, sums: Mapping[Storage
             $6::numeric[], $7::numeric[])
         ON CONFLICT (member, hour, period, bucket, line) DO UPDATE SET
             delta = old.delta + excluded.delta, moment = old.moment + excluded.moment
+        """,  # noqa: S608 - the name is made of a date
+        *(list(column) for column in zip(*rows, strict=True)),
+    )
+
+
+async def _add_samples(connection: Connection, month: str, sums: Mapping[SampleKey, Sample]) -> None:
+    period = _period(month)
+    rows = [
+        (period, to_datetime(slot), payer, zone, one.bytes_in, one.bytes_out)
+        for (_, slot, payer, zone), one in sorted(sums.items())
+        if one.bytes_in or one.bytes_out
+    ]
+    if not rows:
+        return
+    await connection.execute(
+        f"""
+        INSERT INTO {part_name("sample", period)} AS old (period, slot, payer, zone, bytes_in, bytes_out)
+        SELECT * FROM unnest($1::date[], $2::timestamptz[], $3::bigint[], $4::smallint[], $5::bigint[], $6::bigint[])
+        ON CONFLICT (slot, payer, zone, period) DO UPDATE SET
+            bytes_in = old.bytes_in + excluded.bytes_in, bytes_out = old.bytes_out + excluded.bytes_out
         """,  # noqa: S608 - the name is made of a date
         *(list(column) for column in zip(*rows, strict=True)),
     )

@@ -12,6 +12,8 @@ from datetime import UTC, datetime, timedelta
 from meter.refusal import Refusal
 
 MICROSECONDS = 1_000_000
+SLOT_US = 300 * MICROSECONDS
+"""Five minutes: what carriers sample a line by."""
 HOUR_US = 3600 * MICROSECONDS
 DAY_US = 24 * HOUR_US
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

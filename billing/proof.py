@@ -103,7 +103,7 @@ async def _closed(
             line = read_back(text, start_us=month.start_us, end_us=before.inputs.until_us)
             one = line.member
             other = left.pop(one.id, None) or Usage(one.id, month.start_us, before.inputs.until_us)
-            made = again.add(one, other, line.credits)
+            made = again.add(one, other, line.credited)
             found += differences(line.usage, other, one.name)
             if hashlib.sha256(text.encode()).digest() != kept_digest:
                 found.append(f"{one.name}: the digest kept beside the line is not the line's")

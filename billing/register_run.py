@@ -249,13 +249,20 @@ async def members_in(connection: Connection, month: Month) -> list[Member]:
 
 
 async def changed_classes(connection: Connection, month: Month) -> dict[MemberId, MemberClass]:
-    """The same of those alone whose class was ever changed: who was there in the month, and with which class."""
+    """Of those whose class was ever changed and who were there in the month: the class they are charged in.
+
+    Who uses and works is charged as a user; hours are told apart anyway.
+    """
     changers = await register_store.class_changers(connection)
     steps = in_force(await register_store.operations(connection, members=changers)) if changers else {}
     found = {
         member: classes_at(own, max(month.start_us, own[0].effective_us)) for member, own in steps.items()
     }
-    return {member: classes[0] for member, classes in found.items() if classes}
+    return {
+        member: MemberClass.USER if MemberClass.USER in classes else classes[0]
+        for member, classes in found.items()
+        if classes
+    }
 
 
 async def consents_on(connection: Connection, at_us: int) -> dict[MemberId, Consent]:

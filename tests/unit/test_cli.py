@@ -14,7 +14,7 @@ from tests.ordinary import ROOT
 
 SUBJECTS = {
     "up", "demo", "status", "config", "member", "bucket", "key", "login-link", "usage", "correct", "tariff", "cost", "bill",
-    "statement", "verify", "audit", "heads", "db", "ship",
+    "statement", "verify", "simulate", "audit", "heads", "db", "ship",
 }  # fmt: skip
 
 

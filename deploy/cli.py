@@ -47,6 +47,8 @@ SUBJECTS = {
     "bill": "bill",
     "statement": "bill",
     "verify": "bill",
+    "simulate": "simulate",
+    "year": "year",
     "audit": "audit",
     "heads": "heads",
     "db": "db",

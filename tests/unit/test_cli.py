@@ -13,8 +13,9 @@ from deploy.cli import run, weir
 from tests.ordinary import ROOT
 
 SUBJECTS = {
-    "up", "demo", "status", "config", "member", "register", "share", "resolution", "consent", "hours", "bucket", "key", "login-link",
-    "usage", "correct", "tariff", "cost", "bill", "statement", "verify", "audit", "heads", "db", "ship",
+    "up", "demo", "status", "config", "member", "register", "share", "resolution", "consent", "hours",
+    "bucket", "key", "login-link", "usage", "correct", "tariff", "cost", "ledger", "bill", "statement",
+    "verify", "simulate", "year", "audit", "heads", "db", "ship",
 }  # fmt: skip
 
 

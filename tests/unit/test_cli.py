@@ -13,7 +13,7 @@ from deploy.cli import run, weir
 from tests.ordinary import ROOT
 
 SUBJECTS = {
-    "up", "demo", "status", "config", "member", "register", "share", "resolution", "consent", "hours", "bucket", "key", "login-link",
+    "up", "demo", "status", "config", "member", "register", "share", "resolution", "consent", "hours", "ruleset", "bucket", "key", "login-link",
     "usage", "correct", "tariff", "cost", "bill", "statement", "verify", "audit", "heads", "db", "ship",
 }  # fmt: skip
 

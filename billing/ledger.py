@@ -126,6 +126,7 @@ class EntryKind(StrEnum):
     CHARGE = "charge"
     RESULT = "result"
     ALLOCATION = "allocation"
+    YEAR = "year"
     MANUAL = "manual"
     REVERSAL = "reversal"
     PAYMENT = "payment"

@@ -83,7 +83,7 @@ FORMS = {
             "Co-operative and Community Benefit Societies Act 2014, s. 30(2)",
             (*_BASIC, Column.EMAIL, Column.PURPOSES, Column.SHARES, Column.PAID, Column.PROPERTY, Column.ENTERED,
              Column.CEASED),
-            (*_BASIC, Column.EMAIL, Column.PURPOSES, Column.SHARES, Column.PAID, Column.PROPERTY, Column.ENTERED,
+            (*_BASIC, Column.EMAIL, Column.PURPOSES, Column.SHARES, Column.PAID, Column.ENTERED,
              Column.CEASED),
             {Column.PROPERTY: "Other property in the society", Column.ENTERED: "Entered as a member"},
         ),
@@ -103,7 +103,7 @@ FORMS = {
         Form(
             "ca", "List of members", "Canada Cooperatives Act, S.C. 1998 c. 1, s. 31(1)(d) and (e)",
             (*_BASIC, Column.SHARES, Column.PROPERTY), (*_BASIC, Column.SHARES),
-            {Column.SHARES: "Membership shares owned", Column.PROPERTY: "Member loans"},
+            {Column.SHARES: "Membership shares owned", Column.PROPERTY: "Member loans and other property"},
         ),
         Form(
             "es", "Register of members and of contributions / Libros registro de socios y de aportaciones al capital",
@@ -121,7 +121,8 @@ FORMS = {
              Column.FURTHER: "Further shares beyond the first", Column.DATES: "Effective dates of the shares",
              Column.CEASED: "Left with effect from"},
         ),
-        Form("plain", "Register of members", "no law's form: everything there is", _EVERYTHING, _EVERYTHING, {}),
+        Form("plain", "Register of members", "no law's form: everything there is", _EVERYTHING,
+            tuple(one for one in _EVERYTHING if one not in (Column.CLASS, Column.PROPERTY)), {}),
     )
 }  # fmt: skip
 LAW_OF_RULE_SET = {"uk-society": "uk", "ca-qc": "qc", "ca-federal": "ca", "es": "es", "de-eg": "de"}
@@ -189,12 +190,12 @@ class _Book:
         self, name: str, columns: Iterable[Column], people: Iterable[Person], kinds: frozenset[str]
     ) -> dict[str, object]:
         """One of the registers; `kinds` are the shares that stand in it."""
-        wanted = tuple(columns)
+        wanted, words = tuple(columns), dict(self._form.words)
+        if self._of_investment(kinds):  # the law's words for joining and leaving are of members
+            words = {one: text for one, text in words.items() if one not in (Column.ENTERED, Column.CEASED)}
         return {
             "name": name,
-            "columns": [
-                {"key": one.value, "heading": self._form.words.get(one, HEADINGS[one])} for one in wanted
-            ],
+            "columns": [{"key": one.value, "heading": words.get(one, HEADINGS[one])} for one in wanted],
             "rows": [{one.value: self._cell(one, person, kinds) for one in wanted} for person in people],
         }
 
@@ -249,19 +250,22 @@ class _Book:
         found = []
         for one in self._own(member, kinds):
             step = self._by_number[one.number]
-            moved = f" of {one.shares:+,} shares {one.share_kind}" if one.shares else ""
-            paid = (
-                f", {format_amount(one.paid_minor, self._kinds[one.share_kind].currency)}"
-                if one.paid_minor
-                else ""
+            kind, is_several = self._kinds[one.share_kind], abs(one.shares) != 1
+            parts = (
+                [f"{one.shares:+,} share{'s' if is_several else ''} of kind {kind.name}"]
+                if one.shares
+                else []
             )
+            if one.paid_minor:
+                sign = "+" if one.paid_minor > 0 else ""
+                parts.append(f"{sign}{format_amount(one.paid_minor, kind.currency)}")
             other = ""
             if step.kind is OperationKind.TRANSFER:
                 giver = step.member if one.shares > 0 else step.counterpart
                 other = f" {'from' if one.shares > 0 else 'to'} member {giver}"
             elif step.kind is OperationKind.CORRECTION:
                 other = f" of operation {step.corrects}"
-            found.append(f"{_day(one.effective_us)} {step.kind.value}{other}{moved}{paid}")
+            found.append(f"{_day(one.effective_us)} {step.kind.value}{other}: {', '.join(parts)}")
         return found
 
 

@@ -8,13 +8,27 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 
-from billing.register import Effect, Operation, OperationKind, ShareKind, classes_at, effects, in_force
+from billing.register import (
+    INTEREST_UNIT,
+    Effect,
+    Operation,
+    OperationKind,
+    ShareKind,
+    classes_at,
+    effects,
+    in_force,
+)
+from billing.year.inputs import ShareInterest
+from billing.year.inputs import ShareLot as ClosingLot
 from meter.ids import MemberId
 from meter.usage import MemberClass
 from meter.window import Month, day_number
 
 MONTHS = 12
+DAYS_IN_YEAR = 365
+"""Where there is no lot to count days by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,3 +142,19 @@ def _runs(changes: Iterable[Effect], first_day: int, end_day: int) -> Iterator[t
         paid += change
     if paid and end_day > since:
         yield paid, end_day - since
+
+
+def share_interest(lots: Iterable[ShareLot], rates: Mapping[str, Fraction]) -> ShareInterest:
+    """The lots as the closing of the year takes them: par × min(rate, cap) × days held ÷ days in the year.
+
+    A kind without a rate earns nothing, and a rate above the cap of its kind counts as the cap.
+    """
+    found, days_in_year = [], DAYS_IN_YEAR
+    for lot in lots:
+        days_in_year = lot.days_in_year
+        rate, cap = rates.get(lot.share_kind, Fraction(0)), lot.interest_max_millionths
+        if cap is not None:
+            rate = min(rate, Fraction(cap, INTEREST_UNIT))
+        if rate:
+            found.append(ClosingLot(str(lot.member), lot.paid_minor, rate, lot.days_held))
+    return ShareInterest(lots=tuple(found), days_in_year=days_in_year)

@@ -36,6 +36,7 @@ SUBJECTS = {
     "resolution": "resolution",
     "consent": "consent",
     "hours": "hours",
+    "ruleset": "ruleset",
     "bucket": "bucket",
     "key": "key",
     "login-link": "key",

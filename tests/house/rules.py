@@ -40,7 +40,7 @@ PURE = {
     "billing/year/document.py", "gateway/storage/model.py", "gateway/storage/errors.py",
     "gateway/storage/retention.py", "gateway/storage/disk/columns.py", "billing/register.py",
     "billing/register_year.py", "billing/register_check.py", "billing/register_forms.py",
-    "billing/shares.py", "billing/governance.py", "billing/particulars.py",
+    "billing/shares.py", "billing/governance.py", "billing/particulars.py", "billing/choices.py",
 }  # fmt: skip
 HTTP_CLIENTS = (
     "aiohttp.ClientSession", "aiohttp.client", "aiohttp.request", "boto3", "botocore", "ftplib", "http.client",

@@ -12,7 +12,6 @@ import asyncpg
 from billing.canon import canonical
 from billing.closing import Closing
 from billing.cost import Invoice
-from billing.ledger import retained
 from billing.ledger_store import post as post
 from billing.ledger_store import post_many as post_many
 from billing.tariff import Tariff, parse_tariff
@@ -148,9 +147,3 @@ async def balances(connection: Connection) -> list[tuple[str, int, int]]:
 def closed_month(error: asyncpg.PostgresError) -> bool:
     """Whether the database refused because the month is closed."""
     return error.sqlstate == CLOSED_STATE
-
-
-async def retained_minor(connection: Connection, member: MemberId) -> int:
-    """What is kept in the co-op in a member's name, in minor units: the credit balance of their account."""
-    query = "SELECT coalesce(-sum(amount_minor), 0)::numeric FROM billing.posting WHERE account = $1"
-    return int(await connection.fetchval(query, retained(member)))

@@ -20,7 +20,7 @@ from billing.register_year import share_interest, share_lots
 from billing.rulebook import rule_set
 from billing.ruleset import RuleSet
 from billing.run import MEMBERS_AT_ONCE, looked_at
-from billing.year.inputs import CUSTOMER, ZERO, Person, Reserves, ShareInterest, Use, YearInputs
+from billing.year.inputs import ZERO, Person, Reserves, ShareInterest, Use, YearInputs
 from billing.year.reading import PLAIN
 from billing.year_booking import Owed
 from billing.year_page import Sources
@@ -228,7 +228,7 @@ class _Members:
         for (member, name), amount in sorted(charges.items()):
             taken_back -= min(amount, 0)
             hours = Fraction(worked.get(MemberId(member), 0), HOUR_PARTS) if name == "worker" else ZERO
-            uses.append(Use(names[member][0], name, max(amount, 0), hours or ZERO, member=name != CUSTOMER))
+            uses.append(Use(names[member][0], name, max(amount, 0), hours or ZERO))
         losses = await _losses(connection)
         people = await _people(
             connection, sorted({member for member, _ in charges}), names, losses, year, rules, options

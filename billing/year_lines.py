@@ -13,7 +13,7 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import Any, NamedTuple, TypeVar
 
-from billing.year.inputs import CUSTOMER, ONE, ZERO, Person, ShareLot, Use, YearInputs
+from billing.year.inputs import ONE, ZERO, Person, ShareLot, Use, YearInputs
 from billing.year.outcome import Settlement, YearAllocation, YearClosing
 
 Row = TypeVar("Row")
@@ -131,7 +131,7 @@ def read_line(text: str) -> YearLine:
 
 def _use(name: str, kept: list[Any]) -> Use:
     hours, factor, points, minimum = map(_exact, kept[2:])
-    return Use(name, kept[0], kept[1], hours, factor, points, minimum, member=kept[0] != CUSTOMER)
+    return Use(name, kept[0], kept[1], hours, factor, points, minimum)
 
 
 def with_lines(inputs: YearInputs, lines: Iterable[YearLine]) -> YearInputs:

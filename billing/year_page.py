@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from typing import Any
 
 from billing.fiscal import FiscalYear
@@ -50,6 +51,7 @@ def year_page(sources: Sources, closing: YearClosing, lines: Iterable[YearLine])
         **summary,
         "format": FORMAT,
         "interest": sum(closing.interest.values()),
+        "measures": _measures(closing),
         "first_month": str(sources.year.first),
         "last_month": str(sources.year.last),
         "months": {str(month): digest for month, digest in sorted(sources.months.items())},
@@ -61,6 +63,14 @@ def year_page(sources: Sources, closing: YearClosing, lines: Iterable[YearLine])
         "lines_digest": digests.hexdigest(),
         "digest": closing.digest,
     }
+
+
+def _measures(closing: YearClosing) -> dict[str, str]:
+    """Class → what all its members share by together."""
+    found: dict[str, Fraction] = {}
+    for row in closing.allocations:
+        found[row.member_class] = found.get(row.member_class, Fraction(0)) + row.weight
+    return {name: str(whole) for name, whole in sorted(found.items())}
 
 
 def inputs_without_members(page: Mapping[str, Any]) -> YearInputs:

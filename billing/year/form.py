@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from fractions import Fraction
 
-from billing.money import ceil_share, divide_half_up, exponent
+from billing.money import ceil_share, divide_half_up, exponent, quotient_text
 from billing.ruleset import CashBase, WithholdingRule
 from billing.year.course import Course
 from billing.year.inputs import ONE, ZERO, Person, Small
 from billing.year.outcome import Settlement, YearAllocation
 from billing.year.sharing import Place, Shared
+from billing.year.split import Split
 
 
 def cash_share(course: Course) -> Fraction:
@@ -43,6 +44,15 @@ def allocations(course: Course, shared: Shared) -> tuple[tuple[YearAllocation, .
         if settlement.amount_minor:
             settled.append(settlement)
     return tuple(found), tuple(settled)
+
+
+def say_cash(course: Course, whole: Split, cash: int, pool: int) -> None:
+    """Step 10 on both bases: a co-op that pays all it allocates may have allocated little."""
+    if pool > 0:
+        of_pool = quotient_text(100 * cash, pool, decimals=2)
+        of_result = quotient_text(100 * cash, whole.members_minor, decimals=2)
+        formula = f"{of_pool} % of what members share, {of_result} % of the members' result"
+        course.note("cash", "of that in cash", formula, cash)
 
 
 def _pay(own: list[YearAllocation], share: Fraction) -> tuple[list[YearAllocation], Settlement]:

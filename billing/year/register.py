@@ -11,7 +11,7 @@ from datetime import date
 from fractions import Fraction
 
 from billing.fields import Table
-from billing.year.inputs import CUSTOMER, DEFAULT_KEYS, ONE, USER, ZERO, Key, Person, Use
+from billing.year.inputs import DEFAULT_KEYS, ONE, USER, ZERO, Key, Person, Use
 from meter.refusal import Refusal
 
 ID_CHARACTERS_MAX = 100
@@ -70,7 +70,7 @@ def _uses(row: Table, identity: str, currency: str, keys: Mapping[str, Key]) -> 
             factor=row.exact("factor", ONE),
             points=points,
             minimum=_minimum(row, currency, by[name]),
-            member=name != CUSTOMER and (row.flag("member") if row.has("member") else True),
+            member=row.flag("member") if row.has("member") else True,
         )
         for name in classes
     ]

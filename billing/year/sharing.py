@@ -88,7 +88,7 @@ def _workers_least(course: Course, measures: Measures, surplus: int) -> int:
 
 def _parts(course: Course, amount: int, drawing: Mapping[str, Fraction], least: int) -> dict[str, int]:
     """Each class's part by weight; workers get at least theirs, supporters at most theirs."""
-    if least > amount:
+    if least and least > amount:
         currency = course.inputs.currency
         rule = course.rules.classes.workers
         assert rule is not None, "a least part has its rule"

@@ -146,11 +146,16 @@ END $$;
 CREATE FUNCTION billing.take_postings() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    lowest bigint;
+    lowest  bigint;
+    highest bigint;
+    head    record;
 BEGIN
-    SELECT min(entry) INTO lowest FROM fresh;
-    IF lowest <= (SELECT verified FROM billing.ledger_head) THEN
+    SELECT min(entry), max(entry) INTO lowest, highest FROM fresh;
+    SELECT posted, verified INTO STRICT head FROM billing.ledger_head;
+    IF lowest <= head.verified THEN
         RAISE EXCEPTION 'entry % is complete; it takes no further posting', lowest;
+    ELSIF highest > head.posted THEN
+        RAISE EXCEPTION 'there is no entry %', highest;
     END IF;
     RETURN NULL;
 END $$;
@@ -190,6 +195,9 @@ DROP TRIGGER a_open_period ON billing.entry;
 DROP TRIGGER b_next_number ON billing.entry;
 DROP TRIGGER no_extra_posting ON billing.posting;
 DROP TRIGGER balances ON billing.entry;
+-- Entries up to ledger_head.posted are there without a gap and stay there, so a posting's entry is known without
+-- being looked up a million times: a foreign key made writing a month take half as long again.
+ALTER TABLE billing.posting DROP CONSTRAINT posting_entry_fkey;
 DROP FUNCTION billing.refuse_extra_posting();
 DROP FUNCTION billing.refuse_unbalanced();
 

@@ -55,3 +55,6 @@ class BillingSettings(RoomSettings):
     portal_stop_timeout_s: int = Field(
         10, ge=0, le=600, description="at a stop, open pages get so long to finish"
     )
+    bank_file_bytes_max: int = Field(
+        64 * 1024 * 1024, ge=1024, description="largest statement of the bank that `weir pay import` reads"
+    )

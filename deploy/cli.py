@@ -45,6 +45,7 @@ SUBJECTS = {
     "tariff": "tariff",
     "cost": "cost",
     "ledger": "ledger",
+    "pay": "pay",
     "bill": "bill",
     "statement": "bill",
     "verify": "bill",

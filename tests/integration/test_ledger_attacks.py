@@ -107,6 +107,16 @@ async def test_an_entry_of_a_closed_month_gets_no_posting(co_op: Coop) -> None:
         await connection.execute("INSERT INTO billing.posting VALUES (1, 3, 'cost:x', 5)")
 
 
+async def test_a_posting_without_its_entry_is_refused(co_op: Coop) -> None:
+    connection = await co_op.books()
+    await entry(connection, 100, -100)
+    for number in (2, 0, -1):
+        with pytest.raises(
+            asyncpg.PostgresError, match=f"there is no entry {number}|entry {number} is complete"
+        ):
+            await connection.execute("INSERT INTO billing.posting VALUES ($1, 1, 'cost:x', 5)", number)
+
+
 async def test_an_entry_dated_into_a_closed_month_is_refused(co_op: Coop) -> None:
     connection = await a_closed_month(co_op)
     for month in (9, 10):

@@ -14,8 +14,8 @@ from tests.ordinary import ROOT
 
 SUBJECTS = {
     "up", "demo", "status", "config", "member", "register", "share", "resolution", "consent", "hours",
-    "ruleset", "bucket", "key", "login-link", "usage", "correct", "tariff", "cost", "ledger", "bill",
-    "statement", "verify", "simulate", "year", "audit", "heads", "db", "ship",
+    "ruleset", "bucket", "key", "login-link", "usage", "correct", "tariff", "cost", "ledger", "pay",
+    "bill", "statement", "verify", "simulate", "year", "audit", "heads", "db", "ship",
 }  # fmt: skip
 
 

@@ -107,7 +107,7 @@ def _sentence(closing: Closing, own: Member, kind: str) -> str:
     if own.member_class.is_member:
         whole = "You are the only member" if count == 1 else f"You are one of {count:,} members"
     else:
-        whole = f"You are a customer of a co-op of {count:,} members"
+        whole = f"You are a customer of a co-op of {count:,} member{'' if count == 1 else 's'}"
     cost = format_amount(closing.result.costs_minor, closing.currency)
     charged = format_amount(closing.result.charges_minor, closing.currency)
     left = format_amount(abs(closing.result.amount_minor), closing.currency)

@@ -162,6 +162,14 @@ BEGIN
                 coalesce(array_to_string(own, ' and '), 'no member then');
         END IF;
     END IF;
+    IF NEW.kind = 'conversion' AND (
+        SELECT NEW.quantity * was.par_minor <> NEW.to_quantity * is_now.par_minor OR was.currency <> is_now.currency
+        FROM billing.share_kind AS was, billing.share_kind AS is_now
+        WHERE was.name = NEW.share_kind AND is_now.name = NEW.to_kind
+    ) THEN
+        RAISE EXCEPTION '% shares of kind % and % of kind % are not worth the same', NEW.quantity, NEW.share_kind,
+            NEW.to_quantity, NEW.to_kind;
+    END IF;
     IF NEW.kind = 'class' THEN
         IF billing.classes_at(NEW.member, NEW.recorded_at) IS NULL THEN
             RAISE EXCEPTION 'member % is not in the register', NEW.member;

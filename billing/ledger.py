@@ -51,6 +51,8 @@ class EntryKind(StrEnum):
     CHARGE = "charge"
     RESULT = "result"
     ALLOCATION = "allocation"
+    INCOME = "income"
+    TRUEUP = "trueup"
 
 
 @dataclass(frozen=True, slots=True)

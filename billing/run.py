@@ -1,4 +1,4 @@
-"""The spine of billing: set prices, book costs, try a month, close it, tell a member, prove it.
+"""The spine of billing: set prices, try a month, close it, tell a member, prove it.
 
 Each function is one story in one transaction: gather, work it out purely, write it down. The
 connection acts as weir_billing; times are UTC microseconds given by the caller.
@@ -11,13 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-import asyncpg
-
-from billing import store
-from billing.booking import invoice_entry
+from billing import cost_store, store
 from billing.canon import canonical, digest
 from billing.closing import Closing, ClosingInputs, closing
-from billing.cost import Invoice, invoice
+from billing.costing import tariff_in_force
+from billing.costs_run import earlier_tariffs
 from billing.frozen import inputs_of
 from billing.statement import FINAL, TRIAL, as_told_apart, differences, was_member
 from billing.statement import statement as statement_document
@@ -67,39 +65,6 @@ async def set_tariff(connection: Connection, text: str, *, now_us: int) -> Tarif
             )
         await store.insert_tariff(connection, tariff, text, now_us=now_us)
     return tariff
-
-
-async def tariff_in_force(connection: Connection, month: Month) -> Tariff:
-    """The tariff of a month. Raises Refusal when none is in force."""
-    tariff = await store.tariff_at(connection, month)
-    if tariff is None:
-        raise Refusal(f"no tariff is in force in {month}; set one with `weir tariff set FILE`")
-    return tariff
-
-
-async def add_cost(
-    connection: Connection, *, month: Month, pool: str, amount: str, memo: str, now_us: int
-) -> Invoice:
-    """Book an invoice to a cost pool and to the ledger. Raises Refusal naming the field, or the closed month."""
-    tariff = await tariff_in_force(connection, month)
-    asked = invoice(
-        month=month, pool=pool, amount=amount, currency=tariff.currency, memo=memo, booked_us=now_us
-    )
-    try:
-        async with connection.transaction():
-            number = await store.insert_invoice(connection, asked)
-            booked = replace(asked, number=number)
-            await store.post(connection, invoice_entry(booked), now_us=now_us)
-    except asyncpg.PostgresError as error:
-        if store.closed_month(error):
-            raise Refusal(f"{month} is closed; book the invoice in a month that is open") from None
-        raise
-    return booked
-
-
-async def list_costs(connection: Connection, month: Month | None) -> list[Invoice]:
-    """Invoices of a month, or all of them, in the order they were booked."""
-    return await store.invoices(connection, month)
 
 
 async def trial(connection: Connection, month: Month, *, now_us: int) -> Closing:
@@ -208,14 +173,17 @@ async def _inputs(
 ) -> ClosingInputs:
     register = await members(connection)
     usage = await period_usage(connection, month, until_us=until_us)
+    tariff = await tariff_in_force(connection, month)
     return ClosingInputs(
         month=month,
         until_us=until_us,
-        tariff=await tariff_in_force(connection, month),
+        tariff=tariff,
         members=tuple(one for one in register if one.id in usage or was_member(one, month)),
         usage=usage,
-        invoices=tuple(await store.invoices(connection, month)),
+        invoices=tuple(await cost_store.invoices(connection, month)),
         watermark=watermark,
+        credits=tuple(await cost_store.credits_of(connection, month)),
+        earlier=await earlier_tariffs(connection, usage, tariff),
     )
 
 
@@ -226,7 +194,7 @@ async def _refuse_out_of_order(connection: Connection, month: Month) -> None:
     if last is not None:
         due = last.next()
     else:
-        begun = (await first_month_with_usage(connection), await store.first_invoice_month(connection))
+        begun = (await first_month_with_usage(connection), await cost_store.first_invoice_month(connection))
         due = min((one for one in begun if one is not None), default=month)
     if due < month:
         raise Refusal(f"{due} is still open; months are closed in order, so close it first")

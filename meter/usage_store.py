@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
+from typing import Any
 
 import asyncpg
 
@@ -114,7 +115,7 @@ async def period_usage(
 
 def _usage(member: MemberId, start_us: int, end_us: int, moved: asyncpg.Record | None, kept: Lines) -> Usage:
     none = Kept()
-    counts = {name: 0 if moved is None else int(moved[name]) for name in _COUNTS}
+    counts: dict[str, Any] = {name: 0 if moved is None else int(moved[name]) for name in _COUNTS}
     return replace(
         Usage(member, start_us, end_us),
         byte_us=together(kept, LOGICAL).byte_us,

@@ -5,18 +5,8 @@ from dataclasses import replace
 import asyncpg
 import pytest
 
-from billing.run import (
-    Balance,
-    add_cost,
-    close,
-    list_costs,
-    set_tariff,
-    statement,
-    tariff_in_force,
-    trial,
-    trial_balance,
-    verify,
-)
+from billing.costing import add_cost, list_costs, tariff_in_force
+from billing.run import Balance, close, set_tariff, statement, trial, trial_balance, verify
 from meter.ids import MemberId
 from meter.refusal import Refusal
 from meter.usage_store import period_usage

@@ -134,6 +134,8 @@ class EntryKind(StrEnum):
     REVERSAL = "reversal"
     PAYMENT = "payment"
     SHARE = "share"
+    INCOME = "income"
+    TRUEUP = "trueup"
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from billing.closing import Closing, MonthSum
 from billing.frozen import closing_of
 from billing.member_month import MemberMonth, read_back
 from billing.register_run import changed_classes
-from billing.run import MEMBERS_AT_ONCE, as_of, open_inputs
+from billing.run import MEMBERS_AT_ONCE, as_of, credits_by_member, open_inputs
 from billing.statement import FINAL, TRIAL, differences, statement, stranger
 from meter.ids import MemberId
 from meter.postgres import Connection
@@ -83,12 +83,14 @@ async def _open(
     before, again = MonthSum(inputs), MonthSum(inputs)
     own, found, left = None, [], dict(recounted)
     classes = await changed_classes(connection, month)
+    given = await credits_by_member(connection, month)
     async for members in everyone(connection, month, until_us=month.end_us, rows_max=MEMBERS_AT_ONCE):
         for member_now, usage in members:
             one = as_of(member_now, classes)
             other = left.pop(one.id, None) or Usage(one.id, usage.start_us, usage.end_us)
             found += differences(usage, other, one.name)
-            lines = before.add(one, usage), again.add(one, other)
+            own_credits = given.get(one.id, ())
+            lines = before.add(one, usage, own_credits), again.add(one, other, own_credits)
             own = lines if one.id == member else own
     return _Both(before.closing(), again.closing(), own, found + _strangers(left))
 

@@ -96,7 +96,7 @@ def _line(service: Service, usage: Usage | Late, rates: Tariff, month: Month, no
 
 def _whole(nano: int) -> int:
     """Free amounts are read with so many decimals that they are whole bytes, byte-microseconds or requests."""
-    whole, rest = divmod(nano, 10**PRICE_DECIMALS)
+    whole, rest = divmod(nano, int(10**PRICE_DECIMALS))
     assert not rest, "a free amount is whole"
     return whole
 

@@ -72,7 +72,7 @@ async def gather(connection: Connection, year: FiscalYear, options: Options, *, 
     choice = choice_for(await governance_store.choices(connection), year.number)
     rules, chosen = await _rules(connection, choice)
     months = await _Months.read(connection, year, now_us=now_us)
-    swept = await year_store.unswept(connection, year)
+    swept = await year_store.unswept(connection, year.first, max(months.every))
     members = await _Members.read(connection, year, months, rules, options)
     sources = _sources(year, months, swept, members.taken_back)
     inputs = YearInputs(

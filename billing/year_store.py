@@ -95,8 +95,8 @@ async def balances_below(connection: Connection, prefix: str) -> dict[str, int]:
     return {row["account"]: int(row["total"]) for row in rows}
 
 
-async def unswept(connection: Connection, year: FiscalYear) -> dict[str, int]:
-    """Account → what a year's entries left on the accounts of income and expense, debit above zero.
+async def unswept(connection: Connection, first: Month, last: Month) -> dict[str, int]:
+    """Account → what the entries of these months left on the accounts of income and expense, debit above zero.
 
     Month by month revenue and cost are emptied, so this is what no month's closing knows of.
     """
@@ -106,7 +106,7 @@ async def unswept(connection: Connection, year: FiscalYear) -> dict[str, int]:
         " WHERE period BETWEEN $1 AND $2 AND kind <> 'year'"
         " AND split_part(account, ':', 1) IN ('revenue', 'income', 'adjustment', 'cost', 'interest')"
         " GROUP BY account HAVING sum(amount_minor) <> 0 ORDER BY account",
-        _date(year.first), _date(year.last),
+        _date(first), _date(last),
     )  # fmt: skip
     return {row["account"]: int(row["total"]) for row in rows}
 

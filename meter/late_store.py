@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import replace
 
 import asyncpg
 
@@ -15,6 +14,7 @@ from meter.usage import LOGICAL, Late
 from meter.window import Month, to_datetime
 
 _COUNTS = ("bytes_in", "bytes_out", "bytes_out_peering", "bytes_out_own", "requests_a", "requests_b")
+_KEPT = ("byte_us", "version_byte_us", "part_byte_us")
 
 
 async def late_usage(connection: Connection, month: Month) -> dict[MemberId, tuple[Late, ...]]:
@@ -60,7 +60,7 @@ async def late_usage(connection: Connection, month: Month) -> dict[MemberId, tup
 
 
 def _late(month: Month, is_correction: bool, counts: dict[str, int]) -> Late:
-    return replace(Late(month, is_correction), **counts)
+    return Late(month, is_correction, *(counts.get(name, 0) for name in (*_COUNTS, *_KEPT)))
 
 
 def _spread(by_month: dict[tuple[Month, bool], dict[str, int]], row: asyncpg.Record, billed: Month) -> None:

@@ -12,9 +12,10 @@ from dataclasses import asdict, dataclass
 from signal import SIGKILL
 
 from billing.closing import Closing
+from billing.costing import add_cost
 from billing.member_month import MemberMonth
 from billing.money import format_number
-from billing.run import add_cost, set_tariff, trial
+from billing.run import set_tariff, trial
 from deploy.children import PACKAGE_ROOT
 from deploy.demo.order import Account, Order, cut_bucket
 from deploy.desk import Desk, ship_up_to_now

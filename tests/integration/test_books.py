@@ -6,17 +6,15 @@ import asyncpg
 import pytest
 
 from billing.canon import canonical
+from billing.costing import add_cost, list_costs, tariff_in_force
 from billing.proof import verify
 from billing.run import (
     Balance,
-    add_cost,
     close,
     closing_document,
-    list_costs,
     past_statements,
     set_tariff,
     statement,
-    tariff_in_force,
     trial,
     trial_balance,
 )

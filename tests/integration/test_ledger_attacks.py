@@ -7,7 +7,8 @@ from datetime import UTC, date, datetime
 import asyncpg
 import pytest
 
-from billing.run import add_cost, close
+from billing.costing import add_cost
+from billing.run import close
 from tests.coop import CENT, NOVEMBER, NOW, OCTOBER, Coop
 
 TABLES = {

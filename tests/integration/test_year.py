@@ -9,10 +9,11 @@ import pytest
 
 from billing import governance_store, year_run
 from billing.canon import canonical
+from billing.costing import add_cost
 from billing.governance import Body, Choice, Hours, Resolution, ResolutionKind
 from billing.ledger import Account, Entry, EntryKind, postings
 from billing.rulebook import rule_set_text
-from billing.run import add_cost, close, trial_balance
+from billing.run import close, trial_balance
 from billing.store import post
 from billing.year_gather import Options
 from billing.year_proof import verify_year

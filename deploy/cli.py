@@ -52,7 +52,7 @@ SUBJECTS = {
     "trueup": "trueup",
     "bill": "bill",
     "statement": "bill",
-    "verify": "bill",
+    "verify": "verify",
     "simulate": "simulate",
     "year": "year",
     "audit": "audit",

@@ -33,7 +33,7 @@ class Table:
 
     def __init__(self, content: object, where: str) -> None:
         if not isinstance(content, Mapping):
-            raise Refusal(f"{where}: a table of names and values is wanted here")
+            raise Refusal(f"{where or 'the file'}: a table of names and values is wanted here")
         self._content = content
         self._known: set[str] = set()
         self.where = where

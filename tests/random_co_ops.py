@@ -69,9 +69,8 @@ def _members(dice: Random, rules: str, amount: Any, maybe: Any) -> list[dict[str
             row["member"] = False
         if maybe():
             row["number"] = dice.randint(0, 3)
-        for key, value in (("owed", amount()), ("loss_carried", amount()), ("consent", True)):
-            if maybe():
-                row[key] = value
+        personal = {"owed": amount(), "loss_carried": amount(), "consent": True}
+        row |= {key: value for key, value in personal.items() if maybe()}
         if rules == "ca-federal" and maybe(0.5):
             row["withholding"] = True
         found.append(row)

@@ -30,12 +30,12 @@ def year_digest(closing: YearClosing) -> YearClosing:
     Rows go in by blocks, in minor units: a million members as texts would take longer than the closing itself.
     """
     inputs = closing.inputs
-    people = sorted((one.id, one) for one in inputs.people)
+    people = {one.id: one for one in inputs.people if one != Person(one.id)}
     body: Document = {
         **_summary(closing),
         "inputs": _common_inputs(inputs),
         "uses": _rows_digest(sorted(map(_use_row, inputs.uses))),
-        "people": _rows_digest(map(_person_row, (one for _, one in people))),
+        "people": _rows_digest(_person_row(people[name]) for name in sorted(people)),
         "allocations": _rows_digest([*row[:2], str(row.weight), *row[3:]] for row in closing.allocations),
         "settlements": _rows_digest(map(list, closing.settlements)),
     }
@@ -164,7 +164,7 @@ def _common_inputs(inputs: YearInputs) -> Document:
         "non_member_hours": _exact(inputs.non_member_hours),
         "class_weights": {name: str(weight) for name, weight in sorted(inputs.class_weights.items())},
         "class_keys": {name: key.value for name, key in sorted(inputs.class_keys.items())},
-        "empty_class": None if inputs.empty is None else inputs.empty.value,
+        "empty_class": (inputs.empty or inputs.rule_set.classes.empty).value,
         "prior_deficit": text(inputs.prior_deficit_minor),
         "share_interest": text(interest.amount_minor),
         "share_lots": [

@@ -36,7 +36,7 @@ PURE = {
     "billing/fields.py", "billing/year/closing.py", "billing/year/inputs.py", "billing/year/outcome.py",
     "billing/year/validity.py", "billing/year/course.py", "billing/year/split.py", "billing/year/taking.py",
     "billing/year/sharing.py", "billing/year/loss.py", "billing/year/form.py", "billing/year/checks.py",
-    "billing/year/document.py",
+    "billing/year/document.py", "billing/year/reading.py", "billing/year/register.py", "billing/rulepage.py",
     "gateway/storage/model.py", "gateway/storage/errors.py", "gateway/storage/retention.py",
     "gateway/storage/disk/columns.py",
 }  # fmt: skip

@@ -30,14 +30,14 @@ def year_digest(closing: YearClosing) -> YearClosing:
     Rows go in by blocks, in minor units: a million members as texts would take longer than the closing itself.
     """
     inputs = closing.inputs
-    people = {one.id: one for one in inputs.people if one != Person(one.id)}
+    people = {one.id: one for one in inputs.people if _is_special(one)}
     body: Document = {
         **_summary(closing),
         "inputs": _common_inputs(inputs),
         "uses": _rows_digest(sorted(map(_use_row, inputs.uses))),
         "people": _rows_digest(_person_row(people[name]) for name in sorted(people)),
-        "allocations": _rows_digest([*row[:2], str(row.weight), *row[3:]] for row in closing.allocations),
-        "settlements": _rows_digest(map(list, closing.settlements)),
+        "allocations": _rows_digest(row[:2] + row[3:] for row in closing.allocations),
+        "settlements": _rows_digest(closing.settlements),
     }
     return replace(closing, digest=digest(canonical(body)))
 
@@ -60,6 +60,19 @@ def _use_row(use: Use) -> tuple[object, ...]:
         use.charges_minor,
         *(NOTHING if one is ZERO else str(one) for one in exact),
         use.member,
+    )
+
+
+def _is_special(one: Person) -> bool:
+    """Whether there is anything to tell; who is missing among the people has nothing special."""
+    return bool(
+        one.number
+        or one.owed_minor
+        or one.loss_minor
+        or one.consent
+        or one.withhold
+        or one.joined
+        or one.left
     )
 
 

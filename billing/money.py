@@ -18,6 +18,7 @@ AMOUNT_DIGITS_MAX = 15
 """Digits before the decimal point; keeps every sum of a co-op inside 64 bits."""
 
 _DECIMAL = re.compile(r"(-?)(\d+)(?:\.(\d+))?", re.ASCII)
+_EXACT_DECIMALS = 20
 _EXACT = re.compile(r"(\d{1,18})(?:\.(\d{1,18}))?(?: ?(%)|/(\d{1,18}))?", re.ASCII)
 _WITHOUT_MINOR = "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF"
 _THOUSANDTHS = "BHD IQD JOD KWD LYD OMR TND"
@@ -90,10 +91,19 @@ def parse_exact(text: str, *, field: str) -> Fraction:
 
 def percent_text(share: Fraction) -> str:
     """A share as an exact percentage, e.g. '42.5 %'; as a fraction where its decimals never end."""
-    scaled, decimals = share * 100, 0
-    while scaled.denominator != 1 and decimals < AMOUNT_DIGITS_MAX:
-        scaled, decimals = scaled * 10, decimals + 1
-    return f"{format_decimal(scaled.numerator, decimals)} %" if scaled.denominator == 1 else str(share)
+    text = exact_text(share * 100)
+    return str(share) if "/" in text else f"{text} %"
+
+
+def exact_text(value: Fraction) -> str:
+    """An exact number of 0 or more as parse_exact reads it back: '7.5', or '1/3' where its decimals never end."""
+    decimals = 0
+    while 10**decimals % value.denominator and decimals < _EXACT_DECIMALS:
+        decimals += 1
+    if 10**decimals % value.denominator:
+        return str(value)
+    scaled = value.numerator * (10**decimals // value.denominator)
+    return format_decimal(scaled, decimals).replace(",", "")
 
 
 def format_decimal(scaled: int, decimals: int) -> str:

@@ -13,7 +13,7 @@ from fractions import Fraction
 from itertools import islice
 
 from billing.canon import canonical, digest
-from billing.money import plain_number
+from billing.money import exact_text, plain_number
 from billing.ruledocument import rule_set_document
 from billing.year.inputs import CUSTOMER, ONE, ZERO, Person, Use, YearInputs
 from billing.year.outcome import Settlement, YearAllocation, YearClosing
@@ -175,13 +175,13 @@ def _common_inputs(inputs: YearInputs) -> Document:
         "side_income": text(inputs.side_income_minor),
         "non_member_revenue": text(inputs.non_member_minor),
         "non_member_hours": _exact(inputs.non_member_hours),
-        "class_weights": {name: str(weight) for name, weight in sorted(inputs.class_weights.items())},
+        "class_weights": {name: exact_text(weight) for name, weight in sorted(inputs.class_weights.items())},
         "class_keys": {name: key.value for name, key in sorted(inputs.class_keys.items())},
         "empty_class": (inputs.empty or inputs.rule_set.classes.empty).value,
         "prior_deficit": text(inputs.prior_deficit_minor),
         "share_interest": text(interest.amount_minor),
         "share_lots": [
-            {"member": lot.id, "par": text(lot.par_minor), "rate": str(lot.rate), "days": lot.days}
+            {"member": lot.id, "par": text(lot.par_minor), "rate": exact_text(lot.rate), "days": lot.days}
             for lot in sorted(interest.lots, key=lambda lot: (lot.id, lot.par_minor, lot.rate, lot.days))
         ],
         "days_in_year": interest.days_in_year,
@@ -200,7 +200,7 @@ def _common_inputs(inputs: YearInputs) -> Document:
             }
         ),
         "cash_share": _exact(form.cash_share),
-        "nonqualified_share": str(form.nonqualified_share),
+        "nonqualified_share": exact_text(form.nonqualified_share),
         "minimum_amount": text(form.minimum_minor),
         "below_minimum": form.small.value,
     }
@@ -220,9 +220,9 @@ def _use(use: Use, currency: str) -> Document:
     if use.charges_minor:
         found["charges"] = plain_number(use.charges_minor, currency)
     measures = (("hours", use.hours), ("points", use.points), ("minimum_activity", use.minimum))
-    found |= {name: str(value) for name, value in measures if value}
+    found |= {name: exact_text(value) for name, value in measures if value}
     if use.factor != ONE:
-        found["factor"] = str(use.factor)
+        found["factor"] = exact_text(use.factor)
     if not use.member and use.member_class != CUSTOMER:
         found["member"] = False
     return found
@@ -244,7 +244,7 @@ def _person(person: Person | None, inputs: YearInputs) -> Document:
 
 
 def _exact(value: Fraction | None) -> str | None:
-    return None if value is None else str(value)
+    return None if value is None else exact_text(value)
 
 
 def _without_none(found: dict[str, object | None]) -> Document:

@@ -67,6 +67,7 @@ def raw(**texts: str) -> str:
         (raw(members=json.dumps([A, W1, B | {"class": "usr"}])), "members: 'B' is of class 'usr', which class_weights does not name"),
         (raw(members=json.dumps([A, W1, B | {"chrages": "1"}])), "members[2].chrages: is an unknown key; did you mean 'charges'?"),
         (raw(members=json.dumps([A, W1 | {"hours": "1e3"}])), "members[1].hours: '1e3' is not an exact number of 0 or more"),
+        (raw(members=json.dumps([A, W1 | {"hours": "1/3"}])), "members[1].hours: '1/3' is not a plain decimal; write it like 7.5"),
         (raw(members=json.dumps([A | {"id": ""}])), "members[0].id: one line of text in quotes is wanted here"),
         (raw(members='[{"id":"\\ud800","class":"user"}]'), "members[0].id: one line of text"),
         (raw(members='[{"id":"a","class":[]}]'), "members[0].class: name one class"),
@@ -168,10 +169,10 @@ def test_the_inputs_it_prints_close_to_the_same_bytes() -> None:
     given = G18 | {
         "members": [
             A | {"number": 7, "owed": "3.00", "loss_carried": "2.00", "consent": True, "joined": "2026-01-05"},
-            {"id": "A", "class": "worker", "hours": "1/3", "factor": "1.5", "minimum_activity": "2"},
+            {"id": "A", "class": "worker", "hours": "33.3", "factor": "1.5", "minimum_activity": "2"},
             *G18["members"][1:], {"id": "S", "class": "supporter"}, {"id": "x", "class": "customer", "charges": "9.00"},
         ],
-        "share_interest": "0", "share_lots": [{"member": "A", "par": "100.00", "rate": "1/7", "days": 31}],
+        "share_interest": "0", "share_lots": [{"member": "A", "par": "100.00", "rate": "14.2857 %", "days": 31}],
         "reserves": {"compulsory": "5.00", "average": "1/3"}, "funds": {"forest": "3.00"}, "education": "2.00",
         "voluntary_reserve": "1.00", "minimum_amount": "5.00", "below_minimum": "given", "nonqualified_share": "0.1",
         "class_keys": {"supporter": "equal"}, "fiscal_year": "2026", "percentages": {"collective_target": "30 %"},

@@ -148,11 +148,19 @@ def apportion(pool: int, weights: Mapping[Key, int]) -> dict[Key, int]:
     assert pool == 0 or total > 0, "a pool needs somebody to share it"
     if total == 0:
         return dict.fromkeys(weights, 0)
-    quotas = {key: divmod(pool * weight, total) for key, weight in weights.items()}
-    left_over = pool - sum(floor for floor, _ in quotas.values())
-    by_key = sorted(quotas)
-    lucky = set(sorted(by_key, key=lambda key: -quotas[key][1])[:left_over])  # stable: ties keep key order
-    return {key: quotas[key][0] + (key in lucky) for key in by_key}
+    keys = sorted(weights)
+    floors, remainders = [], []
+    for key in keys:
+        floor, remainder = divmod(pool * weights[key], total)
+        floors.append(floor)
+        remainders.append(remainder)
+    left_over = pool - sum(floors)
+    if left_over:
+        # Stable also in reverse: among equal remainders the lower key stays in front.
+        by_remainder = sorted(range(len(keys)), key=remainders.__getitem__, reverse=True)
+        for place in by_remainder[:left_over]:
+            floors[place] += 1
+    return dict(zip(keys, floors, strict=True))
 
 
 def ceil_share(amount: int, share: Fraction) -> int:

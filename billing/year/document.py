@@ -20,7 +20,6 @@ from billing.year.outcome import Settlement, YearAllocation, YearClosing
 
 FORMAT = "weir-year-1"
 BLOCK_ROWS = 10_000
-NOTHING = "0"
 Document = dict[str, object]
 
 
@@ -53,14 +52,15 @@ def _rows_digest(rows: Iterable[Sequence[object]]) -> str:
 
 
 def _use_row(use: Use) -> tuple[object, ...]:
-    exact = (use.hours, use.factor, use.points, use.minimum)
     return (
-        use.id,
-        use.member_class,
-        use.charges_minor,
-        *(NOTHING if one is ZERO else str(one) for one in exact),
-        use.member,
-    )
+        use.id, use.member_class, use.charges_minor, _exact_row(use.hours), _exact_row(use.factor),
+        _exact_row(use.points), _exact_row(use.minimum), use.member,
+    )  # fmt: skip
+
+
+def _exact_row(value: Fraction) -> str:
+    # Most are one of these two objects, and writing a fraction down takes its time.
+    return "0" if value is ZERO else "1" if value is ONE else str(value)
 
 
 def _is_special(one: Person) -> bool:

@@ -85,6 +85,8 @@ def _settle(
         ]
         return Settlement(identity, total, 0, total, 0, 0, 0, 0, 0, 0) if total else None
     small = total < terms.minimum_minor
+    if len(own) == 1 and not small and not (person.owed_minor or person.loss_minor or person.withhold):
+        return _pay(terms, identity, person.consent, own[0], found)
     given = small and terms.small_is_given
     loss_met = 0 if given else min(person.loss_minor, total)
     paid = _in_cash(own, ONE if given else terms.share, total - loss_met)
@@ -106,6 +108,23 @@ def _settle(
         identity, total, cash, total - cash, loss_met, withheld, set_off,
         rest if given else 0, held, 0 if given or held else rest,
     )  # fmt: skip
+
+
+def _pay(
+    terms: Terms,
+    identity: str,
+    consent: bool,
+    own: tuple[str, Fraction | int, int],
+    found: list[YearAllocation],
+) -> Settlement:
+    """What _settle comes to for most members: one class, and nothing happens to the cash but that it is paid."""
+    name, weight, amount = own
+    cash = ceil_share(amount, terms.share)
+    retained = amount - cash
+    qualified = _qualified(terms, amount, cash) if consent else 0
+    nonqualified = retained - qualified if terms.kinds else 0
+    found.append(YearAllocation(identity, name, weight, amount, cash, retained, qualified, nonqualified))
+    return Settlement(identity, amount, cash, retained, 0, 0, 0, 0, 0, cash)
 
 
 def _in_cash(own: list[tuple[str, Fraction | int, int]], share: Fraction, most: int) -> list[int]:

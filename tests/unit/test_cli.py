@@ -13,7 +13,7 @@ from deploy.cli import run, weir
 from tests.ordinary import ROOT
 
 SUBJECTS = {
-    "up", "demo", "status", "config", "member", "bucket", "key", "login-link", "usage", "correct", "tariff", "cost", "bill",
+    "up", "demo", "status", "config", "member", "bucket", "key", "login-link", "usage", "correct", "tariff", "cost", "pool", "credit", "income", "trueup", "bill",
     "statement", "verify", "audit", "heads", "db", "ship",
 }  # fmt: skip
 

@@ -32,7 +32,8 @@ PURE = {
     "gateway/sigv4/canonical.py", "gateway/sigv4/signature.py", "gateway/sigv4/chunked.py", "billing/money.py",
     "billing/tariff.py", "billing/rating.py", "billing/cost.py", "billing/ledger.py", "billing/surplus.py",
     "billing/patronage.py", "billing/closing.py", "billing/statement.py", "deploy/aggregate.py", "meter/sizes.py", "meter/caps.py", "gateway/caps.py",
-    "billing/portal/caps.py",
+    "billing/portal/caps.py", "billing/pools.py", "billing/percentile.py", "billing/variance.py",
+    "billing/cost_entries.py", "billing/lines.py",
     "gateway/storage/model.py", "gateway/storage/errors.py", "gateway/storage/retention.py",
     "gateway/storage/disk/columns.py",
 }  # fmt: skip

@@ -55,7 +55,7 @@ def _surplus(course: Course, whole: Split, others: int) -> tuple[Shared, int]:
     if shared.unshared_minor:
         course.give(COLLECTIVE, shared.unshared_minor)
         formula = "parts of classes that may not share, or in which nobody has anything to share by"
-        course.note("unshared", "of empty classes, to the collective account", formula, shared.unshared_minor)
+        course.take("unshared", "of empty classes, to the collective account", formula, shared.unshared_minor)
     check_shared(course, shared)
     return shared, collective
 
@@ -70,7 +70,7 @@ def _closed(course: Course, whole: Split, shared: Shared, collective: int) -> Ye
     cash = sum(row.cash_minor for row in rows)
     say_cash(course, whole, cash, pool)
     say_settled(course, settled, cash)
-    parts = [pool, *_went(course), collective]
+    parts = [pool, *reversed(course.took), collective]
     checks = all_checks(inputs, whole, shared.pools, pool, course.accounts, parts, rows, settled)
     assert all(check.agree for check in checks), [check for check in checks if not check.agree]
     accounts = {account: amount for account, amount in sorted(course.accounts.items()) if amount}
@@ -79,13 +79,3 @@ def _closed(course: Course, whole: Split, shared: Shared, collective: int) -> Ye
         pool, shared.pools, rows, settled, course.interest, accounts, checks, digest="",
     )  # fmt: skip
     return year_digest(closing)
-
-
-def _went(course: Course) -> list[int]:
-    """What every step but the pool and the collective account by source took; below zero where a reserve gave."""
-    took = ["share_interest", *(levy.key for levy in course.rules.levies), "top_up"]
-    took += [step.key for step in course.steps if step.key.startswith("resolved_")]
-    took += ["prior_losses", "unshared"]
-    gave = ("loss_from_voluntary_reserve", "loss_from_compulsory_reserve", "loss_carried")
-    amounts = {step.key: step.amount_minor for step in course.steps}
-    return [*(amounts.get(key, 0) for key in took), *(-amounts.get(key, 0) for key in gave)]

@@ -31,8 +31,8 @@ def year_digest(closing: YearClosing) -> YearClosing:
     inputs = closing.inputs
     people = {one.id: one for one in inputs.people if _is_special(one)}
     body: Document = {
-        **_summary(closing),
-        "inputs": _common_inputs(inputs),
+        **summary_document(closing),
+        "inputs": common_inputs(inputs),
         "uses": _rows_digest(sorted(map(_use_row, inputs.uses))),
         "people": _rows_digest(_person_row(people[name]) for name in sorted(people)),
         "allocations": _rows_digest(row[:2] + row[3:] for row in closing.allocations),
@@ -86,7 +86,7 @@ def year_document(closing: YearClosing) -> Document:
     """JSON-ready, stable keys."""
     currency = closing.inputs.currency
     return {
-        **_summary(closing),
+        **summary_document(closing),
         "allocations": [_allocation(row, currency) for row in closing.allocations],
         "settlements": [_settlement(one, currency) for one in closing.settlements],
         "inputs": inputs_document(closing.inputs),
@@ -94,7 +94,8 @@ def year_document(closing: YearClosing) -> Document:
     }
 
 
-def _summary(closing: YearClosing) -> Document:
+def summary_document(closing: YearClosing) -> Document:
+    """All that follows but members' rows."""
     inputs = closing.inputs
 
     def text(minor: int) -> str:
@@ -157,10 +158,12 @@ def _settlement(one: Settlement, currency: str) -> Document:
 
 def inputs_document(inputs: YearInputs) -> Document:
     """The inputs with every key, in the form `weir simulate` reads back to the same closing."""
-    return {**_common_inputs(inputs), "members": list(_members(inputs))}
+    return {**common_inputs(inputs), "members": list(_members(inputs))}
 
 
-def _common_inputs(inputs: YearInputs) -> Document:
+def common_inputs(inputs: YearInputs) -> Document:
+    """The inputs but the members."""
+
     def text(minor: int) -> str:
         return plain_number(minor, inputs.currency)
 

@@ -39,7 +39,12 @@ Shelf = Callable[[str], RuleSet]
 
 def read_simulation(content: bytes, shelf: Shelf) -> YearInputs:
     """Read and check a file of `weir simulate`. Raises Refusal."""
-    table = Table(_document(content), "")
+    return inputs_of(_document(content), shelf)
+
+
+def inputs_of(document: object, shelf: Shelf) -> YearInputs:
+    """The same of JSON that is read already, of any size. Raises Refusal."""
+    table = Table(document, "")
     currency = _currency(table)
     rules = _rules(table, shelf)
     keys = _keys(table)

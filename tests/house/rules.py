@@ -33,7 +33,7 @@ PURE = {
     "billing/tariff.py", "billing/rating.py", "billing/cost.py", "billing/ledger.py", "billing/surplus.py",
     "billing/patronage.py", "billing/closing.py", "billing/statement.py", "deploy/aggregate.py", "meter/sizes.py", "meter/caps.py", "gateway/caps.py",
     "billing/portal/caps.py", "billing/chain.py", "billing/reports.py", "billing/export.py", "billing/sepa.py",
-    "billing/bank.py", "billing/markup.py",
+    "billing/bank.py", "billing/markup.py", "billing/portal/books.py",
     "gateway/storage/model.py", "gateway/storage/errors.py", "gateway/storage/retention.py",
     "gateway/storage/disk/columns.py",
 }  # fmt: skip

@@ -253,8 +253,8 @@ async def _book_line(
 
 async def _orders_of(connection: Connection, line: Line) -> list[KeptOrder]:
     """Orders the line executes, or gives back when money came in."""
-    if line.end_to_end:
-        found = await store.orders(connection, end_to_end=line.end_to_end)
+    if line.order:
+        found = await store.orders(connection, end_to_end=line.order)
     elif line.amount_minor < 0 and line.payment_id.startswith("WEIR-PAY-"):
         of = [one for one in await store.batches(connection) if one.message_id == line.payment_id]
         found = await store.orders(connection, batch=of[0].number) if of else []

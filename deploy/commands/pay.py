@@ -120,7 +120,10 @@ def export(file: Path, day: str | None, minimum: str, batch: int | None, as_json
 
     done, currency = at_desk(work)
     if done is None:
-        say("nobody is owed anything that is not ordered already")
+        if as_json:
+            print_json({"batch": None})
+        else:
+            say("nobody is owed anything that is not ordered already")
         return
     _write(file, done)
     if as_json:

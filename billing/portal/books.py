@@ -40,6 +40,7 @@ _WORDS: tuple[tuple[str, str], ...] = (
     (r"adjustment:trueup", "Prices put right afterwards"),
     (r"cost:(.+)", r"Cost: \1"),
     (r"interest:shares", "Paid on members’ shares"),
+    (r"interest:(.+)", r"Interest: \1"),
     (r"result of what is not closed yet", "Earned in months that are still open"),
 )
 

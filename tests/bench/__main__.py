@@ -19,6 +19,7 @@ from functools import partial
 from pathlib import Path
 
 from tests.bench import meter, storage
+from tests.bench.billing import bench_billing, bench_statements
 from tests.bench.books import bench_books
 from tests.bench.large import bench_large
 from tests.bench.ledger import bench_ledger
@@ -95,6 +96,10 @@ def main() -> None:
             meter.bench_shipping(place, server)
             meter.bench_restart(place, server.database())
             bench_books(server.database())
+            database = server.database()
+            bench_billing(database)
+            (place / "shipped").mkdir()
+            bench_statements(place / "shipped", database)
             bench_ledger(server.database())
     storage.run()
     bench_start()

@@ -1,77 +1,52 @@
-"""What a fact writes into the ledger: an invoice when it is booked, a month when it is closed. Pure."""
+"""What a month writes into the ledger when it is closed; an invoice is in cost_entries. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping, Sequence
 
-from billing.cost import Invoice
 from billing.ledger import (
     LOSS,
-    SUPPLIERS,
     UNDISTRIBUTED,
     Entry,
     EntryKind,
     cost,
     postings,
     receivable,
-    retained,
     revenue,
 )
-from billing.patronage import Patronage
-from billing.rating import Charge
+from billing.quick import Kept
+from billing.surplus import Outcome, Result
 from billing.tariff import Service
+from meter.ids import MemberId
 from meter.window import Month
 
 
-def invoice_entry(invoice: Invoice) -> Entry:
-    """Cost against what we owe the supplier."""
-    sides = postings([(cost(invoice.pool), invoice.amount_minor), (SUPPLIERS, -invoice.amount_minor)])
-    memo = f"invoice {invoice.number}, {invoice.pool}"
-    return Entry(invoice.month, EntryKind.INVOICE, memo, sides, f"invoice:{invoice.number}")
+def charge_entry(
+    month: Month, part: int, members: Sequence[Kept], earned: Mapping[Service, int]
+) -> Entry | None:
+    """What some members owe for their use against the revenue of each service; None if none owes anything.
+
+    A month has as many of these as members come in parts; a million entries of one member each would say the same.
+    """
+    owed = [(receivable(MemberId(one.member)), one.amount_minor) for one in members]
+    sides = postings([*owed, *((revenue(service), -amount) for service, amount in earned.items())])
+    if not sides:
+        return None
+    memo = f"use of members {members[0].member} to {members[-1].member} in {month}"
+    return Entry(month, EntryKind.CHARGE, memo, sides, f"charge:{month}:{part}")
 
 
-def closing_entries(
-    month: Month, charges: Iterable[Charge], costs: Mapping[str, int], patronage: Patronage
-) -> tuple[Entry, ...]:
-    """Charges to the members, the accounts of the month emptied into the result, the result to its owners."""
-    charged = tuple(charges)
-    found = list(_charge_entries(month, charged))
-    found += _result_entry(month, charged, costs)
-    found += _allocation_entry(month, patronage)
-    return tuple(found)
-
-
-def _charge_entries(month: Month, charges: Iterable[Charge]) -> Iterator[Entry]:
-    for one in charges:
-        lines = [(revenue(line.service), -line.amount_minor) for line in one.lines]
-        sides = postings([(receivable(one.member), one.amount_minor), *lines])
-        if sides:
-            key = f"charge:{month}:{one.member}"
-            yield Entry(month, EntryKind.CHARGE, f"use of member {one.member} in {month}", sides, key)
-
-
-def _result_entry(month: Month, charges: tuple[Charge, ...], costs: Mapping[str, int]) -> list[Entry]:
-    earned = dict.fromkeys(Service, 0)
-    for one in charges:
-        for line in one.lines:
-            earned[line.service] += line.amount_minor
-    result = sum(earned.values()) - sum(costs.values())
+def result_entry(
+    month: Month, by_service: Mapping[Service, int], costs: Mapping[str, int], result: Result
+) -> Entry | None:
+    """The month's revenue and costs emptied into what waits for the year's closing; None if there are none."""
     sides = postings(
         [
-            *((revenue(service), amount) for service, amount in earned.items()),
+            *((revenue(service), amount) for service, amount in by_service.items()),
             *((cost(pool), -amount) for pool, amount in sorted(costs.items())),
-            (UNDISTRIBUTED if result > 0 else LOSS, -result),
+            (LOSS if result.outcome is Outcome.LOSS else UNDISTRIBUTED, -result.amount_minor),
         ]
     )
     if not sides:
-        return []
-    return [Entry(month, EntryKind.RESULT, f"result of {month}", sides, f"result:{month}")]
-
-
-def _allocation_entry(month: Month, patronage: Patronage) -> list[Entry]:
-    if not patronage.pool_minor:
-        return []
-    shares = [(retained(one.member), -one.amount_minor) for one in patronage.allocations]
-    sides = postings([(UNDISTRIBUTED, patronage.pool_minor), *shares])
-    memo = f"surplus of {month} allocated, kept in the members' names"
-    return [Entry(month, EntryKind.ALLOCATION, memo, sides, f"allocation:{month}")]
+        return None
+    return Entry(month, EntryKind.RESULT, f"result of {month}", sides, f"result:{month}")

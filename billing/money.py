@@ -7,7 +7,9 @@ and no tariff. Source of the currency table: ISO 4217, list one.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from fractions import Fraction
+from math import gcd, lcm
 from typing import Protocol, Self, TypeVar
 
 from meter.refusal import Refusal
@@ -16,6 +18,8 @@ AMOUNT_DIGITS_MAX = 15
 """Digits before the decimal point; keeps every sum of a co-op inside 64 bits."""
 
 _DECIMAL = re.compile(r"(-?)(\d+)(?:\.(\d+))?", re.ASCII)
+_EXACT_DECIMALS = 20
+_EXACT = re.compile(r"(\d{1,18})(?:\.(\d{1,18}))?(?: ?(%)|/(\d{1,18}))?", re.ASCII)
 _WITHOUT_MINOR = "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF"
 _THOUSANDTHS = "BHD IQD JOD KWD LYD OMR TND"
 _HUNDREDTHS = (
@@ -73,11 +77,45 @@ def parse_amount(text: str, currency: str, *, field: str = "amount", negative: b
     return parse_decimal(text, field=field, decimals_max=exponent(currency), negative=negative)
 
 
+def parse_exact(text: str, *, field: str) -> Fraction:
+    """Read '0.30', '30 %' or '3/10' as the exact number it is, 0 or more. Raises Refusal naming the field."""
+    match = _EXACT.fullmatch(text)
+    if match is None or (match[2] and match[4]) or (match[4] and not int(match[4])):
+        raise Refusal(
+            f"{field}: '{text[:40]}' is not an exact number of 0 or more; write it like 0.30, 30 % or 3/10"
+        )
+    whole, decimals = match[1], match[2] or ""
+    below = int(match[4]) if match[4] else 10 ** len(decimals) * (100 if match[3] else 1)
+    return Fraction(int(whole + decimals), below)
+
+
+def percent_text(share: Fraction) -> str:
+    """A share as an exact percentage, e.g. '42.5 %'; as a fraction where its decimals never end."""
+    text = exact_text(share * 100)
+    return str(share) if "/" in text else f"{text} %"
+
+
+def exact_text(value: Fraction) -> str:
+    """An exact number of 0 or more as parse_exact reads it back: '7.5', or '1/3' where its decimals never end."""
+    decimals = 0
+    while 10**decimals % value.denominator and decimals < _EXACT_DECIMALS:
+        decimals += 1
+    if 10**decimals % value.denominator:
+        return str(value)
+    scaled = value.numerator * (10**decimals // value.denominator)
+    return format_decimal(scaled, decimals).replace(",", "")
+
+
 def format_decimal(scaled: int, decimals: int) -> str:
     """An integer of 10^-decimals written out in full, digits grouped: (151237, 2) is '1,512.37'."""
     whole, part = divmod(abs(scaled), 10**decimals)
     sign = "-" if scaled < 0 else ""
     return f"{sign}{whole:,}" + (f".{part:0{decimals}d}" if decimals else "")
+
+
+def plain_number(minor: int, currency: str) -> str:
+    """An amount as parse_amount reads it back, digits not grouped, e.g. '-1512.37'."""
+    return format_number(minor, currency).replace(",", "")
 
 
 def format_number(minor: int, currency: str) -> str:
@@ -97,6 +135,21 @@ def divide_half_up(numerator: int, denominator: int) -> int:
     return magnitude if numerator >= 0 else -magnitude
 
 
+def half_up_times(numerator: int, denominator: int) -> Callable[[int], int]:
+    """A function that gives divide_half_up(quantity · numerator, denominator); the ratio is reduced once, for many."""
+    assert numerator >= 0, "a price is never negative"
+    assert denominator > 0, "a rate has a positive unit"
+    common = gcd(numerator, denominator)
+    twice, half, whole = 2 * numerator // common, denominator // common, 2 * denominator // common
+
+    def times(quantity: int) -> int:
+        if quantity >= 0:
+            return (quantity * twice + half) // whole
+        return -((half - quantity * twice) // whole)
+
+    return times
+
+
 def apportion(pool: int, weights: Mapping[Key, int]) -> dict[Key, int]:
     """Share out a pool by weights with the largest remainder; ties go to the lower key.
 
@@ -110,11 +163,42 @@ def apportion(pool: int, weights: Mapping[Key, int]) -> dict[Key, int]:
     assert pool == 0 or total > 0, "a pool needs somebody to share it"
     if total == 0:
         return dict.fromkeys(weights, 0)
-    quotas = {key: divmod(pool * weight, total) for key, weight in weights.items()}
-    left_over = pool - sum(floor for floor, _ in quotas.values())
-    by_key = sorted(quotas)
-    lucky = set(sorted(by_key, key=lambda key: -quotas[key][1])[:left_over])  # stable: ties keep key order
-    return {key: quotas[key][0] + (key in lucky) for key in by_key}
+    keys = sorted(weights)
+    floors, remainders = [], []
+    for key in keys:
+        floor, remainder = divmod(pool * weights[key], total)
+        floors.append(floor)
+        remainders.append(remainder)
+    left_over = pool - sum(floors)
+    if left_over:
+        # Stable also in reverse: among equal remainders the lower key stays in front.
+        by_remainder = sorted(range(len(keys)), key=remainders.__getitem__, reverse=True)
+        for place in by_remainder[:left_over]:
+            floors[place] += 1
+    return dict(zip(keys, floors, strict=True))
+
+
+def ceil_share(amount: int, share: Fraction) -> int:
+    """amount × share, rounded up to a whole number: for what may not be less than its percentage."""
+    return -(-amount * share.numerator // share.denominator)
+
+
+def floor_share(amount: int, share: Fraction) -> int:
+    """amount × share, rounded down to a whole number: for what may not be more than its percentage."""
+    return amount * share.numerator // share.denominator
+
+
+def whole_below(exact: Fraction) -> int:
+    """The whole number at or below an exact one."""
+    return exact.numerator // exact.denominator
+
+
+def apportion_exact(pool: int, weights: Mapping[Key, Fraction | int]) -> dict[Key, int]:
+    """apportion() by exact weights, and of a loss too: the shares of -P are those of P, all below zero."""
+    scale = lcm(*(weight.denominator for weight in weights.values()))
+    whole = {key: weight.numerator * (scale // weight.denominator) for key, weight in weights.items()}
+    shares = apportion(abs(pool), whole)
+    return shares if pool >= 0 else {key: -share for key, share in shares.items()}
 
 
 def quotient_text(numerator: int, denominator: int, *, decimals: int) -> str:

@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 
 from meter.event import Mark
 from meter.frame import RECORD_BYTES
-from meter.tally import PART_OF_A_REQUEST, Reading, StoredSums, Tally, booked_to
-from meter.window import HOUR_US, Credible, Month
+from meter.tally import PART_OF_A_REQUEST, Reading, Sample, StoredSums, Tally, booked_to
+from meter.window import HOUR_US, SLOT_US, Credible, Month
 
 Column = NDArray[Any]
+Columns = dict[str, Column]
 
 _RECORD = np.dtype(
     {
@@ -32,6 +33,14 @@ _RECORD = np.dtype(
 )  # fmt: skip
 """The fields of a record that a sum needs, at the offsets of meter/README.md."""
 
+_OF_EXCHANGES = (
+    "payer", "bucket", "operation", "class", "zone", "status", "marks", "ended_us", "bytes_in", "bytes_out",
+    "moved_in", "moved_out",
+)  # fmt: skip
+_BLOCK = 2048
+_MOVED = ("bytes_in", "bytes_out")
+_BOXES_MAX = 2**20
+_WHOLE_DOUBLE = 2**53
 _UNITED_MAX = 2**63
 _HALF = 32
 _HIGH_MAX = 2**29
@@ -52,7 +61,7 @@ def tally_records(
         _add_storage(sums, rows[is_storage], first_open)
         rows = rows[~is_storage]
     if len(rows):
-        _add_readings(sums, rows, first_open)
+        _add_readings(sums, _apart(rows), first_open)
     return sums, displaced
 
 
@@ -66,7 +75,20 @@ def _settled(rows: Column, credible: Credible) -> tuple[Column, bool]:
     return rows, True
 
 
-def _add_readings(sums: Tally, rows: Column, first_open: Month) -> None:
+def _apart(rows: Column) -> Columns:
+    """Each field as an array of its own: a look at one field of whole records would fetch all of their bytes.
+
+    In blocks that stay in the processor's cache, so that memory is read once and not once a field.
+    """
+    found: Columns = {name: np.empty(len(rows), rows.dtype[name]) for name in _OF_EXCHANGES}
+    for start in range(0, len(rows), _BLOCK):
+        block = rows[start : start + _BLOCK]
+        for name, column in found.items():
+            column[start : start + _BLOCK] = block[name]
+    return found
+
+
+def _add_readings(sums: Tally, rows: Columns, first_open: Month) -> None:
     marks = rows["marks"]
     counted = (marks & PART_OF_A_REQUEST) == 0
     keys = [
@@ -81,6 +103,61 @@ def _add_readings(sums: Tally, rows: Column, first_open: Month) -> None:
     totals = [_totals(column[order], starts) for column in figures]
     for key, reading in zip(_keys(keys, order[starts], first_open), zip(*totals, strict=True), strict=True):
         sums.readings[key] = Reading(*reading)
+    slots = rows["ended_us"] // SLOT_US
+    if slots.min() == slots.max():
+        _samples_of_readings(sums, int(slots[0]) * SLOT_US)
+    else:
+        _add_samples(sums, rows, slots, first_open)
+
+
+def _samples_of_readings(sums: Tally, slot_us: int) -> None:
+    """Of a batch that lies within five minutes: its readings, added up, need no second look at the records."""
+    samples = sums.samples
+    for (period, _, payer, _, _, _, zone, is_correction), reading in sums.readings.items():
+        if not is_correction:
+            key = period, slot_us, payer, zone
+            sample = samples.get(key)
+            if sample is None:
+                samples[key] = Sample(reading.bytes_in, reading.bytes_out)
+            else:
+                sample.bytes_in += reading.bytes_in
+                sample.bytes_out += reading.bytes_out
+
+
+def _add_samples(sums: Tally, rows: Columns, slots: Column, first_open: Month) -> None:
+    moved = (rows["marks"] & Mark.CORRECTION) == 0
+    if not moved.any():
+        return
+    if not moved.all():
+        rows, slots = {name: rows[name][moved] for name in ("payer", "zone", *_MOVED)}, slots[moved]
+    keys = [slots, rows["payer"], rows["zone"]]
+    firsts, totals = _in_boxes(keys, rows) or _in_groups(keys, rows)
+    for key, found in zip(
+        _keys(keys, firsts, first_open, unit_us=SLOT_US), zip(*totals, strict=True), strict=True
+    ):
+        sums.samples[key] = Sample(*found)
+
+
+def _in_groups(keys: Sequence[Column], rows: Columns) -> tuple[Column, list[list[int]]]:
+    order, starts = _groups(keys)
+    return order[starts], [_totals(rows[name][order], starts) for name in _MOVED]
+
+
+def _in_boxes(keys: Sequence[Column], rows: Columns) -> tuple[Column, list[list[int]]] | None:
+    """The same without sorting: a box for every key there could be, where those are few and no sum leaves 2^53.
+
+    Up to there bincount's doubles are whole numbers, and exact.
+    """
+    boxes = _united(keys)
+    columns = [rows[name] for name in _MOVED]
+    if boxes is None or int(boxes.max()) >= _BOXES_MAX:
+        return None
+    if any(max(int(one.max()), -int(one.min())) * len(one) >= _WHOLE_DOUBLE for one in columns):
+        return None
+    first = np.full(int(boxes.max()) + 1, -1, np.int64)
+    first[boxes[::-1]] = np.arange(len(boxes) - 1, -1, -1)
+    there = np.flatnonzero(first >= 0)
+    return first[there], [np.bincount(boxes, one)[there].astype(np.int64).tolist() for one in columns]
 
 
 def _add_storage(sums: Tally, rows: Column, first_open: Month) -> None:
@@ -101,7 +178,7 @@ def _add_storage(sums: Tally, rows: Column, first_open: Month) -> None:
         sums.storage[key] = StoredSums(total, key[1] * total + moment)
 
 
-def _hours(rows: Column) -> Column:
+def _hours(rows: Column | Columns) -> Column:
     """Whole hours since 1970."""
     hours: Column = rows["ended_us"] // HOUR_US
     return hours
@@ -149,8 +226,10 @@ def _totals(column: Column, starts: Column) -> list[int]:
     return [(a << _HALF) + b for a, b in zip(high.tolist(), low.tolist(), strict=True)]
 
 
-def _keys(keys: Sequence[Column], firsts: Column, first_open: Month) -> Iterator[Any]:
-    """(billing month, hour_us, the other keys) of each group."""
-    hours, *rest = (key[firsts].tolist() for key in keys)
-    months = {hour: booked_to(hour * HOUR_US, first_open=first_open) for hour in set(hours)}
-    return zip([months[hour] for hour in hours], [hour * HOUR_US for hour in hours], *rest, strict=True)
+def _keys(
+    keys: Sequence[Column], firsts: Column, first_open: Month, *, unit_us: int = HOUR_US
+) -> Iterator[Any]:
+    """(billing month, start of the hour or slot, the other keys) of each group."""
+    units, *rest = (key[firsts].tolist() for key in keys)
+    months = {unit: booked_to(unit * unit_us, first_open=first_open) for unit in set(units)}
+    return zip([months[unit] for unit in units], [unit * unit_us for unit in units], *rest, strict=True)

@@ -10,10 +10,14 @@ import pytest_asyncio
 from aiohttp import ClientResponse
 from aiohttp.test_utils import TestClient, TestServer
 
+from billing.canon import canonical
+from billing.costing import add_cost
+from billing.ledger import UNDISTRIBUTED, Entry, EntryKind, postings, retained
 from billing.portal.app import make_app
 from billing.portal.login import create_login_link
-from billing.run import add_cost, close
+from billing.run import close, statement
 from billing.settings import BillingSettings
+from billing.store import post
 from meter.daily import make_due_heads
 from meter.event import Mark
 from meter.ids import BucketId, MemberId
@@ -62,7 +66,7 @@ async def site(co_op: Coop, tmp_path: Path) -> AsyncIterator[Site]:
 
 
 async def closed_october(site: Site) -> list[MemberId]:
-    """Anna was charged 3.00 and ben 1.00; it cost 2.00; both use a little in November."""
+    """Anna was charged 3.00 and ben 1.00; it cost 2.00, 1.50 are kept in anna's name; she uses a little in November."""
     members = await site.co_op.found("anna", "ben")
     anna, ben = members
     await site.co_op.use(anna, OCTOBER, 300 * CENT)
@@ -70,6 +74,8 @@ async def closed_october(site: Site) -> list[MemberId]:
     connection = await site.co_op.books()
     await add_cost(connection, month=OCTOBER, pool="rack", amount="2.00", memo="", now_us=NOW)
     await close(connection, OCTOBER, now_us=NOW)
+    kept = postings([(UNDISTRIBUTED, 150), (retained(anna), -150)])
+    await post(connection, Entry(NOVEMBER, EntryKind.ALLOCATION, "", kept, "kept"), now_us=NOW)
     await site.co_op.use(anna, NOVEMBER, 1_234_567_890, day=2)
     await site.co_op.use(anna, NOVEMBER, 10**9, day=4)
     return members
@@ -215,7 +221,7 @@ async def test_the_page_of_the_month_shows_what_the_member_used(site: Site) -> N
     assert '>2</a></th><td class="n">1,234,567,890</td>' in text
     assert "November 2026, day 4: 1,000,000,000 bytes sent" in text
     assert "no costs are booked yet" in text
-    assert "Your share of it is 1.50 EUR. Allocated is not paid" in text
+    assert "A month shares nothing out. What is left over counts towards the year" in text
     assert "1.50 EUR</p>" in text  # kept in the member's name, from the ledger
 
 
@@ -223,7 +229,7 @@ async def test_a_member_sees_their_own_statement_and_no_other(site: Site) -> Non
     anna, ben = await closed_october(site)
     await site.sign_in(ben)
     own = json.loads(await (await site.get("/statements/2026-10?format=json")).text())
-    assert (ben, "final", 50) == (own["member"]["id"], own["kind"], own["share"]["amount_minor"])
+    assert (ben, "final", 100) == (own["member"]["id"], own["kind"], own["charges_minor"])
     for path in (f"/statements/2026-10/{anna}", "/statements/anna", "/members/1", "/statements/2026-10%00"):
         assert 404 == (await site.get(path)).status
     text = await (await site.get(f"/statements/2026-10?format=json&member={anna}")).text()
@@ -234,10 +240,9 @@ async def test_a_member_sees_their_own_statement_and_no_other(site: Site) -> Non
 async def test_a_statement_is_downloaded_as_it_is_stored(site: Site) -> None:
     anna, _ = await closed_october(site)
     await site.sign_in(anna)
-    owner = await site.co_op.owner()
-    stored = await owner.fetchval("SELECT document FROM billing.statement WHERE member = $1", anna)
+    told = await statement(await site.co_op.books(), anna, OCTOBER, now_us=NOW)
     reply = await site.get("/statements/2026-10?format=json")
-    assert stored + "\n" == await reply.text()
+    assert canonical(told) + "\n" == await reply.text()
     assert 'attachment; filename="weir-anna-2026-10.json"' == reply.headers["Content-Disposition"]
     text = await site.get("/statements/2026-10?format=text")
     assert (await text.text()).startswith("Statement for October 2026")
@@ -365,3 +370,21 @@ async def test_how_it_works_shows_the_key_of_the_signed_heads(site: Site) -> Non
     ensure_key(settings.data)
     await make_due_heads(meter, settings, now_us=NOW)
     assert str(known_public(settings.data)) in await (await site.get("/how-it-works")).text()
+
+
+async def test_the_books_are_shown_in_sums_that_name_no_member(site: Site) -> None:
+    """Anna was charged 3.00 and ben 1.00 in October, which cost 2.00; expected sums are done by hand."""
+    members = await closed_october(site)
+    assert 303 == (await site.get("/books")).status
+    await site.sign_in(members[0])
+    page = await site.get("/books")
+    text = re.sub(r"\s+", " ", await page.text())
+    assert 200 == page.status
+    for words, amount in (
+        ("What members owe for use", "4.00"), ("Bills not paid yet", "2.00"), ("Cost: rack", "2.00"),
+        ("Charged for use: gb_out", "4.00"),
+    ):  # fmt: skip
+        assert f'<th scope="row">{words}</th><td class="n">{amount}</td>' in text
+    assert "<strong>Left over: 2.00 EUR</strong>" in text
+    assert "assets = liabilities + equity" in text
+    assert [] == re.findall(r"member:\d|ben", text)

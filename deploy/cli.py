@@ -41,6 +41,7 @@ SUBJECTS = {
     "bill": "bill",
     "statement": "bill",
     "verify": "bill",
+    "compare": "compare",
     "audit": "audit",
     "heads": "heads",
     "db": "db",

@@ -34,7 +34,8 @@ PURE = {
     "billing/patronage.py", "billing/closing.py", "billing/statement.py", "deploy/aggregate.py", "meter/sizes.py", "meter/caps.py", "gateway/caps.py",
     "billing/portal/caps.py",
     "gateway/storage/model.py", "gateway/storage/errors.py", "gateway/storage/retention.py",
-    "gateway/storage/disk/columns.py",
+    "gateway/storage/disk/columns.py", "billing/pricefile.py", "billing/listprices.py", "billing/comparison.py",
+    "billing/pricepage.py",
 }  # fmt: skip
 HTTP_CLIENTS = (
     "aiohttp.ClientSession", "aiohttp.client", "aiohttp.request", "boto3", "botocore", "ftplib", "http.client",

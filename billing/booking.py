@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping, Sequence
 
 from billing.cost import Invoice
 from billing.ledger import (
@@ -14,11 +14,10 @@ from billing.ledger import (
     cost,
     postings,
     receivable,
-    retained,
     revenue,
 )
-from billing.patronage import Patronage
-from billing.rating import Charge
+from billing.member_month import MemberMonth
+from billing.surplus import Outcome, Result
 from billing.tariff import Service
 from meter.window import Month
 
@@ -30,48 +29,34 @@ def invoice_entry(invoice: Invoice) -> Entry:
     return Entry(invoice.month, EntryKind.INVOICE, memo, sides, f"invoice:{invoice.number}")
 
 
-def closing_entries(
-    month: Month, charges: Iterable[Charge], costs: Mapping[str, int], patronage: Patronage
-) -> tuple[Entry, ...]:
-    """Charges to the members, the accounts of the month emptied into the result, the result to its owners."""
-    charged = tuple(charges)
-    found = list(_charge_entries(month, charged))
-    found += _result_entry(month, charged, costs)
-    found += _allocation_entry(month, patronage)
-    return tuple(found)
+def charge_entry(month: Month, part: int, members: Sequence[MemberMonth]) -> Entry | None:
+    """What some members owe for their use against the revenue of each service; None if none owes anything.
+
+    A month has as many of these as members come in parts; a million entries of one member each would say the same.
+    """
+    earned: dict[Service, int] = {}
+    for one in members:
+        for line in one.charge.lines:
+            earned[line.service] = earned.get(line.service, 0) + line.amount_minor
+    owed = [(receivable(one.member.id), one.charge.amount_minor) for one in members]
+    sides = postings([*owed, *((revenue(service), -amount) for service, amount in earned.items())])
+    if not sides:
+        return None
+    memo = f"use of members {members[0].member.id} to {members[-1].member.id} in {month}"
+    return Entry(month, EntryKind.CHARGE, memo, sides, f"charge:{month}:{part}")
 
 
-def _charge_entries(month: Month, charges: Iterable[Charge]) -> Iterator[Entry]:
-    for one in charges:
-        lines = [(revenue(line.service), -line.amount_minor) for line in one.lines]
-        sides = postings([(receivable(one.member), one.amount_minor), *lines])
-        if sides:
-            key = f"charge:{month}:{one.member}"
-            yield Entry(month, EntryKind.CHARGE, f"use of member {one.member} in {month}", sides, key)
-
-
-def _result_entry(month: Month, charges: tuple[Charge, ...], costs: Mapping[str, int]) -> list[Entry]:
-    earned = dict.fromkeys(Service, 0)
-    for one in charges:
-        for line in one.lines:
-            earned[line.service] += line.amount_minor
-    result = sum(earned.values()) - sum(costs.values())
+def result_entry(
+    month: Month, by_service: Mapping[Service, int], costs: Mapping[str, int], result: Result
+) -> Entry | None:
+    """The month's revenue and costs emptied into what waits for the year's closing; None if there are none."""
     sides = postings(
         [
-            *((revenue(service), amount) for service, amount in earned.items()),
+            *((revenue(service), amount) for service, amount in by_service.items()),
             *((cost(pool), -amount) for pool, amount in sorted(costs.items())),
-            (UNDISTRIBUTED if result > 0 else LOSS, -result),
+            (LOSS if result.outcome is Outcome.LOSS else UNDISTRIBUTED, -result.amount_minor),
         ]
     )
     if not sides:
-        return []
-    return [Entry(month, EntryKind.RESULT, f"result of {month}", sides, f"result:{month}")]
-
-
-def _allocation_entry(month: Month, patronage: Patronage) -> list[Entry]:
-    if not patronage.pool_minor:
-        return []
-    shares = [(retained(one.member), -one.amount_minor) for one in patronage.allocations]
-    sides = postings([(UNDISTRIBUTED, patronage.pool_minor), *shares])
-    memo = f"surplus of {month} allocated, kept in the members' names"
-    return [Entry(month, EntryKind.ALLOCATION, memo, sides, f"allocation:{month}")]
+        return None
+    return Entry(month, EntryKind.RESULT, f"result of {month}", sides, f"result:{month}")

@@ -1,32 +1,58 @@
-"""Reads a closing's document back into the inputs it was made of, so that anybody can work it out again. Pure."""
+"""Reads a closing's document back into what it was made of, so that anybody can work it out again. Pure."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
-from billing.closing import FORMAT, SOMETIMES, ClosingInputs
+from billing.closing import FORMAT, Check, Closing, ClosingInputs
 from billing.cost import Invoice
+from billing.surplus import Result
 from billing.tariff import Service, Tariff
-from meter.ids import MemberId
 from meter.refusal import Refusal
-from meter.usage import Member, MemberClass, MemberStatus, Usage
+from meter.usage import MemberClass
 from meter.window import Month
 
+ONE_PAGE_A_MONTH = "weir-closing-1"
+"""The format before this one: it held every member, and shared out each month's surplus at once."""
 
-def inputs_of(text: str) -> ClosingInputs:
-    """The inputs of a stored closing. Raises Refusal for a format this Weir does not read."""
+
+def closing_of(text: str) -> Closing:
+    """A stored closing. Raises Refusal for a format this Weir does not read."""
     document: dict[str, Any] = json.loads(text)
-    if document.get("format") != FORMAT:
-        raise Refusal(f"the closing has the format '{document.get('format')}'; this Weir reads {FORMAT}")
+    _refuse_others(document)
+    return Closing(
+        inputs=_inputs(document),
+        members=document["members"],
+        members_digest=document["members_digest"],
+        by_service={Service(one): amount for one, amount in document["charges_by_service"].items()},
+        by_class={MemberClass(one): amount for one, amount in document["charges_by_class"].items()},
+        costs=document["costs"],
+        result=Result(document["charges_minor"], document["costs_minor"]),
+        checks=tuple(Check(one["name"], one["left"], one["right"]) for one in document["checks"]),
+        digest=document["digest"],
+    )
+
+
+def _refuse_others(document: dict[str, Any]) -> None:
+    found = document.get("format")
+    if found == ONE_PAGE_A_MONTH:
+        raise Refusal(
+            f"{document.get('month')} was closed by an older Weir, which shared out each month by itself "
+            f"({ONE_PAGE_A_MONTH}): its statements stay as they were told, and it can be neither part of a year's "
+            "closing nor worked out again by this Weir"
+        )
+    if found != FORMAT:
+        raise Refusal(f"the closing has the format '{found}'; this Weir reads {FORMAT}")
+
+
+def _inputs(document: dict[str, Any]) -> ClosingInputs:
     inputs = document["inputs"]
     month = Month.parse(document["month"])
     return ClosingInputs(
         month=month,
         until_us=inputs["until_us"],
         tariff=_tariff(inputs["tariff"]),
-        members=tuple(_member(one) for one in inputs["members"]),
-        usage={MemberId(one["member"]): _usage(one, month, inputs["until_us"]) for one in inputs["usage"]},
         invoices=tuple(_invoice(one, month) for one in inputs["invoices"]),
         watermark=inputs["watermark"],
     )
@@ -36,22 +62,6 @@ def _tariff(one: dict[str, Any]) -> Tariff:
     named = one["prices_nano"]
     prices = {service: named[service.value] for service in Service if service.value in named}
     return Tariff(one["currency"], Month.parse(one["effective_from"]), prices)
-
-
-def _member(one: dict[str, Any]) -> Member:
-    # The address is no input of a closing; it stays in the register.
-    return Member(
-        MemberId(one["id"]), one["name"], MemberClass(one["class"]), "", MemberStatus(one["status"]),
-        one["joined_us"], one["left_us"],
-    )  # fmt: skip
-
-
-def _usage(one: dict[str, Any], month: Month, until_us: int) -> Usage:
-    return Usage(
-        MemberId(one["member"]), month.start_us, until_us, one["bytes_in"], one["bytes_out"],
-        one["requests_a"], one["requests_b"], one["byte_us"],
-        **{name: one.get(name, 0) for name in SOMETIMES},
-    )  # fmt: skip
 
 
 def _invoice(one: dict[str, Any], month: Month) -> Invoice:

@@ -5,17 +5,21 @@ Debit is positive, credit negative. It does not know what an entry is for; booki
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NewType
 
 from billing.tariff import Service
 from meter.ids import MemberId
+from meter.refusal import Refusal
 from meter.window import Month
 
 Account = NewType("Account", str)
 
+BANK = Account("bank:main")
+"""The co-op's money."""
 SUPPLIERS = Account("payable:suppliers")
 """What we owe to those who sent us invoices."""
 UNDISTRIBUTED = Account("surplus:undistributed")
@@ -24,9 +28,80 @@ LOSS = Account("loss:carried")
 """What the members' charges did not cover; nobody is charged for it without a decision."""
 
 
+COLLECTIVE = Account("collective:main")
+"""Kept by all, in nobody's name."""
+
+
+class AccountType(StrEnum):
+    """What kind of thing an account counts; the order is that of the reports."""
+
+    ASSET = "asset"
+    LIABILITY = "liability"
+    EQUITY = "equity"
+    INCOME = "income"
+    EXPENSE = "expense"
+
+
+TYPES: Mapping[str, AccountType] = {
+    "bank": AccountType.ASSET, "receivable": AccountType.ASSET,
+    "payable": AccountType.LIABILITY, "debt": AccountType.LIABILITY,
+    "shares": AccountType.EQUITY, "capital": AccountType.EQUITY, "retained": AccountType.EQUITY,
+    "collective": AccountType.EQUITY, "reserve": AccountType.EQUITY, "fund": AccountType.EQUITY,
+    "surplus": AccountType.EQUITY, "loss": AccountType.EQUITY,
+    "revenue": AccountType.INCOME, "income": AccountType.INCOME, "adjustment": AccountType.INCOME,
+    "cost": AccountType.EXPENSE, "interest": AccountType.EXPENSE,
+}  # fmt: skip
+"""The first word of an account tells its type; billing.account_type() says the same in the database."""
+OWN_COMMANDS: Mapping[str, str] = {
+    "shares": "weir share",
+    "capital": "weir capital",
+    "retained": "weir capital",
+}
+"""Accounts that a register stands beside: an entry by hand would make both disagree."""
+_NAME = "[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?"
+_KNOWN = re.compile(
+    rf"bank:{_NAME}|receivable:member:M|payable:(?:suppliers|tax|unclaimed|member:M)|debt:member:M|shares:member:M"
+    r"|retained:member:M|capital:member:M:\d{4}:(?:qualified|nonqualified|plain)|collective:main"
+    rf"|reserve:(?:compulsory|voluntary)|fund:{_NAME}|surplus:undistributed|loss:(?:carried|member:M:\d{{4}})"
+    rf"|revenue:{_NAME}|income:{_NAME}|adjustment:trueup|cost:{_NAME}|interest:shares",
+    re.ASCII,
+)
+_MEMBER = re.compile(r":member:([1-9]\d{0,17})(?=:|$)", re.ASCII)
+
+
+def account_type(account: str) -> AccountType:
+    """By the account's first word. The database takes no posting to an account without a type."""
+    return TYPES[account.partition(":")[0]]
+
+
+def member_of(account: str) -> MemberId | None:
+    """Whose account it is; None for one of the co-op."""
+    found = _MEMBER.search(account)
+    return None if found is None else MemberId(int(found[1]))
+
+
+def without_member(account: str) -> str:
+    """The account with '*' for the member, so that all members' accounts of a kind have one name."""
+    return _MEMBER.sub(":member:*", account)
+
+
+def parse_account(text: str, *, field: str) -> Account:
+    """Read an account's name as a treasurer types it. Raises Refusal naming the field."""
+    if _KNOWN.fullmatch(_MEMBER.sub(":member:M", text)) is None:
+        raise Refusal(
+            f"{field}: '{text[:80]}' is no account of the books; `weir ledger trial-balance` lists those in use"
+        )
+    return Account(text)
+
+
 def receivable(member: MemberId) -> Account:
     """What a member owes for use."""
     return Account(f"receivable:member:{member}")
+
+
+def payable(member: MemberId) -> Account:
+    """What the co-op has decided to pay a member and has not paid yet."""
+    return Account(f"payable:member:{member}")
 
 
 def retained(member: MemberId) -> Account:
@@ -51,6 +126,9 @@ class EntryKind(StrEnum):
     CHARGE = "charge"
     RESULT = "result"
     ALLOCATION = "allocation"
+    MANUAL = "manual"
+    REVERSAL = "reversal"
+    PAYMENT = "payment"
 
 
 @dataclass(frozen=True, slots=True)

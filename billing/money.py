@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from fractions import Fraction
+from math import lcm
 from typing import Protocol, Self, TypeVar
 
 from meter.refusal import Refusal
@@ -16,6 +18,7 @@ AMOUNT_DIGITS_MAX = 15
 """Digits before the decimal point; keeps every sum of a co-op inside 64 bits."""
 
 _DECIMAL = re.compile(r"(-?)(\d+)(?:\.(\d+))?", re.ASCII)
+_EXACT = re.compile(r"(\d{1,18})(?:\.(\d{1,18}))?(?: ?(%)|/(\d{1,18}))?", re.ASCII)
 _WITHOUT_MINOR = "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF"
 _THOUSANDTHS = "BHD IQD JOD KWD LYD OMR TND"
 _HUNDREDTHS = (
@@ -73,11 +76,36 @@ def parse_amount(text: str, currency: str, *, field: str = "amount", negative: b
     return parse_decimal(text, field=field, decimals_max=exponent(currency), negative=negative)
 
 
+def parse_exact(text: str, *, field: str) -> Fraction:
+    """Read '0.30', '30 %' or '3/10' as the exact number it is, 0 or more. Raises Refusal naming the field."""
+    match = _EXACT.fullmatch(text)
+    if match is None or (match[2] and match[4]) or (match[4] and not int(match[4])):
+        raise Refusal(
+            f"{field}: '{text[:40]}' is not an exact number of 0 or more; write it like 0.30, 30 % or 3/10"
+        )
+    whole, decimals = match[1], match[2] or ""
+    below = int(match[4]) if match[4] else 10 ** len(decimals) * (100 if match[3] else 1)
+    return Fraction(int(whole + decimals), below)
+
+
+def percent_text(share: Fraction) -> str:
+    """A share as an exact percentage, e.g. '42.5 %'; as a fraction where its decimals never end."""
+    scaled, decimals = share * 100, 0
+    while scaled.denominator != 1 and decimals < AMOUNT_DIGITS_MAX:
+        scaled, decimals = scaled * 10, decimals + 1
+    return f"{format_decimal(scaled.numerator, decimals)} %" if scaled.denominator == 1 else str(share)
+
+
 def format_decimal(scaled: int, decimals: int) -> str:
     """An integer of 10^-decimals written out in full, digits grouped: (151237, 2) is '1,512.37'."""
     whole, part = divmod(abs(scaled), 10**decimals)
     sign = "-" if scaled < 0 else ""
     return f"{sign}{whole:,}" + (f".{part:0{decimals}d}" if decimals else "")
+
+
+def plain_number(minor: int, currency: str) -> str:
+    """An amount as parse_amount reads it back, digits not grouped, e.g. '-1512.37'."""
+    return format_number(minor, currency).replace(",", "")
 
 
 def format_number(minor: int, currency: str) -> str:
@@ -115,6 +143,29 @@ def apportion(pool: int, weights: Mapping[Key, int]) -> dict[Key, int]:
     by_key = sorted(quotas)
     lucky = set(sorted(by_key, key=lambda key: -quotas[key][1])[:left_over])  # stable: ties keep key order
     return {key: quotas[key][0] + (key in lucky) for key in by_key}
+
+
+def ceil_share(amount: int, share: Fraction) -> int:
+    """amount × share, rounded up to a whole number: for what may not be less than its percentage."""
+    return -(-amount * share.numerator // share.denominator)
+
+
+def floor_share(amount: int, share: Fraction) -> int:
+    """amount × share, rounded down to a whole number: for what may not be more than its percentage."""
+    return amount * share.numerator // share.denominator
+
+
+def whole_below(exact: Fraction) -> int:
+    """The whole number at or below an exact one."""
+    return exact.numerator // exact.denominator
+
+
+def apportion_exact(pool: int, weights: Mapping[Key, Fraction | int]) -> dict[Key, int]:
+    """apportion() by exact weights, and of a loss too: the shares of -P are those of P, all below zero."""
+    scale = lcm(*(weight.denominator for weight in weights.values()))
+    whole = {key: weight.numerator * (scale // weight.denominator) for key, weight in weights.items()}
+    shares = apportion(abs(pool), whole)
+    return shares if pool >= 0 else {key: -share for key, share in shares.items()}
 
 
 def quotient_text(numerator: int, denominator: int, *, decimals: int) -> str:

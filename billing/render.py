@@ -39,7 +39,8 @@ def _all_lines(document: Mapping[str, Any]) -> Iterator[str]:
     yield from _used(document)
     if document["co_op"]["costs_booked"]:
         yield from _everyone(document)
-        yield from _share(document)
+        if "share" in document:
+            yield from _share(document)
     yield from _foot(document)
 
 
@@ -68,6 +69,7 @@ def _everyone(document: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _share(document: Mapping[str, Any]) -> Iterator[str]:
+    """Of a month that an older Weir closed, when each month was shared out by itself."""
     currency, share = document["currency"], document["share"]
     if not share["charges_minor"]:
         return

@@ -1,4 +1,4 @@
-"""The spine of billing: set prices, book costs, try a month, close it, tell a member, prove it.
+"""The spine of billing: set prices, book costs, try a month, close it, tell a member. Proof is in `proof.py`.
 
 Each function is one story in one transaction: gather, work it out purely, write it down. The
 connection acts as weir_billing; times are UTC microseconds given by the caller.
@@ -7,40 +7,34 @@ connection acts as weir_billing; times are UTC microseconds given by the caller.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import asyncpg
 
 from billing import store
-from billing.booking import invoice_entry
-from billing.canon import canonical, digest
-from billing.closing import Closing, ClosingInputs, closing
+from billing.booking import charge_entry, invoice_entry, result_entry
+from billing.charge_store import add_charges, all_charges, charge_text, charge_texts
+from billing.closing import Closing, ClosingInputs, MonthSum
 from billing.cost import Invoice, invoice
-from billing.frozen import inputs_of
-from billing.statement import FINAL, TRIAL, as_told_apart, differences, was_member
+from billing.frozen import closing_of
+from billing.ledger import Entry
+from billing.member_month import MemberMonth, read_back
+from billing.statement import FINAL, TRIAL
 from billing.statement import statement as statement_document
 from billing.tariff import Tariff, parse_tariff
 from meter.ids import MemberId
 from meter.postgres import Connection
 from meter.refusal import Refusal
-from meter.store import close_month, is_closed, members
-from meter.usage import Usage
-from meter.usage_store import first_month_with_usage, period_usage
+from meter.store import close_month, is_closed
+from meter.usage_store import everyone, first_month_with_usage
 from meter.window import Month
 
-FIRST_MONTH = Month(2000, 1)
-
-
-@dataclass(frozen=True, slots=True)
-class Verification:
-    """What came of working a statement out again from other counts."""
-
-    agrees: bool
-    stored_digest: str
-    recomputed_digest: str
-    differences: list[str]
+MEMBERS_AT_ONCE = 10_000
+"""How many members' lines are in memory, and in one entry of the ledger."""
+Each = Callable[[MemberMonth], object]
+Progress = Callable[[int], object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,22 +96,38 @@ async def list_costs(connection: Connection, month: Month | None) -> list[Invoic
     return await store.invoices(connection, month)
 
 
-async def trial(connection: Connection, month: Month, *, now_us: int) -> Closing:
+async def trial(connection: Connection, month: Month, *, now_us: int, each: Each | None = None) -> Closing:
     """Work a month out as it stands, changing nothing; of a closed month, the closing itself.
 
-    Stored bytes of a month that still runs count up to now. Raises Refusal for a month not begun.
+    `each` is told every member's line. Stored bytes of a month that still runs count up to now. Raises Refusal for a
+    month not begun, or closed by an older Weir.
     """
     async with connection.transaction(isolation="repeatable_read", readonly=True):
-        stored = await store.closing_text(connection, month)
-        if stored is not None:
-            return closing(inputs_of(stored))
-        return closing(await _open_inputs(connection, month, now_us=now_us))
+        return await looked_at(connection, month, now_us=now_us, each=each)
 
 
-async def close(connection: Connection, month: Month, *, now_us: int) -> Closing:
-    """Close a month for good: freeze, work out, write statements, entries and the closing, or nothing at all.
+async def looked_at(
+    connection: Connection, month: Month, *, now_us: int, each: Each | None = None
+) -> Closing:
+    """trial() inside the caller's transaction."""
+    stored = await store.closing_text(connection, month)
+    if stored is None:
+        return await _summed(connection, await open_inputs(connection, month, now_us=now_us), each)
+    done = closing_of(stored)
+    if each is not None:
+        async for lines in all_charges(connection, month, rows_max=MEMBERS_AT_ONCE):
+            for text, _ in lines:
+                each(_line_of(done, text))
+    return done
 
-    Raises Refusal when the month is not over, is closed already, or follows one that is still open.
+
+async def close(
+    connection: Connection, month: Month, *, now_us: int, progress: Progress | None = None
+) -> Closing:
+    """Close a month for good: freeze, work out, write lines, entries and the closing, or nothing at all.
+
+    `progress` is told how many members are done. Raises Refusal when the month is not over, is closed already, or
+    follows one that is still open.
     """
     if now_us < month.end_us:
         raise Refusal(f"{month} is not over yet; `weir bill trial {month}` shows how it stands")
@@ -125,64 +135,59 @@ async def close(connection: Connection, month: Month, *, now_us: int) -> Closing
         await store.lock_books(connection)
         await _refuse_out_of_order(connection, month)
         watermark = await close_month(connection, month, now_us=now_us)
-        done = closing(await _inputs(connection, month, until_us=month.end_us, watermark=watermark))
-        await _write_down(connection, done, now_us=now_us)
+        inputs = await _inputs(connection, month, until_us=month.end_us, watermark=watermark)
+        summing, part = MonthSum(inputs), 0
+        async for members in everyone(connection, month, until_us=month.end_us, rows_max=MEMBERS_AT_ONCE):
+            part += 1
+            lines = [summing.add(member, usage) for member, usage in members]
+            await add_charges(connection, month, lines)
+            await _post(connection, charge_entry(month, part, lines), now_us=now_us)
+            if progress is not None:
+                progress(summing.members)
+        done = summing.closing()
+        result = result_entry(month, done.by_service, done.costs, done.result)
+        await _post(connection, result, now_us=now_us)
+        await store.insert_closing(connection, done, now_us=now_us)
     return done
 
 
 async def statement(connection: Connection, member: MemberId, month: Month, *, now_us: int) -> dict[str, Any]:
-    """What a member is told about a month: the stored statement once it is closed, else a trial.
+    """What a member is told about a month: by the closing once it is closed, else as it stands.
 
     Raises Refusal when they were no member then, or the month has not begun.
     """
-    stored = await store.statement_text(connection, member, month)
+    stored = await charge_text(connection, member, month)
     if stored is not None:
-        found: dict[str, Any] = json.loads(stored)
+        return _told(*stored)
+    older = await store.statement_text(connection, member, month)
+    if older is not None:
+        found: dict[str, Any] = json.loads(older)
         return found
-    done = await trial(connection, month, now_us=now_us)
-    return statement_document(done, member, kind=TRIAL)
+    own: list[MemberMonth] = []
+    done = await trial(
+        connection,
+        month,
+        now_us=now_us,
+        each=lambda one: own.append(one) if one.member.id == member else None,
+    )
+    if not own:
+        raise Refusal(f"there is no statement for {month}: they were not a member then")
+    return statement_document(done, own[0], kind=TRIAL)
 
 
 async def past_statements(
     connection: Connection, member: MemberId, *, count_max: int
 ) -> list[dict[str, Any]]:
     """A member's statements of closed months, the newest first."""
-    return [json.loads(text) for text in await store.statement_texts(connection, member, count_max=count_max)]
+    told = [_told(*pair) for pair in await charge_texts(connection, member, count_max=count_max)]
+    older = await store.statement_texts(connection, member, count_max=count_max - len(told))
+    return [*told, *(json.loads(text) for text in older)]
 
 
-async def verify(
-    connection: Connection,
-    member: MemberId,
-    month: Month,
-    recounted: Mapping[MemberId, Usage],
-    *,
-    now_us: int,
-) -> Verification:
-    """Work a month out again from usage counted another way, over the whole month, and compare bit for bit.
-
-    A closed month is compared with its stored closing and statement; an open one with what Postgres holds
-    now. Raises Refusal as statement() does.
-    """
+async def closing_document(connection: Connection, month: Month) -> dict[str, Any] | None:
+    """The stored page of a closed month, whichever Weir closed it."""
     stored = await store.closing_text(connection, month)
-    if stored is None:
-        async with connection.transaction(isolation="repeatable_read", readonly=True):
-            inputs = await _open_inputs(connection, month, now_us=now_us, until_us=month.end_us)
-    else:
-        inputs = inputs_of(stored)
-        recounted = as_told_apart(inputs, recounted)
-    before, again = closing(inputs), closing(replace(inputs, usage=recounted))
-    kind = TRIAL if stored is None else FINAL
-    told = canonical(statement_document(before, member, kind=kind))
-    found = differences(inputs.usage, recounted, {one.id: one.name for one in inputs.members})
-    if stored is not None and stored != canonical(before.to_document()):
-        found.append("the stored closing is not what its own inputs work out to")
-    if stored is not None and told != await store.statement_text(connection, member, month):
-        found.append("the stored statement of this member is not what the closing says")
-    if told != canonical(statement_document(again, member, kind=kind)):
-        found.append("the statement of this member comes out differently")
-    stored_digest = before.digest if stored is None else str(json.loads(stored)["digest"])
-    agrees = not found and stored_digest == again.digest
-    return Verification(agrees, stored_digest, again.digest, found)
+    return None if stored is None else json.loads(stored)
 
 
 async def trial_balance(connection: Connection) -> list[Balance]:
@@ -192,9 +197,36 @@ async def trial_balance(connection: Connection) -> list[Balance]:
     return found
 
 
-async def _open_inputs(
+async def _post(connection: Connection, entry: Entry | None, *, now_us: int) -> None:
+    if entry is not None:
+        await store.post(connection, entry, now_us=now_us)
+
+
+def _told(closing_text: str, line_text: str) -> dict[str, Any]:
+    done = closing_of(closing_text)
+    return statement_document(done, _line_of(done, line_text), kind=FINAL)
+
+
+def _line_of(done: Closing, text: str) -> MemberMonth:
+    return read_back(text, start_us=done.inputs.month.start_us, end_us=done.inputs.until_us)
+
+
+async def _summed(connection: Connection, inputs: ClosingInputs, each: Each | None) -> Closing:
+    summing = MonthSum(inputs)
+    async for members in everyone(
+        connection, inputs.month, until_us=inputs.until_us, rows_max=MEMBERS_AT_ONCE
+    ):
+        for member, usage in members:
+            line = summing.add(member, usage)
+            if each is not None:
+                each(line)
+    return summing.closing()
+
+
+async def open_inputs(
     connection: Connection, month: Month, *, now_us: int, until_us: int | None = None
 ) -> ClosingInputs:
+    """What a closing of an open month would depend on now. Raises Refusal for a month not begun."""
     if now_us < month.start_us:
         raise Refusal(f"{month} has not begun yet")
     if await is_closed(connection, month):
@@ -206,14 +238,10 @@ async def _open_inputs(
 async def _inputs(
     connection: Connection, month: Month, *, until_us: int, watermark: Mapping[str, int]
 ) -> ClosingInputs:
-    register = await members(connection)
-    usage = await period_usage(connection, month, until_us=until_us)
     return ClosingInputs(
         month=month,
         until_us=until_us,
         tariff=await tariff_in_force(connection, month),
-        members=tuple(one for one in register if one.id in usage or was_member(one, month)),
-        usage=usage,
         invoices=tuple(await store.invoices(connection, month)),
         watermark=watermark,
     )
@@ -230,15 +258,3 @@ async def _refuse_out_of_order(connection: Connection, month: Month) -> None:
         due = min((one for one in begun if one is not None), default=month)
     if due < month:
         raise Refusal(f"{due} is still open; months are closed in order, so close it first")
-
-
-async def _write_down(connection: Connection, done: Closing, *, now_us: int) -> None:
-    month = done.inputs.month
-    for entry in done.entries:
-        await store.post(connection, entry, now_us=now_us)
-    rows = []
-    for member in sorted(one.id for one in done.inputs.members):
-        text = canonical(statement_document(done, member, kind=FINAL))
-        rows.append((member, text, digest(text)))
-    await store.insert_statements(connection, month, rows)
-    await store.insert_closing(connection, month, canonical(done.to_document()), done.digest, now_us=now_us)

@@ -1,14 +1,20 @@
-"""All SQL of the books: tariffs, invoices, ledger, closings, statements. It decides nothing; triggers refuse."""
+"""SQL of the books: tariffs, invoices, ledger, closings. It decides nothing; triggers refuse.
+
+Members' own lines of a closing are in `charge_store.py`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import date
 
 import asyncpg
 
+from billing.canon import canonical
+from billing.closing import Closing
 from billing.cost import Invoice
-from billing.ledger import Entry, retained
+from billing.ledger import retained
+from billing.ledger_store import post as post
+from billing.ledger_store import post_many as post_many
 from billing.tariff import Tariff, parse_tariff
 from meter.ids import MemberId
 from meter.postgres import Connection
@@ -94,44 +100,13 @@ async def first_invoice_month(connection: Connection) -> Month | None:
     return None if found is None else _month(found)
 
 
-async def post(connection: Connection, entry: Entry, *, now_us: int) -> int:
-    """Write an entry with its postings; its running number. The caller's transaction commits it or not."""
-    number: int = await connection.fetchval(
-        "INSERT INTO billing.entry (period, kind, memo, idempotency_key, postings, booked_at)"
-        " VALUES ($1, $2, $3, $4, $5, $6) RETURNING number",
-        _date(entry.month), entry.kind.value, entry.memo, entry.idempotency_key, len(entry.postings),
-        to_datetime(now_us),
-    )  # fmt: skip
-    await connection.execute(
-        "INSERT INTO billing.posting (entry, place, account, amount_minor)"
-        " SELECT $1, place, account, amount_minor FROM unnest($2::text[], $3::bigint[])"
-        " WITH ORDINALITY AS given (account, amount_minor, place)",
-        number,
-        [posting.account for posting in entry.postings],
-        [posting.amount_minor for posting in entry.postings],
-    )
-    return number
-
-
-async def insert_statements(
-    connection: Connection, month: Month, rows: Sequence[tuple[MemberId, str, str]]
-) -> None:
-    """Keep (member, document, digest) of a month that is being closed."""
-    await connection.execute(
-        "INSERT INTO billing.statement (member, period, document, digest)"
-        " SELECT member, $1, document, digest FROM unnest($2::bigint[], $3::text[], $4::text[])"
-        " AS given (member, document, digest)",
-        _date(month), [row[0] for row in rows], [row[1] for row in rows], [row[2] for row in rows],
-    )  # fmt: skip
-
-
-async def insert_closing(
-    connection: Connection, month: Month, document: str, digest: str, *, now_us: int
-) -> None:
+async def insert_closing(connection: Connection, done: Closing, *, now_us: int) -> None:
     """Close the books of a month; from here on they take nothing."""
     await connection.execute(
-        "INSERT INTO billing.closing (period, document, digest, closed_at) VALUES ($1, $2, $3, $4)",
-        _date(month), document, digest, to_datetime(now_us),
+        "INSERT INTO billing.closing (period, document, digest, closed_at, members, members_digest, charges_minor)"
+        " VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        _date(done.inputs.month), canonical(done.to_document()), done.digest, to_datetime(now_us), done.members,
+        bytes.fromhex(done.members_digest), done.result.charges_minor,
     )  # fmt: skip
 
 
@@ -144,7 +119,7 @@ async def closing_text(connection: Connection, month: Month) -> str | None:
 
 
 async def statement_text(connection: Connection, member: MemberId, month: Month) -> str | None:
-    """What a member was told about a closed month, byte for byte."""
+    """What a member was told about a month that an older Weir closed, byte for byte."""
     found: str | None = await connection.fetchval(
         "SELECT document FROM billing.statement WHERE member = $1 AND period = $2", member, _date(month)
     )
@@ -152,7 +127,7 @@ async def statement_text(connection: Connection, member: MemberId, month: Month)
 
 
 async def statement_texts(connection: Connection, member: MemberId, *, count_max: int) -> list[str]:
-    """A member's statements, the newest first."""
+    """A member's statements by an older Weir, the newest first."""
     rows = await connection.fetch(
         "SELECT document FROM billing.statement WHERE member = $1 ORDER BY period DESC LIMIT $2",
         member, count_max,

@@ -38,6 +38,7 @@ SUBJECTS = {
     "correct": "correct",
     "tariff": "tariff",
     "cost": "cost",
+    "ledger": "ledger",
     "bill": "bill",
     "statement": "bill",
     "verify": "bill",

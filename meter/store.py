@@ -62,6 +62,11 @@ async def members(connection: Connection) -> list[Member]:
     return [_member(row) for row in await connection.fetch("SELECT * FROM meter.member ORDER BY id")]
 
 
+async def count_members(connection: Connection) -> int:
+    """How many lines the register has."""
+    return int(await connection.fetchval("SELECT count(*) FROM meter.member"))
+
+
 async def find_member(connection: Connection, text: str) -> Member:
     """The member of that name or number. Raises UnknownMember."""
     number = int(text) if text.isascii() and text.isdigit() and len(text) < 19 else 0

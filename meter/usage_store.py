@@ -8,7 +8,7 @@ and in the few later ones that `meter.late` names.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 
@@ -17,8 +17,9 @@ import asyncpg
 from meter.event import StorageLine
 from meter.ids import MemberId
 from meter.postgres import Connection
+from meter.refusal import Refusal
 from meter.store import month_date
-from meter.usage import LOGICAL, Kept, Lines, Usage, in_all, together
+from meter.usage import LOGICAL, Kept, Lines, Member, MemberClass, MemberStatus, Usage, in_all, together
 from meter.window import DAY_US, Month, to_datetime, whole_days
 
 _MOVED = """
@@ -43,6 +44,49 @@ _KEPT = """
     FROM meter.storage WHERE member = $1 AND period = ANY($4::date[]) AND hour >= $6 AND hour < $3
 """
 """A member's changes of stored bytes before $3: also whole days before $7, the day in which the window begins."""
+_EVERYONE = """
+    WITH moved AS (
+        SELECT payer AS member, sum(bytes_in)::bigint AS bytes_in, sum(bytes_out)::bigint AS bytes_out,
+               sum(requests) FILTER (WHERE class = 1)::bigint AS requests_a,
+               sum(requests) FILTER (WHERE class = 2)::bigint AS requests_b,
+               sum(bytes_in) FILTER (WHERE correction)::bigint AS corrected_in,
+               sum(bytes_out) FILTER (WHERE correction)::bigint AS corrected_out
+        FROM meter.reading_day WHERE period = $1 AND payer <> 0 GROUP BY payer
+    ), kept AS (
+        SELECT member, sum(byte_us) FILTER (WHERE line <> 3) AS byte_us,
+               sum(byte_us) FILTER (WHERE line = 2) AS version_byte_us,
+               sum(byte_us) FILTER (WHERE line = 1) AS part_byte_us,
+               sum(byte_us) FILTER (WHERE line = 3) AS removed_byte_us
+        FROM (
+            SELECT member, line, sum(delta * $2::numeric - moment) AS byte_us
+            FROM meter.storage_day WHERE period = $1 GROUP BY member, line
+            UNION ALL
+            SELECT member, line, sum(delta) * ($2::numeric - $3::numeric)
+            FROM meter.stored WHERE period < $1 GROUP BY member, line
+        ) AS parts GROUP BY member
+    ), used AS (
+        SELECT member, coalesce(bytes_in, 0) AS bytes_in, coalesce(bytes_out, 0) AS bytes_out,
+               coalesce(requests_a, 0) AS requests_a, coalesce(requests_b, 0) AS requests_b,
+               coalesce(corrected_in, 0) AS corrected_in, coalesce(corrected_out, 0) AS corrected_out,
+               trunc(coalesce(byte_us, 0))::text AS byte_us, trunc(coalesce(version_byte_us, 0))::text AS version_byte_us,
+               trunc(coalesce(part_byte_us, 0))::text AS part_byte_us,
+               trunc(coalesce(removed_byte_us, 0))::text AS removed_byte_us
+        FROM moved FULL JOIN kept USING (member)
+    )
+    SELECT coalesce(member.id, used.member) AS member, used.member IS NOT NULL AS used, name, class, status,
+           (extract(epoch FROM joined_at) * 1000000)::bigint AS joined_us,
+           (extract(epoch FROM left_at) * 1000000)::bigint AS left_us,
+           coalesce(bytes_in, 0) AS bytes_in, coalesce(bytes_out, 0) AS bytes_out,
+           coalesce(requests_a, 0) AS requests_a, coalesce(requests_b, 0) AS requests_b,
+           coalesce(corrected_in, 0) AS corrected_in, coalesce(corrected_out, 0) AS corrected_out,
+           coalesce(byte_us, '0') AS byte_us, coalesce(version_byte_us, '0') AS version_byte_us,
+           coalesce(part_byte_us, '0') AS part_byte_us, coalesce(removed_byte_us, '0') AS removed_byte_us
+    FROM meter.member AS member FULL JOIN used ON used.member = member.id
+    WHERE used.member IS NOT NULL OR (joined_at < $5 AND (left_at IS NULL OR left_at > $4))
+    ORDER BY 1
+"""
+"""All members of a month [$4, $5) with what is booked to it, stored bytes up to $2 ($3 is the month's start), as
+microseconds. Lines: 1 parts, 2 old versions, 3 removed (`meter.event.StorageLine`). What passes 64 bits is text."""
 _COUNTS = ("bytes_in", "bytes_out", "requests_a", "requests_b", "corrected_in", "corrected_out")
 
 
@@ -66,37 +110,46 @@ async def period_usage(
     Stored bytes count to the month's end, or to until_us in a month that still runs.
     """
     end_us = month.end_us if until_us is None else until_us
-    moved = await connection.fetch(
-        """
-        SELECT payer AS member, sum(bytes_in)::bigint AS bytes_in, sum(bytes_out)::bigint AS bytes_out,
-               coalesce(sum(requests) FILTER (WHERE class = 1), 0)::bigint AS requests_a,
-               coalesce(sum(requests) FILTER (WHERE class = 2), 0)::bigint AS requests_b,
-               coalesce(sum(bytes_in) FILTER (WHERE correction), 0)::bigint AS corrected_in,
-               coalesce(sum(bytes_out) FILTER (WHERE correction), 0)::bigint AS corrected_out
-        FROM meter.reading_day WHERE period = $1 AND payer <> 0 GROUP BY payer
-        """,
-        month_date(month),
-    )
-    stored = await connection.fetch(
-        """
-        SELECT member, line, sum(byte_us) AS byte_us FROM (
-            SELECT member, line, sum(delta * $2::numeric - moment) AS byte_us
-            FROM meter.storage_day WHERE period = $1 GROUP BY member, line
-            UNION ALL
-            SELECT member, line, sum(delta) * ($2::numeric - $3::numeric) AS byte_us
-            FROM meter.stored WHERE period < $1 GROUP BY member, line
-        ) AS parts GROUP BY member, line
-        """,
-        month_date(month), Decimal(end_us), Decimal(month.start_us),
+    rows = await connection.fetch(_EVERYONE, *_everyone_window(month, end_us))
+    return {MemberId(row["member"]): _whole_usage(row, month.start_us, end_us) for row in rows if row["used"]}
+
+
+async def everyone(
+    connection: Connection, month: Month, *, until_us: int, rows_max: int
+) -> AsyncIterator[list[tuple[Member, Usage]]]:
+    """The same with the register beside it, by member's number, at most rows_max at a time.
+
+    Everybody who was a member at an instant of the month or has usage booked to it. Needs a transaction. Raises
+    Refusal for usage of somebody who is not in the register.
+    """
+    cursor = await connection.cursor(_EVERYONE, *_everyone_window(month, until_us))
+    while rows := await cursor.fetch(rows_max):
+        for row in rows:
+            if row["name"] is None:
+                raise Refusal(f"there is usage of member {row['member']}, who is not in the register")
+        yield [(_registered(row), _whole_usage(row, month.start_us, until_us)) for row in rows]
+
+
+def _everyone_window(month: Month, end_us: int) -> tuple[date, Decimal, Decimal, datetime, datetime]:
+    return (
+        month_date(month), Decimal(end_us), Decimal(month.start_us), to_datetime(month.start_us),
+        to_datetime(month.end_us),
     )  # fmt: skip
-    kept: dict[MemberId, dict[StorageLine, Kept]] = defaultdict(dict)
-    for row in stored:
-        kept[MemberId(row["member"])][StorageLine(row["line"])] = Kept(byte_us=int(row["byte_us"]))
-    by_member = {MemberId(row["member"]): row for row in moved}
-    return {
-        member: _usage(member, month.start_us, end_us, by_member.get(member), kept.get(member, {}))
-        for member in sorted(set(kept) | set(by_member))
-    }
+
+
+def _registered(row: asyncpg.Record) -> Member:
+    return Member(
+        MemberId(row["member"]), row["name"], MemberClass(row["class"]), "", MemberStatus(row["status"]),
+        row["joined_us"], row["left_us"],
+    )  # fmt: skip
+
+
+def _whole_usage(row: asyncpg.Record, start_us: int, end_us: int) -> Usage:
+    return Usage(
+        MemberId(row["member"]), start_us, end_us, row["bytes_in"], row["bytes_out"], row["requests_a"],
+        row["requests_b"], int(row["byte_us"]), int(row["version_byte_us"]), int(row["part_byte_us"]),
+        int(row["removed_byte_us"]), row["corrected_in"], row["corrected_out"],
+    )  # fmt: skip
 
 
 def _usage(member: MemberId, start_us: int, end_us: int, moved: asyncpg.Record | None, kept: Lines) -> Usage:

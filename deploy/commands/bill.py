@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Mapping
 from typing import Any
 
 import click
 
 from billing import run
-from billing.closing import Closing
+from billing.closing import FORMAT
+from billing.member_month import MemberMonth
 from billing.money import format_amount
+from billing.proof import Verification
+from billing.proof import verify as verify_month
 from billing.render import statement_text
-from billing.run import Verification
 from deploy.commands.options import data_option, json_option
 from deploy.desk import Desk, at_desk, ship_up_to_now
 from deploy.output import print_json, print_table, say
+from deploy.progress import bar
 from meter.daily import make_due_heads
 from meter.ids import MemberId
 from meter.postgres import Connection
@@ -23,10 +26,14 @@ from meter.recount import recount
 from meter.refusal import Refusal
 from meter.retention import beginnings
 from meter.signing import KeyLost
-from meter.store import displaced, find_member, stream_places, watermarks
+from meter.store import count_members, displaced, find_member, stream_places, watermarks
 from meter.usage import Usage
 from meter.window import Month
 
+Document = Mapping[str, Any]
+Charged = tuple[int, str, int]
+"""Number, name, minor units."""
+TABLE_ROWS_MAX = 1000
 DISAGREES = 1
 """Exit status of `weir verify` when the raw segments tell another story than the statement."""
 
@@ -42,7 +49,27 @@ def bill() -> None:
 @data_option
 def trial(month: str, as_json: bool) -> None:
     """What closing the month would give, changing nothing."""
-    _close(month, run.trial, as_json=as_json, word="trial")
+    wanted = Month.parse(month)
+
+    async def work(desk: Desk) -> tuple[Document, list[Charged]]:
+        await ship_all(desk)
+        charged: list[Charged] = []
+        async with desk.connected("weir_billing") as connection:
+            older = await run.closing_document(connection, wanted)
+            if older is not None and older["format"] != FORMAT:
+                return older, []
+            done = await run.trial(
+                connection, wanted, now_us=desk.now_us, each=lambda one: _note(charged, one)
+            )
+        return done.to_document(), charged
+
+    document, charged = at_desk(work)
+    if as_json:
+        lines = [{"member": number, "name": name, "amount_minor": amount} for number, name, amount in charged]
+        print_json({"kind": "trial", **document, "charges": lines or document.get("charges", [])})
+    else:
+        print_charges(charged, currency=str(document["currency"]))
+        print_closing(document, word="trial")
 
 
 @bill.command("close")
@@ -50,26 +77,27 @@ def trial(month: str, as_json: bool) -> None:
 @json_option
 @data_option
 def close(month: str, as_json: bool) -> None:
-    """Close the month for good and make everyone's statement."""
-    _close(month, run.close, as_json=as_json, word="final")
+    """Close the month for good: everyone's charges, and what is left over set aside for the year."""
+    wanted = Month.parse(month)
 
-
-def _close(text: str, closing: Callable[..., Awaitable[Closing]], *, as_json: bool, word: str) -> None:
-    month = Month.parse(text)
-
-    async def work(desk: Desk) -> Closing:
+    async def work(desk: Desk) -> Document:
         await ship_all(desk)
         async with desk.connected("weir_billing") as connection:
-            done = await closing(connection, month, now_us=desk.now_us)
-        if closing is run.close:
-            await sign_heads(desk)
-        return done
+            total = await count_members(connection)
+            with bar(f"closing {wanted}, members", total=total) as progress:
+                done = await run.close(connection, wanted, now_us=desk.now_us, progress=progress)
+        await sign_heads(desk)
+        return done.to_document()
 
-    done = at_desk(work)
+    document = at_desk(work)
     if as_json:
-        print_json({"kind": word, **done.to_document()})
+        print_json({"kind": "final", **document})
     else:
-        print_closing(done, word=word)
+        print_closing(document, word="final")
+
+
+def _note(charged: list[Charged], one: MemberMonth) -> None:
+    charged.append((one.member.id, one.member.name, one.charge.amount_minor))
 
 
 async def ship_all(desk: Desk) -> None:
@@ -91,32 +119,32 @@ async def sign_heads(desk: Desk) -> None:
             click.echo(f"weir: the month is closed and not signed yet: {lost}", err=True)
 
 
-def print_closing(closing: Closing, *, word: str) -> None:
+def print_charges(charged: list[Charged], *, currency: str) -> None:
+    """Members and what they are charged; the most, if they are many."""
+    if charged:
+        most = sorted(charged, key=lambda one: (-abs(one[2]), one[0]))[:TABLE_ROWS_MAX]
+        rows = [(name, format_amount(amount, currency)) for _, name, amount in sorted(most)]
+        print_table(("member", "charged"), rows, numbers=("charged",))
+        if len(charged) > len(most):
+            say(f"and {len(charged) - len(most):,} members who were charged less; --json has them all")
+        say("")
+
+
+def print_closing(document: Document, *, word: str) -> None:
     """A closing for people."""
-
-    def amount(minor: int) -> str:
-        return format_amount(minor, closing.currency)
-
-    names = {member.id: member.name for member in closing.inputs.members}
-    shares = {one.member: one.amount_minor for one in closing.patronage.allocations}
-    say(f"{closing.inputs.month}, {word}")
-    print_table(
-        ("member", "charged", "share of surplus"),
-        [
-            (names[one.member], amount(one.amount_minor), amount(shares.get(one.member, 0)))
-            for one in closing.charges
-        ],
-        numbers=("charged", "share of surplus"),
-    )
-    say("")
-    totals = [("charges", amount(closing.result.charges_minor))]
-    totals += [(f"cost of {pool}", amount(-minor)) for pool, minor in closing.costs.items()]
-    totals += [(f"result ({closing.result.outcome.value})", amount(closing.result.amount_minor))]
+    currency = document["currency"]
+    say(f"{document['month']}, {word}")
+    totals = [("charges", format_amount(document["charges_minor"], currency))]
+    totals += [
+        (f"cost of {pool}", format_amount(-minor, currency)) for pool, minor in document["costs"].items()
+    ]
+    totals += [(f"result ({document['outcome']})", format_amount(document["result_minor"], currency))]
     print_table(("", "amount"), totals, numbers=("amount",))
     say("")
-    for check in closing.checks:
-        say(f"{'agrees' if check.agree else 'DIFFERS'}  {check.name}: {check.left:,} = {check.right:,}")
-    say(f"digest {closing.digest}")
+    for check in document["checks"]:
+        word = "agrees" if check["agree"] else "DIFFERS"
+        say(f"{word}  {check['name']}: {check['left']:,} = {check['right']:,}")
+    say(f"digest {document['digest']}")
 
 
 @click.command()
@@ -159,7 +187,7 @@ def verify(member: str, month: str, as_json: bool) -> None:
         ):
             found = await find_member(connection, member)
             recounted = await _recount(connection, desk, wanted)
-            told = await run.verify(connection, found.id, wanted, recounted, now_us=desk.now_us)
+            told = await verify_month(connection, found.id, wanted, recounted, now_us=desk.now_us)
         return found.name, told
 
     name, told = at_desk(work)
@@ -171,6 +199,7 @@ def verify(member: str, month: str, as_json: bool) -> None:
                 "agrees": told.agrees,
                 "stored_digest": told.stored_digest,
                 "recomputed_digest": told.recomputed_digest,
+                "statement_digest": told.statement_digest,
                 "differences": list(told.differences),
             }
         )
@@ -201,3 +230,4 @@ def _print_verification(name: str, month: Month, told: Verification) -> None:
             say(f"  {line}")
     say(f"stored     {told.stored_digest}")
     say(f"recomputed {told.recomputed_digest}")
+    say(f"statement  {told.statement_digest}")

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from signal import SIGKILL
 
 from billing.closing import Closing
+from billing.member_month import MemberMonth
 from billing.money import format_number
 from billing.run import add_cost, set_tariff, trial
 from deploy.children import PACKAGE_ROOT
@@ -111,9 +112,12 @@ async def play(desk: Desk, *, seconds: int, seed: int, progress: Progress) -> Ou
     counted = await run_clients(order, progress)
     await _settle(desk, members, counted)
     await _book_invoices(desk, month)
+    charged: dict[MemberId, MemberMonth] = {}
     async with desk.connected("weir_billing") as connection:
-        closing = await trial(connection, month, now_us=desk.now_us)
-    return await _outcome(desk, members, counted, closing)
+        closing = await trial(
+            connection, month, now_us=desk.now_us, each=lambda one: charged.update({one.member.id: one})
+        )
+    return await _outcome(desk, members, counted, closing, charged)
 
 
 async def run_clients(order: Order, progress: Progress) -> dict[str, dict[str, int]]:
@@ -186,19 +190,21 @@ async def _book_invoices(desk: Desk, month: Month) -> None:
 
 
 async def _outcome(
-    desk: Desk, members: Sequence[Member], counted: Mapping[str, Mapping[str, int]], closing: Closing
+    desk: Desk,
+    members: Sequence[Member],
+    counted: Mapping[str, Mapping[str, int]],
+    closing: Closing,
+    charged: Mapping[MemberId, MemberMonth],
 ) -> Outcome:
-    charged = {one.member: one.amount_minor for one in closing.charges}
-    shares = {one.member: one.amount_minor for one in closing.patronage.allocations}
     lines = [
         MemberLine(
             member.name,
             member.member_class.value,
-            closing.inputs.usage[member.id].bytes_in,
-            closing.inputs.usage[member.id].bytes_out,
-            closing.inputs.usage[member.id].requests_a + closing.inputs.usage[member.id].requests_b,
-            charged.get(member.id, 0),
-            shares.get(member.id, 0),
+            charged[member.id].usage.bytes_in,
+            charged[member.id].usage.bytes_out,
+            charged[member.id].usage.requests_a + charged[member.id].usage.requests_b,
+            charged[member.id].charge.amount_minor,
+            0,
             await _link(desk, member.id),
         )
         for member in members

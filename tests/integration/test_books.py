@@ -5,17 +5,20 @@ from dataclasses import replace
 import asyncpg
 import pytest
 
+from billing.canon import canonical
+from billing.proof import verify
 from billing.run import (
     Balance,
     add_cost,
     close,
+    closing_document,
     list_costs,
+    past_statements,
     set_tariff,
     statement,
     tariff_in_force,
     trial,
     trial_balance,
-    verify,
 )
 from meter.ids import MemberId
 from meter.refusal import Refusal
@@ -35,11 +38,13 @@ async def a_month(co_op: Coop) -> tuple[asyncpg.Connection, list[MemberId]]:
     return connection, members
 
 
-async def test_a_month_is_closed_and_the_surplus_shared_to_the_cent(co_op: Coop) -> None:
+async def test_a_month_is_closed_and_allocates_nothing(co_op: Coop) -> None:
     connection, members = await a_month(co_op)
     done = await close(connection, OCTOBER, now_us=NOW)
     told = [await statement(connection, member, OCTOBER, now_us=NOW) for member in members]
-    assert [36297, 21675, 14028] == [one["share"]["amount_minor"] for one in told]
+    assert [151237, 90311, 58452] == [one["charges_minor"] for one in told]
+    assert [72000] * 3 == [one["co_op"]["result_minor"] for one in told]
+    assert all("share" not in one and "A month shares nothing out" in one["meaning"] for one in told)
     assert {("final", done.digest)} == {(one["kind"], one["digest"]) for one in told}
 
 
@@ -49,8 +54,7 @@ async def test_the_ledger_after_a_close_says_who_owes_and_who_owns_what(co_op: C
     expected = {
         "cost:disks": 0, "cost:transit": 0, "payable:suppliers": -228000, "revenue:gb_out": 0,
         "receivable:member:1": 151237, "receivable:member:2": 90311, "receivable:member:3": 58452,
-        "retained:member:1": -36297, "retained:member:2": -21675, "retained:member:3": -14028,
-        "surplus:undistributed": 0,
+        "surplus:undistributed": -72000,
     }  # fmt: skip
     balances = await trial_balance(connection)
     assert expected == {one.account: one.debits_minor - one.credits_minor for one in balances}
@@ -197,12 +201,48 @@ async def test_a_forged_statement_does_not_verify(co_op: Coop) -> None:
     connection, (anna, *_) = await a_month(co_op)
     await close(connection, OCTOBER, now_us=NOW)
     owner = await co_op.owner()
-    await owner.execute("ALTER TABLE billing.statement DISABLE TRIGGER ALL")
-    await owner.execute("UPDATE billing.statement SET document = replace(document, '151237', '1')")
+    await owner.execute("ALTER TABLE billing.charge DISABLE TRIGGER ALL")
+    forged = '''replace(document, '"amount_minor":151237', '"amount_minor":1')'''
+    await owner.execute(
+        f"UPDATE billing.charge SET document = {forged}, digest = sha256(convert_to({forged}, 'UTF8'))"
+    )
     counted = await period_usage(connection, OCTOBER)
-    assert ["the stored statement of this member is not what the closing says"] == (
-        await verify(connection, anna, OCTOBER, counted, now_us=NOW)
-    ).differences
+    told = await verify(connection, anna, OCTOBER, counted, now_us=NOW)
+    assert not told.agrees
+    assert "anna: the stored line is not what its usage and the tariff work out to" in told.differences
+    assert "the statement of this member comes out differently" in told.differences
+
+
+async def test_a_forged_page_does_not_verify(co_op: Coop) -> None:
+    connection, (anna, *_) = await a_month(co_op)
+    await close(connection, OCTOBER, now_us=NOW)
+    owner = await co_op.owner()
+    await owner.execute("ALTER TABLE billing.closing DISABLE TRIGGER ALL")
+    await owner.execute("UPDATE billing.closing SET document = replace(document, '72000', '71000')")
+    counted = await period_usage(connection, OCTOBER)
+    told = await verify(connection, anna, OCTOBER, counted, now_us=NOW)
+    assert "the stored closing is not what its own inputs work out to" in told.differences
+
+
+async def test_what_an_older_weir_closed_is_shown_and_not_worked_out_again(co_op: Coop) -> None:
+    connection, (anna, *_) = await a_month(co_op)
+    owner = await co_op.owner()
+    await owner.execute("ALTER TABLE billing.closing DISABLE TRIGGER ALL")
+    await owner.execute("ALTER TABLE billing.statement DISABLE TRIGGER ALL")
+    await owner.execute(
+        "INSERT INTO billing.closing (period, document, digest, closed_at) VALUES ('2026-10-01',"
+        """ '{"format":"weir-closing-1","month":"2026-10"}', repeat('a', 64), now())"""
+    )
+    older = '{"format":"weir-statement-1","period":"2026-10"}'
+    await owner.execute(
+        "INSERT INTO billing.statement VALUES ($1, '2026-10-01', $2, repeat('b', 64))", anna, older
+    )
+    assert older == canonical(await statement(connection, anna, OCTOBER, now_us=NOW))
+    assert [older] == [canonical(one) for one in await past_statements(connection, anna, count_max=5)]
+    assert "weir-closing-1" == (await closing_document(connection, OCTOBER) or {})["format"]
+    for work in (trial(connection, OCTOBER, now_us=NOW), verify(connection, anna, OCTOBER, {}, now_us=NOW)):
+        with pytest.raises(Refusal, match="2026-10 was closed by an older Weir"):
+            await work
 
 
 async def test_a_month_not_begun_and_a_stranger_are_refused(co_op: Coop) -> None:

@@ -10,9 +10,10 @@ import pytest_asyncio
 from aiohttp import ClientResponse
 from aiohttp.test_utils import TestClient, TestServer
 
+from billing.canon import canonical
 from billing.portal.app import make_app
 from billing.portal.login import create_login_link
-from billing.run import add_cost, close
+from billing.run import add_cost, close, statement
 from billing.settings import BillingSettings
 from meter.daily import make_due_heads
 from meter.event import Mark
@@ -215,7 +216,7 @@ async def test_the_page_of_the_month_shows_what_the_member_used(site: Site) -> N
     assert '>2</a></th><td class="n">1,234,567,890</td>' in text
     assert "November 2026, day 4: 1,000,000,000 bytes sent" in text
     assert "no costs are booked yet" in text
-    assert "Your share of it is 1.50 EUR. Allocated is not paid" in text
+    assert "A month shares nothing out. What is left over counts towards the year" in text
     assert "1.50 EUR</p>" in text  # kept in the member's name, from the ledger
 
 
@@ -223,7 +224,7 @@ async def test_a_member_sees_their_own_statement_and_no_other(site: Site) -> Non
     anna, ben = await closed_october(site)
     await site.sign_in(ben)
     own = json.loads(await (await site.get("/statements/2026-10?format=json")).text())
-    assert (ben, "final", 50) == (own["member"]["id"], own["kind"], own["share"]["amount_minor"])
+    assert (ben, "final", 50) == (own["member"]["id"], own["kind"], own["charges_minor"])
     for path in (f"/statements/2026-10/{anna}", "/statements/anna", "/members/1", "/statements/2026-10%00"):
         assert 404 == (await site.get(path)).status
     text = await (await site.get(f"/statements/2026-10?format=json&member={anna}")).text()
@@ -234,10 +235,9 @@ async def test_a_member_sees_their_own_statement_and_no_other(site: Site) -> Non
 async def test_a_statement_is_downloaded_as_it_is_stored(site: Site) -> None:
     anna, _ = await closed_october(site)
     await site.sign_in(anna)
-    owner = await site.co_op.owner()
-    stored = await owner.fetchval("SELECT document FROM billing.statement WHERE member = $1", anna)
+    told = await statement(await site.co_op.books(), anna, OCTOBER, now_us=NOW)
     reply = await site.get("/statements/2026-10?format=json")
-    assert stored + "\n" == await reply.text()
+    assert canonical(told) + "\n" == await reply.text()
     assert 'attachment; filename="weir-anna-2026-10.json"' == reply.headers["Content-Disposition"]
     text = await site.get("/statements/2026-10?format=text")
     assert (await text.text()).startswith("Statement for October 2026")

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from billing import run
+from billing.proof import verify
 from meter import store
 from meter.event import RequestClass
 from meter.ids import MemberId
@@ -66,7 +67,7 @@ async def test_a_closed_month_follows_from_the_segments_bit_for_bit(
     members = await closed_october(co_op, settings)
     books = await co_op.books()
     for member in members:
-        told = await run.verify(
+        told = await verify(
             books, member, OCTOBER, await recounted(books, settings), now_us=OCTOBER.end_us + 2 * HOUR_US
         )
         assert told.agrees, told.differences
@@ -87,7 +88,7 @@ async def test_usage_after_the_closing_does_not_change_the_proof(
     late.close()
     assert 0 == await ship_everything(settings, settings.database_url)
     books = await co_op.books()
-    told = await run.verify(
+    told = await verify(
         books, members[0], OCTOBER, await recounted(books, settings), now_us=OCTOBER.end_us + 2 * HOUR_US
     )
     assert told.agrees, told.differences
@@ -98,7 +99,7 @@ async def test_a_count_that_differs_by_one_byte_is_named(co_op: Coop, settings: 
     books = await co_op.books()
     counted = await recounted(books, settings)
     counted[members[0]] = replace(counted[members[0]], bytes_out=counted[members[0]].bytes_out + 1)
-    told = await run.verify(books, members[0], OCTOBER, counted, now_us=OCTOBER.end_us + 2 * HOUR_US)
+    told = await verify(books, members[0], OCTOBER, counted, now_us=OCTOBER.end_us + 2 * HOUR_US)
     assert not told.agrees
     assert told.differences
     assert "alice" in told.differences[0]

@@ -1,0 +1,99 @@
+"""Values asked for by name from a document that came from outside, with a sentence for each that is wrong. Pure.
+
+Rule sets and simulations are read through it. It does not know what a value is for.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from enum import StrEnum
+from fractions import Fraction
+from typing import TypeVar
+
+from billing.money import parse_exact
+from meter.refusal import Refusal
+
+ONE = Fraction(1)
+Choice = TypeVar("Choice", bound=StrEnum)
+
+
+class Table:
+    """A table of a document, whose keys are asked for by name; what was not asked for is unknown."""
+
+    def __init__(self, content: object, where: str) -> None:
+        if not isinstance(content, Mapping):
+            raise Refusal(f"{where}: a table of names and values is wanted here")
+        self._content = content
+        self._known: set[str] = set()
+        self.where = where
+
+    def field(self, key: str) -> str:
+        """Where a key stands, as a person would say it."""
+        return f"{self.where}.{key}" if self.where else key
+
+    def has(self, key: str) -> bool:
+        """Whether it is there."""
+        self._known.add(key)
+        return key in self._content
+
+    def get(self, key: str) -> object:
+        """A value that must be there."""
+        if not self.has(key):
+            raise Refusal(f"{self.field(key)}: is missing")
+        return self._content[key]
+
+    def text(self, key: str) -> str:
+        """A text that must be there and not be empty."""
+        value = self.get(key)
+        if not isinstance(value, str) or not value.strip():
+            raise Refusal(f"{self.field(key)}: a text in quotes is wanted here")
+        return value
+
+    def whole(self, key: str, *, default: int) -> int:
+        """A whole number of 0 or more."""
+        value = self.get(key) if self.has(key) else default
+        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+            raise Refusal(f"{self.field(key)}: a whole number of 0 or more is wanted here")
+        return value
+
+    def flag(self, key: str) -> bool:
+        """true or false; false when it is not there."""
+        value = self.get(key) if self.has(key) else False
+        if not isinstance(value, bool):
+            raise Refusal(f"{self.field(key)}: true or false is wanted here")
+        return value
+
+    def texts(self, key: str) -> tuple[str, ...]:
+        """A list of texts; none when it is not there."""
+        value = self.get(key) if self.has(key) else []
+        if not isinstance(value, list | tuple) or not all(isinstance(one, str) for one in value):
+            raise Refusal(f"{self.field(key)}: a list of texts is wanted here")
+        return tuple(value)
+
+    def share(self, key: str) -> Fraction:
+        """A percentage between 0 and the whole, as an exact text."""
+        value = parse_exact(self.text(key), field=self.field(key))
+        if value > ONE:
+            raise Refusal(f"{self.field(key)}: '{self.text(key)[:40]}' is more than the whole, 100 %")
+        return value
+
+    def finish(self) -> None:
+        """Refuse a key that nobody asked for, and name the nearest that exists."""
+        for key in self._content:
+            if key not in self._known:
+                near = difflib.get_close_matches(str(key), sorted(self._known), n=1)
+                meant = (
+                    f"did you mean '{near[0]}'?" if near else f"known are {', '.join(sorted(self._known))}"
+                )
+                raise Refusal(f"{self.field(str(key)[:60])}: is an unknown key; {meant}")
+
+
+def choice(kind: type[Choice], table: Table, key: str, default: Choice | None = None) -> Choice:
+    """One of a closed set of words. Raises Refusal that lists them."""
+    if default is not None and not table.has(key):
+        return default
+    text = table.text(key)
+    if text not in [one.value for one in kind]:
+        raise Refusal(f"{table.field(key)}: '{text[:40]}' is none of {', '.join(one.value for one in kind)}")
+    return kind(text)

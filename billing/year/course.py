@@ -1,0 +1,33 @@
+"""The course of a closing while it is worked out: steps taken, and which account got what."""
+
+from __future__ import annotations
+
+from billing.year.inputs import YearInputs
+from billing.year.outcome import Step
+
+COLLECTIVE = "collective:main"
+CARRIED = "loss:carried"
+COMPULSORY = "reserve:compulsory"
+VOLUNTARY = "reserve:voluntary"
+INTEREST = "interest:shares"
+
+
+class Course:
+    """Collects steps and accounts in the order the closing takes them."""
+
+    def __init__(self, inputs: YearInputs) -> None:
+        self.inputs = inputs
+        self.rules = inputs.rule_set
+        self.steps: list[Step] = []
+        self.accounts: dict[str, int] = {}
+        self.interest: dict[str, int] = {}
+
+    def note(self, key: str, name: str, formula: str, amount_minor: int) -> int:
+        """Write a step down; its amount."""
+        self.steps.append(Step(key, name, formula, amount_minor))
+        return amount_minor
+
+    def give(self, account: str, amount_minor: int) -> None:
+        """Add to what an account gets of the result; below zero it gives."""
+        if amount_minor:
+            self.accounts[account] = self.accounts.get(account, 0) + amount_minor

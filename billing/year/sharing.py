@@ -1,0 +1,122 @@
+"""Steps 8 and 9 of a closing: the pool to the classes, each class's part to its members; a loss likewise.
+
+Largest remainder on exact numbers both times; ties by class name, and by member number and id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import NamedTuple
+
+from billing.money import apportion_exact, ceil_share, floor_share, percent_text, plain_number
+from billing.ruleset import Empty
+from billing.year.course import Course
+from billing.year.inputs import (
+    CUSTOMER,
+    DEFAULT_KEYS,
+    ONE,
+    SUPPORTER,
+    USER,
+    WORKER,
+    ZERO,
+    Key,
+    Use,
+    YearInputs,
+)
+from meter.refusal import Refusal
+
+Place = tuple[int, str]
+"""Member number and id: what settles a tie."""
+Measures = dict[str, dict[Place, Fraction | int]]
+KNOWN = (USER, WORKER, SUPPORTER)
+
+
+class Shared(NamedTuple):
+    """A pool shared out. Invariant: pools and unshared sum to what was to be shared."""
+
+    pools: dict[str, int]
+    amounts: dict[str, dict[Place, int]]
+    """Class → member → amount."""
+    measures: Measures
+    unshared_minor: int
+    """Parts of classes that cannot have them and whose part goes to no other class."""
+
+
+def share_out(course: Course, amount: int, *, surplus: int) -> Shared:
+    """Share a pool, or a loss when it is below zero. `surplus`: what the workers' least part is a percentage of."""
+    measures = measures_of(course.inputs, loss=amount < 0)
+    weights = {name: weight for name, weight in course.inputs.class_weights.items() if weight}
+    full = {name for name in weights if may_share(course, name) and any(measures.get(name, {}).values())}
+    least = _workers_least(course, measures, surplus) if amount > 0 else 0
+    if least:
+        full.add(WORKER)
+    if not full or not amount:
+        return Shared(dict.fromkeys(sorted(full), 0), {}, measures, amount)
+    empty = course.inputs.empty or course.rules.classes.empty
+    having = full | set(weights) if empty is Empty.RESERVE else full
+    drawing = {name: weights.get(name, ZERO) for name in having}
+    parts = _parts(course, amount, drawing, least)
+    pools = {name: part for name, part in sorted(parts.items()) if name in full}
+    amounts = {name: apportion_exact(pool, measures[name]) for name, pool in pools.items()}
+    return Shared(pools, amounts, measures, amount - sum(pools.values()))
+
+
+def may_share(course: Course, member_class: str) -> bool:
+    """Whether the rule set lets a class share; a class of the by-laws' own name always may."""
+    return member_class in course.rules.classes.sharing or member_class not in (*KNOWN, CUSTOMER)
+
+
+def _workers_least(course: Course, measures: Measures, surplus: int) -> int:
+    rule = course.rules.classes.workers
+    if rule is None or not any(measures.get(WORKER, {}).values()):
+        return 0
+    return ceil_share(surplus, rule.share)
+
+
+def _parts(course: Course, amount: int, drawing: Mapping[str, Fraction], least: int) -> dict[str, int]:
+    """Each class's part by weight; workers get at least theirs, supporters at most theirs."""
+    if least > amount:
+        currency = course.inputs.currency
+        rule = course.rules.classes.workers
+        assert rule is not None, "a least part has its rule"
+        raise Refusal(
+            f"voluntary_reserve: with interest and what is put aside, {plain_number(amount, currency)} is left,"
+            f" and workers get at least {percent_text(rule.share)}, {plain_number(least, currency)} ({rule.source})"
+        )
+    weights = drawing if any(drawing.values()) else {WORKER: ONE}
+    parts = apportion_exact(amount, weights)
+    if least and parts[WORKER] < least:
+        others = {name: weight for name, weight in weights.items() if name != WORKER}
+        parts = apportion_exact(amount - least, others) | {WORKER: least}
+    investors = course.rules.classes.investors
+    if investors is not None and amount > 0 and SUPPORTER in parts:
+        parts[SUPPORTER] = min(parts[SUPPORTER], floor_share(amount, investors.share))
+    return parts
+
+
+def measures_of(inputs: YearInputs, *, loss: bool) -> Measures:
+    """Class → member → what they share by; of a loss at least the activity they were obliged to."""
+    numbers = {person.id: person.number for person in inputs.people}
+    found: Measures = {}
+    for use in inputs.uses:
+        if use.member_class != CUSTOMER:
+            measure = measure_of(use, key_of(inputs, use.member_class))
+            if loss and use.minimum > measure:
+                measure = use.minimum
+            found.setdefault(use.member_class, {})[numbers.get(use.id, 0), use.id] = measure
+    return found
+
+
+def key_of(inputs: YearInputs, member_class: str) -> Key:
+    """By what a class shares."""
+    return inputs.class_keys.get(member_class) or DEFAULT_KEYS.get(member_class, Key.POINTS)
+
+
+def measure_of(use: Use, key: Key) -> Fraction | int:
+    """One member's own measure, 0 or more."""
+    if key is Key.CHARGES:
+        return max(use.charges_minor, 0)
+    if key is Key.HOURS:
+        return use.hours * use.factor
+    return use.points if key is Key.POINTS else 1

@@ -24,6 +24,7 @@ from billing.comparison import (
     svg,
 )
 from billing.listprices import ListCost, Typed, list_cost, quantities_of, together
+from billing.member_month import MemberMonth
 from billing.money import format_amount, parse_decimal
 from billing.price_shelf import read_shelf
 from billing.pricefile import GIGABYTES, PriceFile, age_days, in_force
@@ -69,6 +70,30 @@ class Found:
     title: str
     costs: list[ListCost]
     ours: Ours | None
+
+
+class _MonthUse:
+    """What one member, or all of them, used and were charged in a month, added up line by line."""
+
+    def __init__(self, month: Month, member: MemberId | None) -> None:
+        self.usage = Usage(NOBODY if member is None else member, month.start_us, month.end_us)
+        self.charged_minor = 0
+        self._member = member
+
+    def add(self, one: MemberMonth) -> None:
+        """Count a member's line, if it is theirs who was asked for."""
+        if self._member not in (None, one.member.id):
+            return
+        now, more = self.usage, one.usage
+        self.charged_minor += one.charge.amount_minor
+        self.usage = replace(
+            now,
+            bytes_in=now.bytes_in + more.bytes_in,
+            bytes_out=now.bytes_out + more.bytes_out,
+            requests_a=now.requests_a + more.requests_a,
+            requests_b=now.requests_b + more.requests_b,
+            byte_us=now.byte_us + more.byte_us,
+        )
 
 
 @click.command()
@@ -179,28 +204,31 @@ async def _of_the_coop(desk: Desk, shelf: list[PriceFile], asked: Asked) -> Foun
             wanted = tuple(month for month in wanted if begin <= month <= now)
             if not wanted:
                 raise Refusal(f"nothing was used in {asked.months[0].year}")
-        closings = [await run.trial(connection, month, now_us=desk.now_us) for month in wanted]
+        number = None if member is None else member.id
+        months: list[tuple[Closing, _MonthUse]] = []
+        for month in wanted:
+            use = _MonthUse(month, number)
+            months.append((await run.trial(connection, month, now_us=desk.now_us, each=use.add), use))
     if asked.typed is not None:
-        return _typed_beside_us(shelf, asked, asked.typed, closings[0])
-    months = [(one, _usage(one, None if member is None else member.id)) for one in closings]
+        return _typed_beside_us(shelf, asked, asked.typed, months[0][0])
     costs = [_several(shelf, prices.id, months) for prices in in_force(shelf, _last_day(wanted[-1]))]
     whose = "all members" if member is None else member.name
     period = str(wanted[0]) if len(wanted) == 1 else f"{wanted[0]} to {wanted[-1]}"
-    return Found(f"{whose}, {period}", costs, _ours(months))
+    return Found(f"{whose}, {period}", costs, _ours(months, is_all=member is None))
 
 
 def _last_day(month: Month) -> date:
     return to_datetime(month.end_us - 1).date()
 
 
-def _several(shelf: list[PriceFile], provider: str, months: list[tuple[Closing, Usage]]) -> ListCost:
+def _several(shelf: list[PriceFile], provider: str, months: list[tuple[Closing, _MonthUse]]) -> ListCost:
     """Each month by the prices of its time; lists whose lines changed are not added, the last one stands for all."""
     last = _at(shelf, provider, months[-1][0].inputs.month)
     found = []
-    for closing, usage in months:
+    for closing, use in months:
         prices = _at(shelf, provider, closing.inputs.month)
         same = [line.meter for line in prices.lines] == [line.meter for line in last.lines]
-        found.append(list_cost(prices if same else last, quantities_of(usage)))
+        found.append(list_cost(prices if same else last, quantities_of(use.usage)))
     return replace(together(found), prices=last)
 
 
@@ -209,30 +237,14 @@ def _at(shelf: list[PriceFile], provider: str, month: Month) -> PriceFile:
     return prices
 
 
-def _usage(closing: Closing, member: MemberId | None) -> Usage:
-    inputs = closing.inputs
-    start, end = inputs.month.start_us, inputs.month.end_us
-    chosen = [one for one in inputs.usage.values() if member is None or one.member == member]
-    return Usage(
-        NOBODY if member is None else member, start, end,
-        sum(one.bytes_in for one in chosen), sum(one.bytes_out for one in chosen),
-        sum(one.requests_a for one in chosen), sum(one.requests_b for one in chosen),
-        sum(one.byte_us for one in chosen),
-    )  # fmt: skip
-
-
-def _ours(months: list[tuple[Closing, Usage]]) -> Ours:
+def _ours(months: list[tuple[Closing, _MonthUse]], *, is_all: bool) -> Ours:
     charged, cost, is_booked = 0, 0, True
-    for closing, usage in months:
-        own = sum(one.amount_minor for one in closing.charges if usage.member in (NOBODY, one.member))
-        part = our_part(
-            own,
-            all_charges_minor=closing.result.charges_minor,
-            all_costs_minor=closing.result.costs_minor,
-        )
-        charged += own
-        if usage.member == NOBODY:
-            part = closing.result.costs_minor or None
+    for closing, use in months:
+        charges, costs = closing.result.charges_minor, closing.result.costs_minor
+        part = our_part(use.charged_minor, all_charges_minor=charges, all_costs_minor=costs)
+        if is_all:
+            part = costs or None
+        charged += use.charged_minor
         is_booked = is_booked and part is not None
         cost += part or 0
     return Ours(months[0][0].currency, charged, cost if is_booked else None)

@@ -151,7 +151,9 @@ def test_a_line_is_rounded_once_at_its_end() -> None:
 
 def test_corrections_below_zero_cost_nothing() -> None:
     usage = Usage(MemberId(1), 0, THIRTY_DAYS, bytes_out=-5 * GB)
-    assert 0 == list_cost(SHELF["aws-s3-standard"], quantities_of(usage)).amount_minor
+    found = list_cost(SHELF["aws-s3-standard"], quantities_of(usage))
+    assert 0 == found.amount_minor
+    assert {0} == {one.units for one in found.lines}
 
 
 def test_every_number_has_a_source_and_r2_s_zero_is_in_the_shelf() -> None:

@@ -42,6 +42,7 @@ SUBJECTS = {
     "bill": "bill",
     "statement": "bill",
     "verify": "bill",
+    "download": "download",
     "compare": "compare",
     "audit": "audit",
     "heads": "heads",

@@ -291,6 +291,12 @@ def edited(name: str, change: Callable[[dict[str, Any]], None]) -> Callable[[Pat
     return edit
 
 
+def further(bundle: Path) -> None:
+    """Totals and closing agree on how far was counted; the signed head does not."""
+    edited("totals.json", put("watermarks", "2026-10", to=lambda old: dict.fromkeys(old, 10**6)))(bundle)
+    edited("closing.json", put("inputs", "watermark", to=lambda old: dict.fromkeys(old, 10**6)))(bundle)
+
+
 def lines(change: Callable[[list[str]], list[str]]) -> Callable[[Path], None]:
     def edit(bundle: Path) -> None:
         path = bundle / "records.jsonl"
@@ -317,6 +323,10 @@ def put(*keys: Any, to: Any) -> Callable[[dict[str, Any]], None]:
 LIES: dict[str, tuple[Callable[[Path], None], str]] = {
     "a record left out": (lines(lambda rows: rows[1:]), "byte_microseconds: your records"),
     "a record twice": (lines(lambda rows: [rows[0], *rows]), "records, each whole"),
+    "a record with another request's id": (
+        lines(lambda rows: [rows[0].replace(rows[0][rows[0].index('"record":"') + 26 :][:8], "deadbeef", 1), *rows[1:]]),
+        "records, each whole",
+    ),
     "a record that was changed": (
         lines(lambda rows: [rows[0].replace('"record":"0', '"record":"1', 1), *rows[1:]]), "records, each whole",
     ),
@@ -342,6 +352,7 @@ LIES: dict[str, tuple[Callable[[Path], None], str]] = {
     "a count that went further": (
         edited("totals.json", put("watermarks", "2026-10", to=lambda old: dict.fromkeys(old, 10 ** 6))), "how far the closing counted",
     ),
+    "a count that the signed head does not know": (further, "how far the closing counted, in a signed head"),
     "a closing with another digest": (edited("totals.json", put("closing_digest", to=lambda old: "0" * 64)), "the closing that"),
     "a segment's digest": (
         edited("segments.json", put("segments", to=lambda old: [one | {"digest": "0" * 64} for one in old])), "in a head",

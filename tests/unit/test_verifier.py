@@ -195,6 +195,10 @@ def test_what_came_late_has_lines_of_its_month_at_that_month_s_prices() -> None:
     ]  # fmt: skip
     assert [] == wrong(sums, lines, {}, earlier_tariffs={"2026-09": september})
     assert wrong(sums, lines, {})
+    # Free amounts were September's own: of what came late nothing is free.
+    given = lines[0] | {"free": GB, "amount_minor": 900}
+    free = {"free_nano": {"gb_out": GB}}
+    assert [] == wrong(sums, [given, *lines[1:]], free, earlier_tariffs={"2026-09": september | free})
     lines[-1]["amount_minor"] = 50
     assert wrong(sums, lines, {}, earlier_tariffs={"2026-09": september})
     # Before late usage had lines of its own, it stood in those of the month.

@@ -1,13 +1,11 @@
-"""What a fact writes into the ledger: an invoice when it is booked, a month when it is closed. Pure."""
+"""What a month writes into the ledger when it is closed; an invoice is in cost_entries. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from billing.cost import Invoice
 from billing.ledger import (
     LOSS,
-    SUPPLIERS,
     UNDISTRIBUTED,
     Entry,
     EntryKind,
@@ -20,13 +18,6 @@ from billing.member_month import MemberMonth
 from billing.surplus import Outcome, Result
 from billing.tariff import Service
 from meter.window import Month
-
-
-def invoice_entry(invoice: Invoice) -> Entry:
-    """Cost against what we owe the supplier."""
-    sides = postings([(cost(invoice.pool), invoice.amount_minor), (SUPPLIERS, -invoice.amount_minor)])
-    memo = f"invoice {invoice.number}, {invoice.pool}"
-    return Entry(invoice.month, EntryKind.INVOICE, memo, sides, f"invoice:{invoice.number}")
 
 
 def charge_entry(month: Month, part: int, members: Sequence[MemberMonth]) -> Entry | None:

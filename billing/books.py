@@ -11,16 +11,16 @@ from dataclasses import dataclass
 import asyncpg
 
 from billing import ledger_store as store
-from billing import reports
+from billing import pay_store, reports
 from billing.chain import GENESIS, Booked, Head, faults
 from billing.cost import MEMO_CHARACTERS_MAX
-from billing.ledger import OWN_COMMANDS, Entry, EntryKind, Posting, member_of, parse_account
+from billing.ledger import OWN_COMMANDS, Entry, EntryKind, Posting, member_of, parse_account, payable
 from billing.money import parse_amount
 from billing.reports import Report
 from billing.store import book_currency, closed_month
+from meter.ids import MemberId
 from meter.postgres import Connection
 from meter.refusal import Refusal
-from meter.store import members
 from meter.window import Month
 
 ENTRIES_A_STEP = 2_000
@@ -190,10 +190,22 @@ def _posting(side: Side, unit: str) -> Posting:
 
 async def _refuse_strangers(connection: Connection, postings: Sequence[Posting]) -> None:
     named = {found for one in postings if (found := member_of(one.account)) is not None}
-    if named:
-        there = {one.id for one in await members(connection)}
-        for stranger in sorted(named - there):
-            raise Refusal(f"there is no member {stranger} in the register")
+    for stranger in sorted(named - await pay_store.known_members(connection, sorted(named))):
+        raise Refusal(f"there is no member {stranger} in the register")
+    for one in postings:
+        member = member_of(one.account)
+        if member is not None and one.amount_minor > 0 and one.account == payable(member):
+            await refuse_ordered(connection, member)
+
+
+async def refuse_ordered(connection: Connection, member: MemberId) -> None:
+    """What waits at the bank is not paid in another way meanwhile. Raises Refusal."""
+    waiting = [one for one in await pay_store.orders(connection, member=member) if one.is_waiting]
+    if waiting:
+        raise Refusal(
+            f"member {member}'s payment waits in batch {waiting[0].batch} as {waiting[0].end_to_end}; "
+            "cancel the batch first if the bank will not execute it"
+        )
 
 
 def _one_view(connection: Connection) -> asyncpg.transaction.Transaction:

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from billing.canon import canonical, digest
 from billing.cost import Invoice, by_pool
 from billing.member_month import MemberMonth, member_month
-from billing.rating import charge
+from billing.rating import Credit, charge, sent
 from billing.surplus import Result
 from billing.tariff import Service, Tariff, tariff_document
 from meter.usage import Member, MemberClass, Usage
@@ -34,6 +34,8 @@ class ClosingInputs:
     invoices: tuple[Invoice, ...]
     watermark: Mapping[str, int]
     """Stream → last sequence that is in the usage."""
+    earlier: Mapping[Month, Tariff] = field(default_factory=dict)
+    """Tariffs of earlier months, of which there is late usage."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +58,11 @@ class Closing:
 
     inputs: ClosingInputs
     members: int
-    members_digest: str
-    """SHA-256 over the SHA-256 of every member's month, in the order of their numbers."""
+    """Who stood in the register as a member; customers are none."""
+    lines: int
+    """Members and customers together."""
+    lines_digest: str
+    """SHA-256 over the SHA-256 of every one's line, in the order of their numbers."""
     by_service: Mapping[Service, int]
     by_class: Mapping[MemberClass, int]
     costs: Mapping[str, int]
@@ -79,7 +84,8 @@ class MonthSum:
     """Members added up into a closing, in ascending order of their numbers."""
 
     def __init__(self, inputs: ClosingInputs) -> None:
-        self.members = 0
+        self.lines = 0
+        self._members = 0
         self._inputs = inputs
         self._last = 0
         self._digests = hashlib.sha256()
@@ -89,21 +95,25 @@ class MonthSum:
         self._sent_used = 0
         self._sent_charged = 0
 
-    def add(self, member: Member, usage: Usage) -> MemberMonth:
+    def add(self, member: Member, usage: Usage, credited: tuple[Credit, ...] = ()) -> MemberMonth:
         """Charge one member; what is kept of them."""
         assert member.id > self._last, "members come in the order of their numbers"
-        rated = charge(usage, self._inputs.tariff, self._inputs.month)
-        kept = member_month(member, usage, rated)
+        inputs = self._inputs
+        rated = charge(
+            usage, inputs.tariff, inputs.month, member_class=member.member_class, earlier=inputs.earlier,
+            credited=credited,
+        )  # fmt: skip
+        kept = member_month(member, usage, rated, credited)
         amount = 0
         for line in rated.lines:
             self._by_service[line.service] += line.amount_minor
             amount += line.amount_minor
-            if line.service is Service.GB_OUT:
-                self._sent_charged += line.quantity
+        self._sent_charged += sent(rated.lines)
         self._by_class[member.member_class] += amount
         self._charges_minor += rated.amount_minor
         self._sent_used += usage.bytes_out
-        self.members += 1
+        self.lines += 1
+        self._members += member.member_class.is_member
         self._last = member.id
         self._digests.update(kept.digest)
         return kept
@@ -115,7 +125,7 @@ class MonthSum:
         checks = self._checks(result)
         assert all(check.agree for check in checks), checks
         made = Closing(
-            self._inputs, self.members, self._digests.hexdigest(),
+            self._inputs, self._members, self.lines, self._digests.hexdigest(),
             {service: amount for service, amount in self._by_service.items() if amount},
             {one: amount for one, amount in self._by_class.items() if amount}, costs, result, checks, "",
         )  # fmt: skip
@@ -142,7 +152,7 @@ def closing(
 
 def _sealed(made: Closing) -> Closing:
     return Closing(
-        made.inputs, made.members, made.members_digest, made.by_service, made.by_class, made.costs, made.result,
+        made.inputs, made.members, made.lines, made.lines_digest, made.by_service, made.by_class, made.costs, made.result,
         made.checks, digest(canonical(_body(made))),
     )  # fmt: skip
 
@@ -154,7 +164,8 @@ def _body(made: Closing) -> dict[str, object]:
         "currency": made.inputs.tariff.currency,
         "inputs": _inputs_document(made.inputs),
         "members": made.members,
-        "members_digest": made.members_digest,
+        "lines": made.lines,
+        "lines_digest": made.lines_digest,
         "charges_minor": made.result.charges_minor,
         "charges_by_service": {service.value: amount for service, amount in made.by_service.items()},
         "charges_by_class": {one.value: amount for one, amount in made.by_class.items()},
@@ -178,4 +189,13 @@ def _inputs_document(inputs: ClosingInputs) -> dict[str, object]:
             for one in sorted(inputs.invoices, key=lambda one: one.number)
         ],
         "watermark": dict(inputs.watermark),
+        **_earlier_document(inputs),
     }  # fmt: skip
+
+
+def _earlier_document(inputs: ClosingInputs) -> dict[str, object]:
+    if not inputs.earlier:
+        return {}
+    return {
+        "earlier_tariffs": {str(month): tariff_document(tariff) for month, tariff in inputs.earlier.items()}
+    }

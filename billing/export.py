@@ -161,10 +161,10 @@ def _beancount_entry(one: Booked, currency: str) -> str:
 
 
 def _beancount_foot(sums: Iterable[Sums], day: date, currency: str) -> str:
-    # A balance holds at the beginning of its day.
+    # A balance holds at the beginning of its day; without "~ 0" beancount would let a cent pass.
     after = day + timedelta(days=1)
     lines = [
-        f"{after} balance {beancount_name(one.account)}  {_plain(one.closing_minor, currency)} {currency}"
+        f"{after} balance {beancount_name(one.account)}  {_plain(one.closing_minor, currency)} ~ 0 {currency}"
         for one in sums
     ]
     return "\n".join(["", *lines]) + "\n"

@@ -6,16 +6,26 @@ Rule sets and simulations are read through it. It does not know what a value is 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from fractions import Fraction
 from typing import TypeVar
 
-from billing.money import parse_exact
+from billing.money import parse_amount, parse_exact
 from meter.refusal import Refusal
 
 ONE = Fraction(1)
 Choice = TypeVar("Choice", bound=StrEnum)
+
+
+class Inexact:
+    """A number of a JSON document that has a fraction or an exponent, or is none at all, like NaN."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __str__(self) -> str:
+        return self._text
 
 
 class Table:
@@ -46,8 +56,8 @@ class Table:
     def text(self, key: str) -> str:
         """A text that must be there and not be empty."""
         value = self.get(key)
-        if not isinstance(value, str) or not value.strip():
-            raise Refusal(f"{self.field(key)}: a text in quotes is wanted here")
+        if not isinstance(value, str) or not value.strip() or not value.isprintable():
+            raise Refusal(f"{self.field(key)}: one line of text in quotes is wanted here")
         return value
 
     def whole(self, key: str, *, default: int) -> int:
@@ -67,9 +77,48 @@ class Table:
     def texts(self, key: str) -> tuple[str, ...]:
         """A list of texts; none when it is not there."""
         value = self.get(key) if self.has(key) else []
-        if not isinstance(value, list | tuple) or not all(isinstance(one, str) for one in value):
-            raise Refusal(f"{self.field(key)}: a list of texts is wanted here")
+        if not isinstance(value, list) or not all(
+            isinstance(one, str) and one.isprintable() for one in value
+        ):
+            raise Refusal(f"{self.field(key)}: a list of texts in quotes is wanted here")
         return tuple(value)
+
+    def table(self, key: str) -> Table:
+        """A table inside; an empty one when it is not there."""
+        return Table(self.get(key) if self.has(key) else {}, self.field(key))
+
+    def tables(self, key: str) -> Iterator[Table]:
+        """A list of tables; none when it is not there."""
+        value = self.get(key) if self.has(key) else []
+        if not isinstance(value, list):
+            raise Refusal(f"{self.field(key)}: a list of tables is wanted here")
+        for place, one in enumerate(value):
+            yield Table(one, f"{self.field(key)}[{place}]")
+
+    def keys(self) -> tuple[str, ...]:
+        """All keys, where any name is allowed; the caller asks for each."""
+        return tuple(self._content)
+
+    def amount(self, key: str, currency: str) -> int:
+        """An amount in major units, as an exact text or a whole number; 0 when it is not there."""
+        return parse_amount(self._digits(key), currency, field=self.field(key)) if self.has(key) else 0
+
+    def exact(self, key: str, default: Fraction | None = None) -> Fraction:
+        """An exact number of 0 or more: '0.30', '30 %', '3/10', or a whole number."""
+        if default is not None and not self.has(key):
+            return default
+        return parse_exact(self._digits(key), field=self.field(key))
+
+    def _digits(self, key: str) -> str:
+        value = self.get(key)
+        if isinstance(value, str):
+            return value
+        if isinstance(value, bool) or not isinstance(value, int):
+            said = str(value)[:40] if isinstance(value, Inexact) else "this"
+            raise Refusal(
+                f'{self.field(key)}: {said} is not exact; write the number in quotes, for example "412.00"'
+            )
+        return str(value)
 
     def share(self, key: str) -> Fraction:
         """A percentage between 0 and the whole, as an exact text."""

@@ -8,7 +8,7 @@ from typing import Any
 from billing.closing import FORMAT, Check, Closing, ClosingInputs
 from billing.cost import Invoice
 from billing.surplus import Result
-from billing.tariff import Service, Tariff
+from billing.tariff import Service, tariff_of
 from meter.refusal import Refusal
 from meter.usage import MemberClass
 from meter.window import Month
@@ -24,7 +24,8 @@ def closing_of(text: str) -> Closing:
     return Closing(
         inputs=_inputs(document),
         members=document["members"],
-        members_digest=document["members_digest"],
+        lines=document["lines"],
+        lines_digest=document["lines_digest"],
         by_service={Service(one): amount for one, amount in document["charges_by_service"].items()},
         by_class={MemberClass(one): amount for one, amount in document["charges_by_class"].items()},
         costs=document["costs"],
@@ -52,16 +53,13 @@ def _inputs(document: dict[str, Any]) -> ClosingInputs:
     return ClosingInputs(
         month=month,
         until_us=inputs["until_us"],
-        tariff=_tariff(inputs["tariff"]),
+        tariff=tariff_of(inputs["tariff"]),
         invoices=tuple(_invoice(one, month) for one in inputs["invoices"]),
         watermark=inputs["watermark"],
+        earlier={
+            Month.parse(text): tariff_of(one) for text, one in inputs.get("earlier_tariffs", {}).items()
+        },
     )
-
-
-def _tariff(one: dict[str, Any]) -> Tariff:
-    named = one["prices_nano"]
-    prices = {service: named[service.value] for service in Service if service.value in named}
-    return Tariff(one["currency"], Month.parse(one["effective_from"]), prices)
 
 
 def _invoice(one: dict[str, Any], month: Month) -> Invoice:

@@ -59,14 +59,17 @@ OWN_COMMANDS: Mapping[str, str] = {
 }
 """Accounts that a register stands beside: an entry by hand would make both disagree."""
 _NAME = "[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?"
+_NUMBER = r"[1-9]\d{0,17}"
 _KNOWN = re.compile(
-    rf"bank:{_NAME}|receivable:member:M|payable:(?:suppliers|tax|unclaimed|member:M)|debt:member:M|shares:member:M"
-    r"|retained:member:M|capital:member:M:\d{4}:(?:qualified|nonqualified|plain)|collective:main"
-    rf"|reserve:(?:compulsory|voluntary)|fund:{_NAME}|surplus:undistributed|loss:(?:carried|member:M:\d{{4}})"
+    rf"bank:{_NAME}|receivable:member:{_NUMBER}|payable:(?:suppliers|tax|unclaimed|member:{_NUMBER})"
+    rf"|(?:debt|shares|retained):member:{_NUMBER}"
+    rf"|capital:member:{_NUMBER}:\d{{4}}:(?:qualified|nonqualified|plain)|collective:main"
+    rf"|reserve:(?:compulsory|voluntary)|fund:{_NAME}|surplus:undistributed"
+    rf"|loss:(?:carried|member:{_NUMBER}:\d{{4}})"
     rf"|revenue:{_NAME}|income:{_NAME}|adjustment:trueup|cost:{_NAME}|interest:shares",
     re.ASCII,
 )
-_MEMBER = re.compile(r":member:([1-9]\d{0,17})(?=:|$)", re.ASCII)
+_MEMBER = re.compile(rf":member:({_NUMBER})(?=:|$)", re.ASCII)
 
 
 def account_type(account: str) -> AccountType:
@@ -87,7 +90,7 @@ def without_member(account: str) -> str:
 
 def parse_account(text: str, *, field: str) -> Account:
     """Read an account's name as a treasurer types it. Raises Refusal naming the field."""
-    if _KNOWN.fullmatch(_MEMBER.sub(":member:M", text)) is None:
+    if _KNOWN.fullmatch(text) is None:
         raise Refusal(
             f"{field}: '{text[:80]}' is no account of the books; `weir ledger trial-balance` lists those in use"
         )
@@ -126,9 +129,13 @@ class EntryKind(StrEnum):
     CHARGE = "charge"
     RESULT = "result"
     ALLOCATION = "allocation"
+    YEAR = "year"
     MANUAL = "manual"
     REVERSAL = "reversal"
     PAYMENT = "payment"
+    SHARE = "share"
+    INCOME = "income"
+    TRUEUP = "trueup"
 
 
 @dataclass(frozen=True, slots=True)

@@ -184,7 +184,7 @@ async def account_sums(
         " coalesce(sum(p.amount_minor) FILTER (WHERE e.period < $1), 0) AS opening,"
         " coalesce(sum(p.amount_minor) FILTER (WHERE p.amount_minor > 0 AND e.period >= $1), 0) AS debits,"
         " coalesce(-sum(p.amount_minor) FILTER (WHERE p.amount_minor < 0 AND e.period >= $1), 0) AS credits,"
-        " coalesce(sum(p.amount_minor) FILTER (WHERE e.kind = 'result' AND e.period >= $1), 0) AS carried"
+        " coalesce(sum(p.amount_minor) FILTER (WHERE e.kind IN ('result', 'year') AND e.period >= $1), 0) AS carried"
         " FROM billing.posting p JOIN billing.entry e ON e.number = p.entry WHERE e.period <= $2 GROUP BY p.account"
         ') AS by_account GROUP BY name ORDER BY name COLLATE "C"',
         date.min if first is None else _date(first), _date(last), by_member,
@@ -211,7 +211,7 @@ async def type_movements(connection: Connection, *, first: Month, last: Month) -
         "SELECT CASE WHEN billing.account_type(p.account) IN ('income', 'expense')"
         " THEN billing.account_type(p.account) ELSE 'other' END AS type, sum(p.amount_minor)::numeric AS total"
         " FROM billing.posting p JOIN billing.entry e ON e.number = p.entry"
-        " WHERE e.period BETWEEN $1 AND $2 AND e.kind <> 'result' GROUP BY 1",
+        " WHERE e.period BETWEEN $1 AND $2 AND e.kind NOT IN ('result', 'year') GROUP BY 1",
         _date(first), _date(last),
     )  # fmt: skip
     return {row["type"]: int(row["total"]) for row in rows}

@@ -12,7 +12,8 @@ from billing.charge_store import all_charges
 from billing.closing import Closing, MonthSum
 from billing.frozen import closing_of
 from billing.member_month import MemberMonth, read_back
-from billing.run import MEMBERS_AT_ONCE, open_inputs
+from billing.register_run import changed_classes
+from billing.run import MEMBERS_AT_ONCE, as_of, credits_by_member, open_inputs
 from billing.statement import FINAL, TRIAL, differences, statement, stranger
 from meter.ids import MemberId
 from meter.postgres import Connection
@@ -81,11 +82,15 @@ async def _open(
     inputs = await open_inputs(connection, month, now_us=now_us, until_us=month.end_us)
     before, again = MonthSum(inputs), MonthSum(inputs)
     own, found, left = None, [], dict(recounted)
+    classes = await changed_classes(connection, month)
+    given = await credits_by_member(connection, month)
     async for members in everyone(connection, month, until_us=month.end_us, rows_max=MEMBERS_AT_ONCE):
-        for one, usage in members:
+        for member_now, usage in members:
+            one = as_of(member_now, classes)
             other = left.pop(one.id, None) or Usage(one.id, usage.start_us, usage.end_us)
             found += differences(usage, other, one.name)
-            lines = before.add(one, usage), again.add(one, other)
+            own_credits = given.get(one.id, ())
+            lines = before.add(one, usage, own_credits), again.add(one, other, own_credits)
             own = lines if one.id == member else own
     return _Both(before.closing(), again.closing(), own, found + _strangers(left))
 
@@ -100,7 +105,7 @@ async def _closed(
             line = read_back(text, start_us=month.start_us, end_us=before.inputs.until_us)
             one = line.member
             other = left.pop(one.id, None) or Usage(one.id, month.start_us, before.inputs.until_us)
-            made = again.add(one, other)
+            made = again.add(one, other, line.credited)
             found += differences(line.usage, other, one.name)
             if hashlib.sha256(text.encode()).digest() != kept_digest:
                 found.append(f"{one.name}: the digest kept beside the line is not the line's")

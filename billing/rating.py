@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import assert_never
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import TypeVar, assert_never
 
 from billing.money import divide_half_up, exponent
-from billing.tariff import PRICE_DECIMALS, SAME_AS, Service, Tariff
+from billing.tariff import PRICE_DECIMALS, PRICED, SAME_AS, SENT, Service, Tariff
 from meter.ids import MemberId
-from meter.usage import Usage
+from meter.usage import Late, Usage
 from meter.window import Month
 
 GB = 10**9
+Counted = TypeVar("Counted", Usage, Late)
+NO_TARIFFS: Mapping[Month, Tariff] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +27,23 @@ class Line:
     per: int
     price_nano: int
     amount_minor: int
+    free: int = 0
+    """Of the quantity, what the tariff does not charge."""
+    note: str = ""
+    """What the line says besides its service: 'late usage of 2026-10', 'correction of 2026-10', a credit's reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Credit:
+    """What a member was given: taken off their charges of a month, and of its surplus as much."""
+
+    number: int
+    member: MemberId
+    month: Month
+    amount_minor: int
+    currency: str
+    reason: str
+    given_us: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,29 +59,91 @@ class Charge:
         return sum(line.amount_minor for line in self.lines)
 
 
-def charge(usage: Usage, tariff: Tariff, month: Month) -> Charge:
+def charge(
+    usage: Usage,
+    tariff: Tariff,
+    month: Month,
+    *,
+    member_class: str = "user",
+    earlier: Mapping[Month, Tariff] = NO_TARIFFS,
+    credited: Iterable[Credit] = (),
+) -> Charge:
     """Rate one member's usage; a line of late corrections may be negative.
 
-    Old versions and unfinished uploads have a line where there are any: most members have none, and closings of
-    the time before they were told apart come out as they were.
+    Old versions, unfinished uploads and zones with a price of their own have a line where there are any: most members
+    have none, and closings of the time before they were told apart come out as they were.
+    What happened in an earlier month has lines of its own, at that month's prices: `earlier` has its tariff if it is
+    not this one. It has no free amounts: those were that month's.
     """
-    lines = (_line(service, usage, tariff, month) for service in Service)
-    return Charge(usage.member, tuple(line for line in lines if line.quantity or line.service not in SAME_AS))
+    rates = tariff.of_class(member_class)
+    own = as_priced(_without_late(usage), rates)
+    lines = [_line(service, own, rates, month) for service in PRICED]
+    found = [line for line in lines if line.quantity or line.service not in SAME_AS]
+    for late in usage.late:
+        found += _late_lines(late, earlier.get(late.month, tariff).of_class(member_class))
+    return Charge(usage.member, (*found, *(credit_line(one) for one in credited)))
 
 
-def _line(service: Service, usage: Usage, tariff: Tariff, month: Month) -> Line:
+def _line(service: Service, usage: Usage | Late, rates: Tariff, month: Month, note: str = "") -> Line:
     quantity, per = counted(service, usage, month)
-    price_nano = tariff.price_nano(service)
-    minor_units = 10 ** exponent(tariff.currency)
-    amount = divide_half_up(quantity * price_nano * minor_units, per * 10**PRICE_DECIMALS)
-    return Line(service, quantity, per, price_nano, amount)
+    price_nano = rates.price_nano(service)
+    allowed = 0 if note else _whole(rates.free.get(service, 0) * per)
+    free = max(min(quantity, allowed), 0)
+    minor_units = int(10 ** exponent(rates.currency))
+    amount = divide_half_up((quantity - free) * price_nano * minor_units, per * 10**PRICE_DECIMALS)
+    return Line(service, quantity, per, price_nano, amount, free, note)
 
 
-def counted(service: Service, usage: Usage, month: Month) -> tuple[int, int]:
+def _whole(nano: int) -> int:
+    """Free amounts are read with so many decimals that they are whole bytes, byte-microseconds or requests."""
+    whole, rest = divmod(nano, int(10**PRICE_DECIMALS))
+    assert not rest, "a free amount is whole"
+    return whole
+
+
+def _late_lines(late: Late, rates: Tariff) -> Iterator[Line]:
+    note = f"{'correction' if late.is_correction else 'late usage'} of {late.month}"
+    own = as_priced(late, rates)
+    for service in PRICED:
+        line = _line(service, own, rates, late.month, note)
+        if line.quantity:
+            yield line
+
+
+def credit_line(credit: Credit) -> Line:
+    """A credit as a line: its amount, and why."""
+    return Line(Service.CREDITS, 1, 1, 0, -credit.amount_minor, 0, f"credit {credit.number}: {credit.reason}")
+
+
+def as_priced(usage: Counted, rates: Tariff) -> Counted:
+    """Usage with those zones told apart that have a price of their own; without one, a zone is like any other."""
+    peering = usage.bytes_out_peering if Service.GB_OUT_PEERING in rates.prices else 0
+    own = usage.bytes_out_own if Service.GB_OUT_OWN in rates.prices else 0
+    if (peering, own) == (usage.bytes_out_peering, usage.bytes_out_own):
+        return usage
+    return replace(usage, bytes_out_peering=peering, bytes_out_own=own)
+
+
+def _without_late(usage: Usage) -> Usage:
+    if not usage.late:
+        return usage
+    names = (
+        "bytes_in", "bytes_out", "bytes_out_peering", "bytes_out_own", "requests_a", "requests_b", "byte_us",
+        "version_byte_us", "part_byte_us",
+    )  # fmt: skip
+    own = {name: getattr(usage, name) - sum(getattr(one, name) for one in usage.late) for name in names}
+    return replace(usage, late=(), **own)
+
+
+def counted(service: Service, usage: Usage | Late, month: Month) -> tuple[int, int]:
     """(how much was counted, how much of it makes one priced unit); both whole numbers."""
     match service:
         case Service.GB_OUT:
-            return usage.bytes_out, GB
+            return usage.bytes_out - usage.bytes_out_peering - usage.bytes_out_own, GB
+        case Service.GB_OUT_PEERING:
+            return usage.bytes_out_peering, GB
+        case Service.GB_OUT_OWN:
+            return usage.bytes_out_own, GB
         case Service.GB_IN:
             return usage.bytes_in, GB
         case Service.GB_MONTH:
@@ -74,5 +157,12 @@ def counted(service: Service, usage: Usage, month: Month) -> tuple[int, int]:
             return usage.requests_a, 1000
         case Service.REQUESTS_B:
             return usage.requests_b, 1000
+        case Service.CREDITS:
+            return 0, 1
         case _:
             assert_never(service)
+
+
+def sent(lines: Iterable[Line]) -> int:
+    """Bytes sent, over all zones."""
+    return sum(line.quantity for line in lines if line.service in SENT)

@@ -5,9 +5,11 @@ Raises Refusal that names the key and the rule it breaks.
 
 from __future__ import annotations
 
+import difflib
 import re
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from fractions import Fraction
 from typing import TypeVar
 
@@ -56,9 +58,6 @@ def parse_rule_set(document: object, *, where: str = "rule_set") -> RuleSet:
     identity = table.text("id")
     if _ID.fullmatch(identity) is None:
         raise Refusal(f"{where}.id: '{identity[:60]}' is no name; use small letters, digits and '-'")
-    levies = table.get("levy") if table.has("levy") else []
-    if not isinstance(levies, list):
-        raise Refusal(f"{where}.levy: a list of tables is wanted here")
     found = RuleSet(
         id=identity,
         version=table.whole("version", default=1),
@@ -67,7 +66,7 @@ def parse_rule_set(document: object, *, where: str = "rule_set") -> RuleSet:
         law=table.text("law"),
         decided_by=table.text("decided_by"),
         consent_kinds=table.flag("consent_kinds"),
-        levies=tuple(_levy(Table(one, f"{where}.levy[{place}]")) for place, one in enumerate(levies)),
+        levies=tuple(_levy(one) for one in table.tables("levy")),
         target=_part(table, "collective", _number),
         interest=_wanted(table, "interest", _interest),
         classes=_wanted(table, "classes", _classes),
@@ -188,6 +187,46 @@ def _withholding(table: Table) -> WithholdingRule:
     exponent(currency)
     above = parse_exact(table.text("above"), field=table.field("above"))
     return WithholdingRule(_number(table), above, currency)
+
+
+def with_percentages(rules: RuleSet, chosen: Mapping[str, Fraction]) -> RuleSet:
+    """The rule set with other percentages, each named by its key. Raises Refusal for what the law does not allow."""
+    numbers = rules.numbers()
+    for key, share in chosen.items():
+        if key not in numbers:
+            near = difflib.get_close_matches(key, numbers, n=1)
+            meant = f"did you mean '{near[0]}'?" if near else f"{rules.id} has {', '.join(numbers)}"
+            raise Refusal(f"percentages.{key[:60]}: is unknown; {meant}")
+        if share > ONE:
+            raise Refusal(f"percentages.{key}: {percent_text(share)} is more than the whole, 100 %")
+        numbers[key] = within_law(replace(numbers[key], share=share), f"percentages.{key}")
+    changed = _with_numbers(rules, numbers)
+    check_whole(changed, where="percentages")
+    return changed
+
+
+def _with_numbers(rules: RuleSet, numbers: Mapping[str, Number]) -> RuleSet:
+    held = rules.withholding
+    return replace(
+        rules,
+        levies=tuple(replace(levy, number=numbers[levy.key]) for levy in rules.levies),
+        target=numbers.get("collective_target"),
+        interest=replace(
+            rules.interest,
+            cap=numbers.get("interest_cap"),
+            over_reference=numbers.get("interest_over_reference"),
+        ),
+        classes=replace(
+            rules.classes, investors=numbers.get("investors_most"), workers=numbers.get("workers_least")
+        ),
+        cash=replace(rules.cash, number=numbers["cash_share"]),
+        loss=replace(
+            rules.loss,
+            members=numbers["loss_of_members"],
+            compulsory_reserve=numbers["loss_from_compulsory_reserve"],
+        ),
+        withholding=None if held is None else replace(held, number=numbers["withholding"]),
+    )
 
 
 def check_whole(rules: RuleSet, *, where: str) -> None:

@@ -1,4 +1,4 @@
-"""The spine of billing: set prices, book costs, try a month, close it, tell a member. Proof is in `proof.py`.
+"""The spine of billing: set prices, try a month, close it, tell a member. Proof is in `proof.py`.
 
 Each function is one story in one transaction: gather, work it out purely, write it down. The
 connection acts as weir_billing; times are UTC microseconds given by the caller.
@@ -11,16 +11,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-import asyncpg
-
-from billing import store
-from billing.booking import charge_entry, invoice_entry, result_entry
+from billing import cost_store, store
+from billing.booking import charge_entry, result_entry
 from billing.charge_store import add_charges, all_charges, charge_text, charge_texts
 from billing.closing import Closing, ClosingInputs, MonthSum
-from billing.cost import Invoice, invoice
+from billing.costing import tariff_in_force
 from billing.frozen import closing_of
 from billing.ledger import Entry
 from billing.member_month import MemberMonth, read_back
+from billing.rating import Credit
+from billing.register_run import changed_classes
 from billing.statement import FINAL, TRIAL
 from billing.statement import statement as statement_document
 from billing.tariff import Tariff, parse_tariff
@@ -28,7 +28,8 @@ from meter.ids import MemberId
 from meter.postgres import Connection
 from meter.refusal import Refusal
 from meter.store import close_month, is_closed
-from meter.usage_store import everyone, first_month_with_usage
+from meter.usage import Member, MemberClass
+from meter.usage_store import everyone, first_month_with_usage, late_months
 from meter.window import Month
 
 MEMBERS_AT_ONCE = 10_000
@@ -61,39 +62,6 @@ async def set_tariff(connection: Connection, text: str, *, now_us: int) -> Tarif
             )
         await store.insert_tariff(connection, tariff, text, now_us=now_us)
     return tariff
-
-
-async def tariff_in_force(connection: Connection, month: Month) -> Tariff:
-    """The tariff of a month. Raises Refusal when none is in force."""
-    tariff = await store.tariff_at(connection, month)
-    if tariff is None:
-        raise Refusal(f"no tariff is in force in {month}; set one with `weir tariff set FILE`")
-    return tariff
-
-
-async def add_cost(
-    connection: Connection, *, month: Month, pool: str, amount: str, memo: str, now_us: int
-) -> Invoice:
-    """Book an invoice to a cost pool and to the ledger. Raises Refusal naming the field, or the closed month."""
-    tariff = await tariff_in_force(connection, month)
-    asked = invoice(
-        month=month, pool=pool, amount=amount, currency=tariff.currency, memo=memo, booked_us=now_us
-    )
-    try:
-        async with connection.transaction():
-            number = await store.insert_invoice(connection, asked)
-            booked = replace(asked, number=number)
-            await store.post(connection, invoice_entry(booked), now_us=now_us)
-    except asyncpg.PostgresError as error:
-        if store.closed_month(error):
-            raise Refusal(f"{month} is closed; book the invoice in a month that is open") from None
-        raise
-    return booked
-
-
-async def list_costs(connection: Connection, month: Month | None) -> list[Invoice]:
-    """Invoices of a month, or all of them, in the order they were booked."""
-    return await store.invoices(connection, month)
 
 
 async def trial(connection: Connection, month: Month, *, now_us: int, each: Each | None = None) -> Closing:
@@ -136,14 +104,18 @@ async def close(
         await _refuse_out_of_order(connection, month)
         watermark = await close_month(connection, month, now_us=now_us)
         inputs = await _inputs(connection, month, until_us=month.end_us, watermark=watermark)
-        summing, part = MonthSum(inputs), 0
+        summing, part, classes = MonthSum(inputs), 0, await changed_classes(connection, month)
+        given = await credits_by_member(connection, month)
         async for members in everyone(connection, month, until_us=month.end_us, rows_max=MEMBERS_AT_ONCE):
             part += 1
-            lines = [summing.add(member, usage) for member, usage in members]
+            lines = [
+                summing.add(as_of(member, classes), usage, given.get(member.id, ()))
+                for member, usage in members
+            ]
             await add_charges(connection, month, lines)
             await _post(connection, charge_entry(month, part, lines), now_us=now_us)
             if progress is not None:
-                progress(summing.members)
+                progress(summing.lines)
         done = summing.closing()
         result = result_entry(month, done.by_service, done.costs, done.result)
         await _post(connection, result, now_us=now_us)
@@ -211,13 +183,27 @@ def _line_of(done: Closing, text: str) -> MemberMonth:
     return read_back(text, start_us=done.inputs.month.start_us, end_us=done.inputs.until_us)
 
 
+async def credits_by_member(connection: Connection, month: Month) -> dict[MemberId, tuple[Credit, ...]]:
+    """What members were given of a month, each member's in order."""
+    found: dict[MemberId, tuple[Credit, ...]] = {}
+    for one in sorted(await cost_store.credits_of(connection, month), key=lambda one: one.number):
+        found[one.member] = (*found.get(one.member, ()), one)
+    return found
+
+
+def as_of(member: Member, classes: Mapping[MemberId, MemberClass]) -> Member:
+    """The member with the class they had, where it was ever changed."""
+    return replace(member, member_class=classes[member.id]) if member.id in classes else member
+
+
 async def _summed(connection: Connection, inputs: ClosingInputs, each: Each | None) -> Closing:
-    summing = MonthSum(inputs)
+    summing, classes = MonthSum(inputs), await changed_classes(connection, inputs.month)
+    given = await credits_by_member(connection, inputs.month)
     async for members in everyone(
         connection, inputs.month, until_us=inputs.until_us, rows_max=MEMBERS_AT_ONCE
     ):
         for member, usage in members:
-            line = summing.add(member, usage)
+            line = summing.add(as_of(member, classes), usage, given.get(member.id, ()))
             if each is not None:
                 each(line)
     return summing.closing()
@@ -238,12 +224,15 @@ async def open_inputs(
 async def _inputs(
     connection: Connection, month: Month, *, until_us: int, watermark: Mapping[str, int]
 ) -> ClosingInputs:
+    tariff = await tariff_in_force(connection, month)
+    earlier = {one: await store.tariff_at(connection, one) for one in await late_months(connection, month)}
     return ClosingInputs(
         month=month,
         until_us=until_us,
-        tariff=await tariff_in_force(connection, month),
-        invoices=tuple(await store.invoices(connection, month)),
+        tariff=tariff,
+        invoices=tuple(await cost_store.invoices(connection, month)),
         watermark=watermark,
+        earlier={one: found or tariff for one, found in earlier.items()},
     )
 
 
@@ -254,7 +243,7 @@ async def _refuse_out_of_order(connection: Connection, month: Month) -> None:
     if last is not None:
         due = last.next()
     else:
-        begun = (await first_month_with_usage(connection), await store.first_invoice_month(connection))
+        begun = (await first_month_with_usage(connection), await cost_store.first_invoice_month(connection))
         due = min((one for one in begun if one is not None), default=month)
     if due < month:
         raise Refusal(f"{due} is still open; months are closed in order, so close it first")

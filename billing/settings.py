@@ -33,6 +33,9 @@ class BillingSettings(RoomSettings):
     login_addresses_max: int = Field(
         10_000, ge=1, le=10_000_000, description="addresses whose tries are remembered at once"
     )
+    document_bytes_max: int = Field(
+        20 * 2**20, ge=1024, le=2**30, description="largest document kept with an invoice"
+    )
     portal_body_bytes_max: int = Field(16 * 1024, ge=1024, description="largest body the portal reads")
     portal_statements_max: int = Field(
         120, ge=1, le=1200, description="past statements listed on a member's page"
@@ -60,4 +63,7 @@ class BillingSettings(RoomSettings):
     )
     list_price_directory: str = Field(
         "", description="a directory of price files of your own, which go before those that come with Weir"
+    )
+    bank_file_bytes_max: int = Field(
+        64 * 1024 * 1024, ge=1024, description="largest statement of the bank that `weir pay import` reads"
     )

@@ -9,11 +9,11 @@ import hashlib
 from typing import Any
 
 from billing.closing import Closing
+from billing.lines import told
 from billing.member_month import COUNTS, MemberMonth
-from billing.money import format_amount
+from billing.money import exponent, format_amount
 from billing.rating import GB
 from billing.surplus import Outcome
-from billing.tariff import UNITS, WORDS
 from billing.words import instant_text, iso_text, month_text, quantity_text
 from meter.ids import MemberId
 from meter.usage import Member, MemberClass, Usage
@@ -50,11 +50,11 @@ def statement(closing: Closing, own: MemberMonth, *, kind: str) -> dict[str, Any
             **_sometimes(usage),
         },
         "tariff_from": str(inputs.tariff.effective_from),
-        "lines": _lines(closing, own),
+        "lines": [told(line, decimals=exponent(closing.currency)) for line in own.charge.lines],
         **_apart(usage, inputs.month),
         "charges_minor": own.charge.amount_minor,
         "co_op": _co_op(closing, kind),
-        "sentence": _sentence(closing, kind),
+        "sentence": _sentence(closing, member, kind),
         "meaning": _meaning(closing, member, kind),
         "line_digest": hashlib.sha256(own.text.encode()).hexdigest(),
         "digest": closing.digest,
@@ -90,22 +90,6 @@ def _apart(usage: Usage, month: Month) -> dict[str, Any]:
     return {"apart": told} if told else {}
 
 
-def _lines(closing: Closing, own: MemberMonth) -> list[dict[str, Any]]:
-    return [
-        {
-            "service": line.service.value,
-            "words": WORDS[line.service],
-            "quantity": line.quantity,
-            "per": line.per,
-            "quantity_text": quantity_text(line.quantity, line.per, UNITS[line.service]),
-            "price": closing.inputs.tariff.price_text(line.service),
-            "price_nano": line.price_nano,
-            "amount_minor": line.amount_minor,
-        }
-        for line in own.charge.lines
-    ]
-
-
 def _co_op(closing: Closing, kind: str) -> dict[str, Any]:
     return {
         "members": closing.members,
@@ -118,9 +102,12 @@ def _co_op(closing: Closing, kind: str) -> dict[str, Any]:
     }
 
 
-def _sentence(closing: Closing, kind: str) -> str:
+def _sentence(closing: Closing, own: Member, kind: str) -> str:
     month, count = month_text(closing.inputs.month), closing.members
-    whole = "You are the only member" if count == 1 else f"You are one of {count:,} members"
+    if own.member_class.is_member:
+        whole = "You are the only member" if count == 1 else f"You are one of {count:,} members"
+    else:
+        whole = f"You are a customer of a co-op of {count:,} member{'' if count == 1 else 's'}"
     cost = format_amount(closing.result.costs_minor, closing.currency)
     charged = format_amount(closing.result.charges_minor, closing.currency)
     left = format_amount(abs(closing.result.amount_minor), closing.currency)
@@ -157,6 +144,8 @@ def _meaning(closing: Closing, own: Member, kind: str) -> str:
         "A month shares nothing out. What is left over counts towards the year, and when the year is closed its "
         "surplus comes back to the members (patronage)"
     )
+    if not own.member_class.is_member:
+        return "What is left over belongs to the members; you buy at the tariff and are none."
     if own.member_class is MemberClass.USER:
         return f"{shared}, to users by what they were charged over the year."
     return f"{shared}, as the co-op's rules say; you are a {own.member_class.value} member."
@@ -169,6 +158,8 @@ def differences(stored: Usage, recounted: Usage, name: str) -> list[str]:
         left, right = getattr(stored, count), getattr(recounted, count)
         if left != right:
             found.append(f"{name}: {count} is {left} in the statement and {right} in the recount")
+    if stored.late != recounted.late:
+        found.append(f"{name}: what came late is not the same in the statement and in the recount")
     return found
 
 

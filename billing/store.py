@@ -1,6 +1,6 @@
 """SQL of the books: tariffs, invoices, ledger, closings. It decides nothing; triggers refuse.
 
-Members' own lines of a closing are in `charge_store.py`.
+Members' own lines of a closing are in `charge_store.py`, costs in `cost_store.py`.
 """
 
 from __future__ import annotations
@@ -11,14 +11,12 @@ import asyncpg
 
 from billing.canon import canonical
 from billing.closing import Closing
-from billing.cost import Invoice
-from billing.ledger import retained
 from billing.ledger_store import post as post
 from billing.ledger_store import post_many as post_many
 from billing.tariff import Tariff, parse_tariff
 from meter.ids import MemberId
 from meter.postgres import Connection
-from meter.window import Month, to_datetime, to_us
+from meter.window import Month, to_datetime
 
 CLOSED_STATE = "WC001"
 
@@ -68,45 +66,13 @@ async def book_currency(connection: Connection) -> str | None:
     return found
 
 
-async def insert_invoice(connection: Connection, invoice: Invoice) -> int:
-    """Add an invoice; its number."""
-    number: int = await connection.fetchval(
-        "INSERT INTO billing.invoice (period, pool, amount_minor, currency, memo, booked_at)"
-        " VALUES ($1, $2, $3, $4, $5, $6) RETURNING number",
-        _date(invoice.month), invoice.pool, invoice.amount_minor, invoice.currency, invoice.memo,
-        to_datetime(invoice.booked_us),
-    )  # fmt: skip
-    return number
-
-
-async def invoices(connection: Connection, month: Month | None) -> list[Invoice]:
-    """Invoices of a month, or all, by number."""
-    rows = await connection.fetch(
-        "SELECT * FROM billing.invoice WHERE $1::date IS NULL OR period = $1 ORDER BY number",
-        None if month is None else _date(month),
-    )
-    return [
-        Invoice(
-            row["number"], _month(row["period"]), row["pool"], row["amount_minor"], row["currency"],
-            row["memo"], to_us(row["booked_at"]),
-        )
-        for row in rows
-    ]  # fmt: skip
-
-
-async def first_invoice_month(connection: Connection) -> Month | None:
-    """The earliest month with an invoice."""
-    found = await connection.fetchval("SELECT min(period) FROM billing.invoice")
-    return None if found is None else _month(found)
-
-
 async def insert_closing(connection: Connection, done: Closing, *, now_us: int) -> None:
     """Close the books of a month; from here on they take nothing."""
     await connection.execute(
-        "INSERT INTO billing.closing (period, document, digest, closed_at, members, members_digest, charges_minor)"
+        "INSERT INTO billing.closing (period, document, digest, closed_at, lines, lines_digest, charges_minor)"
         " VALUES ($1, $2, $3, $4, $5, $6, $7)",
-        _date(done.inputs.month), canonical(done.to_document()), done.digest, to_datetime(now_us), done.members,
-        bytes.fromhex(done.members_digest), done.result.charges_minor,
+        _date(done.inputs.month), canonical(done.to_document()), done.digest, to_datetime(now_us), done.lines,
+        bytes.fromhex(done.lines_digest), done.result.charges_minor,
     )  # fmt: skip
 
 
@@ -148,9 +114,3 @@ async def balances(connection: Connection) -> list[tuple[str, int, int]]:
 def closed_month(error: asyncpg.PostgresError) -> bool:
     """Whether the database refused because the month is closed."""
     return error.sqlstate == CLOSED_STATE
-
-
-async def retained_minor(connection: Connection, member: MemberId) -> int:
-    """What is kept in the co-op in a member's name, in minor units: the credit balance of their account."""
-    query = "SELECT coalesce(-sum(amount_minor), 0)::numeric FROM billing.posting WHERE account = $1"
-    return int(await connection.fetchval(query, retained(member)))

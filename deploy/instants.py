@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 from meter.refusal import Refusal
 from meter.window import HOUR_US, Month, hour_start_us, to_datetime, to_us
@@ -37,6 +37,17 @@ def parse_instant(text: str) -> int:
     if aware.year < 1970:
         raise BadInstant(f"'{text}' is before 1970, and nothing was counted then")
     return to_us(aware)
+
+
+def parse_date(text: str, *, field: str) -> date:
+    """Read a day. Raises BadInstant naming the field."""
+    try:
+        found = date.fromisoformat(text) if len(text) == len("2026-11-03") else None
+    except ValueError:
+        found = None
+    if found is None or found.year < 1970:
+        raise BadInstant(f"{field}: '{text[:40]}' is not a day; write it like 2026-11-03")
+    return found
 
 
 def parse_end(text: str, *, now_us: int) -> int:

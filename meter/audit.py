@@ -161,6 +161,7 @@ class Journals:
                 counted = placed(event, stream=stream, sequence=sequence, displaced=self.books.displaced)
                 billed = billed_in(counted, stream=stream, sequence=sequence, watermarks=marks)
                 sums.add(counted, first_open=billed)
+        sums.samples.clear()  # of no use here: they hold nothing that the readings do not
 
 
 def _size_of(path: Path) -> int:

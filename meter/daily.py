@@ -1,4 +1,4 @@
-"""What is done once a day beside shipping: sign a head for the day and for each closing, and let old segments go.
+"""What is done once a day beside shipping: sign a head for the day and each closing, let old segments and samples go.
 
 Doing it twice does nothing twice. It needs no clock of its own, and a fault here never stops the shipper.
 """
@@ -16,7 +16,7 @@ from typing import Any
 import asyncpg
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from meter import frame, heads_store
+from meter import frame, heads_store, sample_store
 from meter.frame import HEADER_BYTES, RECORD_BYTES, DamagedSegment
 from meter.heads import FIRST, Head, Tip, sign
 from meter.heads_store import Kept, StreamRow
@@ -52,6 +52,9 @@ class Daily:
             if any(one.month is None for one in made):
                 plans = await plan(connection, self._settings, now_us=now_us)
                 await remove(connection, self._settings, plans, now_us=now_us)
+                await sample_store.prune(
+                    connection, keep_months=self._settings.samples_keep_months, now_us=now_us
+                )
         except (Refusal, DamagedSegment, OSError, asyncpg.IntegrityConstraintViolationError) as error:
             if isinstance(error, ConnectionError | TimeoutError):
                 raise

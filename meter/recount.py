@@ -13,14 +13,14 @@ from pathlib import Path
 from types import MappingProxyType
 
 from meter import frame
-from meter.event import Event, Mark, StorageLine
+from meter.event import Event, Mark, StorageLine, Zone
 from meter.ids import NOBODY, MemberId, StreamId
 from meter.reader import streams
 from meter.retention import Beginning, kept_chain, refuse_older
 from meter.segments import stream_of
 from meter.stillness import held_still
 from meter.tally import PART_OF_A_REQUEST, Displaced, billable_requests, placed
-from meter.usage import LOGICAL, Usage
+from meter.usage import LOGICAL, Late, Usage
 from meter.window import Month
 
 Watermarks = Mapping[Month, Mapping[StreamId, int]]
@@ -30,11 +30,18 @@ Watermarks = Mapping[Month, Mapping[StreamId, int]]
 class _Counts:
     bytes_in: int = 0
     bytes_out: int = 0
+    bytes_out_peering: int = 0
+    bytes_out_own: int = 0
     requests_a: int = 0
     requests_b: int = 0
     corrected_in: int = 0
     corrected_out: int = 0
     byte_us: Counter[StorageLine] = field(default_factory=Counter)
+    late: dict[tuple[Month, bool], _Counts] = field(default_factory=dict)
+    """What happened before the month, by when and whether it is a correction."""
+
+    def of(self, month: Month, *, is_correction: bool) -> _Counts:
+        return self.late.setdefault((month, is_correction), _Counts())
 
 
 def billed_in(event: Event, *, stream: StreamId, sequence: int, watermarks: Watermarks) -> Month:
@@ -71,9 +78,16 @@ def recount(
             byte_us = event.stored_bytes * (month.end_us - event.ended_us)
             if billed < month:
                 byte_us -= event.stored_bytes * (month.start_us - event.ended_us)
-            counts.setdefault(event.payer, _Counts()).byte_us[event.line] += byte_us
+            found = counts.setdefault(event.payer, _Counts())
+            found.byte_us[event.line] += byte_us
+            if billed == month:
+                _count_stored_late(found, event, month)
         elif billed == month:
-            _count(counts.setdefault(event.payer, _Counts()), event)
+            found = counts.setdefault(event.payer, _Counts())
+            _count(found, event)
+            happened = Month.of(event.ended_us)
+            if happened < month:
+                _count(found.of(happened, is_correction=bool(event.marks & Mark.CORRECTION)), event)
     return {member: _usage(member, month, found) for member, found in sorted(counts.items())}
 
 
@@ -87,12 +101,39 @@ def _usage(member: MemberId, month: Month, found: _Counts) -> Usage:
         removed_byte_us=found.byte_us[StorageLine.REMOVED],
         corrected_in=found.corrected_in,
         corrected_out=found.corrected_out,
+        bytes_out_peering=found.bytes_out_peering,
+        bytes_out_own=found.bytes_out_own,
+        late=tuple(sorted(_late(*key, one) for key, one in found.late.items())),
     )  # fmt: skip
+
+
+def _late(month: Month, is_correction: bool, found: _Counts) -> Late:
+    return Late(
+        month, is_correction, found.bytes_in, found.bytes_out, found.bytes_out_peering, found.bytes_out_own,
+        found.requests_a, found.requests_b,
+        byte_us=sum(found.byte_us[line] for line in LOGICAL),
+        version_byte_us=found.byte_us[StorageLine.VERSION],
+        part_byte_us=found.byte_us[StorageLine.PART],
+    )  # fmt: skip
+
+
+def _count_stored_late(found: _Counts, event: Event, month: Month) -> None:
+    """Of a change that came late, what each month before was short of."""
+    happened = Month.of(event.ended_us)
+    since_us = event.ended_us
+    while happened < month:
+        late = found.of(happened, is_correction=False)
+        late.byte_us[event.line] += event.stored_bytes * (happened.end_us - since_us)
+        happened, since_us = happened.next(), happened.end_us
 
 
 def _count(found: _Counts, event: Event) -> None:
     found.bytes_in += event.bytes_in
     found.bytes_out += event.bytes_out
+    if event.zone is Zone.PEERING:
+        found.bytes_out_peering += event.bytes_out
+    elif event.zone is Zone.OWN:
+        found.bytes_out_own += event.bytes_out
     if event.marks & Mark.CORRECTION:
         found.corrected_in += event.bytes_in
         found.corrected_out += event.bytes_out

@@ -73,6 +73,12 @@ class MeterSettings(RoomSettings):
         le=1200,
         description="shipped segments are kept for so many whole months; 0 keeps them for ever",
     )
+    samples_keep_months: int = Field(
+        3,
+        ge=0,
+        le=1200,
+        description="5-minute samples of a closed month are kept for so many whole months; 0 keeps them for ever",
+    )
     ship_interval_ms: int = Field(
         500, ge=10, le=60_000, description="how often the shipper looks for new records"
     )

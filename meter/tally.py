@@ -1,4 +1,7 @@
-"""Events into sums: readings by key and hour, storage changes by key and hour. Pure, additive, orderless."""
+"""Events into sums: readings and storage changes by key and hour, samples by payer and five minutes.
+
+Pure, additive, orderless.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,14 @@ from dataclasses import dataclass, field
 
 from meter.event import Event, Mark, RequestClass
 from meter.ids import StreamId
-from meter.window import Credible, Month, hour_start_us
+from meter.window import SLOT_US, Credible, Month, hour_start_us
 
 ReadingKey = tuple[str, int, int, int, int, int, int, bool]
 """(billing month, hour_us, payer, bucket, operation, class, zone, correction)"""
 StorageKey = tuple[str, int, int, int, int]
 """(billing month, hour_us, member, bucket, line)"""
+SampleKey = tuple[str, int, int, int]
+"""(billing month, start of five minutes, payer, zone)"""
 
 
 PART_OF_A_REQUEST = Mark.CHECKPOINT | Mark.CORRECTION
@@ -42,11 +47,20 @@ class StoredSums:
 
 
 @dataclass(slots=True)
+class Sample:
+    """What one payer moved in five minutes, in each direction; corrections move nothing and are not in it."""
+
+    bytes_in: int = 0
+    bytes_out: int = 0
+
+
+@dataclass(slots=True)
 class Tally:
     """What a batch of events adds up to. Adding tallies in any order gives the same sums."""
 
     readings: dict[ReadingKey, Reading] = field(default_factory=dict)
     storage: dict[StorageKey, StoredSums] = field(default_factory=dict)
+    samples: dict[SampleKey, Sample] = field(default_factory=dict)
 
     def add(self, event: Event, *, first_open: Month) -> None:
         """Count one event; one of a closed month is booked to the first open month, its hour kept."""
@@ -72,6 +86,11 @@ class Tally:
         reading.bytes_out += event.bytes_out
         reading.moved_in += event.moved_in
         reading.moved_out += event.moved_out
+        if not event.marks & Mark.CORRECTION:
+            slot_us = event.ended_us - event.ended_us % SLOT_US
+            sample = self.samples.setdefault((period, slot_us, event.payer, event.zone), Sample())
+            sample.bytes_in += event.bytes_in
+            sample.bytes_out += event.bytes_out
 
 
 def booked_to(instant_us: int, *, first_open: Month) -> str:

@@ -8,15 +8,22 @@ from enum import StrEnum
 
 from meter.event import StorageLine
 from meter.ids import MemberId
-from meter.window import MICROSECONDS
+from meter.window import MICROSECONDS, Month
 
 
 class MemberClass(StrEnum):
-    """In which capacity somebody is a member."""
+    """In which capacity somebody stands in the register."""
 
     USER = "user"
     WORKER = "worker"
     SUPPORTER = "supporter"
+    CUSTOMER = "customer"
+    """No member: buys at the tariff, has no vote and no part in a surplus."""
+
+    @property
+    def is_member(self) -> bool:
+        """Whether somebody of this class belongs to the co-op."""
+        return self is not MemberClass.CUSTOMER
 
 
 class MemberStatus(StrEnum):
@@ -35,6 +42,7 @@ class Member:
     name: str
     """Unique, and what people type."""
     member_class: MemberClass
+    """The class in force now, the first of them for who has several."""
     email: str
     status: MemberStatus
     joined_us: int
@@ -73,6 +81,25 @@ def in_all(buckets: Iterable[Lines]) -> Lines:
     }
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Late:
+    """Of a usage, what happened in an earlier month that was closed when it became known: its own lines on the bill."""
+
+    month: Month
+    """When it happened."""
+    is_correction: bool
+    """Entered by somebody to mend the month, and not merely shipped late."""
+    bytes_in: int = 0
+    bytes_out: int = 0
+    bytes_out_peering: int = 0
+    bytes_out_own: int = 0
+    requests_a: int = 0
+    requests_b: int = 0
+    byte_us: int = 0
+    version_byte_us: int = 0
+    part_byte_us: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Usage:
     """What one member used in [start_us, end_us): whole bytes, whole requests, exact byte-microseconds."""
@@ -96,6 +123,12 @@ class Usage:
     """Of bytes_in, what corrections added or, below zero, took back."""
     corrected_out: int = 0
     """The same of bytes_out."""
+    bytes_out_peering: int = 0
+    """Of bytes_out, what went over peering."""
+    bytes_out_own: int = 0
+    """Of bytes_out, what stayed within the co-op's own network."""
+    late: tuple[Late, ...] = ()
+    """Of all these, what happened before the window, in order; only of a billing month."""
 
     @property
     def byte_seconds(self) -> int:

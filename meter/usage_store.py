@@ -8,18 +8,32 @@ and in the few later ones that `meter.late` names.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
+from typing import Any
 
 import asyncpg
 
 from meter.event import StorageLine
 from meter.ids import MemberId
+from meter.late_store import late_usage
 from meter.postgres import Connection
 from meter.refusal import Refusal
 from meter.store import month_date
-from meter.usage import LOGICAL, Kept, Lines, Member, MemberClass, MemberStatus, Usage, in_all, together
+from meter.usage import (
+    LOGICAL,
+    Kept,
+    Late,
+    Lines,
+    Member,
+    MemberClass,
+    MemberStatus,
+    Usage,
+    in_all,
+    together,
+)
 from meter.window import DAY_US, Month, to_datetime, whole_days
 
 _MOVED = """
@@ -50,7 +64,9 @@ _EVERYONE = """
                sum(requests) FILTER (WHERE class = 1)::bigint AS requests_a,
                sum(requests) FILTER (WHERE class = 2)::bigint AS requests_b,
                sum(bytes_in) FILTER (WHERE correction)::bigint AS corrected_in,
-               sum(bytes_out) FILTER (WHERE correction)::bigint AS corrected_out
+               sum(bytes_out) FILTER (WHERE correction)::bigint AS corrected_out,
+               sum(bytes_out) FILTER (WHERE zone = 1)::bigint AS bytes_out_peering,
+               sum(bytes_out) FILTER (WHERE zone = 2)::bigint AS bytes_out_own
         FROM meter.reading_day WHERE period = $1 AND payer <> 0 GROUP BY payer
     ), kept AS (
         SELECT member, sum(byte_us) FILTER (WHERE line <> 3) AS byte_us,
@@ -68,6 +84,7 @@ _EVERYONE = """
         SELECT member, coalesce(bytes_in, 0) AS bytes_in, coalesce(bytes_out, 0) AS bytes_out,
                coalesce(requests_a, 0) AS requests_a, coalesce(requests_b, 0) AS requests_b,
                coalesce(corrected_in, 0) AS corrected_in, coalesce(corrected_out, 0) AS corrected_out,
+               coalesce(bytes_out_peering, 0) AS bytes_out_peering, coalesce(bytes_out_own, 0) AS bytes_out_own,
                trunc(coalesce(byte_us, 0))::text AS byte_us, trunc(coalesce(version_byte_us, 0))::text AS version_byte_us,
                trunc(coalesce(part_byte_us, 0))::text AS part_byte_us,
                trunc(coalesce(removed_byte_us, 0))::text AS removed_byte_us
@@ -79,6 +96,7 @@ _EVERYONE = """
            coalesce(bytes_in, 0) AS bytes_in, coalesce(bytes_out, 0) AS bytes_out,
            coalesce(requests_a, 0) AS requests_a, coalesce(requests_b, 0) AS requests_b,
            coalesce(corrected_in, 0) AS corrected_in, coalesce(corrected_out, 0) AS corrected_out,
+               coalesce(bytes_out_peering, 0) AS bytes_out_peering, coalesce(bytes_out_own, 0) AS bytes_out_own,
            coalesce(byte_us, '0') AS byte_us, coalesce(version_byte_us, '0') AS version_byte_us,
            coalesce(part_byte_us, '0') AS part_byte_us, coalesce(removed_byte_us, '0') AS removed_byte_us
     FROM meter.member AS member FULL JOIN used ON used.member = member.id
@@ -87,7 +105,14 @@ _EVERYONE = """
 """
 """All members of a month [$4, $5) with what is booked to it, stored bytes up to $2 ($3 is the month's start), as
 microseconds. Lines: 1 parts, 2 old versions, 3 removed (`meter.event.StorageLine`). What passes 64 bits is text."""
-_COUNTS = ("bytes_in", "bytes_out", "requests_a", "requests_b", "corrected_in", "corrected_out")
+_ZONES = """
+    coalesce(sum(bytes_out) FILTER (WHERE zone = 1), 0)::bigint AS bytes_out_peering,
+    coalesce(sum(bytes_out) FILTER (WHERE zone = 2), 0)::bigint AS bytes_out_own
+"""
+_COUNTS = (
+    "bytes_in", "bytes_out", "requests_a", "requests_b", "corrected_in", "corrected_out", "bytes_out_peering",
+    "bytes_out_own",
+)  # fmt: skip
 
 
 async def first_month_with_usage(connection: Connection) -> Month | None:
@@ -102,6 +127,14 @@ async def first_month_with_usage(connection: Connection) -> Month | None:
     return None if found is None else Month(found.year, found.month)
 
 
+async def late_months(connection: Connection, month: Month) -> list[Month]:
+    """The earlier months that something was booked to this one of, because they were closed."""
+    rows = await connection.fetch(
+        "SELECT month FROM meter.late WHERE period = $1 ORDER BY month", month_date(month)
+    )
+    return [Month(row["month"].year, row["month"].month) for row in rows]
+
+
 async def period_usage(
     connection: Connection, month: Month, *, until_us: int | None = None
 ) -> dict[MemberId, Usage]:
@@ -111,7 +144,12 @@ async def period_usage(
     """
     end_us = month.end_us if until_us is None else until_us
     rows = await connection.fetch(_EVERYONE, *_everyone_window(month, end_us))
-    return {MemberId(row["member"]): _whole_usage(row, month.start_us, end_us) for row in rows if row["used"]}
+    late = await late_usage(connection, month)
+    return {
+        MemberId(row["member"]): _whole_usage(row, month.start_us, end_us, late)
+        for row in rows
+        if row["used"]
+    }
 
 
 async def everyone(
@@ -122,12 +160,13 @@ async def everyone(
     Everybody who was a member at an instant of the month or has usage booked to it. Needs a transaction. Raises
     Refusal for usage of somebody who is not in the register.
     """
+    late = await late_usage(connection, month)
     cursor = await connection.cursor(_EVERYONE, *_everyone_window(month, until_us))
     while rows := await cursor.fetch(rows_max):
         for row in rows:
             if row["name"] is None:
                 raise Refusal(f"there is usage of member {row['member']}, who is not in the register")
-        yield [(_registered(row), _whole_usage(row, month.start_us, until_us)) for row in rows]
+        yield [(_registered(row), _whole_usage(row, month.start_us, until_us, late)) for row in rows]
 
 
 def _everyone_window(month: Month, end_us: int) -> tuple[date, Decimal, Decimal, datetime, datetime]:
@@ -144,24 +183,29 @@ def _registered(row: asyncpg.Record) -> Member:
     )  # fmt: skip
 
 
-def _whole_usage(row: asyncpg.Record, start_us: int, end_us: int) -> Usage:
+def _whole_usage(
+    row: asyncpg.Record, start_us: int, end_us: int, late: Mapping[MemberId, tuple[Late, ...]]
+) -> Usage:
+    member = MemberId(row["member"])
     return Usage(
-        MemberId(row["member"]), start_us, end_us, row["bytes_in"], row["bytes_out"], row["requests_a"],
+        member, start_us, end_us, row["bytes_in"], row["bytes_out"], row["requests_a"],
         row["requests_b"], int(row["byte_us"]), int(row["version_byte_us"]), int(row["part_byte_us"]),
         int(row["removed_byte_us"]), row["corrected_in"], row["corrected_out"],
+        bytes_out_peering=row["bytes_out_peering"], bytes_out_own=row["bytes_out_own"], late=late.get(member, ()),
     )  # fmt: skip
 
 
 def _usage(member: MemberId, start_us: int, end_us: int, moved: asyncpg.Record | None, kept: Lines) -> Usage:
     none = Kept()
-    return Usage(
-        member, start_us, end_us,
+    counts: dict[str, Any] = {name: 0 if moved is None else int(moved[name]) for name in _COUNTS}
+    return replace(
+        Usage(member, start_us, end_us),
         byte_us=together(kept, LOGICAL).byte_us,
         version_byte_us=kept.get(StorageLine.VERSION, none).byte_us,
         part_byte_us=kept.get(StorageLine.PART, none).byte_us,
         removed_byte_us=kept.get(StorageLine.REMOVED, none).byte_us,
-        **{name: 0 if moved is None else int(moved[name]) for name in _COUNTS},
-    )  # fmt: skip
+        **counts,
+    )
 
 
 async def usage_between(connection: Connection, member: MemberId, *, start_us: int, end_us: int) -> Usage:
@@ -172,7 +216,7 @@ async def usage_between(connection: Connection, member: MemberId, *, start_us: i
                coalesce(sum(requests) FILTER (WHERE class = 1), 0)::bigint AS requests_a,
                coalesce(sum(requests) FILTER (WHERE class = 2), 0)::bigint AS requests_b,
                coalesce(sum(bytes_in) FILTER (WHERE correction), 0)::bigint AS corrected_in,
-               coalesce(sum(bytes_out) FILTER (WHERE correction), 0)::bigint AS corrected_out
+               coalesce(sum(bytes_out) FILTER (WHERE correction), 0)::bigint AS corrected_out, {_ZONES}
         FROM ({_MOVED}) AS moved
         """,  # noqa: S608 - a text of our own
         member, *await _window(connection, start_us=start_us, end_us=end_us),
@@ -260,7 +304,7 @@ async def usage_rows(
                coalesce(sum(requests) FILTER (WHERE class = 1), 0)::bigint AS requests_a,
                coalesce(sum(requests) FILTER (WHERE class = 2), 0)::bigint AS requests_b,
                coalesce(sum(bytes_in) FILTER (WHERE correction), 0)::bigint AS corrected_in,
-               coalesce(sum(bytes_out) FILTER (WHERE correction), 0)::bigint AS corrected_out
+               coalesce(sum(bytes_out) FILTER (WHERE correction), 0)::bigint AS corrected_out, {_ZONES}
         FROM ({_MOVED}) AS moved GROUP BY 1, 2 ORDER BY 1, 2
         """,  # noqa: S608 - a text of our own
         member, *await _window(connection, start_us=start_us, end_us=end_us, by_hour=by == "hour"), by,

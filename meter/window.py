@@ -12,6 +12,8 @@ from datetime import UTC, datetime, timedelta
 from meter.refusal import Refusal
 
 MICROSECONDS = 1_000_000
+SLOT_US = 300 * MICROSECONDS
+"""Five minutes: what carriers sample a line by."""
 HOUR_US = 3600 * MICROSECONDS
 DAY_US = 24 * HOUR_US
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -96,6 +98,11 @@ def whole_days(start_us: int, end_us: int) -> tuple[int, int]:
     """The whole days within [start_us, end_us): where they begin and end; both are end_us when there is none."""
     first_us, last_us = -(-start_us // DAY_US) * DAY_US, end_us // DAY_US * DAY_US
     return (first_us, last_us) if first_us < last_us else (end_us, end_us)
+
+
+def day_number(instant_us: int) -> int:
+    """Whole days from 1970-01-01 to the UTC day that contains the instant."""
+    return instant_us // DAY_US
 
 
 def hour_start_us(instant_us: int) -> int:

@@ -29,7 +29,7 @@ from billing.portal.overview import page
 from billing.portal.requests import parse_day, parse_page, read_page, rows
 from billing.render import statement_html, statement_text
 from billing.settings import BillingSettings
-from billing.store import retained_minor
+from billing.year_store import kept_minor
 from meter.cap_store import caps, set_caps, stored_by
 from meter.caps import NO_CAPS
 from meter.heads_store import last_head
@@ -201,7 +201,7 @@ async def _this_month(request: web.Request) -> web.Response:
                 connection, visitor.member, count_max=portal.settings.portal_statements_max
             )
             buckets = await stored_between(connection, visitor.member, start_us=month.start_us, end_us=now)
-            retained = await retained_minor(connection, visitor.member)
+            retained = await kept_minor(connection, visitor.member)
     context = page(told, used, past, kept=in_all(buckets.values()), retained_minor=retained, now_us=now)
     return _page(render("this_month.html", visitor=visitor, **context))
 

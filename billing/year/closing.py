@@ -10,7 +10,7 @@ from billing.ruleset import Position
 from billing.year.checks import all_checks
 from billing.year.course import COLLECTIVE, Course
 from billing.year.document import year_digest
-from billing.year.form import allocations
+from billing.year.form import allocations, say_cash
 from billing.year.inputs import YearInputs
 from billing.year.loss import bear_loss
 from billing.year.outcome import YearClosing
@@ -67,12 +67,14 @@ def _closed(course: Course, whole: Split, shared: Shared, collective: int) -> Ye
     for name, part in shared.pools.items():
         course.note(f"pool_{name}", f"pool of class {name}", "pool x weight / sum of weights", part)
     rows, settled = allocations(course, shared)
+    say_cash(course, whole, sum(row.cash_minor for row in rows), pool)
     parts = [pool, *_went(course), collective]
     checks = all_checks(inputs, whole, shared.pools, pool, course.accounts, parts, rows, settled)
     assert all(check.agree for check in checks), [check for check in checks if not check.agree]
+    accounts = {account: amount for account, amount in sorted(course.accounts.items()) if amount}
     closing = YearClosing(
         inputs, tuple(course.steps), whole.result_minor, whole.members_minor, whole.non_members_minor, collective,
-        pool, shared.pools, rows, settled, course.interest, dict(sorted(course.accounts.items())), checks, digest="",
+        pool, shared.pools, rows, settled, course.interest, accounts, checks, digest="",
     )  # fmt: skip
     return year_digest(closing)
 

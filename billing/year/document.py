@@ -5,31 +5,84 @@ Amounts are texts in major units that read back exactly; everything else exact i
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from fractions import Fraction
+from itertools import islice
 
 from billing.canon import canonical, digest
 from billing.money import plain_number
 from billing.ruledocument import rule_set_document
-from billing.year.inputs import CUSTOMER, ONE, Person, Use, YearInputs
+from billing.year.inputs import CUSTOMER, ONE, ZERO, Person, Use, YearInputs
 from billing.year.outcome import Settlement, YearAllocation, YearClosing
 
 FORMAT = "weir-year-1"
+BLOCK_ROWS = 10_000
+NOTHING = "0"
 Document = dict[str, object]
 
 
 def year_digest(closing: YearClosing) -> YearClosing:
-    """The closing with its digest: SHA-256 of the canonical JSON of everything else in its document."""
-    return replace(closing, digest=digest(canonical(_body(closing))))
+    """The closing with its digest: SHA-256 of the canonical JSON of all that is not a member's, and of their rows'.
+
+    Rows go in by blocks, in minor units: a million members as texts would take longer than the closing itself.
+    """
+    inputs = closing.inputs
+    people = sorted((one.id, one) for one in inputs.people)
+    body: Document = {
+        **summary_document(closing),
+        "inputs": common_inputs(inputs),
+        "uses": _rows_digest(sorted(map(_use_row, inputs.uses))),
+        "people": _rows_digest(map(_person_row, (one for _, one in people))),
+        "allocations": _rows_digest([*row[:2], str(row.weight), *row[3:]] for row in closing.allocations),
+        "settlements": _rows_digest(map(list, closing.settlements)),
+    }
+    return replace(closing, digest=digest(canonical(body)))
+
+
+def _rows_digest(rows: Iterable[Sequence[object]]) -> str:
+    """SHA-256 of the rows as JSON arrays of whole numbers and texts, BLOCK_ROWS of them a line."""
+    whole = hashlib.sha256()
+    waiting = iter(rows)
+    while block := list(islice(waiting, BLOCK_ROWS)):
+        whole.update(json.dumps(block, separators=(",", ":"), ensure_ascii=False).encode())
+        whole.update(b"\n")
+    return whole.hexdigest()
+
+
+def _use_row(use: Use) -> tuple[object, ...]:
+    exact = (use.hours, use.factor, use.points, use.minimum)
+    return (
+        use.id,
+        use.member_class,
+        use.charges_minor,
+        *(NOTHING if one is ZERO else str(one) for one in exact),
+        use.member,
+    )
+
+
+def _person_row(one: Person) -> tuple[object, ...]:
+    return (
+        one.id, one.number, one.owed_minor, one.loss_minor, one.consent, one.withhold, one.joined, one.left,
+    )  # fmt: skip
 
 
 def year_document(closing: YearClosing) -> Document:
     """JSON-ready, stable keys."""
-    return {**_body(closing), "digest": closing.digest}
+    currency = closing.inputs.currency
+    return {
+        **summary_document(closing),
+        "allocations": [_allocation(row, currency) for row in closing.allocations],
+        "settlements": [_settlement(one, currency) for one in closing.settlements],
+        "inputs": inputs_document(closing.inputs),
+        "digest": closing.digest,
+    }
 
 
-def _body(closing: YearClosing) -> Document:
+def summary_document(closing: YearClosing) -> Document:
+    """All that follows but members' rows."""
     inputs = closing.inputs
 
     def text(minor: int) -> str:
@@ -50,8 +103,6 @@ def _body(closing: YearClosing) -> Document:
         "collective": text(closing.collective_minor),
         "pool": text(closing.pool_minor),
         "class_pools": {name: text(part) for name, part in closing.class_pools.items()},
-        "allocations": [_allocation(row, inputs.currency) for row in closing.allocations],
-        "settlements": [_settlement(one, inputs.currency) for one in closing.settlements if one.amount_minor],
         "interest": {name: text(part) for name, part in sorted(closing.interest.items())},
         "accounts": {account: text(part) for account, part in closing.accounts.items()},
         "checks": [
@@ -60,7 +111,6 @@ def _body(closing: YearClosing) -> Document:
             for one in closing.checks
         ],
         "notes": list(inputs.rule_set.notes),
-        "inputs": inputs_document(inputs),
     }
 
 
@@ -95,6 +145,11 @@ def _settlement(one: Settlement, currency: str) -> Document:
 
 def inputs_document(inputs: YearInputs) -> Document:
     """The inputs with every key, in the form `weir simulate` reads back to the same closing."""
+    return {**common_inputs(inputs), "members": list(_members(inputs))}
+
+
+def common_inputs(inputs: YearInputs) -> Document:
+    """The inputs but the members."""
 
     def text(minor: int) -> str:
         return plain_number(minor, inputs.currency)
@@ -138,7 +193,6 @@ def inputs_document(inputs: YearInputs) -> Document:
         "nonqualified_share": str(form.nonqualified_share),
         "minimum_amount": text(form.minimum_minor),
         "below_minimum": form.small.value,
-        "members": list(_members(inputs)),
     }
     return _without_none(found)
 

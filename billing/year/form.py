@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from fractions import Fraction
 
-from billing.money import ceil_share, divide_half_up, exponent
+from billing.money import ceil_share, divide_half_up, exponent, quotient_text
 from billing.ruleset import CashBase, WithholdingRule
 from billing.year.course import Course
-from billing.year.inputs import CUSTOMER, ONE, ZERO, Person, Small
+from billing.year.inputs import ONE, ZERO, Person, Small
 from billing.year.outcome import Settlement, YearAllocation
 from billing.year.sharing import Place, Shared
+from billing.year.split import Split
 
 
 def cash_share(course: Course) -> Fraction:
@@ -24,26 +24,45 @@ def allocations(course: Course, shared: Shared) -> tuple[tuple[YearAllocation, .
     """Each member's shares in cash and retained, and what becomes of the cash, by member number and id."""
     people = {person.id: person for person in course.inputs.people}
     rows: dict[Place, list[YearAllocation]] = {}
-    for use in course.inputs.uses:
-        if use.member_class != CUSTOMER:
-            place = (people[use.id].number if use.id in people else 0, use.id)
-            amount = shared.amounts.get(use.member_class, {}).get(place, 0)
-            weight = shared.measures[use.member_class][place]
-            rows.setdefault(place, []).append(_unpaid(use.id, use.member_class, weight, amount))
+    for member_class, measures in sorted(shared.measures.items()):
+        amounts = shared.amounts.get(member_class, {})
+        for place, weight in measures.items():
+            amount = amounts.get(place, 0)
+            row = YearAllocation(place[1], member_class, weight, amount, 0, amount, 0, 0)
+            rows.setdefault(place, []).append(row)
     found: list[YearAllocation] = []
     settled: list[Settlement] = []
     share = cash_share(course)
+    plain = not course.inputs.form.minimum_minor and not course.rules.consent_kinds
     for place in sorted(rows):
-        person = people.get(place[1]) or Person(place[1])
-        own = sorted(rows[place], key=lambda row: row.member_class)
-        paid, settlement = _settle(course, person, own, share)
+        own, person = rows[place], people.get(place[1])
+        if plain and (person is None or not (person.owed_minor or person.loss_minor or person.withhold)):
+            paid, settlement = _pay(own, share)
+        else:
+            paid, settlement = _settle(course, person or Person(place[1]), own, share)
         found += paid
-        settled.append(settlement)
+        if settlement.amount_minor:
+            settled.append(settlement)
     return tuple(found), tuple(settled)
 
 
-def _unpaid(identity: str, member_class: str, weight: Fraction | int, amount: int) -> YearAllocation:
-    return YearAllocation(identity, member_class, weight, amount, 0, amount, 0, 0)
+def say_cash(course: Course, whole: Split, cash: int, pool: int) -> None:
+    """Step 10 on both bases: a co-op that pays all it allocates may have allocated little."""
+    if pool > 0:
+        of_pool = quotient_text(100 * cash, pool, decimals=2)
+        of_result = quotient_text(100 * cash, whole.members_minor, decimals=2)
+        formula = f"{of_pool} % of what members share, {of_result} % of the members' result"
+        course.note("cash", "of that in cash", formula, cash)
+
+
+def _pay(own: list[YearAllocation], share: Fraction) -> tuple[list[YearAllocation], Settlement]:
+    """The common case, in which nothing happens to the cash but that it is paid."""
+    total = sum(row.amount_minor for row in own)
+    if total <= 0:
+        return own, Settlement(own[0].id, total, 0, total, 0, 0, 0, 0, 0, 0)
+    paid = list(_in_cash(own, share, total))
+    cash = sum(row.cash_minor for row in paid)
+    return paid, Settlement(own[0].id, total, cash, total - cash, 0, 0, 0, 0, 0, cash)
 
 
 def _settle(
@@ -75,7 +94,8 @@ def _in_cash(own: list[YearAllocation], share: Fraction, most: int) -> Iterator[
     for row in own:
         cash = min(ceil_share(row.amount_minor, share), most)
         most -= cash
-        yield replace(row, cash_minor=cash, retained_minor=row.amount_minor - cash)
+        amount = row.amount_minor
+        yield YearAllocation(row.id, row.member_class, row.weight, amount, cash, amount - cash, 0, 0)
 
 
 def _nonqualified(course: Course, row: YearAllocation) -> int:
@@ -91,13 +111,13 @@ def _least_money(course: Course, row: YearAllocation) -> int:
 
 
 def _kinds(course: Course, person: Person, row: YearAllocation, *, money: bool) -> YearAllocation:
-    """Which of what is retained is qualified: 26 USC 1388(c), consent and at least 20 % of the rest in money."""
+    """Which of what is retained is qualified: 26 USC 1388(c), consent and enough of the rest in money."""
     if not course.rules.consent_kinds:
         return row
     nonqualified = _nonqualified(course, row)
     if not (person.consent and money and row.cash_minor >= _least_money(course, row)):
         nonqualified = row.retained_minor
-    return replace(row, nonqualified_minor=nonqualified, qualified_minor=row.retained_minor - nonqualified)
+    return row._replace(nonqualified_minor=nonqualified, qualified_minor=row.retained_minor - nonqualified)
 
 
 def _withheld(course: Course, person: Person, total: int) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import NamedTuple
 
 from billing.year.inputs import YearInputs
 
@@ -20,8 +21,7 @@ class Step:
     amount_minor: int
 
 
-@dataclass(frozen=True, slots=True)
-class YearAllocation:
+class YearAllocation(NamedTuple):
     """One member's share through one class; below zero where a loss is shared. Invariant: cash + retained = amount."""
 
     id: str
@@ -36,9 +36,8 @@ class YearAllocation:
     """Parts of what is retained; both 0 where the rule set knows no such kinds."""
 
 
-@dataclass(frozen=True, slots=True)
-class Settlement:
-    """What becomes of all a member was allocated. Invariant: withheld + set off + given + held + paid = cash."""
+class Settlement(NamedTuple):
+    """What becomes of all a member was allocated; who was allocated nothing has none. Invariant: withheld + set off + given + held + paid = cash."""
 
     id: str
     amount_minor: int

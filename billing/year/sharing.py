@@ -51,6 +51,7 @@ def share_out(course: Course, amount: int, *, surplus: int) -> Shared:
     least = _workers_least(course, measures, surplus) if amount > 0 else 0
     if least:
         full.add(WORKER)
+    _say_who_does_not_share(course, set(weights) - full)
     if not full or not amount:
         return Shared(dict.fromkeys(sorted(full), 0), {}, measures, amount)
     empty = course.inputs.empty or course.rules.classes.empty
@@ -60,6 +61,17 @@ def share_out(course: Course, amount: int, *, surplus: int) -> Shared:
     pools = {name: part for name, part in sorted(parts.items()) if name in full}
     amounts = {name: apportion_exact(pool, measures[name]) for name, pool in pools.items()}
     return Shared(pools, amounts, measures, amount - sum(pools.values()))
+
+
+def _say_who_does_not_share(course: Course, names: set[str]) -> None:
+    empty = course.inputs.empty or course.rules.classes.empty
+    goes = "the other classes" if empty is Empty.OTHERS else "the reserve"
+    for name in sorted(names):
+        if may_share(course, name):
+            formula = f"nobody in it has anything to share by; its part goes to {goes}"
+        else:
+            formula = f"{course.rules.classes.source}; its part goes to {goes}"
+        course.note(f"empty_{name}", f"class {name} does not share", formula, 0)
 
 
 def may_share(course: Course, member_class: str) -> bool:
@@ -76,7 +88,7 @@ def _workers_least(course: Course, measures: Measures, surplus: int) -> int:
 
 def _parts(course: Course, amount: int, drawing: Mapping[str, Fraction], least: int) -> dict[str, int]:
     """Each class's part by weight; workers get at least theirs, supporters at most theirs."""
-    if least > amount:
+    if least and least > amount:
         currency = course.inputs.currency
         rule = course.rules.classes.workers
         assert rule is not None, "a least part has its rule"
@@ -99,12 +111,16 @@ def measures_of(inputs: YearInputs, *, loss: bool) -> Measures:
     """Class → member → what they share by; of a loss at least the activity they were obliged to."""
     numbers = {person.id: person.number for person in inputs.people}
     found: Measures = {}
+    keys: dict[str, Key] = {}
     for use in inputs.uses:
-        if use.member_class != CUSTOMER:
-            measure = measure_of(use, key_of(inputs, use.member_class))
-            if loss and use.minimum > measure:
-                measure = use.minimum
-            found.setdefault(use.member_class, {})[numbers.get(use.id, 0), use.id] = measure
+        name = use.member_class
+        if name not in found:
+            found[name], keys[name] = {}, key_of(inputs, name)
+        measure = measure_of(use, keys[name])
+        if loss and use.minimum > measure:
+            measure = use.minimum
+        found[name][numbers.get(use.id, 0), use.id] = measure
+    found.pop(CUSTOMER, None)
     return found
 
 

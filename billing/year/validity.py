@@ -60,7 +60,9 @@ def _check_uses(course: Course) -> None:
             raise Refusal(
                 f"members: '{use.id}' is of class '{use.member_class}', which class_weights does not name"
             )
-        if use.charges_minor < 0 or min(use.hours, use.factor, use.points, use.minimum) < 0:
+        if use.charges_minor < 0 or any(
+            number.numerator < 0 for number in (use.hours, use.factor, use.points, use.minimum)
+        ):
             raise Refusal(f"members: '{use.id}' has a negative number; all must be 0 or more")
         if not use.member and not (
             use.member_class == WORKER and course.rules.classes.workers_need_not_be_members

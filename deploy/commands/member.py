@@ -45,7 +45,7 @@ def member() -> None:
     type=click.Choice([one.value for one in MemberClass]),
     default=MemberClass.USER.value,
     show_default=True,
-    help="In which capacity; user members share a surplus.",
+    help="In which capacity; a customer is no member and buys at the tariff.",
 )
 @click.option("--email", default="", help="Where to reach them.")
 @json_option
@@ -63,7 +63,8 @@ def add(name: str, member_class: str, email: str, as_json: bool) -> None:
     if as_json:
         print_json(document(entered))
     else:
-        say(f"{entered.name} is member {entered.id}; `weir key create {entered.name}` makes an access key")
+        what = "member" if entered.member_class.is_member else "customer"
+        say(f"{entered.name} is {what} {entered.id}; `weir key create {entered.name}` makes an access key")
 
 
 @member.command("list")

@@ -40,8 +40,11 @@ PURE = {
     "billing/year/validity.py", "billing/year/course.py", "billing/year/split.py", "billing/year/taking.py",
     "billing/year/sharing.py", "billing/year/loss.py", "billing/year/form.py", "billing/year/checks.py",
     "billing/year/document.py", "gateway/storage/model.py", "gateway/storage/errors.py",
-    "gateway/storage/retention.py", "gateway/storage/disk/columns.py", "billing/pricefile.py",
+    "billing/pricefile.py",
     "billing/listprices.py", "billing/comparison.py", "billing/pricepage.py", "billing/sumtree.py", "billing/bundle.py",
+    "gateway/storage/retention.py", "gateway/storage/disk/columns.py", "billing/register.py",
+    "billing/register_year.py", "billing/register_check.py", "billing/register_forms.py",
+    "billing/shares.py", "billing/governance.py", "billing/particulars.py", "billing/choices.py",
 }  # fmt: skip
 HTTP_CLIENTS = (
     "aiohttp.ClientSession", "aiohttp.client", "aiohttp.request", "boto3", "botocore", "ftplib", "http.client",

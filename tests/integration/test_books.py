@@ -6,17 +6,15 @@ import asyncpg
 import pytest
 
 from billing.canon import canonical
+from billing.costing import add_cost, list_costs, tariff_in_force
 from billing.proof import verify
 from billing.run import (
     Balance,
-    add_cost,
     close,
     closing_document,
-    list_costs,
     past_statements,
     set_tariff,
     statement,
-    tariff_in_force,
     trial,
     trial_balance,
 )
@@ -202,7 +200,7 @@ async def test_a_forged_statement_does_not_verify(co_op: Coop) -> None:
     await close(connection, OCTOBER, now_us=NOW)
     owner = await co_op.owner()
     await owner.execute("ALTER TABLE billing.charge DISABLE TRIGGER ALL")
-    forged = '''replace(document, '"amount_minor":151237', '"amount_minor":1')'''
+    forged = """replace(document, '"amount_minor":151237', '"amount_minor":1')"""
     await owner.execute(
         f"UPDATE billing.charge SET document = {forged}, digest = sha256(convert_to({forged}, 'UTF8'))"
     )

@@ -7,7 +7,8 @@ from datetime import UTC, date, datetime
 import asyncpg
 import pytest
 
-from billing.run import add_cost, close
+from billing.costing import add_cost
+from billing.run import close
 from tests.coop import CENT, NOVEMBER, NOW, OCTOBER, Coop
 
 TABLES = {
@@ -105,6 +106,16 @@ async def test_an_entry_of_a_closed_month_gets_no_posting(co_op: Coop) -> None:
     connection = await a_closed_month(co_op)
     with pytest.raises(asyncpg.PostgresError, match="entry 1 is complete"):
         await connection.execute("INSERT INTO billing.posting VALUES (1, 3, 'cost:x', 5)")
+
+
+async def test_a_posting_without_its_entry_is_refused(co_op: Coop) -> None:
+    connection = await co_op.books()
+    await entry(connection, 100, -100)
+    for number in (2, 0, -1):
+        with pytest.raises(
+            asyncpg.PostgresError, match=f"there is no entry {number}|entry {number} is complete"
+        ):
+            await connection.execute("INSERT INTO billing.posting VALUES ($1, 1, 'cost:x', 5)", number)
 
 
 async def test_an_entry_dated_into_a_closed_month_is_refused(co_op: Coop) -> None:
@@ -292,7 +303,7 @@ async def test_a_line_is_what_its_digest_says(co_op: Coop) -> None:
 async def test_a_closing_sums_the_lines_that_are_there(co_op: Coop) -> None:
     connection = await co_op.books()
     closing = (
-        "INSERT INTO billing.closing (period, document, digest, closed_at, members, members_digest, charges_minor)"
+        "INSERT INTO billing.closing (period, document, digest, closed_at, lines, lines_digest, charges_minor)"
         " VALUES ('2026-11-01', '{}', repeat('a', 64), now(), $1, sha256(sha256(convert_to($2, 'UTF8'))), $3)"
     )
     for members, text, amount in ((2, "{}", 5), (1, "{ }", 5), (1, "{}", 6), (0, "{}", 0)):
@@ -302,7 +313,7 @@ async def test_a_closing_sums_the_lines_that_are_there(co_op: Coop) -> None:
         with pytest.raises(asyncpg.PostgresError, match="the closing of 2026-11 sums"):
             await connection.execute(closing, members, text, amount)
         await transaction.rollback()
-    with pytest.raises(asyncpg.PostgresError, match="says how many members it sums"):
+    with pytest.raises(asyncpg.PostgresError, match="says how many lines it sums"):
         await connection.execute(
             "INSERT INTO billing.closing VALUES ('2026-11-01', '{}', repeat('a', 64), now())"
         )

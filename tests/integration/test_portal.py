@@ -11,9 +11,10 @@ from aiohttp import ClientResponse
 from aiohttp.test_utils import TestClient, TestServer
 
 from billing.canon import canonical
+from billing.costing import add_cost
 from billing.portal.app import make_app
 from billing.portal.login import create_login_link
-from billing.run import add_cost, close, statement
+from billing.run import close, statement
 from billing.settings import BillingSettings
 from meter.daily import make_due_heads
 from meter.event import Mark

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from billing import run
+from billing import costing, run
 from billing.proof import verify
 from meter import store
 from meter.event import RequestClass
@@ -54,7 +54,7 @@ async def closed_october(co_op: Coop, settings: MeterSettings) -> list[MemberId]
     journal.close()
     assert 0 == await ship_everything(settings, settings.database_url)
     books = await co_op.books()
-    await run.add_cost(
+    await costing.add_cost(
         books, month=OCTOBER, pool="transit", amount="9.99", memo="uplink", now_us=OCTOBER.end_us
     )
     await run.close(books, OCTOBER, now_us=OCTOBER.end_us + HOUR_US)

@@ -13,8 +13,10 @@ from deploy.cli import run, weir
 from tests.ordinary import ROOT
 
 SUBJECTS = {
-    "up", "demo", "status", "config", "member", "bucket", "key", "login-link", "usage", "correct", "tariff", "cost", "bill",
-    "statement", "verify", "audit", "heads", "db", "ship",
+    "up", "demo", "status", "config", "member", "register", "share", "resolution", "consent", "hours",
+    "ruleset", "bucket", "key", "login-link", "usage", "correct", "tariff", "cost", "ledger", "pay",
+    "pool", "credit", "income", "trueup", "bill", "statement", "verify", "simulate", "year", "audit",
+    "heads", "db", "ship",
 }  # fmt: skip
 
 

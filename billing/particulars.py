@@ -1,0 +1,43 @@
+"""A member's name and addresses as the law's register wants them. Pure.
+
+Personal data: never logged, read only by whoever owns the register.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from meter.refusal import Refusal
+
+_LENGTHS_MAX = {"legal_name": 200, "postal": 500, "email": 254, "purposes": 200}
+
+
+@dataclass(frozen=True, slots=True)
+class Particulars:
+    """How somebody is called and reached; empty where it is not known."""
+
+    legal_name: str = ""
+    postal: str = ""
+    email: str = ""
+    purposes: str = ""
+    """What they gave the e-mail address for: notices, statements, …"""
+
+    def __repr__(self) -> str:
+        return "Particulars(…)"
+
+
+def changed(
+    known: Particulars, *, legal_name: str | None, postal: str | None, email: str | None, purposes: str | None
+) -> Particulars:
+    """What was known with what was typed in its place. Raises Refusal naming the field."""
+    given = {"legal_name": legal_name, "postal": postal, "email": email, "purposes": purposes}
+    told = {name: " ".join(text.split()) for name, text in given.items() if text is not None}
+    if not told:
+        raise Refusal("name what changes: --name, --postal, --email or --purposes")
+    for name, text in told.items():
+        option = "name" if name == "legal_name" else name
+        if len(text) > _LENGTHS_MAX[name] or not text.isprintable():
+            raise Refusal(f"{option}: one line of at most {_LENGTHS_MAX[name]} characters")
+    if email is not None and told["email"] and "@" not in told["email"]:
+        raise Refusal("email: an address has an '@'")
+    return replace(known, **told)

@@ -1,0 +1,266 @@
+"""What the closing of a fiscal year depends on, gathered from the months, the register, the books and the rules."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+from billing import governance_store, register_store, store, year_store
+from billing.choices import Choices, rules_of
+from billing.closing import Closing
+from billing.fiscal import FiscalYear
+from billing.frozen import closing_of
+from billing.governance import Choice, choice_for, weights_of
+from billing.ledger import LOSS, Account
+from billing.member_month import MemberMonth
+from billing.register_run import consents_on
+from billing.register_year import share_interest, share_lots
+from billing.rulebook import rule_set
+from billing.ruleset import RuleSet
+from billing.run import MEMBERS_AT_ONCE, looked_at
+from billing.year.inputs import ZERO, Person, Reserves, ShareInterest, Use, YearInputs
+from billing.year.reading import PLAIN
+from billing.year_booking import Owed
+from billing.year_page import Sources
+from meter.ids import MemberId
+from meter.postgres import Connection
+from meter.refusal import Refusal
+from meter.window import Month, to_datetime
+
+HOUR_PARTS = 10**6
+"""Hours × factor are kept in millionths."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a resolution decides for one year."""
+
+    resolved: tuple[tuple[str, int], ...] = ()
+    """(account, amount) put aside."""
+    set_off: bool = False
+    """Whether what members owe is taken off what they are paid."""
+    withhold: bool = False
+    reference_rate: Fraction | None = None
+    public_aid_minor: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """Everything frozen, and what the posting needs besides."""
+
+    sources: Sources
+    inputs: YearInputs
+    swept: Mapping[str, int]
+    owed: Owed
+
+
+async def fiscal_year(connection: Connection, number: int) -> FiscalYear:
+    """The fiscal year of that number, beginning in the month the co-op chose."""
+    choice = choice_for(await governance_store.choices(connection), number)
+    return FiscalYear(number, 1 if choice is None else choice.first_month)
+
+
+async def gather(connection: Connection, year: FiscalYear, options: Options, *, now_us: int) -> Gathered:
+    """Everything as it stands, in the caller's transaction; months that are open as a trial of theirs.
+
+    Raises Refusal for a year not begun, or a month that an older Weir closed.
+    """
+    if now_us < year.first.start_us:
+        raise Refusal(f"the fiscal year {year} has not begun yet")
+    choice = choice_for(await governance_store.choices(connection), year.number)
+    rules, chosen = await _rules(connection, choice)
+    months = await _Months.read(connection, year, now_us=now_us)
+    swept = await year_store.unswept(connection, year.first, max(months.every))
+    members = await _Members.read(connection, year, months, rules, options)
+    sources = _sources(year, months, swept, members.taken_back)
+    inputs = YearInputs(
+        currency=months.currency,
+        rule_set=rules,
+        costs_minor=sum(sources.costs.values()),
+        uses=tuple(members.uses),
+        people=tuple(members.people),
+        fiscal_year=str(year),
+        fiscal_year_number=await _place(connection, year),
+        side_income_minor=sum(sources.side.values()),
+        class_weights=chosen.class_weights,
+        class_keys=chosen.class_keys,
+        empty=chosen.empty or rules.classes.empty,
+        prior_deficit_minor=await _prior_deficit(connection, months),
+        interest=await _interest(connection, year, chosen, options),
+        resolved=options.resolved,
+        reserves=Reserves(
+            compulsory_minor=await year_store.credit_balance(connection, "reserve:compulsory"),
+            voluntary_minor=await year_store.credit_balance(connection, "reserve:voluntary"),
+            highest_capital_minor=await year_store.highest_capital(connection, year.last.end_us),
+        ),
+        form=chosen.form,
+    )
+    return Gathered(sources, inputs, swept, members.losses)
+
+
+async def _rules(connection: Connection, choice: Choice | None) -> tuple[RuleSet, Choices]:
+    if choice is None:
+        return rule_set(PLAIN), Choices()
+    currency = await store.book_currency(connection)
+    assert currency is not None, "whoever closes a year has a tariff"
+    return rules_of(choice, currency=currency)
+
+
+async def _place(connection: Connection, year: FiscalYear) -> int:
+    """1 for the co-op's first fiscal year."""
+    founded = FiscalYear.of(await year_store.first_month(connection), year.first_month)
+    return max(year.number - founded.number + 1, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Months:
+    """The months of the year: closed, and as they stand; and losses of closed months after it."""
+
+    closings: Mapping[Month, Closing]
+    trials: Mapping[Month, Closing]
+    open_charges: Mapping[tuple[int, str], int]
+    later_losses_minor: int
+    currency: str
+
+    @classmethod
+    async def read(cls, connection: Connection, year: FiscalYear, *, now_us: int) -> _Months:
+        closings, later = {}, 0
+        for month, text in await year_store.closing_texts(connection):
+            if month in year.months:
+                closings[month] = closing_of(text)
+            elif month > year.last:
+                later += min(closing_of(text).result.amount_minor, 0)
+        charges: dict[tuple[int, str], int] = defaultdict(int)
+
+        def add(line: MemberMonth) -> None:
+            charges[line.member.id, line.member.member_class.value] += line.charge.amount_minor
+
+        trials = {}
+        begun = max(closings).next() if closings else await year_store.first_month(connection)
+        for month in year.months:
+            if month >= begun and month not in closings and month.start_us <= now_us:
+                trials[month] = await looked_at(connection, month, now_us=now_us, each=add)
+        if not closings and not trials:
+            raise Refusal(f"the fiscal year {year} has no month in which anything happened")
+        currency = next(iter({**closings, **trials}.values())).currency
+        return cls(closings, trials, charges, later, currency)
+
+    @property
+    def every(self) -> dict[Month, Closing]:
+        return {**self.closings, **self.trials}
+
+
+def _sources(year: FiscalYear, months: _Months, swept: Mapping[str, int], taken_back_minor: int) -> Sources:
+    """Costs by pool, and what else counts as cost or as income beside the service."""
+    costs: dict[str, int] = defaultdict(int)
+    for done in months.every.values():
+        for pool, amount in done.costs.items():
+            costs[pool] += amount
+    # Invoices of an open month stand on their accounts and in its trial; they are counted once.
+    waiting: dict[str, int] = defaultdict(int)
+    for done in months.trials.values():
+        for pool, amount in done.costs.items():
+            waiting[f"cost:{pool}"] += amount
+    side: dict[str, int] = {}
+    for account, balance in swept.items():
+        left = balance - waiting.get(account, 0)
+        if account.startswith("income:"):
+            side[account] = -left
+        elif left:
+            costs[account] += left
+    if taken_back_minor:
+        costs["credits beyond charges"] += taken_back_minor
+    every = months.every
+    return Sources(
+        year=year,
+        months={month: done.digest for month, done in every.items()},
+        costs=dict(costs),
+        side=side,
+        month_results={month: done.result.amount_minor for month, done in every.items()},
+    )
+
+
+async def _prior_deficit(connection: Connection, months: _Months) -> int:
+    """What of the loss carried is older than this year: its balance less the losses of months that are not."""
+    carried = -await year_store.credit_balance(connection, LOSS)
+    own = sum(min(done.result.amount_minor, 0) for done in months.closings.values())
+    return max(carried + own + months.later_losses_minor, 0)
+
+
+async def _interest(
+    connection: Connection, year: FiscalYear, chosen: Choices, options: Options
+) -> ShareInterest:
+    if not chosen.share_rates:
+        return ShareInterest()
+    kinds = await register_store.share_kinds(connection)
+    lots = share_lots(await register_store.operations(connection), kinds, year.first)
+    names = await year_store.names(connection)
+    found = share_interest(lots, chosen.share_rates)
+    named = tuple(replace(lot, id=names[int(lot.id)][0]) for lot in found.lots)
+    return replace(
+        found, lots=named, reference_rate=options.reference_rate, public_aid_minor=options.public_aid_minor
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Members:
+    uses: list[Use]
+    people: list[Person]
+    losses: Owed
+    taken_back: int
+    """What members were credited beyond their charges of the year: a cost of the others."""
+
+    @classmethod
+    async def read(
+        cls, connection: Connection, year: FiscalYear, months: _Months, rules: RuleSet, options: Options
+    ) -> _Members:
+        worked = weights_of(await governance_store.hours(connection, year.first, year.last), year.months)
+        charges: dict[tuple[int, str], int] = dict(months.open_charges)
+        async for rows in year_store.year_charges(connection, year, rows_max=MEMBERS_AT_ONCE):
+            for member, name, amount in rows:
+                charges[member, name] = charges.get((member, name), 0) + amount
+        for member in worked:
+            charges.setdefault((int(member), "worker"), 0)
+        names = await year_store.names(connection)
+        uses, taken_back = [], 0
+        for (member, name), amount in sorted(charges.items()):
+            taken_back -= min(amount, 0)
+            hours = Fraction(worked.get(MemberId(member), 0), HOUR_PARTS) if name == "worker" else ZERO
+            uses.append(Use(names[member][0], name, max(amount, 0), hours or ZERO))
+        losses = await _losses(connection)
+        people = await _people(
+            connection, sorted({member for member, _ in charges}), names, losses, year, rules, options
+        )
+        return cls(uses, people, losses, taken_back)
+
+
+async def _losses(connection: Connection) -> dict[int, list[tuple[Account, int]]]:
+    """Member → their shares of earlier losses that are still to be met, the oldest first."""
+    found: dict[int, list[tuple[Account, int]]] = defaultdict(list)
+    for account, balance in (await year_store.balances_below(connection, "loss:member:")).items():
+        if balance > 0:
+            found[int(account.split(":")[2])].append((Account(account), balance))
+    for owed in found.values():
+        owed.sort(key=lambda one: int(one[0].split(":")[3]))
+    return dict(found)
+
+
+async def _people(
+    connection: Connection, members: list[int], names: Mapping[int, tuple[str, int, int | None]], losses: Owed,
+    year: FiscalYear, rules: RuleSet, options: Options,
+) -> list[Person]:  # fmt: skip
+    consents = await consents_on(connection, year.last.end_us - 1) if rules.consent_kinds else {}
+    owed = await year_store.balances_below(connection, "receivable:member:") if options.set_off else {}
+    people = []
+    for member in members:
+        name, joined, left = names[member]
+        people.append(
+            Person(
+                name, member, max(owed.get(f"receivable:member:{member}", 0), 0),
+                sum(balance for _, balance in losses.get(member, ())), MemberId(member) in consents, options.withhold,
+                to_datetime(joined).date().isoformat(), "" if left is None else to_datetime(left).date().isoformat(),
+            )
+        )  # fmt: skip
+    return people

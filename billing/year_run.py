@@ -1,0 +1,182 @@
+"""The fiscal year's stories: try it, close it once, tell a member. Each is one transaction, whole or not at all.
+
+The connection acts as weir_billing; times are UTC microseconds given by the caller. The sum itself is in billing/year.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from billing import governance_store, store, year_store
+from billing.canon import canonical
+from billing.fiscal import FiscalYear
+from billing.frozen import ONE_PAGE_A_MONTH
+from billing.governance import Resolution, ResolutionKind
+from billing.run import MEMBERS_AT_ONCE
+from billing.year.closing import close_year
+from billing.year.outcome import YearClosing
+from billing.year_booking import member_entry, year_entry
+from billing.year_gather import Gathered, Options, fiscal_year, gather
+from billing.year_lines import YearLine, lines_of, read_line
+from billing.year_page import year_page
+from billing.year_statement import FINAL, TRIAL, year_statement
+from meter.ids import MemberId
+from meter.postgres import Connection
+from meter.refusal import Refusal
+from meter.window import Month
+
+DECIDING = (ResolutionKind.ALLOCATION, ResolutionKind.CLOSING)
+Progress = Callable[[int], object]
+
+
+@dataclass(frozen=True, slots=True)
+class YearDone:
+    """A year worked out: its page, and the members' lines unless they are stored already."""
+
+    page: dict[str, Any]
+    kind: str
+    lines: tuple[YearLine, ...] = ()
+
+
+async def trial(
+    connection: Connection, number: int, options: Options | None = None, *, now_us: int
+) -> YearDone:
+    """Work a fiscal year out as it stands, changing nothing; of a closed year, its page.
+
+    Months that are open count as a trial of theirs, up to now. Raises Refusal.
+    """
+    async with connection.transaction(isolation="repeatable_read", readonly=True):
+        stored = await year_store.year_text(connection, number)
+        if stored is not None:
+            return YearDone(json.loads(stored[0]), FINAL)
+        year = await fiscal_year(connection, number)
+        gathered = await gather(connection, year, options or Options(), now_us=now_us)
+    closing, lines = _worked_out(gathered)
+    return YearDone(year_page(gathered.sources, closing, lines), TRIAL, lines)
+
+
+async def close(
+    connection: Connection, number: int, options: Options | None = None, *, resolution: str, now_us: int,
+    progress: Progress | None = None,
+) -> YearDone:  # fmt: skip
+    """Close a fiscal year for good by a resolution: freeze, work out, book, keep page and lines; or nothing at all.
+
+    `progress` is told how many members are done. Raises Refusal when the year is not over or closed already, a month
+    of it is open, an earlier year is, another closing runs, or no such resolution was entered.
+    """
+    async with connection.transaction():
+        if not await year_store.try_lock_books(connection):
+            raise Refusal(
+                "another closing, or somebody who books, is at work; nothing was changed, try again"
+            )
+        year = await fiscal_year(connection, number)
+        await _refuse(connection, year, now_us=now_us)
+        decided = await _resolution(connection, resolution)
+        gathered = await gather(connection, year, options or Options(), now_us=now_us)
+        closing, lines = _worked_out(gathered)
+        if decided.calc_hash not in (None, closing.digest):
+            raise Refusal(
+                f"resolution: {decided.id} approved the closing with digest {decided.calc_hash}, and this one is "
+                f"{closing.digest}"
+            )
+        page = year_page(gathered.sources, closing, lines)
+        await _write_down(connection, year, gathered, closing, lines, now_us=now_us, progress=progress)
+        await year_store.insert_year(
+            connection, year, resolution=decided.id, document=canonical(page), digest=closing.digest,
+            lines=page["lines"], lines_digest=page["lines_digest"],
+            shared=sum(one.amount_minor for one in closing.settlements), now_us=now_us,
+        )  # fmt: skip
+    return YearDone(page, FINAL, lines)
+
+
+async def statement(connection: Connection, member: MemberId, number: int, *, now_us: int) -> dict[str, Any]:
+    """What a member is told about a fiscal year: by its closing once it is closed, else as it stands.
+
+    Raises Refusal when nothing was booked to them in it, or the year has not begun.
+    """
+    stored = await year_store.year_text(connection, number)
+    if stored is not None:
+        page, resolution, closed_us = stored
+        text = await year_store.line_text(connection, member, number)
+        if text is not None:
+            return year_statement(
+                json.loads(page), read_line(text), kind=FINAL, resolution=resolution, closed_us=closed_us
+            )
+    else:
+        done = await trial(connection, number, now_us=now_us)
+        own = next((line for line in done.lines if line.number == member), None)
+        if own is not None:
+            return year_statement(done.page, own, kind=TRIAL)
+    raise Refusal(f"there is no statement for the fiscal year {number}: they were not in the register then")
+
+
+def _worked_out(gathered: Gathered) -> tuple[YearClosing, tuple[YearLine, ...]]:
+    closing = close_year(gathered.inputs)
+    return closing, tuple(lines_of(closing))
+
+
+async def _refuse(connection: Connection, year: FiscalYear, *, now_us: int) -> None:
+    if await year_store.year_text(connection, year.number) is not None:
+        raise Refusal(f"the fiscal year {year} is closed already; `weir year show {year}` shows it")
+    if now_us < year.last.end_us:
+        raise Refusal(f"the fiscal year {year} is not over yet; `weir year trial {year}` shows how it stands")
+    last = await store.last_closed(connection)
+    if last is None or last < year.last:
+        due = year.first if last is None or last < year.first else last.next()
+        raise Refusal(f"{due} is still open; a year is closed when all its months are")
+    closed = await year_store.closed_years(connection)
+    for month, text in await year_store.closing_texts(connection):
+        own = FiscalYear.of(month, year.first_month)
+        if own < year and own.number not in closed and json.loads(text)["format"] != ONE_PAGE_A_MONTH:
+            raise Refusal(
+                f"the fiscal year {own} is still open; years are closed in order, so close it first"
+            )
+
+
+async def _resolution(connection: Connection, wanted: str) -> Resolution:
+    found = await governance_store.resolution(connection, wanted)
+    if found is None:
+        raise Refusal(
+            f"resolution: there is none with the id '{wanted[:40]}'; `weir resolution add` enters it"
+        )
+    if found.kind not in DECIDING:
+        raise Refusal(
+            f"resolution: {found.id} is of kind {found.kind.value}; a year is closed by one of kind allocation or closing"
+        )
+    return found
+
+
+async def _write_down(
+    connection: Connection, year: FiscalYear, gathered: Gathered, closing: YearClosing, lines: Iterable[YearLine],
+    *, now_us: int, progress: Progress | None,
+) -> None:  # fmt: skip
+    month = await _first_open(connection)
+    results = [amount for _, amount in sorted(gathered.sources.month_results.items())]
+    entry = year_entry(year, month, closing, gathered.swept, results)
+    if entry is not None:
+        await store.post(connection, entry, now_us=now_us)
+    done = 0
+    for part, some in enumerate(_parts(lines), 1):
+        await year_store.add_lines(connection, year, some)
+        own = member_entry(year, month, part, some, gathered.owed)
+        if own is not None:
+            await store.post(connection, own, now_us=now_us)
+        done += len(some)
+        if progress is not None:
+            progress(done)
+
+
+async def _first_open(connection: Connection) -> Month:
+    last = await store.last_closed(connection)
+    assert last is not None, "its months are closed"
+    return last.next()
+
+
+def _parts(lines: Iterable[YearLine]) -> Iterator[list[YearLine]]:
+    waiting = iter(lines)
+    while some := list(islice(waiting, MEMBERS_AT_ONCE)):
+        yield some

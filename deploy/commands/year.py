@@ -1,0 +1,200 @@
+"""weir year: the fiscal year's closing, as often as you like for trial, once for good."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Any
+
+import click
+
+from billing import store, year_run
+from billing.fiscal import parse_year
+from billing.money import format_amount, parse_amount, parse_exact
+from billing.year_gather import Options
+from billing.year_run import YearDone
+from billing.year_statement import FINAL, year_text
+from deploy.commands.bill import ship_all, sign_heads
+from deploy.commands.options import data_option, json_option
+from deploy.desk import Desk, at_desk
+from deploy.output import print_json, print_table, say
+from deploy.progress import bar
+from meter.postgres import Connection
+from meter.refusal import Refusal
+from meter.store import count_members, find_member
+
+TABLE_ROWS_MAX = 1000
+
+
+@click.group()
+def year() -> None:
+    """Close a fiscal year: its surplus to the members, by the rules they chose."""
+
+
+def decided(command: Any) -> Any:
+    """Options that say what was decided for the one year."""
+    for option in (
+        click.option("--put-aside", multiple=True, metavar="ACCOUNT=AMOUNT",
+                     help="reserve:voluntary=100.00, fund:education=50.00; once for each."),
+        click.option("--set-off", is_flag=True, help="Take what members owe off what they are paid."),
+        click.option("--withhold", is_flag=True, help="Withhold tax as the rule set says."),
+        click.option("--reference-rate", metavar="RATE",
+                     help="The published rate that the rule set's cap on interest builds on, like 0.03."),
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+@year.command("trial")
+@click.argument("number", metavar="YYYY")
+@decided
+@json_option
+@data_option
+def trial(
+    number: str, put_aside: tuple[str, ...], set_off: bool, withhold: bool, reference_rate: str | None, as_json: bool
+) -> None:  # fmt: skip
+    """What closing the year would give as it stands, changing nothing."""
+    wanted = parse_year(number)
+
+    async def work(desk: Desk) -> YearDone:
+        await ship_all(desk)
+        async with desk.connected("weir_billing") as connection:
+            options = await _options(connection, put_aside, set_off, withhold, reference_rate)
+            return await year_run.trial(connection, wanted, options, now_us=desk.now_us)
+
+    _show(at_desk(work), as_json=as_json)
+
+
+@year.command("close")
+@click.argument("number", metavar="YYYY")
+@click.option("--resolution", required=True, metavar="ID", help="Which decided it: `weir resolution list`.")
+@decided
+@json_option
+@data_option
+def close(
+    number: str, resolution: str, put_aside: tuple[str, ...], set_off: bool, withhold: bool,
+    reference_rate: str | None, as_json: bool,
+) -> None:  # fmt: skip
+    """Close the year for good, by a resolution; afterwards there are only reversing entries."""
+    wanted = parse_year(number)
+
+    async def work(desk: Desk) -> YearDone:
+        await ship_all(desk)
+        async with desk.connected("weir_billing") as connection:
+            options = await _options(connection, put_aside, set_off, withhold, reference_rate)
+            total = await count_members(connection)
+            with bar(f"closing {wanted}, members", total=total) as progress:
+                done = await year_run.close(
+                    connection, wanted, options, resolution=resolution, now_us=desk.now_us, progress=progress
+                )
+        await sign_heads(desk)
+        return done
+
+    _show(at_desk(work), as_json=as_json)
+
+
+@year.command("show")
+@click.argument("number", metavar="YYYY")
+@json_option
+@data_option
+def show(number: str, as_json: bool) -> None:
+    """The page of a closed year."""
+    wanted = parse_year(number)
+
+    async def work(desk: Desk) -> YearDone:
+        async with desk.connected("weir_billing") as connection:
+            done = await year_run.trial(connection, wanted, now_us=desk.now_us)
+        if done.kind != FINAL:
+            raise Refusal(f"the fiscal year {wanted} is open; `weir year trial {wanted}` shows how it stands")
+        return done
+
+    _show(at_desk(work), as_json=as_json)
+
+
+@year.command("statement")
+@click.argument("member")
+@click.argument("number", metavar="YYYY")
+@json_option
+@data_option
+def statement(member: str, number: str, as_json: bool) -> None:
+    """MEMBER's statement of a year; of an open year a trial."""
+    print_statement(member, parse_year(number), as_json=as_json)
+
+
+def print_statement(member: str, number: int, *, as_json: bool) -> None:
+    """A member's statement of a year."""
+
+    async def work(desk: Desk) -> Mapping[str, Any]:
+        await ship_all(desk)
+        async with desk.connected("weir_billing") as connection:
+            found = await find_member(connection, member)
+            return await year_run.statement(connection, found.id, number, now_us=desk.now_us)
+
+    document = at_desk(work)
+    if as_json:
+        print_json(document)
+    else:
+        click.echo(year_text(document), nl=False)
+
+
+async def _options(
+    connection: Connection, put_aside: tuple[str, ...], set_off: bool, withhold: bool, reference_rate: str | None
+) -> Options:  # fmt: skip
+    currency = await store.book_currency(connection)
+    if currency is None:
+        raise Refusal("there is no tariff yet, and so no currency; set one with `weir tariff set FILE`")
+    resolved: dict[str, int] = {}
+    for one in put_aside:
+        account, equals, amount = one.partition("=")
+        if not equals or (account != "reserve:voluntary" and not account.startswith("fund:")):
+            raise Refusal(
+                f"put-aside: '{one[:60]}' is not ACCOUNT=AMOUNT; the account is reserve:voluntary or fund:NAME"
+            )
+        if account in resolved:
+            raise Refusal(f"put-aside: {account} stands there twice; give it once")
+        resolved[account] = parse_amount(amount, currency, field=f"put-aside {account}")
+    rate: Fraction | None = None
+    if reference_rate is not None:
+        rate = parse_exact(reference_rate, field="reference-rate")
+    return Options(tuple(sorted(resolved.items())), set_off, withhold, rate)
+
+
+def _show(done: YearDone, *, as_json: bool) -> None:
+    page = done.page
+    if as_json:
+        lines = [
+            {"id": line.name, "number": line.number,
+             "amount_minor": 0 if line.settlement is None else line.settlement.amount_minor}
+            for line in done.lines
+        ]  # fmt: skip
+        print_json({"kind": done.kind, **page, **({"members": lines} if lines else {})})
+        return
+    currency = page["currency"]
+    say(f"the fiscal year {page['fiscal_year']}, {done.kind}, by the rules {page['rule_set']}")
+    shared = [(line.number, line.settlement) for line in done.lines if line.settlement is not None]
+    if shared:
+        most = sorted(shared, key=lambda one: (-abs(one[1].amount_minor), one[0]))[:TABLE_ROWS_MAX]
+        rows = [
+            (
+                own.id,
+                *(
+                    format_amount(one, currency)
+                    for one in (own.amount_minor, own.cash_minor, own.retained_minor)
+                ),
+            )
+            for _, own in sorted(most)
+        ]
+        print_table(("member", "share", "in cash", "kept"), rows, numbers=("share", "in cash", "kept"))
+        if len(shared) > len(most):
+            say(f"and {len(shared) - len(most):,} members with less; --json has them all")
+        say("")
+    print_table(
+        ("step", "how", "amount"),
+        [(step["name"], step["formula"], step["amount"]) for step in page["steps"]],
+        numbers=("amount",),
+    )
+    say("")
+    for check in page["checks"]:
+        word = "agrees" if check["agree"] else "DIFFERS"
+        say(f"{word}  {check['name']}: {check['left']} = {check['right']}")
+    say(f"digest {page['digest']}")

@@ -1,0 +1,318 @@
+"""The story of a fiscal year in a real database: trial, close, statements, proof; and everything it refuses."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import asyncpg
+import pytest
+
+from billing import governance_store, year_run
+from billing.canon import canonical
+from billing.costing import add_cost
+from billing.governance import Body, Choice, Hours, Resolution, ResolutionKind
+from billing.ledger import Account, Entry, EntryKind, postings
+from billing.rulebook import rule_set_text
+from billing.run import close, trial_balance
+from billing.store import post
+from billing.year_gather import Options
+from billing.year_proof import verify_year
+from meter.ids import MemberId
+from meter.refusal import Refusal
+from meter.store import add_member
+from meter.usage import MemberClass
+from meter.window import Month
+from tests.coop import CENT, Coop
+
+MONTHS = (Month(2026, 9), Month(2026, 10), Month(2026, 11), Month(2026, 12))
+JANUARY = Month(2027, 1)
+NOW = JANUARY.start_us + 86_400 * 10**6
+CHOICES = """
+cash_share = "0.30"
+[class_weights]
+user = 80
+worker = 20
+"""
+
+
+async def g18(co_op: Coop, *, closed: bool = True) -> tuple[asyncpg.Connection, list[MemberId]]:
+    """The reference's full closing but for its share interest: users A, B, C; a customer; workers W1, W2.
+
+    The charges of A, B and C come over four months; costs 2,300.00, interest income 20.00.
+    """
+    users = await co_op.found("a", "b", "c")
+    owner = await co_op.owner()
+    others = [
+        (await add_member(owner, name=name, member_class=one, email="", now_us=MONTHS[0].start_us)).id
+        for name, one in (("n", MemberClass.CUSTOMER), ("w1", MemberClass.WORKER), ("w2", MemberClass.WORKER))
+    ]
+    books = await co_op.books()
+    await governance_store.insert_choice(
+        books,
+        Choice(0, "us-selc", 2026, 1, None, rule_set_text("us-selc"), CHOICES, "test", MONTHS[0].start_us),
+    )
+    for place, month in enumerate(MONTHS):
+        for member, cents in zip((*users, others[0]), (151237, 90311, 58452, 50000), strict=True):
+            part = cents // 4 + (cents % 4 if place == 0 else 0)
+            await co_op.use(member, month, part * CENT)
+        await add_cost(books, month=month, pool="rack", amount="575.00", memo="", now_us=month.end_us)
+    for member, worked in ((others[1], 1200), (others[2], 700)):
+        for month in MONTHS:
+            await governance_store.insert_hours(
+                books, Hours(0, member, month, worked * 250, 1000, None, "", "test", NOW)
+            )
+    sides = postings([(Account("bank:main"), 2000), (Account("income:interest"), -2000)])
+    await post(books, Entry(MONTHS[3], EntryKind.MANUAL, "interest", sides, "income:1"), now_us=NOW)
+    if closed:
+        for month in MONTHS:
+            await close(books, month, now_us=NOW)
+    return books, [*users, *others]
+
+
+async def decided(
+    books: asyncpg.Connection, kind: ResolutionKind = ResolutionKind.ALLOCATION, calc_hash: str | None = None
+) -> str:
+    return await governance_store.insert_resolution(
+        books,
+        Resolution(
+            "", Body.BOARD, kind, date(2027, 1, 1), "as drafted", None, None, None, calc_hash, "test", NOW
+        ),
+    )
+
+
+async def test_the_reference_year_is_closed_to_the_cent(co_op: Coop) -> None:
+    """G18 without its 15.00 of share interest: top-up 113.57, pool 915.00; shares by an apportionment by hand."""
+    books, members = await g18(co_op)
+    done = await year_run.close(books, 2026, resolution=await decided(books), now_us=NOW)
+    steps = {one["key"]: one["amount"] for one in done.page["steps"]}
+    assert ("113.57", "915.00") == (steps["top_up"], done.page["pool"])
+    assert {"user": "732.00", "worker": "183.00"} == done.page["class_pools"]
+    told = [await year_run.statement(books, one, 2026, now_us=NOW) for one in members]
+    # 732.00 × 1512.37 / 3000 = 369.018…; × 903.11 = 220.358…; × 584.52 = 142.622…; 183.00 × 1200 / 1900 = 115.578…
+    amounts = [36902, 22036, 14262, 0, 11558, 6742]
+    assert amounts == [one["amount_minor"] for one in told]
+    # 30 % rounded up: 110.706 → 110.71, 66.108 → 66.11, 42.786 → 42.79, 34.674 → 34.68, 20.226 → 20.23
+    assert [11071, 6611, 4279, 0, 3468, 2023] == [one["cash_minor"] for one in told]
+    assert {done.page["digest"]} == {one["digest"] for one in told}
+
+
+async def test_the_books_after_the_year_say_who_gets_what(co_op: Coop) -> None:
+    books, (a, *_, w1, _) = await g18(co_op)
+    await year_run.close(books, 2026, resolution=await decided(books), now_us=NOW)
+    balances = {one.account: one.debits_minor - one.credits_minor for one in await trial_balance(books)}
+    for account in ("surplus:undistributed", "loss:carried", "income:interest", "interest:shares"):
+        assert 0 == balances.get(account, 0), account
+    # Non-members 171.43, interest 20.00, top-up 113.57.
+    assert -(17143 + 2000 + 11357) == balances["collective:main"]
+    assert -11071 == balances[f"payable:member:{a}"]
+    kept = [
+        amount for account, amount in balances.items() if account.startswith(f"capital:member:{w1}:2026:")
+    ]
+    assert [-(11558 - 3468)] == kept
+    assert 0 == sum(balances.values())
+
+
+async def test_a_trial_changes_nothing_and_has_the_digest_of_the_close(co_op: Coop) -> None:
+    books, _ = await g18(co_op)
+    before = await year_run.trial(books, 2026, now_us=NOW)
+    assert canonical(before.page) == canonical((await year_run.trial(books, 2026, now_us=NOW)).page)
+    done = await year_run.close(books, 2026, resolution=await decided(books), now_us=NOW)
+    assert canonical(before.page) == canonical(done.page)
+    shown = await year_run.trial(books, 2026, now_us=NOW)
+    assert ("final", done.page) == (shown.kind, shown.page)
+
+
+async def test_a_trial_of_a_running_year_counts_its_open_months_as_they_stand(co_op: Coop) -> None:
+    books, (a, *_) = await g18(co_op, closed=False)
+    await close(books, MONTHS[0], now_us=NOW)
+    early = await year_run.trial(books, 2026, now_us=NOW)
+    assert ("trial", "915.00") == (early.kind, early.page["pool"])
+    told = await year_run.statement(books, a, 2026, now_us=NOW)
+    assert ("trial", 36902) == (told["kind"], told["amount_minor"])
+    assert "If the year ended now, your share would be 369.02 EUR" in told["meaning"]
+
+
+async def test_a_year_is_closed_once(co_op: Coop) -> None:
+    books, _ = await g18(co_op)
+    await year_run.close(books, 2026, resolution=await decided(books), now_us=NOW)
+    balances = await trial_balance(books)
+    with pytest.raises(Refusal, match="the fiscal year 2026 is closed already"):
+        await year_run.close(books, 2026, resolution="2027-1", now_us=NOW)
+    assert balances == await trial_balance(books)
+
+
+async def test_a_year_with_an_open_month_or_still_running_is_not_closed(co_op: Coop) -> None:
+    books, _ = await g18(co_op, closed=False)
+    resolution = await decided(books)
+    with pytest.raises(Refusal, match="the fiscal year 2026 is not over yet"):
+        await year_run.close(books, 2026, resolution=resolution, now_us=JANUARY.start_us - 1)
+    for month in MONTHS[:3]:
+        await close(books, month, now_us=NOW)
+    with pytest.raises(Refusal, match="2026-12 is still open; a year is closed when all its months are"):
+        await year_run.close(books, 2026, resolution=resolution, now_us=NOW)
+
+
+async def test_a_year_is_closed_by_a_resolution_that_fits(co_op: Coop) -> None:
+    books, _ = await g18(co_op)
+    for wanted, words in (
+        ("2027-9", "there is none with the id '2027-9'"),
+        (await decided(books, ResolutionKind.TARIFF), "is of kind tariff"),
+        (await decided(books, calc_hash="a" * 64), "approved the closing with digest aaaa"),
+    ):
+        with pytest.raises(Refusal, match=words):
+            await year_run.close(books, 2026, resolution=wanted, now_us=NOW)
+    digest = (await year_run.trial(books, 2026, now_us=NOW)).page["digest"]
+    wanted = await decided(books, calc_hash=digest)
+    assert digest == (await year_run.close(books, 2026, resolution=wanted, now_us=NOW)).page["digest"]
+
+
+async def test_of_two_closings_at_once_one_is_refused_and_one_closes(co_op: Coop) -> None:
+    books, _ = await g18(co_op)
+    resolution = await decided(books)
+    second = await co_op.books()
+    transaction = books.transaction()
+    await transaction.start()
+    await year_run.close(books, 2026, resolution=resolution, now_us=NOW)
+    with pytest.raises(Refusal, match="another closing, or somebody who books, is at work"):
+        await year_run.close(second, 2026, resolution=resolution, now_us=NOW)
+    await transaction.commit()
+    with pytest.raises(Refusal, match="closed already"):
+        await year_run.close(second, 2026, resolution=resolution, now_us=NOW)
+
+
+async def test_a_close_that_fails_leaves_nothing_half_done(co_op: Coop) -> None:
+    books, _ = await g18(co_op)
+    resolution, balances = await decided(books), await trial_balance(books)
+    owner = await co_op.owner()
+    await owner.execute("ALTER TABLE billing.closed_year ADD CONSTRAINT planted CHECK (false)")
+    with pytest.raises(asyncpg.CheckViolationError):
+        await year_run.close(books, 2026, resolution=resolution, now_us=NOW)
+    await owner.execute("ALTER TABLE billing.closed_year DROP CONSTRAINT planted")
+    assert balances == await trial_balance(books)
+    assert 0 == await owner.fetchval("SELECT count(*) FROM billing.year_line")
+
+
+async def test_what_was_resolved_is_put_aside(co_op: Coop) -> None:
+    books, _ = await g18(co_op)
+    options = Options(resolved=(("fund:education", 1000), ("reserve:voluntary", 2500)))
+    done = await year_run.close(books, 2026, options, resolution=await decided(books), now_us=NOW)
+    assert "880.00" == done.page["pool"]
+    balances = {one.account: one.debits_minor - one.credits_minor for one in await trial_balance(books)}
+    assert (-1000, -2500) == (balances["fund:education"], balances["reserve:voluntary"])
+
+
+async def test_a_loss_of_a_first_year_is_collective_and_nobody_is_billed(co_op: Coop) -> None:
+    """SELC: losses of the first two fiscal years are wholly collective (reference 2.2, G19)."""
+    books, _ = await g18(co_op, closed=False)
+    await add_cost(books, month=MONTHS[3], pool="rack", amount="5000.00", memo="", now_us=NOW)
+    for month in MONTHS:
+        await close(books, month, now_us=NOW)
+    owed = {
+        one.account: one for one in await trial_balance(books) if one.account.startswith("receivable:member:")
+    }
+    done = await year_run.close(books, 2026, resolution=await decided(books), now_us=NOW)
+    assert "0.00" == done.page["pool"]
+    after = {one.account: one for one in await trial_balance(books)}
+    assert owed == {name: after[name] for name in owed}
+    balance = {name: one.debits_minor - one.credits_minor for name, one in after.items()}
+    # 3,500.00 + 20.00 − 7,300.00 = −3,780.00, all of it collective.
+    assert 378000 == balance["collective:main"]
+    assert (0, 0) == (balance["loss:carried"], balance["surplus:undistributed"])
+
+
+async def test_a_closed_year_works_out_to_itself_and_a_forged_line_does_not(co_op: Coop) -> None:
+    books, (a, b, *_) = await g18(co_op)
+    await year_run.close(books, 2026, resolution=await decided(books), now_us=NOW)
+    told = await verify_year(books, a, 2026)
+    assert (True, []) == (told.agrees, told.differences)
+    owner = await co_op.owner()
+    await owner.execute("ALTER TABLE billing.year_line DISABLE TRIGGER ALL")
+    forged = """replace(document, '"user",90311', '"user",90312')"""
+    await owner.execute(
+        f"UPDATE billing.year_line SET document = {forged}, digest = sha256(convert_to({forged}, 'UTF8'))"
+        " WHERE member = $1",
+        b,
+    )
+    other = await verify_year(books, a, 2026)
+    assert not other.agrees
+    assert "b: charges are 90312 in the year and 90311 in its months" in other.differences
+
+
+async def test_a_changed_month_betrays_itself_in_the_year(co_op: Coop) -> None:
+    books, (a, *_) = await g18(co_op)
+    await year_run.close(books, 2026, resolution=await decided(books), now_us=NOW)
+    owner = await co_op.owner()
+    await owner.execute("ALTER TABLE billing.charge DISABLE TRIGGER ALL")
+    await owner.execute(
+        "UPDATE billing.charge SET amount_minor = 1 WHERE member = $1 AND period = '2026-10-01'", a
+    )
+    told = await verify_year(books, a, 2026)
+    assert not told.agrees
+    assert "a: charges are 151237 in the year" in told.differences[0]
+
+
+async def test_a_share_of_a_loss_is_met_from_the_next_return(co_op: Coop) -> None:
+    """Members' 75 % of a loss in a third year (SELC) is kept on accounts of their own, and met before anything."""
+    books, (a, *_) = await g18(co_op, closed=False)
+    owner = await co_op.owner()
+    await owner.execute("ALTER TABLE meter.member DISABLE TRIGGER ALL")
+    await owner.execute("UPDATE meter.member SET joined_at = '2023-06-01' WHERE id = $1", a)
+    await add_cost(books, month=MONTHS[3], pool="rack", amount="5000.00", memo="", now_us=NOW)
+    for month in MONTHS:
+        await close(books, month, now_us=NOW)
+    done = await year_run.close(books, 2026, resolution=await decided(books), now_us=NOW)
+    share = await year_run.statement(books, a, 2026, now_us=NOW)
+    assert share["amount_minor"] < 0
+    balances = {one.account: one.debits_minor - one.credits_minor for one in await trial_balance(books)}
+    assert -share["amount_minor"] == balances[f"loss:member:{a}:2026"]
+    assert int(done.page["pool"].replace(".", "").replace("-", "")) == sum(
+        amount for account, amount in balances.items() if account.startswith("loss:member:")
+    )
+    assert (await verify_year(books, a, 2026)).agrees
+
+
+@pytest.mark.parametrize("table", ["year", "year_line"])
+async def test_a_closed_year_is_only_added_to(co_op: Coop, table: str) -> None:
+    books, _ = await g18(co_op)
+    await year_run.close(books, 2026, resolution=await decided(books), now_us=NOW)
+    owner = await co_op.owner()
+    for attack in (
+        f"UPDATE billing.{table} SET year = year",
+        f"DELETE FROM billing.{table}",
+        f"TRUNCATE billing.{table}",
+    ):
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await books.execute(attack)
+        with pytest.raises(asyncpg.RaiseError, match="is only added to"):
+            await owner.execute(attack)
+
+
+async def test_a_closed_year_gets_no_further_line_and_no_second_page(co_op: Coop) -> None:
+    books, _ = await g18(co_op)
+    line = "INSERT INTO billing.year_line VALUES ($1, 99, 5, '{}', sha256(convert_to('{}', 'UTF8')))"
+    page = (
+        "INSERT INTO billing.year VALUES (2026, '2026-01-01', '2026-12-01', 'x', '{}', repeat('a', 64), $1,"
+        " sha256(sha256(convert_to('{}', 'UTF8'))), $2, now())"
+    )
+    for lines, shared in ((2, 5), (1, 6)):
+        transaction = books.transaction()
+        await transaction.start()
+        await books.execute(line, 2026)
+        with pytest.raises(asyncpg.PostgresError, match="the closing of 2026 sums"):
+            await books.execute(page, lines, shared)
+        await transaction.rollback()
+    await year_run.close(books, 2026, resolution=await decided(books), now_us=NOW)
+    for year in (2025, 2026):
+        with pytest.raises(asyncpg.PostgresError, match=f"the fiscal year {year} is closed"):
+            await books.execute(line, year)
+    with pytest.raises(asyncpg.UniqueViolationError):
+        await books.execute(page, 1, 5)
+
+
+async def test_a_year_with_an_open_month_is_refused_by_the_database_too(co_op: Coop) -> None:
+    books, _ = await g18(co_op, closed=False)
+    with pytest.raises(asyncpg.PostgresError, match="the month 2026-12 is open"):
+        await books.execute(
+            "INSERT INTO billing.year VALUES (2026, '2026-01-01', '2026-12-01', 'x', '{}', repeat('a', 64), 0,"
+            " sha256(''::bytea), 0, now())"
+        )

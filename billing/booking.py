@@ -14,26 +14,25 @@ from billing.ledger import (
     receivable,
     revenue,
 )
-from billing.member_month import MemberMonth
+from billing.quick import Kept
 from billing.surplus import Outcome, Result
 from billing.tariff import Service
+from meter.ids import MemberId
 from meter.window import Month
 
 
-def charge_entry(month: Month, part: int, members: Sequence[MemberMonth]) -> Entry | None:
+def charge_entry(
+    month: Month, part: int, members: Sequence[Kept], earned: Mapping[Service, int]
+) -> Entry | None:
     """What some members owe for their use against the revenue of each service; None if none owes anything.
 
     A month has as many of these as members come in parts; a million entries of one member each would say the same.
     """
-    earned: dict[Service, int] = {}
-    for one in members:
-        for line in one.charge.lines:
-            earned[line.service] = earned.get(line.service, 0) + line.amount_minor
-    owed = [(receivable(one.member.id), one.charge.amount_minor) for one in members]
+    owed = [(receivable(MemberId(one.member)), one.amount_minor) for one in members]
     sides = postings([*owed, *((revenue(service), -amount) for service, amount in earned.items())])
     if not sides:
         return None
-    memo = f"use of members {members[0].member.id} to {members[-1].member.id} in {month}"
+    memo = f"use of members {members[0].member} to {members[-1].member} in {month}"
     return Entry(month, EntryKind.CHARGE, memo, sides, f"charge:{month}:{part}")
 
 

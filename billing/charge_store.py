@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from datetime import date
 
-from billing.member_month import MemberMonth
+from billing.quick import Kept
 from meter.ids import MemberId
 from meter.postgres import Connection
 from meter.window import Month
@@ -17,24 +17,14 @@ def _date(month: Month) -> date:
     return date(month.year, month.number, 1)
 
 
-async def add_charges(connection: Connection, month: Month, members: Sequence[MemberMonth]) -> None:
+async def add_charges(connection: Connection, month: Month, members: Sequence[Kept]) -> None:
     """Keep the lines of members of a month that is being closed."""
     period = _date(month)
     await connection.copy_records_to_table(
         "charge",
         schema_name="billing",
         columns=COLUMNS,
-        records=[
-            (
-                period,
-                one.member.id,
-                one.member.member_class.value,
-                one.charge.amount_minor,
-                one.text,
-                one.digest,
-            )
-            for one in members
-        ],
+        records=[(period, *one) for one in members],
     )
 
 

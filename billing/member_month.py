@@ -13,6 +13,7 @@ from dataclasses import asdict
 from typing import Any, NamedTuple
 
 from billing.canon import canonical
+from billing.quick import Kept
 from billing.rating import Charge, Credit, Line
 from billing.tariff import Service
 from meter.ids import MemberId
@@ -35,6 +36,11 @@ class MemberMonth(NamedTuple):
     credited: tuple[Credit, ...]
     text: str
     digest: bytes
+
+
+def kept(one: MemberMonth) -> Kept:
+    """What the books keep of it."""
+    return Kept(one.member.id, one.member.member_class.value, one.charge.amount_minor, one.text, one.digest)
 
 
 def member_month(

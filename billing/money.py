@@ -7,9 +7,9 @@ and no tariff. Source of the currency table: ISO 4217, list one.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from fractions import Fraction
-from math import lcm
+from math import gcd, lcm
 from typing import Protocol, Self, TypeVar
 
 from meter.refusal import Refusal
@@ -123,6 +123,21 @@ def divide_half_up(numerator: int, denominator: int) -> int:
     assert denominator > 0, "a rate has a positive unit"
     magnitude = (2 * abs(numerator) + denominator) // (2 * denominator)
     return magnitude if numerator >= 0 else -magnitude
+
+
+def half_up_times(numerator: int, denominator: int) -> Callable[[int], int]:
+    """A function that gives divide_half_up(quantity · numerator, denominator); the ratio is reduced once, for many."""
+    assert numerator >= 0, "a price is never negative"
+    assert denominator > 0, "a rate has a positive unit"
+    common = gcd(numerator, denominator)
+    twice, half, whole = 2 * numerator // common, denominator // common, 2 * denominator // common
+
+    def times(quantity: int) -> int:
+        if quantity >= 0:
+            return (quantity * twice + half) // whole
+        return -((half - quantity * twice) // whole)
+
+    return times
 
 
 def apportion(pool: int, weights: Mapping[Key, int]) -> dict[Key, int]:

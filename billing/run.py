@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import asyncpg
+
 from billing import cost_store, store
 from billing.booking import charge_entry, result_entry
 from billing.charge_store import add_charges, all_charges, charge_text, charge_texts
@@ -18,18 +20,20 @@ from billing.closing import Closing, ClosingInputs, MonthSum
 from billing.costing import tariff_in_force
 from billing.frozen import closing_of
 from billing.ledger import Entry
-from billing.member_month import MemberMonth, read_back
+from billing.member_month import MemberMonth, kept, read_back
+from billing.quick import Kept
 from billing.rating import Credit
 from billing.register_run import changed_classes
 from billing.statement import FINAL, TRIAL
 from billing.statement import statement as statement_document
 from billing.tariff import Tariff, parse_tariff
 from meter.ids import MemberId
+from meter.late_store import late_usage
 from meter.postgres import Connection
 from meter.refusal import Refusal
 from meter.store import close_month, is_closed
-from meter.usage import Member, MemberClass
-from meter.usage_store import everyone, first_month_with_usage, late_months
+from meter.usage import Late, Member, MemberClass
+from meter.usage_store import everyone, everyone_rows, first_month_with_usage, late_months, of_row
 from meter.window import Month
 
 MEMBERS_AT_ONCE = 10_000
@@ -104,16 +108,13 @@ async def close(
         await _refuse_out_of_order(connection, month)
         watermark = await close_month(connection, month, now_us=now_us)
         inputs = await _inputs(connection, month, until_us=month.end_us, watermark=watermark)
-        summing, part, classes = MonthSum(inputs), 0, await changed_classes(connection, month)
-        given = await credits_by_member(connection, month)
-        async for members in everyone(connection, month, until_us=month.end_us, rows_max=MEMBERS_AT_ONCE):
+        summing, part = MonthSum(inputs), 0
+        peculiar = await _peculiar(connection, month)
+        async for rows in everyone_rows(connection, month, until_us=month.end_us, rows_max=MEMBERS_AT_ONCE):
             part += 1
-            lines = [
-                summing.add(as_of(member, classes), usage, given.get(member.id, ()))
-                for member, usage in members
-            ]
+            lines = [peculiar.line(summing, row, month) for row in rows]
             await add_charges(connection, month, lines)
-            await _post(connection, charge_entry(month, part, lines), now_us=now_us)
+            await _post(connection, charge_entry(month, part, lines, summing.earned()), now_us=now_us)
             if progress is not None:
                 progress(summing.lines)
         done = summing.closing()
@@ -181,6 +182,32 @@ def _told(closing_text: str, line_text: str) -> dict[str, Any]:
 
 def _line_of(done: Closing, text: str) -> MemberMonth:
     return read_back(text, start_us=done.inputs.month.start_us, end_us=done.inputs.until_us)
+
+
+@dataclass(frozen=True, slots=True)
+class _Peculiar:
+    """Members whose line takes the readable way: whose class changed, who was given something or used it earlier."""
+
+    classes: Mapping[MemberId, MemberClass]
+    given: Mapping[MemberId, tuple[Credit, ...]]
+    late: Mapping[MemberId, tuple[Late, ...]]
+
+    def line(self, summing: MonthSum, row: asyncpg.Record, month: Month) -> Kept:
+        number = row["member"]
+        if number not in self.classes and number not in self.given and number not in self.late:
+            quick = summing.take(row)
+            if quick is not None:
+                return quick
+        member, usage = of_row(row, month, until_us=month.end_us, late=self.late)
+        return kept(summing.add(as_of(member, self.classes), usage, self.given.get(member.id, ())))
+
+
+async def _peculiar(connection: Connection, month: Month) -> _Peculiar:
+    return _Peculiar(
+        await changed_classes(connection, month),
+        await credits_by_member(connection, month),
+        await late_usage(connection, month),
+    )
 
 
 async def credits_by_member(connection: Connection, month: Month) -> dict[MemberId, tuple[Credit, ...]]:

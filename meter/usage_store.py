@@ -152,21 +152,37 @@ async def period_usage(
     }
 
 
-async def everyone(
+async def everyone_rows(
     connection: Connection, month: Month, *, until_us: int, rows_max: int
-) -> AsyncIterator[list[tuple[Member, Usage]]]:
+) -> AsyncIterator[list[asyncpg.Record]]:
     """The same with the register beside it, by member's number, at most rows_max at a time.
 
-    Everybody who was a member at an instant of the month or has usage booked to it. Needs a transaction. Raises
-    Refusal for usage of somebody who is not in the register.
+    Everybody who was a member at an instant of the month or has usage booked to it; columns as _EVERYONE names them,
+    late usage of closed months within them. Needs a transaction. Raises Refusal for usage of somebody who is not in
+    the register.
     """
-    late = await late_usage(connection, month)
     cursor = await connection.cursor(_EVERYONE, *_everyone_window(month, until_us))
     while rows := await cursor.fetch(rows_max):
         for row in rows:
             if row["name"] is None:
                 raise Refusal(f"there is usage of member {row['member']}, who is not in the register")
-        yield [(_registered(row), _whole_usage(row, month.start_us, until_us, late)) for row in rows]
+        yield rows
+
+
+def of_row(
+    row: asyncpg.Record, month: Month, *, until_us: int, late: Mapping[MemberId, tuple[Late, ...]]
+) -> tuple[Member, Usage]:
+    """One of these rows, with what of it came late."""
+    return _registered(row), _whole_usage(row, month.start_us, until_us, late)
+
+
+async def everyone(
+    connection: Connection, month: Month, *, until_us: int, rows_max: int
+) -> AsyncIterator[list[tuple[Member, Usage]]]:
+    """The same as members and what they used."""
+    late = await late_usage(connection, month)
+    async for rows in everyone_rows(connection, month, until_us=until_us, rows_max=rows_max):
+        yield [of_row(row, month, until_us=until_us, late=late) for row in rows]
 
 
 def _everyone_window(month: Month, end_us: int) -> tuple[date, Decimal, Decimal, datetime, datetime]:

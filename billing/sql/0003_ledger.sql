@@ -317,7 +317,7 @@ DECLARE
 BEGIN
     PERFORM billing.lock_books();
     SELECT s.told INTO told FROM billing.payment_state s WHERE s.batch = NEW.batch AND s.member = NEW.member;
-    IF told IS DISTINCT FROM CASE NEW.what WHEN 'returned' THEN ARRAY['paid'] END THEN
+    IF told IS DISTINCT FROM (CASE NEW.what WHEN 'returned' THEN ARRAY['paid'] END) THEN
         RAISE EXCEPTION 'the order of member % in batch % is %, and cannot become %', NEW.member, NEW.batch,
             coalesce(array_to_string(told, ', '), 'waiting'), NEW.what USING ERRCODE = 'WC003';
     END IF;

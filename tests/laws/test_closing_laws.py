@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from billing.canon import canonical, digest
-from billing.closing import ClosingInputs, closing
+from billing.closing import ClosingInputs, MonthSum, closing
 from billing.cost import Invoice
 from billing.frozen import closing_of
-from billing.member_month import member_month, read_back
-from billing.tariff import Service, Tariff
+from billing.member_month import kept, member_month, read_back
+from billing.tariff import PRICED, Service, Tariff
 from meter.ids import MemberId
 from meter.usage import Member, MemberClass, MemberStatus, Usage
 from meter.window import Month
@@ -46,9 +46,11 @@ def co_ops(draw: st.DrawFn) -> Whole:
     invoices = tuple(
         Invoice(number, MONTH, pool, amount, "EUR", "", 0) for number, (pool, amount) in enumerate(bills, 1)
     )
-    prices = {service: draw(st.integers(0, 10**9)) for service in Service}
+    prices = {service: draw(st.integers(0, 10**9)) for service in PRICED}
     if draw(st.booleans()):
         del prices[Service.GB_MONTH_VERSIONS]
+    if draw(st.booleans()):
+        del prices[Service.GB_OUT_PEERING], prices[Service.GB_OUT_OWN]
     inputs = ClosingInputs(MONTH, MONTH.end_us, Tariff("EUR", MONTH, prices), invoices, {"a-stream": 7})
     return inputs, members
 
@@ -105,3 +107,29 @@ def test_one_byte_more_is_another_digest(whole: Whole, more: int) -> None:
     grown, _ = closing(inputs, [*members, (member, one)])
     again, _ = closing(inputs, [*members, (member, replace(one, bytes_out=1 + more))])
     assert grown.digest != again.digest
+
+
+def as_row(one: tuple[Member, Usage]) -> list[object]:
+    """As `meter.usage_store.everyone_rows` gives it."""
+    member, usage = one
+    return [
+        member.id, True, member.name, member.member_class.value, member.status.value, member.joined_us,
+        member.left_us, usage.bytes_in, usage.bytes_out, usage.requests_a, usage.requests_b, usage.corrected_in,
+        usage.corrected_out, usage.bytes_out_peering, usage.bytes_out_own, str(usage.byte_us),
+        str(usage.version_byte_us), str(usage.part_byte_us), str(usage.removed_byte_us),
+    ]  # fmt: skip
+
+
+@given(co_ops())
+def test_the_quick_way_and_the_readable_one_are_the_same(whole: Whole) -> None:
+    inputs, members = whole
+    readable, lines = closing(inputs, members)
+    summing = MonthSum(inputs)
+    taken = [summing.take(as_row(one)) for one in members]
+    if inputs.tariff.tells_zones_apart:
+        assert taken == [None] * len(members)
+    else:
+        assert taken == [kept(one) for one in lines]
+        earned = summing.earned()
+        assert {service: amount for service, amount in readable.by_service.items() if amount} == earned
+        assert canonical(readable.to_document()) == canonical(summing.closing().to_document())

@@ -6,7 +6,7 @@ from billing.booking import charge_entry, result_entry
 from billing.closing import Closing, ClosingInputs, MonthSum, closing
 from billing.cost import Invoice
 from billing.ledger import Entry, EntryKind, Posting, receivable
-from billing.member_month import MemberMonth
+from billing.member_month import MemberMonth, kept
 from billing.tariff import Service, Tariff
 from meter.ids import MemberId
 from meter.usage import Member, MemberClass, MemberStatus, Usage
@@ -66,7 +66,7 @@ def test_a_month_with_nothing_in_it_is_even_and_writes_nothing() -> None:
 
 def test_members_who_owe_nothing_write_nothing() -> None:
     _, members = worked_out({"a": 0, "b": 0}, {})
-    assert charge_entry(MONTH, 1, members) is None
+    assert charge_entry(MONTH, 1, [kept(one) for one in members], {}) is None
 
 
 def balance(*entries: Entry | None) -> dict[str, int]:
@@ -86,8 +86,8 @@ def test_the_entries_of_a_month_leave_its_revenue_and_cost_accounts_empty() -> N
     }  # fmt: skip
     # The invoices' own entries stand at +50 and +100 already.
     assert expected == balance(
-        charge_entry(MONTH, 1, members[:1]),
-        charge_entry(MONTH, 2, members[1:]),
+        charge_entry(MONTH, 1, [kept(members[0])], {Service.GB_OUT: 300}),
+        charge_entry(MONTH, 2, [kept(members[1])], {Service.GB_OUT: 100}),
         result_entry(MONTH, done.by_service, done.costs, done.result),
     )
 

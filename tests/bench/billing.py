@@ -1,0 +1,153 @@
+"""A month and a year of a very large co-op closed, beside an `INSERT … SELECT` of the same rows; statements while
+events are shipped.
+
+Each closing runs in a process of its own, so that its peak of memory is its own. The base copies the rows that the
+closing wrote, into tables with the same keys, indexes and checks, within the same run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from datetime import date
+
+import asyncpg
+
+from billing import governance_store, year_run
+from billing.costing import add_cost
+from billing.governance import Body, Resolution, ResolutionKind
+from billing.run import close, set_tariff
+from meter.postgres import connect
+from meter.window import Month
+from tests.bench.table import ROOT, show
+from tests.coop import TARIFF
+
+MEMBERS = int(os.environ.get("WEIR_BENCH_MEMBERS", "1000000"))
+DECEMBER = Month(2026, 12)
+NOW = DECEMBER.end_us + 86_400 * 10**6
+TIMES_MAX = 4
+MEMORY_GIB_MAX = 2
+BASE_ROUNDS = 3
+ROWS = {
+    "month": (
+        ("charge", "period = '2026-12-01'"),
+        ("entry", "period = '2026-12-01'"),
+        ("posting", "entry IN (SELECT number FROM billing.entry WHERE period = '2026-12-01')"),
+    ),
+    "year": (
+        ("year_line", "year = 2026"),
+        ("entry", "kind = 'year'"),
+        ("posting", "entry IN (SELECT number FROM billing.entry WHERE kind = 'year')"),
+    ),
+}
+_LOAD = (
+    "SELECT meter.make_month('2026-12-01'::date)",
+    "ALTER TABLE meter.member DISABLE TRIGGER USER",
+    (
+        "INSERT INTO meter.member (name, class, joined_at) SELECT 'm' || n, 'user', '2026-12-01T00:00:00Z'"
+        " FROM generate_series(1, $1) AS n"
+    ),
+    "ALTER TABLE meter.member ENABLE TRIGGER USER",
+    "ALTER TABLE meter.reading_day DISABLE TRIGGER USER",
+    "ALTER TABLE meter.storage_day DISABLE TRIGGER USER",
+    (
+        "INSERT INTO meter.reading_day SELECT '2026-12-01'::date, n, '2026-12-05T00:00:00Z'::timestamptz, n, 9, 2, 0,"
+        " 1 + n % 977, 0, 0, 0, (n * 7919 % 1000003) * 9973, 0, (n * 7919 % 1000003) * 9973, false"
+        " FROM generate_series(1::bigint, $1) AS n"
+    ),
+    (
+        "INSERT INTO meter.storage_day SELECT '2026-12-01'::date, n, '2026-12-05T00:00:00Z'::timestamptz, n, 0,"
+        " (n * 104729 % 1000033) * 1000, (n * 104729 % 1000033) * 1000::numeric * 1796428800000000"
+        " FROM generate_series(1::bigint, $1) AS n"
+    ),
+    "ALTER TABLE meter.reading_day ENABLE TRIGGER USER",
+    "ALTER TABLE meter.storage_day ENABLE TRIGGER USER",
+    "VACUUM ANALYZE",
+)
+PRICES = TARIFF.replace('gb_month = "0"', 'gb_month = "0.5"').replace(
+    'requests_b_1000 = "0"', 'requests_b_1000 = "0.01"'
+)
+
+
+def bench_billing(database: str) -> None:
+    """Load, close the month, close the year."""
+    asyncio.run(_load(database))
+    for what in ("month", "year"):
+        done = subprocess.run(
+            [sys.executable, "-m", "tests.bench.billing", what, database],
+            stdout=subprocess.PIPE, cwd=ROOT, check=True,
+        )  # fmt: skip
+        took = json.loads(done.stdout)
+        base_s, rows = asyncio.run(_base(database, what))
+        name = f"{what} close for {MEMBERS:,} members"
+        base = f"INSERT … SELECT {base_s:.1f} s"
+        show(name, f"{took['seconds']:.1f} s", base, took["seconds"] / base_s, f"≤ {TIMES_MAX}")
+        memory = took["memory_bytes"] / 2**30
+        show(
+            f"  its memory, {rows:,} rows",
+            f"{memory:.2f} GiB",
+            f"goal {MEMORY_GIB_MAX} GiB",
+            memory / MEMORY_GIB_MAX,
+            "≤ 1",
+        )
+
+
+async def _load(database: str) -> None:
+    owner = await connect(database, timeout_s=3600)
+    books = await connect(database, role="weir_billing", timeout_s=3600)
+    for text in _LOAD:
+        await owner.execute(text.replace("$1", str(MEMBERS)))
+    await set_tariff(books, PRICES, now_us=DECEMBER.start_us)
+    await add_cost(books, month=DECEMBER, pool="rack", amount="1000.00", memo="", now_us=NOW)
+    await governance_store.insert_resolution(
+        books,
+        Resolution("", Body.BOARD, ResolutionKind.ALLOCATION, date(2027, 1, 1), "as drafted", None, None, None,
+                   None, "bench", NOW),
+    )  # fmt: skip
+    await books.close()
+    await owner.close()
+
+
+async def _base(database: str, what: str) -> tuple[float, int]:
+    """Seconds of the median copy, and how many rows it was."""
+    owner = await connect(database, timeout_s=3600)
+    found, rows = [], 0
+    for _ in range(BASE_ROUNDS):
+        await owner.execute("DROP SCHEMA IF EXISTS base CASCADE")
+        await owner.execute("CREATE SCHEMA base")
+        for table, _ in ROWS[what]:
+            await owner.execute(f"CREATE TABLE base.{table} (LIKE billing.{table} INCLUDING ALL)")
+        began, rows = time.perf_counter(), 0
+        async with owner.transaction():
+            for table, which in ROWS[what]:
+                done = await owner.execute(
+                    f"INSERT INTO base.{table} SELECT * FROM billing.{table} WHERE {which}"
+                )
+                rows += int(done.rpartition(" ")[2])
+        found.append(time.perf_counter() - began)
+    await owner.execute("DROP SCHEMA base CASCADE")
+    await owner.close()
+    return statistics.median(found), rows
+
+
+async def _close(what: str, database: str) -> None:
+    books: asyncpg.Connection = await connect(database, role="weir_billing", timeout_s=3600)
+    began = time.perf_counter()
+    if what == "month":
+        await close(books, DECEMBER, now_us=NOW)
+    else:
+        await year_run.close(books, 2026, resolution="2027-1", now_us=NOW)
+    took = time.perf_counter() - began
+    await books.close()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    print(json.dumps({"seconds": took, "memory_bytes": peak}))
+
+
+if __name__ == "__main__":
+    asyncio.run(_close(sys.argv[1], sys.argv[2]))

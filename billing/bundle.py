@@ -41,6 +41,9 @@ heads/           the signed pages of the days of the month and of its closing
 manifest.json    the SHA-256 of each of these files, signed with the co-op's key
 verify.py        the verifier
 
+Of a year there is instead page.json, the closing of the year, the same for every member; line.json, statement.json,
+totals.json and proof.json as above, of what each class shares by; and months/, with all of the above for each month.
+
 What it proves: your charge follows from these records at these prices, rounded once a line; no record is counted
 twice, is another's, or is of another month; your charge is in the total of all charges, of which every member can see
 that it is the same; all this was signed by the co-op, which cannot take it back.
@@ -68,13 +71,7 @@ def totals_text(
             "format": TOTALS_FORMAT,
             "period": str(month),
             "closing_digest": closing_digest,
-            "tree": {
-                "format": TREE_FORMAT,
-                "root": tree.root.hex(),
-                "sum_minor": tree.sum_minor,
-                "leaves": tree.leaves,
-                "parts": PARTS,
-            },
+            "tree": _published(tree),
             "below_zero_minor": below_zero_minor,
             "watermarks": {
                 str(closed): {str(stream): last for stream, last in marks.items()}
@@ -122,8 +119,33 @@ def record_line(one: Extract) -> str:
     return json.dumps(row, separators=(",", ":")) + "\n"
 
 
-def manifest_text(member: MemberId, month: Month, *, key: str, files: Mapping[str, str]) -> str:
+def year_texts(number: int, *, closing_digest: str, trees: Mapping[str, tuple[int, Tree]]) -> dict[str, str]:
+    """Of a year, class by class: the root of the tree over what its members share by, and one member's way to it."""
+    classes = {
+        name: {"scale": scale, "tree": _published(tree)} for name, (scale, tree) in sorted(trees.items())
+    }
+    totals = {
+        "format": TOTALS_FORMAT, "period": str(number), "closing_digest": closing_digest, "classes": classes,
+    }  # fmt: skip
+    proofs = {name: {"leaves": proofs_document(tree.proofs)} for name, (_, tree) in sorted(trees.items())}
+    return {
+        "totals.json": canonical(totals),
+        "proof.json": canonical({"format": TREE_FORMAT, "classes": proofs}),
+    }
+
+
+def _published(tree: Tree) -> dict[str, object]:
+    return {
+        "format": TREE_FORMAT,
+        "root": tree.root.hex(),
+        "sum_minor": tree.sum_minor,
+        "leaves": tree.leaves,
+        "parts": PARTS,
+    }
+
+
+def manifest_text(member: MemberId, period: str, *, key: str, files: Mapping[str, str]) -> str:
     """The list of files with the SHA-256 of each, to be signed."""
     return canonical(
-        {"format": MANIFEST_FORMAT, "member": member, "period": str(month), "key": key, "files": dict(files)}
+        {"format": MANIFEST_FORMAT, "member": member, "period": period, "key": key, "files": dict(files)}
     )

@@ -16,6 +16,7 @@ import struct
 import sys
 import tomllib
 from datetime import UTC, date, datetime
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -29,7 +30,9 @@ COUNTS = ("bytes_in", "bytes_out", "requests_a", "requests_b", "corrected_bytes_
 GB, NANO, DAY_US = 10**9, 10**9, 86_400 * 10**6
 WITHOUT_MINOR = "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF"
 THOUSANDTHS = "BHD IQD JOD KWD LYD OMR TND"
+SETTLED = ("amount", "cash", "retained", "loss_met", "withheld", "set_off", "given", "held", "paid")
 MANIFEST = "manifest.json"
+ALL_AGREE = "all agree: this statement follows from these records, prices and totals"
 Document = dict[str, Any]
 Lines = dict[tuple[str, str], list[int]]
 
@@ -76,18 +79,20 @@ def main(words: list[str]) -> int:
     ) as error:
         check("the bundle can be read to its end", f"{type(error).__name__}: {error}", "no error")
     told = f"{check.wrong} of the checks DIFFER: this statement does not follow from these files"
-    check.say(
-        told if check.wrong else "all agree: this statement follows from these records, prices and totals"
-    )
+    check.say(told if check.wrong else ALL_AGREE)
     return int(check.wrong > 0)
 
 
-def verify(place: Path, check: Report, *, key: str | None) -> None:
-    """All steps, in the order in which one rests on the other."""
+def verify(place: Path, check: Report, *, key: str | None) -> Document:
+    """All steps of a month or a year, in the order in which one rests on the other; the statement."""
     manifest = check_files(place, check, key=key)
-    told, closing, totals = (_document(place, name) for name in ("statement", "closing", "totals"))
-    whose = [told["member"]["id"], told["kind"], told["period"], closing["month"], totals["period"]]
-    check("whose statement it is", whose, [manifest["member"], "final", *[manifest["period"]] * 3])
+    told, totals = (_document(place, name) for name in ("statement", "totals"))
+    check("whose statement it is", [told["member"]["id"], told["kind"]], [manifest["member"], "final"])
+    if "-" not in manifest["period"]:
+        check_year(place, check, manifest, told, totals)
+        return told
+    closing = _document(place, "closing")
+    check("of which month", [told["period"], closing["month"], totals["period"]], [manifest["period"]] * 3)
     body = {name: value for name, value in closing.items() if name != "digest"}
     check("digest of the closing", _digest(_canonical(body)), closing["digest"])
     named = [told["digest"], totals["closing_digest"]]
@@ -98,6 +103,7 @@ def verify(place: Path, check: Report, *, key: str | None) -> None:
     check_tariff(place, check, closing["inputs"]["tariff"])
     check_tree(_document(place, "proof"), check, manifest, told, totals)
     check_co_op(check, told, closing, totals)
+    return told
 
 
 def check_files(place: Path, check: Report, *, key: str | None) -> Document:
@@ -289,7 +295,7 @@ def _prices(table: Document) -> Document:
 
 
 def check_tree(proof: Document, check: Report, manifest: Document, told: Document, totals: Document) -> None:
-    """Your charge is in everybody's total: each part of it leads to the one published root."""
+    """Your charge, or what else you share by, is in everybody's total: its parts lead to the one root."""
     tree, own = totals["tree"], 0
     for leaf in proof["leaves"]:
         words = f"weir-sum-tree-1 {manifest['member']} {leaf['part']} {leaf['amount_minor']}".encode()
@@ -300,10 +306,10 @@ def check_tree(proof: Document, check: Report, manifest: Document, told: Documen
             body = beside + here if step["side"] == "left" else here + beside
             node, amount = hashlib.sha256(b"\1" + body).digest(), amount + step["sum_minor"]
         own += leaf["amount_minor"]
-        led = f"part {leaf['part']} of your charge, {leaf['amount_minor']:,}, leads to the root and total of all"
+        led = f"part {leaf['part']} of your measure, {leaf['amount_minor']:,}, leads to the root and total of all"
         check(led, [node.hex(), amount], [tree["root"], tree["sum_minor"]])
     check("all parts of it", [leaf["part"] for leaf in proof["leaves"]], list(range(tree["parts"])))
-    check("your charge: its parts in the tree = the statement", own, max(told["charges_minor"], 0))
+    check("your measure: its parts in the tree = the statement", own, max(told["charges_minor"], 0))
 
 
 def check_co_op(check: Report, told: Document, closing: Document, totals: Document) -> None:
@@ -314,6 +320,88 @@ def check_co_op(check: Report, told: Document, closing: Document, totals: Docume
     check("charges - costs = the result", charges - closing["costs_minor"], closing["result_minor"])
     for name in ("charges_minor", "costs", "costs_minor", "result_minor"):
         check(f"the co-op's {name}: the statement = the closing", told["co_op"][name], closing[name])
+
+
+def check_year(place: Path, check: Report, manifest: Document, told: Document, totals: Document) -> None:
+    """A year: its months one by one, your line of the sum, and what each class shares by."""
+    page, line = _document(place, "page"), _document(place, "line")
+    years = [str(one) for one in (told["fiscal_year"], page["fiscal_year"], totals["period"])]
+    check("of which year", years, [manifest["period"]] * 3)
+    check(
+        "the closing that statement and totals name",
+        [told["digest"], totals["closing_digest"]],
+        [page["digest"]] * 2,
+    )
+    charged: dict[str, int] = {}
+    for path in sorted((place / "months").glob("*")):
+        check.say(f"         {path.name}:")
+        month, closing = verify(path, check, key=manifest["key"]), _document(path, "closing")
+        check("whose month it is", [month["member"]["id"], month["period"]], [manifest["member"], path.name])
+        named = [page["months"].get(path.name), page["month_results"].get(path.name)]
+        check(
+            "the month's closing and result, as in the year's",
+            named,
+            [closing["digest"], closing["result_minor"]],
+        )
+        member_class = month["member"]["class"]
+        charged[member_class] = charged.get(member_class, 0) + month["charges_minor"]
+    check(
+        f"the year {manifest['period']}: your charges of its months",
+        sum(charged.values()),
+        told["charges_minor"],
+    )
+    check(
+        "digest of your line of the year",
+        _digest(place.joinpath("line.json").read_bytes()),
+        told["line_digest"],
+    )
+    check(
+        "your charges by class",
+        {use[0]: use[1] for use in line["uses"] if use[1]},
+        {k: v for k, v in charged.items() if v},
+    )
+    names = (
+        "class",
+        "measure",
+        "amount_minor",
+        "cash_minor",
+        "retained_minor",
+        "qualified_minor",
+        "nonqualified_minor",
+    )
+    check("your shares in it", line["allocations"], [[one[name] for name in names] for one in told["shares"]])
+    settled = [told[f"{name}_minor"] for name in SETTLED]
+    check("what becomes of them", line["settlement"] or [0] * len(settled), settled)
+    check("all your shares", sum(one["amount_minor"] for one in told["shares"]), told["amount_minor"])
+    for step in page["steps"]:
+        check.say(f"         {step['name']}: {step['formula']}: {step['amount']}")
+    for one in page["checks"]:
+        check(f"the closing of the year: {one['name']}", one["left"], one["right"])
+    for share in told["shares"]:
+        check_share(check, manifest, page, share, totals, _document(place, "proof")["classes"], charged)
+
+
+def check_share(
+    check: Report, manifest: Document, page: Document, share: Document, totals: Document, proofs: Document,
+    charged: dict[str, int],
+) -> None:  # fmt: skip
+    """One line of the sum: own measure × pool of the class / everybody's measure, and both in the tree."""
+    name, scale, tree = (
+        share["class"],
+        totals["classes"][share["class"]]["scale"],
+        totals["classes"][share["class"]],
+    )
+    own, whole = Fraction(share["measure"]), Fraction(page["measures"][name])
+    pool = int(Fraction(page["class_pools"].get(name, "0")) * 10 ** _decimals(page["currency"]))
+    exact = Fraction(own * pool, whole) if whole else Fraction(0)
+    words = f"your share as {name}, {own} × {pool:,} / {whole}, rounded down or up: {share['amount_minor']:,}"
+    check(words, abs(exact - share["amount_minor"]) < 1)
+    check("its parts, paid and kept", share["cash_minor"] + share["retained_minor"], share["amount_minor"])
+    by_charges = page["inputs"].get("class_keys", {}).get(name, name) in ("user", "charges")
+    if by_charges and share["amount_minor"] >= 0:  # a loss may be borne by more than what was used
+        check("you share by your charges", own, max(charged.get(name, 0), 0))
+    check("what the class shares by: the tree = the year's closing", tree["tree"]["sum_minor"], whole * scale)
+    check_tree(proofs[name], check, manifest, {"charges_minor": int(own * scale)}, tree)
 
 
 def _node(digest: bytes, sum_minor: int) -> bytes:

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from billing import run, verifier
+from billing.costing import add_cost
 from deploy.founding import vault_path
 from gateway.vault import Vault
 from meter.event import Event, Mark, RequestClass, StorageLine
@@ -91,7 +92,7 @@ async def live(co_op: Coop, settings: MeterSettings) -> None:
     late = exchange(anna, SEPTEMBER.end_us - HOUR_US, bytes_out=7 * 10**9, moved_out=7 * 10**9)
     write(settings, late._replace(request_class=RequestClass.B), stream="worker-1")
     assert 0 == await ship_everything(settings, settings.database_url)
-    await run.add_cost(books, month=OCTOBER, pool="transit", amount="9.99", memo="uplink", now_us=NOON)
+    await add_cost(books, month=OCTOBER, pool="transit", amount="9.99", memo="uplink", now_us=NOON)
     await run.close(books, OCTOBER, now_us=OCTOBER.end_us)
     write(settings, exchange(anna, NOVEMBER.start_us + 1, bytes_out=10**9, moved_out=10**9))
     await ship_everything(settings, settings.database_url)

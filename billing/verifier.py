@@ -32,6 +32,16 @@ WITHOUT_MINOR = "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF
 THOUSANDTHS = "BHD IQD JOD KWD LYD OMR TND"
 SETTLED = ("amount", "cash", "retained", "loss_met", "withheld", "set_off", "given", "held", "paid")
 MANIFEST = "manifest.json"
+UNREADABLE = (
+    OSError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    ArithmeticError,
+    RecursionError,
+    struct.error,
+)
 ALL_AGREE = "all agree: this statement follows from these records, prices and totals"
 Document = dict[str, Any]
 Lines = dict[tuple[str, str], list[int]]
@@ -64,19 +74,15 @@ def main(words: list[str]) -> int:
     parser = argparse.ArgumentParser(description="Check a downloaded statement of Weir.")
     parser.add_argument("directory", nargs="?", type=Path, default=Path(__file__).parent)
     parser.add_argument("--key", help="the co-op's public key, from elsewhere")
-    asked, check = parser.parse_args(words), Report()
+    asked = parser.parse_args(words)
+    return look(asked.directory, Report(), key=asked.key)
+
+
+def look(place: Path, check: Report, *, key: str | None = None) -> int:
+    """Check a bundle to its end, whatever is in it; 0 when all agrees, else 1."""
     try:
-        verify(asked.directory, check, key=asked.key)
-    except (
-        OSError,
-        ValueError,
-        KeyError,
-        TypeError,
-        IndexError,
-        AttributeError,
-        OverflowError,
-        struct.error,
-    ) as error:
+        verify(place, check, key=key)
+    except UNREADABLE as error:
         check("the bundle can be read to its end", f"{type(error).__name__}: {error}", "no error")
     told = f"{check.wrong} of the checks DIFFER: this statement does not follow from these files"
     check.say(told if check.wrong else ALL_AGREE)

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import click
 
+from billing import verifier
 from deploy.bundling import fill_month, fill_year
-from deploy.commands.bill import sign_heads
+from deploy.commands.bill import DISAGREES, sign_heads
 from deploy.commands.options import data_option, json_option
 from deploy.desk import Desk, at_desk
 from deploy.output import print_json, say
@@ -26,7 +27,10 @@ from meter.window import Month
 @json_option
 @data_option
 def download(member: str, period: str, directory: Path, as_json: bool) -> None:
-    """MEMBER's statement of a closed month or year, with records, prices, totals, proofs and a verifier."""
+    """MEMBER's statement of a closed month or year, with records, prices, totals, proofs and a verifier.
+
+    It is checked once it is written; if it does not check, it stays, what differs is told, and the exit status is 1.
+    """
     year = int(period) if re.fullmatch(r"\d{4}", period, re.ASCII) else None
     month = Month.parse(period) if year is None else None
     if directory.exists():
@@ -59,3 +63,21 @@ def download(member: str, period: str, directory: Path, as_json: bool) -> None:
         for name, digest in files.items():
             say(f"{digest}  {name}")
         say(f"check them anywhere with: python -I {directory / 'verify.py'}")
+    quiet = _Quiet()
+    if verifier.look(directory, quiet):
+        for line in quiet.differs:
+            click.echo(line, err=True)
+        click.echo("weir: it does not check; is the journal of every machine here?", err=True)
+        raise SystemExit(DISAGREES)
+
+
+class _Quiet(verifier.Report):
+    """Keeps what differs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.differs: list[str] = []
+
+    def say(self, text: str) -> None:
+        if text.startswith("DIFFERS"):
+            self.differs.append(text)

@@ -151,15 +151,22 @@ def verified(bundle: Path, *words: str) -> tuple[int, list[str]]:
     return done.returncode, done.stdout.splitlines()
 
 
-def wrong(bundle: Path, *words: str) -> list[str]:
+class Kept(verifier.Report):
+    """Keeps what is said."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.said: list[str] = []
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
+
+
+def wrong(bundle: Path) -> list[str]:
     """What our own copy of the verifier finds wrong."""
-    said: list[str] = []
-    kept, verifier.Report.say = verifier.Report.say, lambda self, text: said.append(text)  # type: ignore[method-assign]
-    try:
-        status = verifier.main([str(bundle), *words])
-    finally:
-        verifier.Report.say = kept  # type: ignore[method-assign]
-    found = [line for line in said if line.startswith("DIFFERS")]
+    report = Kept()
+    status = verifier.look(bundle, report)
+    found = [line for line in report.said if line.startswith("DIFFERS")]
     assert status == bool(found)
     return found
 
@@ -358,7 +365,7 @@ LIES: dict[str, tuple[Callable[[Path], None], str]] = {
     "a segment's digest": (
         edited("segments.json", put("segments", to=lambda old: [one | {"digest": "0" * 64} for one in old])), "in a head",
     ),
-    "a month moved": (edited("statement.json", put("period", to=lambda old: "2026-11")), "whose statement"),
+    "a month moved": (edited("statement.json", put("period", to=lambda old: "2026-11")), "of which month"),
     "a trial": (edited("statement.json", put("kind", to=lambda old: "trial")), "whose statement"),
     "another line of the closing": (edited("line.json", put("name", to=lambda old: "ann")), "digest of your line"),
 }  # fmt: skip
@@ -417,3 +424,19 @@ def test_what_cannot_be_downloaded_is_refused_and_leaves_nothing(
     assert 2 == done.returncode
     assert said in done.stderr
     assert [] == list(tmp_path.iterdir())
+
+
+def test_a_journal_that_is_not_all_here_is_told_at_the_download(
+    place: tuple[Path, str], tmp_path: Path
+) -> None:
+    """anna's late record stands in the stream of another machine, whose journal is away."""
+    stream = place[0] / "journal" / "worker-1"
+    stream.rename(tmp_path / "away")
+    try:
+        done = weir(*place, "anna", "2026-10", "--to", str(tmp_path / "anna"))
+    finally:
+        (tmp_path / "away").rename(stream)
+    assert 1 == done.returncode
+    assert "DIFFERS  bytes_out: your records = your statement" in done.stderr
+    assert "is the journal of every machine here?" in done.stderr
+    assert (tmp_path / "anna" / "verify.py").exists()

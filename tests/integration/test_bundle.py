@@ -361,6 +361,11 @@ LIES: dict[str, tuple[Callable[[Path], None], str]] = {
         edited("totals.json", put("watermarks", "2026-10", to=lambda old: dict.fromkeys(old, 10 ** 6))), "how far the closing counted",
     ),
     "a count that the signed head does not know": (further, "how far the closing counted, in a signed head"),
+    "a closing changed behind its digest": (
+        lambda bundle: (bundle / "closing.json").write_text(
+            (bundle / "closing.json").read_text().replace("uplink", "uplunk")) and None,
+        "digest of the closing",
+    ),
     "a closing with another digest": (edited("totals.json", put("closing_digest", to=lambda old: "0" * 64)), "the closing that"),
     "a segment's digest": (
         edited("segments.json", put("segments", to=lambda old: [one | {"digest": "0" * 64} for one in old])), "in a head",

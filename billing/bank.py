@@ -194,8 +194,7 @@ def _day(text: str, where: str) -> date:
         if _DAY.fullmatch(text):
             return date.fromisoformat(text)
     except ValueError:
-        # A day that no month has: told with all others below.
-        pass
+        pass  # a day that no month has; told with all others below
     raise Refusal(f"{where}: '{text[:20]}' is not a day; write it as YYYY-MM-DD")
 
 

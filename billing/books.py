@@ -91,6 +91,8 @@ async def verify(connection: Connection, *, tell: Callable[[int, int], None] | N
     async with _one_view(connection):
         start, end = await store.chain_ends(connection)
         head = Head(0, GENESIS)
+        if start.number == 0 and start.hash != GENESIS:
+            found.append("where the chain begins was changed")
         while batch := await store.entries(connection, after=head.number, count_max=ENTRIES_A_STEP):
             for after, wrong in faults(head, batch, start):
                 head = after

@@ -18,7 +18,7 @@ from billing.cost_entries import trueup_entry
 from billing.costing import tariff_in_force
 from billing.percentile import Percentile, percentile, samples_in
 from billing.pools import PERCENTILES, Driver, Key, Measure, Use, measures, parse_key, share_pools
-from billing.rating import charge
+from billing.rating import Line, charge
 from billing.tariff import CLASSES, Tariff
 from billing.variance import MonthFigures, Suggestion, suggested_tariff, suggestions
 from meter import sample_store
@@ -151,7 +151,7 @@ async def figures(connection: Connection, month: Month, *, now_us: int) -> Month
         classes = {one.id: one.member_class.value for one in await members(connection)}
         earlier = await earlier_tariffs(connection, usage, tariff)
         given = await cost_store.credits_of(connection, month)
-    lines = []
+    lines: list[Line] = []
     for member in sorted({*usage, *(one.member for one in given)}):
         own = usage.get(member) or Usage(member, month.start_us, month.end_us)
         lines += charge(

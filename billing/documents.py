@@ -19,7 +19,7 @@ NAME_CHARACTERS_MAX = 255
 
 def path_of(data: Path, sha256: str) -> Path:
     """Where a paper is kept."""
-    return data / DIRECTORY / sha256[:2] / sha256
+    return data.joinpath(DIRECTORY, sha256[:2], sha256)
 
 
 def keep(data: Path, file: Path, *, bytes_max: int) -> Document:

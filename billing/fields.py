@@ -33,7 +33,7 @@ class Table:
 
     def __init__(self, content: object, where: str) -> None:
         if not isinstance(content, Mapping):
-            raise Refusal(f"{where}: a table of names and values is wanted here")
+            raise Refusal(f"{where or 'the file'}: a table of names and values is wanted here")
         self._content = content
         self._known: set[str] = set()
         self.where = where
@@ -108,6 +108,15 @@ class Table:
         if default is not None and not self.has(key):
             return default
         return parse_exact(self._digits(key), field=self.field(key))
+
+    def decimal(self, key: str, default: Fraction | None = None) -> Fraction:
+        """An exact number whose decimals end: of many n/d with their own d no sum is written down any more."""
+        found = self.exact(key, default)
+        if self.has(key) and "/" in self._digits(key):
+            raise Refusal(
+                f"{self.field(key)}: '{self._digits(key)[:40]}' is not a plain decimal; write it like 7.5"
+            )
+        return found
 
     def _digits(self, key: str) -> str:
         value = self.get(key)

@@ -224,7 +224,7 @@ async def cash_flows(connection: Connection, *, first: Month, last: Month) -> li
         " -sum(p.amount_minor)::numeric AS total FROM billing.posting p JOIN billing.entry e ON e.number = p.entry"
         " WHERE e.period BETWEEN $1 AND $2 AND NOT starts_with(p.account, 'bank:') AND EXISTS ("
         " SELECT FROM billing.posting b WHERE b.entry = e.number AND starts_with(b.account, 'bank:'))"
-        ' GROUP BY 1 ORDER BY name COLLATE "C"',
+        " GROUP BY 1",
         _date(first), _date(last),
     )  # fmt: skip
-    return [Flow(row["name"], int(row["total"])) for row in rows]
+    return sorted((Flow(row["name"], int(row["total"])) for row in rows), key=lambda one: one.account)

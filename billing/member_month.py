@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
+from json.encoder import encode_basestring
 from typing import Any, NamedTuple
 
 from billing.canon import canonical
@@ -67,7 +68,7 @@ def _plain(member: Member, usage: Usage, charge: Charge) -> str:
     return (
         f'{{"amount_minor":{charge.amount_minor},"class":"{member.member_class.value}","joined_us":{member.joined_us}'
         f',"left_us":{left},"lines":[{lines}],"member":{member.id}'
-        f',"name":{json.dumps(member.name, ensure_ascii=False)},"status":"{member.status.value}","usage":{{{used}}}}}'
+        f',"name":{encode_basestring(member.name)},"status":"{member.status.value}","usage":{{{used}}}}}'
     )
 
 

@@ -18,6 +18,7 @@ AMOUNT_DIGITS_MAX = 15
 """Digits before the decimal point; keeps every sum of a co-op inside 64 bits."""
 
 _DECIMAL = re.compile(r"(-?)(\d+)(?:\.(\d+))?", re.ASCII)
+_EXACT_DECIMALS = 20
 _EXACT = re.compile(r"(\d{1,18})(?:\.(\d{1,18}))?(?: ?(%)|/(\d{1,18}))?", re.ASCII)
 _WITHOUT_MINOR = "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF"
 _THOUSANDTHS = "BHD IQD JOD KWD LYD OMR TND"
@@ -90,10 +91,19 @@ def parse_exact(text: str, *, field: str) -> Fraction:
 
 def percent_text(share: Fraction) -> str:
     """A share as an exact percentage, e.g. '42.5 %'; as a fraction where its decimals never end."""
-    scaled, decimals = share * 100, 0
-    while scaled.denominator != 1 and decimals < AMOUNT_DIGITS_MAX:
-        scaled, decimals = scaled * 10, decimals + 1
-    return f"{format_decimal(scaled.numerator, decimals)} %" if scaled.denominator == 1 else str(share)
+    text = exact_text(share * 100)
+    return str(share) if "/" in text else f"{text} %"
+
+
+def exact_text(value: Fraction) -> str:
+    """An exact number of 0 or more as parse_exact reads it back: '7.5', or '1/3' where its decimals never end."""
+    decimals = 0
+    while 10**decimals % value.denominator and decimals < _EXACT_DECIMALS:
+        decimals += 1
+    if 10**decimals % value.denominator:
+        return str(value)
+    scaled = value.numerator * (10**decimals // value.denominator)
+    return format_decimal(scaled, decimals).replace(",", "")
 
 
 def format_decimal(scaled: int, decimals: int) -> str:
@@ -153,11 +163,19 @@ def apportion(pool: int, weights: Mapping[Key, int]) -> dict[Key, int]:
     assert pool == 0 or total > 0, "a pool needs somebody to share it"
     if total == 0:
         return dict.fromkeys(weights, 0)
-    quotas = {key: divmod(pool * weight, total) for key, weight in weights.items()}
-    left_over = pool - sum(floor for floor, _ in quotas.values())
-    by_key = sorted(quotas)
-    lucky = set(sorted(by_key, key=lambda key: -quotas[key][1])[:left_over])  # stable: ties keep key order
-    return {key: quotas[key][0] + (key in lucky) for key in by_key}
+    keys = sorted(weights)
+    floors, remainders = [], []
+    for key in keys:
+        floor, remainder = divmod(pool * weights[key], total)
+        floors.append(floor)
+        remainders.append(remainder)
+    left_over = pool - sum(floors)
+    if left_over:
+        # Stable also in reverse: among equal remainders the lower key stays in front.
+        by_remainder = sorted(range(len(keys)), key=remainders.__getitem__, reverse=True)
+        for place in by_remainder[:left_over]:
+            floors[place] += 1
+    return dict(zip(keys, floors, strict=True))
 
 
 def ceil_share(amount: int, share: Fraction) -> int:

@@ -33,6 +33,8 @@ class Verification:
     statement_digest: str
     """Of the statement as it comes out again."""
     differences: list[str]
+    months: tuple[Month, ...] = ()
+    """Of a year: the months it was closed on."""
 
 
 @dataclass(frozen=True, slots=True)

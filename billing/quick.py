@@ -7,8 +7,8 @@ and they take the readable way. A law holds both ways together. Pure.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Iterable
+from json.encoder import encode_basestring
 from typing import Any, NamedTuple
 
 from billing.money import exponent, half_up_times
@@ -84,7 +84,7 @@ class Quick:
         text = (
             f'{{"amount_minor":{total},"class":"{member_class}","joined_us":{joined}'
             f',"left_us":{"null" if left is None else left},"lines":[{",".join(lines)}],"member":{number}'
-            f',"name":{json.dumps(name, ensure_ascii=False)},"status":"{status}","usage":{{{used}}}}}'
+            f',"name":{encode_basestring(name)},"status":"{status}","usage":{{{used}}}}}'
         )
         self.sent_bytes += bytes_out
         return Kept(number, member_class, total, text, hashlib.sha256(text.encode()).digest())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from types import MappingProxyType
 from typing import TypeVar, assert_never
 
@@ -96,9 +97,11 @@ def _line(service: Service, usage: Usage | Late, rates: Tariff, month: Month, no
 
 def _whole(nano: int) -> int:
     """Free amounts are read with so many decimals that they are whole bytes, byte-microseconds or requests."""
-    whole, rest = divmod(nano, int(10**PRICE_DECIMALS))
-    assert not rest, "a free amount is whole"
-    return whole
+    if not nano:
+        return 0
+    exact = Fraction(nano, 10**PRICE_DECIMALS)
+    assert exact.denominator == 1, "a free amount is whole"
+    return exact.numerator
 
 
 def _late_lines(late: Late, rates: Tariff) -> Iterator[Line]:

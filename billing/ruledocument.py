@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from billing.money import percent_text
+from billing.money import exact_text, percent_text
 from billing.ruleset import ClassRule, InterestRule, Levy, LossRule, Number, RuleSet
 
 Document = dict[str, object]
@@ -34,7 +34,7 @@ def rule_set_document(rules: RuleSet) -> Document:
     if rules.withholding is not None:
         found["withholding"] = {
             **number_document(rules.withholding.number),
-            "above": str(rules.withholding.above),
+            "above": exact_text(rules.withholding.above),
             "currency": rules.withholding.currency,
         }
     return found

@@ -78,7 +78,7 @@ def attributed(figures: MonthFigures) -> Attributed:
             )
         if cost:
             direct[pool] = _direct(cost, figures.keys[pool], figures)
-    borne: dict[Service | None, Fraction] = {}
+    borne: dict[Service, Fraction] = {}
     for parts in direct.values():
         for service, part in parts.items():
             if service is not None:
@@ -129,16 +129,19 @@ def _services(measure: Measure, figures: MonthFigures) -> dict[Service, int]:
 
 
 def _whole(
-    cost: int, parts: Mapping[Service | None, Fraction], borne: Mapping[Service | None, Fraction]
+    cost: int, parts: Mapping[Service | None, Fraction], borne: Mapping[Service, Fraction]
 ) -> dict[Service | None, int]:
     """Overhead spread over the services by what they bear, then minor units by largest remainder."""
-    exact = {service: abs(part) for service, part in parts.items() if service is not None}
-    overhead, total = abs(parts.get(None, Fraction(0))), sum(borne.values(), Fraction(0))
-    for service, weight in borne.items():
-        exact[service] = exact.get(service, Fraction(0)) + overhead * Fraction(weight, total)
+    total = sum(borne.values(), Fraction(0))
     if not total:
         return {None: cost}
-    return dict(apportion_exact(cost, {one: part for one, part in exact.items() if one is not None}))
+    exact = {service: abs(part) for service, part in parts.items() if service is not None}
+    overhead = abs(parts.get(None, Fraction(0)))
+    for service, weight in borne.items():
+        exact[service] = exact.get(service, Fraction(0)) + overhead * weight * Fraction(
+            total.denominator, total.numerator
+        )
+    return dict[Service | None, int](apportion_exact(cost, exact).items())
 
 
 def by_service(figures: MonthFigures) -> list[Row]:

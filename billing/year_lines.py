@@ -11,12 +11,14 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from fractions import Fraction
+from json.encoder import encode_basestring
 from typing import Any, NamedTuple, TypeVar
 
 from billing.year.inputs import ONE, ZERO, Person, ShareLot, Use, YearInputs
 from billing.year.outcome import Settlement, YearAllocation, YearClosing
 
 Row = TypeVar("Row")
+Classed = TypeVar("Classed", Use, YearAllocation)
 SETTLED = (
     "amount", "cash", "retained", "loss_met", "withheld", "set_off", "given", "held", "paid",
 )  # fmt: skip
@@ -64,31 +66,48 @@ def year_line(
     settlement: Settlement | None, interest_minor: int,
 ) -> YearLine:  # fmt: skip
     """Put one together; keys in alphabetical order, so that the text is canonical."""
-    document: dict[str, object] = {
-        "allocations": [
-            [one.member_class, str(one.weight), one.amount_minor, one.cash_minor, one.retained_minor,
-             one.qualified_minor, one.nonqualified_minor]
-            for one in sorted(allocations, key=lambda one: one.member_class)
-        ],
-        "interest": interest_minor,
-        "lots": sorted([lot.par_minor, str(lot.rate), lot.days] for lot in lots),
-        "member": person.number,
-        "name": person.id,
-        "person": {
-            "consent": person.consent, "joined": person.joined, "left": person.left, "loss": person.loss_minor,
-            "owed": person.owed_minor, "withhold": person.withhold,
-        },
-        "settlement": None if settlement is None else list(settlement[1:]),
-        "uses": [
-            [use.member_class, use.charges_minor, *map(_text, (use.hours, use.factor, use.points, use.minimum))]
-            for use in sorted(uses, key=lambda use: use.member_class)
-        ],
-    }  # fmt: skip
-    text = json.dumps(document, separators=(",", ":"), ensure_ascii=False)
+    shared = ",".join(
+        [
+            f'[{encode_basestring(one.member_class)},"{one.weight}",{one.amount_minor},{one.cash_minor},'
+            f"{one.retained_minor},{one.qualified_minor},{one.nonqualified_minor}]"
+            for one in _sorted(allocations)
+        ]
+    )
+    held = ",".join(
+        [f'[{par},"{rate}",{days}]' for par, rate, days in sorted(lot[1:] for lot in map(_lot, lots))]
+    )
+    used = ",".join(
+        [
+            f'[{encode_basestring(use.member_class)},{use.charges_minor},"{_text(use.hours)}","{_text(use.factor)}"'
+            f',"{_text(use.points)}","{_text(use.minimum)}"]'
+            for use in _sorted(uses)
+        ]
+    )
+    own = (
+        f'{{"consent":{_flag(person.consent)},"joined":"{person.joined}","left":"{person.left}"'
+        f',"loss":{person.loss_minor},"owed":{person.owed_minor},"withhold":{_flag(person.withhold)}}}'
+    )
+    settled = "null" if settlement is None else f"[{','.join(map(str, settlement[1:]))}]"
+    text = (
+        f'{{"allocations":[{shared}],"interest":{interest_minor},"lots":[{held}],"member":{person.number}'
+        f',"name":{encode_basestring(person.id)},"person":{own},"settlement":{settled},"uses":[{used}]}}'
+    )
     return YearLine(
         person.number, person.id, uses, person, lots, allocations, settlement, interest_minor, text,
         hashlib.sha256(text.encode()).digest(),
     )  # fmt: skip
+
+
+def _sorted(rows: tuple[Classed, ...]) -> tuple[Classed, ...]:
+    return rows if len(rows) < 2 else tuple(sorted(rows, key=lambda one: one.member_class))
+
+
+def _lot(lot: ShareLot) -> tuple[str, int, str, int]:
+    return lot.id, lot.par_minor, str(lot.rate), lot.days
+
+
+def _flag(value: bool) -> str:
+    return "true" if value else "false"
 
 
 def _text(value: Fraction) -> str:

@@ -67,10 +67,14 @@ def year_page(sources: Sources, closing: YearClosing, lines: Iterable[YearLine])
 
 def _measures(closing: YearClosing) -> dict[str, str]:
     """Class → what all its members share by together."""
-    found: dict[str, Fraction] = {}
+    whole: dict[str, int] = {}
+    exact: dict[str, Fraction] = {}
     for row in closing.allocations:
-        found[row.member_class] = found.get(row.member_class, Fraction(0)) + row.weight
-    return {name: str(whole) for name, whole in sorted(found.items())}
+        if isinstance(row.weight, int):
+            whole[row.member_class] = whole.get(row.member_class, 0) + row.weight
+        else:
+            exact[row.member_class] = exact.get(row.member_class, Fraction(0)) + row.weight
+    return {name: str(exact.get(name, Fraction(0)) + whole.get(name, 0)) for name in sorted({*whole, *exact})}
 
 
 def inputs_without_members(page: Mapping[str, Any]) -> YearInputs:

@@ -54,7 +54,8 @@ async def verify_year(connection: Connection, member: MemberId, number: int) -> 
     if told != before:
         found.append("the statement of this member comes out differently")
     agrees = not found and page["digest"] == again["digest"]
-    return Verification(agrees, page["digest"], again["digest"], digest(told), found)
+    months = tuple(Month.parse(name) for name in page["months"])
+    return Verification(agrees, page["digest"], again["digest"], digest(told), found, months)
 
 
 async def _read(connection: Connection, number: int) -> tuple[list[YearLine], list[str]]:

@@ -55,6 +55,7 @@ SUBJECTS = {
     "verify": "bill",
     "download": "download",
     "compare": "compare",
+    "verify": "verify",
     "simulate": "simulate",
     "year": "year",
     "audit": "audit",

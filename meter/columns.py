@@ -18,6 +18,7 @@ from meter.tally import PART_OF_A_REQUEST, Reading, Sample, StoredSums, Tally, b
 from meter.window import HOUR_US, SLOT_US, Credible, Month
 
 Column = NDArray[Any]
+Columns = dict[str, Column]
 
 _RECORD = np.dtype(
     {
@@ -32,6 +33,14 @@ _RECORD = np.dtype(
 )  # fmt: skip
 """The fields of a record that a sum needs, at the offsets of meter/README.md."""
 
+_OF_EXCHANGES = (
+    "payer", "bucket", "operation", "class", "zone", "status", "marks", "ended_us", "bytes_in", "bytes_out",
+    "moved_in", "moved_out",
+)  # fmt: skip
+_BLOCK = 2048
+_MOVED = ("bytes_in", "bytes_out")
+_BOXES_MAX = 2**20
+_WHOLE_DOUBLE = 2**53
 _UNITED_MAX = 2**63
 _HALF = 32
 _HIGH_MAX = 2**29
@@ -52,7 +61,7 @@ def tally_records(
         _add_storage(sums, rows[is_storage], first_open)
         rows = rows[~is_storage]
     if len(rows):
-        _add_readings(sums, rows, first_open)
+        _add_readings(sums, _apart(rows), first_open)
     return sums, displaced
 
 
@@ -66,7 +75,20 @@ def _settled(rows: Column, credible: Credible) -> tuple[Column, bool]:
     return rows, True
 
 
-def _add_readings(sums: Tally, rows: Column, first_open: Month) -> None:
+def _apart(rows: Column) -> Columns:
+    """Each field as an array of its own: a look at one field of whole records would fetch all of their bytes.
+
+    In blocks that stay in the processor's cache, so that memory is read once and not once a field.
+    """
+    found: Columns = {name: np.empty(len(rows), rows.dtype[name]) for name in _OF_EXCHANGES}
+    for start in range(0, len(rows), _BLOCK):
+        block = rows[start : start + _BLOCK]
+        for name, column in found.items():
+            column[start : start + _BLOCK] = block[name]
+    return found
+
+
+def _add_readings(sums: Tally, rows: Columns, first_open: Month) -> None:
     marks = rows["marks"]
     counted = (marks & PART_OF_A_REQUEST) == 0
     keys = [
@@ -102,18 +124,40 @@ def _samples_of_readings(sums: Tally, slot_us: int) -> None:
                 sample.bytes_out += reading.bytes_out
 
 
-def _add_samples(sums: Tally, rows: Column, slots: Column, first_open: Month) -> None:
+def _add_samples(sums: Tally, rows: Columns, slots: Column, first_open: Month) -> None:
     moved = (rows["marks"] & Mark.CORRECTION) == 0
-    if not moved.all():
-        rows, slots = rows[moved], slots[moved]
-    if not len(rows):
+    if not moved.any():
         return
+    if not moved.all():
+        rows, slots = {name: rows[name][moved] for name in ("payer", "zone", *_MOVED)}, slots[moved]
     keys = [slots, rows["payer"], rows["zone"]]
-    order, starts = _groups(keys)
-    totals = [_totals(rows[name][order], starts) for name in ("bytes_in", "bytes_out")]
-    firsts = _keys(keys, order[starts], first_open, unit_us=SLOT_US)
-    for key, found in zip(firsts, zip(*totals, strict=True), strict=True):
+    firsts, totals = _in_boxes(keys, rows) or _in_groups(keys, rows)
+    for key, found in zip(
+        _keys(keys, firsts, first_open, unit_us=SLOT_US), zip(*totals, strict=True), strict=True
+    ):
         sums.samples[key] = Sample(*found)
+
+
+def _in_groups(keys: Sequence[Column], rows: Columns) -> tuple[Column, list[list[int]]]:
+    order, starts = _groups(keys)
+    return order[starts], [_totals(rows[name][order], starts) for name in _MOVED]
+
+
+def _in_boxes(keys: Sequence[Column], rows: Columns) -> tuple[Column, list[list[int]]] | None:
+    """The same without sorting: a box for every key there could be, where those are few and no sum leaves 2^53.
+
+    Up to there bincount's doubles are whole numbers, and exact.
+    """
+    boxes = _united(keys)
+    columns = [rows[name] for name in _MOVED]
+    if boxes is None or int(boxes.max()) >= _BOXES_MAX:
+        return None
+    if any(max(int(one.max()), -int(one.min())) * len(one) >= _WHOLE_DOUBLE for one in columns):
+        return None
+    first = np.full(int(boxes.max()) + 1, -1, np.int64)
+    first[boxes[::-1]] = np.arange(len(boxes) - 1, -1, -1)
+    there = np.flatnonzero(first >= 0)
+    return first[there], [np.bincount(boxes, one)[there].astype(np.int64).tolist() for one in columns]
 
 
 def _add_storage(sums: Tally, rows: Column, first_open: Month) -> None:
@@ -134,7 +178,7 @@ def _add_storage(sums: Tally, rows: Column, first_open: Month) -> None:
         sums.storage[key] = StoredSums(total, key[1] * total + moment)
 
 
-def _hours(rows: Column) -> Column:
+def _hours(rows: Column | Columns) -> Column:
     """Whole hours since 1970."""
     hours: Column = rows["ended_us"] // HOUR_US
     return hours

@@ -58,7 +58,7 @@ def _members(dice: Random, rules: str, amount: Any, maybe: Any) -> list[dict[str
         if name in ("user", "customer") or maybe():
             row["charges"] = amount() if maybe(0.9) else "0"
         if name == "worker" or (isinstance(row["class"], list) and not alone):
-            row["hours"] = dice.choice(["0", "7.5", "1200", "1/3", str(dice.randint(1, 2000))])
+            row["hours"] = dice.choice(["0", "7.5", "1200", "33.333", str(dice.randint(1, 2000))])
             if maybe():
                 row["factor"] = dice.choice(["1.5", "2", "0.8"])
         if name == "artist" or (isinstance(row["class"], list) and "artist" in row["class"]) or maybe(0.1):
@@ -69,9 +69,8 @@ def _members(dice: Random, rules: str, amount: Any, maybe: Any) -> list[dict[str
             row["member"] = False
         if maybe():
             row["number"] = dice.randint(0, 3)
-        for key, value in (("owed", amount()), ("loss_carried", amount()), ("consent", True)):
-            if maybe():
-                row[key] = value
+        personal = {"owed": amount(), "loss_carried": amount(), "consent": True}
+        row |= {key: value for key, value in personal.items() if maybe()}
         if rules == "ca-federal" and maybe(0.5):
             row["withholding"] = True
         found.append(row)
@@ -108,7 +107,7 @@ def _before_the_pool(dice: Random, given: dict[str, Any], members: list[dict[str
     ids = sorted({row["id"] for row in members if row["class"] != "customer"})
     if maybe(0.3) and ids:
         given["share_lots"] = [
-            {"member": dice.choice(ids), "par": amount(), "rate": dice.choice(["0.05", "30 %", "1/7"]), "days": dice.randint(0, 365)}
+            {"member": dice.choice(ids), "par": amount(), "rate": dice.choice(["0.05", "30 %", "0.142857"]), "days": dice.randint(0, 365)}
             for _ in range(dice.randint(1, 3))
         ]  # fmt: skip
         if maybe():

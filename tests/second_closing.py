@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import math
 import tomllib
-from fractions import Fraction as F
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+F = Fraction
 SHELF = Path(__file__).resolve().parents[1] / "billing" / "rulesets"
 CENTS = {"EUR": 100, "USD": 100, "CAD": 100, "GBP": 100, "JPY": 1, "KWD": 1000}
 ORDINARY = ("user", "worker", "supporter", "customer")
@@ -60,8 +61,7 @@ class Year:
         rows = []
         for row in given["members"]:
             classes = row["class"] if isinstance(row["class"], list) else [row["class"]]
-            for name in classes:
-                rows.append((row, name, len(classes)))
+            rows += [(row, name, len(classes)) for name in classes]
         self.rows = rows
         self.person: dict[str, dict[str, Any]] = {}
         for row in given["members"]:

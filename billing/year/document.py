@@ -13,14 +13,13 @@ from fractions import Fraction
 from itertools import islice
 
 from billing.canon import canonical, digest
-from billing.money import plain_number
+from billing.money import exact_text, plain_number
 from billing.ruledocument import rule_set_document
 from billing.year.inputs import CUSTOMER, ONE, ZERO, Person, Use, YearInputs
 from billing.year.outcome import Settlement, YearAllocation, YearClosing
 
 FORMAT = "weir-year-1"
 BLOCK_ROWS = 10_000
-NOTHING = "0"
 Document = dict[str, object]
 
 
@@ -30,14 +29,14 @@ def year_digest(closing: YearClosing) -> YearClosing:
     Rows go in by blocks, in minor units: a million members as texts would take longer than the closing itself.
     """
     inputs = closing.inputs
-    people = sorted((one.id, one) for one in inputs.people)
+    people = {one.id: one for one in inputs.people if _is_special(one)}
     body: Document = {
         **summary_document(closing),
         "inputs": common_inputs(inputs),
         "uses": _rows_digest(sorted(map(_use_row, inputs.uses))),
-        "people": _rows_digest(map(_person_row, (one for _, one in people))),
-        "allocations": _rows_digest([*row[:2], str(row.weight), *row[3:]] for row in closing.allocations),
-        "settlements": _rows_digest(map(list, closing.settlements)),
+        "people": _rows_digest(_person_row(people[name]) for name in sorted(people)),
+        "allocations": _rows_digest(row[:2] + row[3:] for row in closing.allocations),
+        "settlements": _rows_digest(closing.settlements),
     }
     return replace(closing, digest=digest(canonical(body)))
 
@@ -53,13 +52,27 @@ def _rows_digest(rows: Iterable[Sequence[object]]) -> str:
 
 
 def _use_row(use: Use) -> tuple[object, ...]:
-    exact = (use.hours, use.factor, use.points, use.minimum)
     return (
-        use.id,
-        use.member_class,
-        use.charges_minor,
-        *(NOTHING if one is ZERO else str(one) for one in exact),
-        use.member,
+        use.id, use.member_class, use.charges_minor, _exact_row(use.hours), _exact_row(use.factor),
+        _exact_row(use.points), _exact_row(use.minimum), use.member,
+    )  # fmt: skip
+
+
+def _exact_row(value: Fraction) -> str:
+    # Most are one of these two objects, and writing a fraction down takes its time.
+    return "0" if value is ZERO else "1" if value is ONE else str(value)
+
+
+def _is_special(one: Person) -> bool:
+    """Whether there is anything to tell; who is missing among the people has nothing special."""
+    return bool(
+        one.number
+        or one.owed_minor
+        or one.loss_minor
+        or one.consent
+        or one.withhold
+        or one.joined
+        or one.left
     )
 
 
@@ -165,13 +178,13 @@ def common_inputs(inputs: YearInputs) -> Document:
         "side_income": text(inputs.side_income_minor),
         "non_member_revenue": text(inputs.non_member_minor),
         "non_member_hours": _exact(inputs.non_member_hours),
-        "class_weights": {name: str(weight) for name, weight in sorted(inputs.class_weights.items())},
+        "class_weights": {name: exact_text(weight) for name, weight in sorted(inputs.class_weights.items())},
         "class_keys": {name: key.value for name, key in sorted(inputs.class_keys.items())},
-        "empty_class": None if inputs.empty is None else inputs.empty.value,
+        "empty_class": (inputs.empty or inputs.rule_set.classes.empty).value,
         "prior_deficit": text(inputs.prior_deficit_minor),
         "share_interest": text(interest.amount_minor),
         "share_lots": [
-            {"member": lot.id, "par": text(lot.par_minor), "rate": str(lot.rate), "days": lot.days}
+            {"member": lot.id, "par": text(lot.par_minor), "rate": exact_text(lot.rate), "days": lot.days}
             for lot in sorted(interest.lots, key=lambda lot: (lot.id, lot.par_minor, lot.rate, lot.days))
         ],
         "days_in_year": interest.days_in_year,
@@ -190,7 +203,7 @@ def common_inputs(inputs: YearInputs) -> Document:
             }
         ),
         "cash_share": _exact(form.cash_share),
-        "nonqualified_share": str(form.nonqualified_share),
+        "nonqualified_share": exact_text(form.nonqualified_share),
         "minimum_amount": text(form.minimum_minor),
         "below_minimum": form.small.value,
     }
@@ -210,9 +223,9 @@ def _use(use: Use, currency: str) -> Document:
     if use.charges_minor:
         found["charges"] = plain_number(use.charges_minor, currency)
     measures = (("hours", use.hours), ("points", use.points), ("minimum_activity", use.minimum))
-    found |= {name: str(value) for name, value in measures if value}
+    found |= {name: exact_text(value) for name, value in measures if value}
     if use.factor != ONE:
-        found["factor"] = str(use.factor)
+        found["factor"] = exact_text(use.factor)
     if not use.member and use.member_class != CUSTOMER:
         found["member"] = False
     return found
@@ -234,7 +247,7 @@ def _person(person: Person | None, inputs: YearInputs) -> Document:
 
 
 def _exact(value: Fraction | None) -> str | None:
-    return None if value is None else str(value)
+    return None if value is None else exact_text(value)
 
 
 def _without_none(found: dict[str, object | None]) -> Document:

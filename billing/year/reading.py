@@ -185,7 +185,7 @@ def _interest(table: Table, currency: str) -> ShareInterest:
 def _lot(table: Table, currency: str) -> ShareLot:
     table.get("par")
     found = ShareLot(
-        table.text("member"), table.amount("par", currency), table.exact("rate"),
+        table.text("member"), table.amount("par", currency), table.decimal("rate"),
         _days(table, "days", default=None),
     )  # fmt: skip
     table.finish()

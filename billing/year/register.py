@@ -56,7 +56,7 @@ def _uses(row: Table, identity: str, currency: str, keys: Mapping[str, Key]) -> 
     by = {name: keys.get(name) or DEFAULT_KEYS.get(name, Key.POINTS) for name in classes}
     charged = next((name for name in classes if by[name] is Key.CHARGES), classes[0])
     charges = row.amount("charges", currency)
-    hours, points = row.exact("hours", ZERO), row.exact("points", ZERO)
+    hours, points = row.decimal("hours", ZERO), row.decimal("points", ZERO)
     if hours and classes == (USER,) and by[USER] is Key.CHARGES:
         raise Refusal(
             f"{row.field('hours')}: a user shares by charges; who works too is of class worker as well"
@@ -67,7 +67,7 @@ def _uses(row: Table, identity: str, currency: str, keys: Mapping[str, Key]) -> 
             name,
             charges_minor=charges if name == charged else 0,
             hours=ZERO if name == USER and len(classes) > 1 else hours,
-            factor=row.exact("factor", ONE),
+            factor=row.decimal("factor", ONE),
             points=points,
             minimum=_minimum(row, currency, by[name]),
             member=row.flag("member") if row.has("member") else True,
@@ -80,7 +80,7 @@ def _minimum(row: Table, currency: str, key: Key) -> Fraction:
     """Of charges it is an amount, in minor units like they; of hours and points a number."""
     if key is Key.CHARGES:
         return Fraction(row.amount("minimum_activity", currency))
-    return row.exact("minimum_activity", ZERO)
+    return row.decimal("minimum_activity", ZERO)
 
 
 def _person(row: Table, identity: str, currency: str) -> Person:

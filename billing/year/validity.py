@@ -60,8 +60,12 @@ def _check_uses(course: Course) -> None:
             raise Refusal(
                 f"members: '{use.id}' is of class '{use.member_class}', which class_weights does not name"
             )
-        if use.charges_minor < 0 or any(
-            number.numerator < 0 for number in (use.hours, use.factor, use.points, use.minimum)
+        if (
+            use.charges_minor < 0
+            or use.hours.numerator < 0
+            or use.factor.numerator < 0
+            or use.points.numerator < 0
+            or use.minimum.numerator < 0
         ):
             raise Refusal(f"members: '{use.id}' has a negative number; all must be 0 or more")
         if not use.member and not (

@@ -1,41 +1,33 @@
-"""weir bill, statement, verify: a month's closing and what each member is told."""
+"""weir bill, statement: a month's closing and what each member is told."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from typing import Any
 
 import click
 
-from billing import run
+from billing import run, year_run
 from billing.closing import FORMAT
+from billing.fiscal import is_year, parse_year
 from billing.member_month import MemberMonth
 from billing.money import format_amount
-from billing.proof import Verification
-from billing.proof import verify as verify_month
 from billing.render import statement_text
+from billing.year_statement import year_text
 from deploy.commands.options import data_option, json_option
 from deploy.desk import Desk, at_desk, ship_up_to_now
 from deploy.output import print_json, print_table, say
 from deploy.progress import bar
 from meter.daily import make_due_heads
-from meter.ids import MemberId
-from meter.postgres import Connection
-from meter.recount import recount
 from meter.refusal import Refusal
-from meter.retention import beginnings
 from meter.signing import KeyLost
-from meter.store import count_members, displaced, find_member, stream_places, watermarks
-from meter.usage import Usage
+from meter.store import count_members, find_member
 from meter.window import Month
 
 Document = Mapping[str, Any]
 Charged = tuple[int, str, int]
 """Number, name, minor units."""
 TABLE_ROWS_MAX = 1000
-DISAGREES = 1
-"""Exit status of `weir verify` when the raw segments tell another story than the statement."""
 
 
 @click.group()
@@ -100,6 +92,22 @@ def _note(charged: list[Charged], one: MemberMonth) -> None:
     charged.append((one.member.id, one.member.name, one.charge.amount_minor))
 
 
+def print_year(member: str, number: int, *, as_json: bool) -> None:
+    """A member's statement of a fiscal year."""
+
+    async def work(desk: Desk) -> Mapping[str, Any]:
+        await ship_all(desk)
+        async with desk.connected("weir_billing") as connection:
+            found = await find_member(connection, member)
+            return await year_run.statement(connection, found.id, number, now_us=desk.now_us)
+
+    document = at_desk(work)
+    if as_json:
+        print_json(document)
+    else:
+        click.echo(year_text(document), nl=False)
+
+
 async def ship_all(desk: Desk) -> None:
     """Bring everything the journals hold into the sums. Raises Refusal when some is left."""
     left = await ship_up_to_now(desk)
@@ -149,12 +157,15 @@ def print_closing(document: Document, *, word: str) -> None:
 
 @click.command()
 @click.argument("member")
-@click.argument("month", metavar="YYYY-MM")
+@click.argument("period", metavar="YYYY-MM|YYYY")
 @json_option
 @data_option
-def statement(member: str, month: str, as_json: bool) -> None:
-    """MEMBER's statement of a month; of an open month a trial."""
-    wanted = Month.parse(month)
+def statement(member: str, period: str, as_json: bool) -> None:
+    """MEMBER's statement of a month or of a fiscal year; of an open one a trial."""
+    if is_year(period):
+        print_year(member, parse_year(period), as_json=as_json)
+        return
+    wanted = Month.parse(period)
 
     async def work(desk: Desk) -> dict[str, Any]:
         await ship_all(desk)
@@ -167,67 +178,3 @@ def statement(member: str, month: str, as_json: bool) -> None:
         print_json(document)
     else:
         click.echo(statement_text(document), nl=False)
-
-
-@click.command()
-@click.argument("member")
-@click.argument("month", metavar="YYYY-MM")
-@json_option
-@data_option
-def verify(member: str, month: str, as_json: bool) -> None:
-    """Work MEMBER's statement out again from the raw segments, and compare."""
-    wanted = Month.parse(month)
-
-    async def work(desk: Desk) -> tuple[str, Verification]:
-        await ship_all(desk)
-        async with (
-            desk.connected("weir_billing") as connection,
-            # One picture of the sums and of how far the segments had been shipped into them.
-            connection.transaction(isolation="repeatable_read", readonly=True),
-        ):
-            found = await find_member(connection, member)
-            recounted = await _recount(connection, desk, wanted)
-            told = await verify_month(connection, found.id, wanted, recounted, now_us=desk.now_us)
-        return found.name, told
-
-    name, told = at_desk(work)
-    if as_json:
-        print_json(
-            {
-                "member": name,
-                "period": str(wanted),
-                "agrees": told.agrees,
-                "stored_digest": told.stored_digest,
-                "recomputed_digest": told.recomputed_digest,
-                "statement_digest": told.statement_digest,
-                "differences": list(told.differences),
-            }
-        )
-    else:
-        _print_verification(name, wanted, told)
-    if not told.agrees:
-        raise SystemExit(DISAGREES)
-
-
-async def _recount(connection: Connection, desk: Desk, month: Month) -> dict[MemberId, Usage]:
-    """The month's usage from the segments alone; of an open month, as far as they have been shipped."""
-    closed = await watermarks(connection)
-    up_to = closed.get(month) or await stream_places(connection)
-    moved = await displaced(connection)
-    journal = desk.meter.journal_directory
-    begins = await beginnings(connection, journal)
-    return await asyncio.to_thread(
-        recount, journal, month, closed, up_to=up_to, displaced=moved, begins=begins
-    )
-
-
-def _print_verification(name: str, month: Month, told: Verification) -> None:
-    if told.agrees:
-        say(f"{name}'s statement of {month} follows from the raw segments, byte for byte")
-    else:
-        say(f"{name}'s statement of {month} does NOT follow from the raw segments:")
-        for line in told.differences:
-            say(f"  {line}")
-    say(f"stored     {told.stored_digest}")
-    say(f"recomputed {told.recomputed_digest}")
-    say(f"statement  {told.statement_digest}")

@@ -41,7 +41,7 @@ DISAGREES = 1
 @click.option("--seed", type=int, help="Repeat the same choices; a fresh seed is printed otherwise.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON with stable keys.")
 def demo(keep: bool, seconds: int, seed: int | None, as_json: bool) -> None:
-    """Five members, real S3 clients, a month's invoices, a trial closing, and sums that agree."""
+    """Five members, real S3 clients, a month's invoices, trial closings of month and year, and sums that agree."""
     if importlib.util.find_spec("boto3") is None:
         raise Refusal("the demo drives a real S3 client, boto3; install it with `pip install 'weir[demo]'`")
     chosen = secrets.randbelow(10**6) if seed is None else seed
@@ -161,7 +161,7 @@ def show(outcome: Outcome, *, seed: int) -> None:
         return format_amount(minor, outcome.closing.currency)
 
     say(f"\n{outcome.exchanges:,} exchanges and {outcome.cuts} cut downloads, seed {seed}\n")
-    numbers = ("sent in", "got out", "requests", "charged at cost", "share of surplus")
+    numbers = ("sent in", "got out", "requests", "charged at cost", "share of the year")
     print_table(
         ("member", "class", *numbers),
         [

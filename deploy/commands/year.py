@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
 
@@ -13,15 +12,15 @@ from billing.fiscal import parse_year
 from billing.money import format_amount, parse_amount, parse_exact
 from billing.year_gather import Options
 from billing.year_run import YearDone
-from billing.year_statement import FINAL, year_text
-from deploy.commands.bill import ship_all, sign_heads
+from billing.year_statement import FINAL
+from deploy.commands.bill import print_year, ship_all, sign_heads
 from deploy.commands.options import data_option, json_option
 from deploy.desk import Desk, at_desk
 from deploy.output import print_json, print_table, say
 from deploy.progress import bar
 from meter.postgres import Connection
 from meter.refusal import Refusal
-from meter.store import count_members, find_member
+from meter.store import count_members
 
 TABLE_ROWS_MAX = 1000
 
@@ -118,23 +117,7 @@ def show(number: str, as_json: bool) -> None:
 @data_option
 def statement(member: str, number: str, as_json: bool) -> None:
     """MEMBER's statement of a year; of an open year a trial."""
-    print_statement(member, parse_year(number), as_json=as_json)
-
-
-def print_statement(member: str, number: int, *, as_json: bool) -> None:
-    """A member's statement of a year."""
-
-    async def work(desk: Desk) -> Mapping[str, Any]:
-        await ship_all(desk)
-        async with desk.connected("weir_billing") as connection:
-            found = await find_member(connection, member)
-            return await year_run.statement(connection, found.id, number, now_us=desk.now_us)
-
-    document = at_desk(work)
-    if as_json:
-        print_json(document)
-    else:
-        click.echo(year_text(document), nl=False)
+    print_year(member, parse_year(number), as_json=as_json)
 
 
 async def _options(

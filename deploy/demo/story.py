@@ -11,11 +11,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from signal import SIGKILL
 
+from billing import year_run
 from billing.closing import Closing
 from billing.costing import add_cost
 from billing.member_month import MemberMonth
-from billing.money import format_number
+from billing.money import format_number, parse_amount
 from billing.run import set_tariff, trial
+from billing.year_run import YearDone
 from deploy.children import PACKAGE_ROOT
 from deploy.demo.order import Account, Order, cut_bucket
 from deploy.desk import Desk, ship_up_to_now
@@ -118,7 +120,8 @@ async def play(desk: Desk, *, seconds: int, seed: int, progress: Progress) -> Ou
         closing = await trial(
             connection, month, now_us=desk.now_us, each=lambda one: charged.update({one.member.id: one})
         )
-    return await _outcome(desk, members, counted, closing, charged)
+        year = await year_run.trial(connection, month.year, now_us=desk.now_us)
+    return await _outcome(desk, members, counted, closing, charged, year)
 
 
 async def run_clients(order: Order, progress: Progress) -> dict[str, dict[str, int]]:
@@ -196,7 +199,9 @@ async def _outcome(
     counted: Mapping[str, Mapping[str, int]],
     closing: Closing,
     charged: Mapping[MemberId, MemberMonth],
+    year: YearDone,
 ) -> Outcome:
+    shares = {line.number: line.settlement.amount_minor for line in year.lines if line.settlement is not None}
     lines = [
         MemberLine(
             member.name,
@@ -205,12 +210,12 @@ async def _outcome(
             charged[member.id].usage.bytes_out,
             charged[member.id].usage.requests_a + charged[member.id].usage.requests_b,
             charged[member.id].charge.amount_minor,
-            0,
+            shares.get(member.id, 0),
             await _link(desk, member.id),
         )
         for member in members
     ]
-    sums = [*await _bytes_told(desk, members, counted), *_money_told(closing, lines)]
+    sums = [*await _bytes_told(desk, members, counted), *_money_told(closing, lines, year)]
     exchanges = sum(one["exchanges"] for one in counted.values())
     return Outcome(
         tuple(lines), closing, tuple(sums), exchanges, sum(one["cuts"] for one in counted.values())
@@ -261,12 +266,15 @@ async def _cut_bytes(desk: Desk, connection: Connection, member: Member, asked: 
     return sum(used.bytes_out for number, used in rows if names.get(int(str(number))) == own)
 
 
-def _money_told(closing: Closing, lines: Sequence[MemberLine]) -> list[Told]:
+def _money_told(closing: Closing, lines: Sequence[MemberLine], year: YearDone) -> list[Told]:
     """The sums of the books, each worked out anew from the parts."""
     charges = sum(line.charged_minor for line in lines)
+    shares = sum(line.share_minor for line in lines)
+    pool = parse_amount(year.page["pool"], closing.currency, negative=True)
     revenue, result = closing.result.charges_minor, closing.result.amount_minor
     surplus = revenue - sum(closing.costs.values())
     return [
         Told("charges of all members = revenue", charges, revenue, charges == revenue),
         Told("revenue − invoices = result", surplus, result, surplus == result),
+        Told("if the year ended now: shares of all members = what they share", shares, pool, shares == pool),
     ]

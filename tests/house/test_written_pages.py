@@ -9,10 +9,14 @@ from pathlib import Path
 
 import click
 import pytest
+from click.testing import CliRunner
 
 from billing.money import apportion
+from billing.rulebook import rule_set, rule_set_ids
+from billing.rulepage import tables
 from billing.tariff import DEFAULT_TARIFF
 from deploy.cli import weir
+from deploy.commands.simulate import simulate
 from deploy.settings import everything, fields
 from gateway import compatibility
 from tests.house import rules
@@ -205,6 +209,19 @@ def test_every_dependency_has_its_line() -> None:
 
 def test_the_compatibility_page_is_the_operation_table() -> None:
     assert compatibility.page() == PAGES["docs/s3.md"]
+
+
+def test_the_tables_of_rule_sets_are_their_files() -> None:
+    assert PAGES["docs/rulesets.md"].endswith("\n" + tables(map(rule_set, rule_set_ids())))
+
+
+def test_the_worked_simulation_is_what_comes_out() -> None:
+    page = PAGES["docs/rulesets.md"]
+    example = "{" + page.split("\n    {", 1)[1].split("\n\n", 1)[0]
+    told = CliRunner().invoke(simulate, ["--table", "-"], input=example)
+    assert told.exit_code == 0, told.exception
+    printed = [line.rstrip() for line in told.stdout.splitlines() if line and not line.startswith("note:")]
+    assert [] == [line for line in printed if f"    {line}\n" not in page]
 
 
 def test_the_tariff_in_the_treasurers_page_is_the_one_that_is_shipped() -> None:

@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 
 from meter import frame
 from meter.columns import tally_records
-from meter.event import Event, Mark, StorageLine
+from meter.event import Event, Mark, StorageLine, Zone
 from meter.ids import BucketId, MemberId
 from meter.tally import Tally, settled, tally
-from meter.window import HOUR_US, Credible, Month
+from meter.window import HOUR_US, SLOT_US, Credible, Month
 from tests.events import NOON_US, PLAIN, events, stored
 
 FIRST_OPEN = Month(2026, 11)
@@ -56,6 +56,46 @@ def test_column_by_column_is_event_by_event(some: list[Event]) -> None:
         true, displaced = settled(some, credible)
         expected = (tally(true, first_open=FIRST_OPEN), displaced)
         assert expected == tally_records(packed(some), first_open=FIRST_OPEN, credible=credible)
+
+
+at_once = st.builds(
+    lambda event, member, zone, second: event._replace(
+        payer=MemberId(member), zone=zone, ended_us=NOON_US + second * 10**6
+    ),
+    events, few, st.sampled_from(Zone), st.integers(0, 299),
+)  # fmt: skip
+small = st.builds(
+    lambda event, member, slot, moved: PLAIN._replace(
+        payer=MemberId(member), zone=event.zone, marks=event.marks, bytes_in=moved, bytes_out=7 - moved,
+        ended_us=NOON_US + slot * SLOT_US,
+    ),
+    events, few, st.integers(0, 40), st.integers(-(2**20), 2**40),
+)  # fmt: skip
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.lists(at_once, min_size=1, max_size=20) | st.lists(small, min_size=1, max_size=20))
+def test_samples_are_the_same_within_five_minutes_and_over_many(some: list[Event]) -> None:
+    assert tally(some, first_open=FIRST_OPEN).samples == counted(some).samples
+
+
+def test_a_sample_ends_with_its_five_minutes_and_leaves_out_corrections_and_what_is_stored() -> None:
+    """12:00:00 to 12:04:59.999999 is one sample, 12:05 the next; by zone and payer."""
+    some = [
+        PLAIN._replace(bytes_out=1),
+        PLAIN._replace(bytes_out=2, ended_us=NOON_US + SLOT_US - 1),
+        PLAIN._replace(bytes_out=4, ended_us=NOON_US + SLOT_US),
+        PLAIN._replace(bytes_out=8, zone=Zone.PEERING),
+        PLAIN._replace(bytes_out=16, payer=MemberId(2)),
+        PLAIN._replace(bytes_out=32, marks=Mark.CORRECTION),
+        PLAIN._replace(bytes_out=64, marks=Mark.CHECKPOINT),
+        stored(128, NOON_US),
+    ]
+    expected = {
+        ("2026-11", NOON_US, 1, 0): (3000, 67), ("2026-11", NOON_US + SLOT_US, 1, 0): (1000, 4),
+        ("2026-11", NOON_US, 1, 1): (1000, 8), ("2026-11", NOON_US, 2, 0): (1000, 16),
+    }  # fmt: skip
+    assert expected == {key: (one.bytes_in, one.bytes_out) for key, one in counted(some).samples.items()}
 
 
 def test_sums_above_64_bits_are_exact() -> None:

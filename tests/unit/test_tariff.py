@@ -2,7 +2,15 @@
 
 import pytest
 
-from billing.tariff import DEFAULT_TARIFF, Service, Tariff, parse_tariff, tariff_toml
+from billing.tariff import (
+    DEFAULT_TARIFF,
+    Service,
+    Tariff,
+    parse_tariff,
+    tariff_document,
+    tariff_of,
+    tariff_toml,
+)  # fmt: skip
 from meter.refusal import Refusal
 from meter.window import Month
 
@@ -39,6 +47,71 @@ def test_old_versions_cost_what_objects_cost_unless_the_tariff_says_otherwise() 
     ]
     assert dearer == parse_tariff(tariff_toml(dearer))
     assert "gb_month_versions" not in tariff_toml(parse_tariff(GOOD))
+
+
+FULL = (
+    GOOD
+    + """
+gb_out_peering = "0.004"
+
+[free]
+gb_out = "10"
+gb_month = "1.5"
+requests_b_1000 = "0.25"
+
+[class.worker]
+gb_out = "0.005"
+
+[class.customer]
+gb_out = "0.02"
+
+[class.customer.free]
+"""
+)
+
+
+def test_classes_zones_and_free_amounts_are_read_and_written_back() -> None:
+    tariff = parse_tariff(FULL)
+    assert tariff == parse_tariff(tariff_toml(tariff)) == tariff_of(tariff_document(tariff))
+    worker, customer, user = (tariff.of_class(name) for name in ("worker", "customer", "user"))
+    assert ["0.005", "0.02", "0.01"] == [one.price_text(Service.GB_OUT) for one in (worker, customer, user)]
+    assert ["0.004", "0.004"] == [one.price_text(Service.GB_OUT_PEERING) for one in (worker, customer)]
+    ten = 10 * 10**9
+    assert [ten, None, ten] == [one.free.get(Service.GB_OUT) for one in (worker, customer, user)]
+
+
+def test_a_tariff_of_before_is_what_it_was() -> None:
+    """Key for key what a closing of the time before zones, classes and free amounts holds."""
+    prices = {
+        "gb_out": 10_000_000,
+        "gb_in": 0,
+        "gb_month": 6_000_000,
+        "requests_a_1000": 5_000_000,
+        "requests_b_1000": 1,
+    }
+    assert {"currency": "EUR", "effective_from": "2026-11", "prices_nano": prices} == tariff_document(
+        parse_tariff(GOOD)
+    )
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ("[free]\ngb_ouy = '1'", "free has an unknown key 'gb_ouy'; did you mean 'gb_out'"),
+        ("[free]\ngb_out = 1", "free.gb_out: write it in quotes"),
+        ("[free]\ngb_out = '-1'", "free.gb_out: '-1' is negative"),
+        ("[free]\nrequests_a_1000 = '0.0001'", "free.requests_a_1000: '0.0001' has 4 decimals; at most 3"),
+        ("[free]\ngb_out = '1000000001'", "free.gb_out: .* too large"),
+        ("free = '1'", "free: is a table"),
+        ("[class.boss]\ngb_out = '1'", "class.boss: there is no class 'boss'; classes are user, worker"),
+        ("[class]\nuser = '1'", "class.user: is a table"),
+        ("[class.user]\ngb_out = 'NaN'", "class.user.gb_out: 'NaN' is not a plain decimal"),
+        ("credits = '1'", "unknown key 'credits'"),
+    ],
+)
+def test_wrong_classes_and_free_amounts_are_refused_with_their_place(more: str, words: str) -> None:
+    with pytest.raises(Refusal, match=words):
+        parse_tariff(GOOD + more)
 
 
 def test_the_default_tariff_is_what_the_manual_says() -> None:

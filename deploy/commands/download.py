@@ -10,12 +10,15 @@ import click
 
 from billing import verifier
 from deploy.bundling import fill_month, fill_year
-from deploy.commands.bill import DISAGREES, sign_heads
+from deploy.commands.bill import sign_heads
 from deploy.commands.options import data_option, json_option
 from deploy.desk import Desk, at_desk
 from deploy.output import print_json, say
 from meter.refusal import Refusal
 from meter.window import Month
+
+DISAGREES = 1
+"""Exit status when what was written does not follow from itself."""
 
 
 @click.command()

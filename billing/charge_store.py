@@ -60,3 +60,17 @@ async def all_charges(
     )
     while rows := await cursor.fetch(rows_max):
         yield [(row["document"], row["digest"]) for row in rows]
+
+
+async def charge_amounts(
+    connection: Connection, month: Month, *, rows_max: int
+) -> AsyncIterator[list[tuple[int, int]]]:
+    """(member, amount charged) of everybody in a closed month, by number, at most rows_max at a time.
+
+    Needs a transaction.
+    """
+    cursor = await connection.cursor(
+        "SELECT member, amount_minor FROM billing.charge WHERE period = $1 ORDER BY member", _date(month)
+    )
+    while rows := await cursor.fetch(rows_max):
+        yield [(row["member"], row["amount_minor"]) for row in rows]

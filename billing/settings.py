@@ -58,6 +58,12 @@ class BillingSettings(RoomSettings):
     portal_stop_timeout_s: int = Field(
         10, ge=0, le=600, description="at a stop, open pages get so long to finish"
     )
+    list_price_age_days_max: int = Field(
+        365, ge=1, le=36_500, description="list prices older than this are called old by `weir compare`"
+    )
+    list_price_directory: str = Field(
+        "", description="a directory of price files of your own, which go before those that come with Weir"
+    )
     bank_file_bytes_max: int = Field(
         64 * 1024 * 1024, ge=1024, description="largest statement of the bank that `weir pay import` reads"
     )

@@ -53,6 +53,8 @@ SUBJECTS = {
     "bill": "bill",
     "statement": "bill",
     "verify": "verify",
+    "download": "download",
+    "compare": "compare",
     "simulate": "simulate",
     "year": "year",
     "audit": "audit",

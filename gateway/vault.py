@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import os
 import secrets
 from pathlib import Path
@@ -18,11 +19,11 @@ _NONCE_BYTES = 12
 class Vault:
     """Seals and opens secrets. Its key never leaves this object."""
 
-    __slots__ = ("_cipher",)
+    __slots__ = ("_cipher", "_key")
 
     def __init__(self, key: bytes) -> None:
         assert len(key) == KEY_BYTES, "a master key has 32 bytes"
-        self._cipher = AESGCM(key)
+        self._cipher, self._key = AESGCM(key), key
 
     def __repr__(self) -> str:
         return "Vault(…)"
@@ -48,6 +49,10 @@ class Vault:
         """Encrypt; the result opens only under the same access key."""
         nonce = secrets.token_bytes(_NONCE_BYTES)
         return nonce + self._cipher.encrypt(nonce, secret.encode(), access_key.encode())
+
+    def derived(self, use: str) -> bytes:
+        """A secret of 32 bytes for another use, always the same, from which the master key cannot be found."""
+        return hmac.digest(self._key, f"weir {use}".encode(), "sha256")
 
     def reveal(self, sealed: bytes, *, access_key: str) -> str:
         """Decrypt. Raises Refusal when the master key is another one or the row was changed."""

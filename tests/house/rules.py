@@ -14,6 +14,8 @@ ARROWS = {
     "deploy": set(ROOMS),
 }
 MODULE_LINES_MAX = 400
+ONE_FILE = {"billing/verifier.py": 530}
+"""What members take home as one file and run alone cannot be taken apart."""
 FUNCTION_LINES_MAX = 60
 PURE = {
     "meter/ids.py", "meter/window.py", "meter/event.py", "meter/tally.py", "meter/frame.py",
@@ -41,6 +43,8 @@ PURE = {
     "billing/year/form.py", "billing/year/checks.py", "billing/year/document.py", "billing/chain.py",
     "billing/reports.py", "billing/export.py", "billing/sepa.py", "billing/bank.py", "billing/markup.py",
     "billing/portal/books.py", "gateway/storage/model.py", "gateway/storage/errors.py",
+    "billing/pricefile.py", "billing/listprices.py", "billing/comparison.py", "billing/pricepage.py",
+    "billing/sumtree.py", "billing/bundle.py",
     "gateway/storage/retention.py", "gateway/storage/disk/columns.py", "billing/register.py",
     "billing/register_year.py", "billing/register_check.py", "billing/register_forms.py",
     "billing/shares.py", "billing/governance.py", "billing/particulars.py", "billing/choices.py",
@@ -124,9 +128,9 @@ def pure_modules_are_pure(name: str, text: str) -> Iterator[str]:
 
 def modules_are_small(name: str, text: str) -> Iterator[str]:
     """400 lines at most."""
-    count = len(text.splitlines())
-    if count > MODULE_LINES_MAX:
-        yield f"{count} lines, the house stops at {MODULE_LINES_MAX}"
+    count, most = len(text.splitlines()), ONE_FILE.get(name, MODULE_LINES_MAX)
+    if count > most:
+        yield f"{count} lines, the house stops at {most}"
 
 
 def functions_are_small(name: str, text: str) -> Iterator[str]:

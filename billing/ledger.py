@@ -51,6 +51,13 @@ class EntryKind(StrEnum):
     CHARGE = "charge"
     RESULT = "result"
     ALLOCATION = "allocation"
+    RETIREMENT = "retirement"
+    EXIT = "exit"
+    ESTATE = "estate"
+    INSTALMENT = "instalment"
+    SET_OFF = "set-off"
+    FORFEIT = "forfeit"
+    CLAIM = "claim"
 
 
 @dataclass(frozen=True, slots=True)

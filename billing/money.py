@@ -97,6 +97,13 @@ def divide_half_up(numerator: int, denominator: int) -> int:
     return magnitude if numerator >= 0 else -magnitude
 
 
+def divide_up(numerator: int, denominator: int) -> int:
+    """The whole number at or above n/d, for n ≥ 0."""
+    assert numerator >= 0, "only what is not negative is rounded up"
+    assert denominator > 0, "a rate has a positive unit"
+    return -(-numerator // denominator)
+
+
 def apportion(pool: int, weights: Mapping[Key, int]) -> dict[Key, int]:
     """Share out a pool by weights with the largest remainder; ties go to the lower key.
 

@@ -41,6 +41,7 @@ SUBJECTS = {
     "bill": "bill",
     "statement": "bill",
     "verify": "bill",
+    "capital": "capital",
     "audit": "audit",
     "heads": "heads",
     "db": "db",

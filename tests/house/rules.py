@@ -33,6 +33,8 @@ PURE = {
     "billing/tariff.py", "billing/rating.py", "billing/cost.py", "billing/ledger.py", "billing/surplus.py",
     "billing/patronage.py", "billing/closing.py", "billing/statement.py", "deploy/aggregate.py", "meter/sizes.py", "meter/caps.py", "gateway/caps.py",
     "billing/portal/caps.py",
+    "billing/capital.py", "billing/retirement.py", "billing/revolving.py", "billing/exits.py", "billing/unclaimed.py",
+    "billing/deadlines.py", "billing/notices.py",
     "gateway/storage/model.py", "gateway/storage/errors.py", "gateway/storage/retention.py",
     "gateway/storage/disk/columns.py",
 }  # fmt: skip

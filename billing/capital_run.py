@@ -97,10 +97,13 @@ async def retire(
     """
     resolution = check_resolution(asked.resolution)
     currency = await book_currency(connection)
+    key = f"retirement:{resolution}"
     if trial:
         async with connection.transaction(isolation="repeatable_read", readonly=True):
+            done = await capital_store.act_by_key(connection, key)
+            if done is not None:
+                return await _done_before(connection, done, asked, currency, resolution)
             return await _worked_out(connection, asked, currency, resolution)
-    key = f"retirement:{resolution}"
     async with connection.transaction():
         await store.lock_books(connection)
         done = await capital_store.act_by_key(connection, key)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from enum import StrEnum
 from fractions import Fraction
 from typing import Any
@@ -81,6 +82,14 @@ def qualified_test(
     # Rounded up, in the member's favour: a cent below the part is below it.
     least = divide_up(base * money_min.numerator, money_min.denominator)
     return QualifiedTest(base, money_minor, least, consented)
+
+
+def kind_of_check(*, last_day: date, cashed_on: date) -> Kind:
+    """What a qualified check was after all: cashed after the last day it is the redemption of a nonqualified notice.
+
+    Source: 26 CFR 1.1388-1(c)(3)(iii) (patronage reference, G2).
+    """
+    return Kind.QUALIFIED if cashed_on <= last_day else Kind.NONQUALIFIED
 
 
 @dataclass(frozen=True, slots=True)

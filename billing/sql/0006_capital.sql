@@ -130,8 +130,9 @@ CREATE TABLE billing.notice_event (
 
 CREATE FUNCTION billing.refuse_wrong_lines() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
-    places bigint;
-    total  numeric;
+    places    bigint;
+    total     numeric;
+    overdrawn text;
 BEGIN
     CASE NEW.kind
         WHEN 'forfeit' THEN
@@ -149,6 +150,14 @@ BEGIN
     END IF;
     IF NEW.kind IN ('exit', 'estate') AND NOT EXISTS (SELECT FROM billing.capital_exit WHERE act = NEW.number) THEN
         RAISE EXCEPTION 'act % names no debt', NEW.number;
+    END IF;
+    SELECT min(lot.account) INTO overdrawn FROM (
+        SELECT account FROM billing.posting WHERE account IN
+            (SELECT format('capital:member:%s:%s:%s', member, year, kind)
+             FROM billing.capital_line WHERE act = NEW.number)
+        GROUP BY account HAVING sum(amount_minor) > 0) AS lot;
+    IF overdrawn IS NOT NULL THEN
+        RAISE EXCEPTION 'act % takes more from % than there is', NEW.number, overdrawn;
     END IF;
     RETURN NULL;
 END $$;

@@ -92,6 +92,7 @@ async def test_a_trial_says_what_will_be_done_and_posts_nothing(co_op: Coop) -> 
     assert None is tried.act
     done = await pay_back(connection, asked("180.00"))
     assert (tried.document, tried.lines) == (done.document, done.lines)
+    assert (await pay_back(connection, asked("180.00"), trial=True)).before
 
 
 async def test_the_same_decision_told_twice_is_carried_out_once(co_op: Coop) -> None:

@@ -10,9 +10,10 @@ from billing import notice_run, unclaimed_run
 from billing.afterwards import afterwards
 from billing.capital_run import Retirement, retire
 from billing.exit_run import Leaving, leave
+from billing.ledger import Account
 from billing.notices import State
 from billing.retirement import Method
-from tests.capital import allocate, waits
+from tests.capital import allocate, move, waits
 from tests.coop import NOW, Coop
 from tests.integration.test_capital import YEAR_US
 from tests.unit.test_notices import DOCUMENT
@@ -129,6 +130,22 @@ async def test_an_act_whose_lines_are_not_its_amount_is_refused(co_op: Coop, amo
     await co_op.found("anna")
     with pytest.raises(asyncpg.RaiseError, match="act 1 "):
         await planted(await co_op.books(), "retirement", LINE, amount=amount, lines=lines)
+
+
+async def test_a_lot_is_never_taken_below_zero(co_op: Coop) -> None:
+    (anna,) = await co_op.found("anna")
+    connection = await co_op.books()
+    await allocate(connection, {(2020, anna): 4})
+    transaction = connection.transaction()
+    await transaction.start()
+    await planted(connection, "retirement", LINE)
+    await move(
+        connection, [(Account("capital:member:1:2020:plain"), 5), (Account("payable:member:1"), -5)], key="x"
+    )
+    with pytest.raises(
+        asyncpg.RaiseError, match="act 1 takes more from capital:member:1:2020:plain than there is"
+    ):
+        await transaction.commit()
 
 
 async def test_an_exit_without_a_debt_is_refused(co_op: Coop) -> None:

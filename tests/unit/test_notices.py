@@ -1,12 +1,25 @@
 """Notices: the qualified test of golden example G1, required fields, and what is refused."""
 
 from copy import deepcopy
+from datetime import date
 from fractions import Fraction
 from typing import Any
 
 import pytest
 
-from billing.notices import MAY_BE_EMPTY, NOT_A_BILL, REQUIRED, notice, notice_text, qualified_test, read_year
+from billing.afterwards import afterwards
+from billing.capital import Kind
+from billing.deadlines import deadlines, deadlines_by_name
+from billing.notices import (
+    MAY_BE_EMPTY,
+    NOT_A_BILL,
+    REQUIRED,
+    kind_of_check,
+    notice,
+    notice_text,
+    qualified_test,
+    read_year,
+)
 from billing.notices import refuse_unqualified as refuse
 from meter.refusal import Refusal
 
@@ -64,6 +77,16 @@ def test_g1_without_consent_it_fails_however_much_is_money() -> None:
         dividend_minor=100, nonqualified_minor=0, money_minor=90, money_min=FIFTH, consented=False
     )
     assert not found.passes
+
+
+def test_g2_a_check_cashed_after_the_last_day_redeems_a_nonqualified_notice() -> None:
+    """26 CFR 1.1388-1(c)(3)(iii): last day 14 Dec 1964, cashed on 2 Jan 1965 (patronage reference, G2)."""
+    found = deadlines(afterwards("us-subchapter-t"), year_end=date(1963, 12, 31))
+    last_day = deadlines_by_name(found)["last day to cash a qualified check"]
+    assert last_day is not None
+    assert Kind.NONQUALIFIED is kind_of_check(last_day=last_day, cashed_on=date(1965, 1, 2))
+    assert Kind.NONQUALIFIED is kind_of_check(last_day=last_day, cashed_on=date(1964, 12, 15))
+    assert Kind.QUALIFIED is kind_of_check(last_day=last_day, cashed_on=date(1964, 12, 14))
 
 
 def test_a_cent_below_the_part_is_below_it() -> None:

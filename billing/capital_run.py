@@ -7,7 +7,7 @@ given by the caller. Allocating is not done here: it and paying back are never o
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -191,6 +191,12 @@ async def _done_before(
 
 async def _post(connection: Connection, found: Retired, act: int, *, now_us: int, tell: Tell) -> None:
     month = await open_month(connection, now_us=now_us)
+    for entry in _entries(found, act, month, tell):
+        await store.post(connection, entry, now_us=now_us)
+
+
+def _entries(found: Retired, act: int, month: Month, tell: Tell) -> Iterator[Entry]:
+    """One entry a member, and a second one where something is set off, by member."""
     set_off: dict[MemberId, int] = dict(found.document["set_off"])
     lots: dict[MemberId, list[tuple[LotId, int]]] = {}
     for lot, amount in found.lines.items():
@@ -198,21 +204,16 @@ async def _post(connection: Connection, found: Retired, act: int, *, now_us: int
     for member, lines in sorted(lots.items()):
         sides = [(lot.account, amount) for lot, amount in lines]
         paid = sum(amount for _, amount in lines)
-        entry = Entry(
-            month, EntryKind.RETIREMENT, f"capital of member {member} paid back, retirement {act}",
-            postings([*sides, (payable(member), -paid)]), f"retirement:{act}:{member}",
-        )  # fmt: skip
-        await store.post(connection, entry, now_us=now_us)
+        memo = f"capital of member {member} paid back, retirement {act}"
+        made = postings([*sides, (payable(member), -paid)])
+        yield Entry(month, EntryKind.RETIREMENT, memo, made, f"retirement:{act}:{member}")
         if member in set_off:
-            await post_set_off(connection, member, set_off[member], act, month=month, now_us=now_us)
+            yield set_off_entry(member, set_off[member], act, month)
         tell(1, len(lots))
 
 
-async def post_set_off(
-    connection: Connection, member: MemberId, amount: int, act: int, *, month: Month, now_us: int
-) -> None:
+def set_off_entry(member: MemberId, amount: int, act: int, month: Month) -> Entry:
     """What a member owes for use, taken from what was just made payable to them: a line of its own."""
     sides = postings([(payable(member), amount), (receivable(member), -amount)])
     memo = f"set off against what member {member} owes for use, act {act}"
-    entry = Entry(month, EntryKind.SET_OFF, memo, sides, f"set-off:{act}:{member}")
-    await store.post(connection, entry, now_us=now_us)
+    return Entry(month, EntryKind.SET_OFF, memo, sides, f"set-off:{act}:{member}")

@@ -32,7 +32,7 @@ from deploy.commands.options import data_option, json_option
 from deploy.commands.tariff import read_text
 from deploy.desk import Desk, at_desk
 from deploy.output import print_json, print_table, say
-from deploy.progress import progress
+from deploy.workbar import work_bar
 from meter.ids import MemberId
 from meter.refusal import Refusal
 from meter.store import find_member, members
@@ -97,7 +97,7 @@ def retire(
     async def work(desk: Desk) -> tuple[dict[MemberId, str], Retired]:
         async with desk.connected("weir_billing") as connection:
             names = {one.id: one.name for one in await members(connection)}
-            with progress("paying back") as tell:
+            with work_bar("paying back") as tell:
                 return names, await carry_out(connection, asked, trial=trial, now_us=desk.now_us, tell=tell)
 
     names, found = at_desk(work)
@@ -191,7 +191,7 @@ def due(trial: bool, as_json: bool) -> None:
         async with desk.connected("weir_billing") as connection:
             names = {one.id: one.name for one in await members(connection)}
             currency = await book_currency(connection)
-            with progress("instalments") as tell:
+            with work_bar("instalments") as tell:
                 return currency, names, await make_due(connection, trial=trial, now_us=desk.now_us, tell=tell)
 
     currency, names, found = at_desk(work)

@@ -17,7 +17,7 @@ from deploy.commands.options import data_option, json_option
 from deploy.desk import Desk, at_desk
 from deploy.instants import instant_text
 from deploy.output import print_json, print_table, say
-from deploy.progress import progress
+from deploy.workbar import work_bar
 from meter.ids import MemberId
 from meter.refusal import Refusal
 from meter.store import find_member, members
@@ -107,7 +107,7 @@ def mark(
     async def work(desk: Desk) -> int:
         async with desk.connected("weir_billing") as connection:
             wanted = [(await find_member(connection, name)).id for name in member]
-            with progress("noting") as tell:
+            with work_bar("noting") as tell:
                 return await notice_run.step(
                     connection, year, None if everybody else wanted, state=State(state), how=how,
                     evidence=evidence, now_us=desk.now_us, tell=tell,

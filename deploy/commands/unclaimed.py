@@ -14,7 +14,7 @@ from deploy.commands.capital_acts import NOTHING_POSTED, decided
 from deploy.commands.options import Command, data_option, json_option
 from deploy.desk import Desk, at_desk
 from deploy.output import print_json, print_table, say
-from deploy.progress import progress
+from deploy.workbar import work_bar
 from meter.ids import MemberId
 from meter.store import find_member, members
 
@@ -105,7 +105,7 @@ def forfeit(rule: str, resolution: str, trial: bool, as_json: bool) -> None:
         async with desk.connected("weir_billing") as connection:
             names = {one.id: one.name for one in await members(connection)}
             currency = await book_currency(connection)
-            with progress("forfeiting") as tell:
+            with work_bar("forfeiting") as tell:
                 found = await unclaimed_run.forfeit(
                     connection, rule, resolution, trial=trial, now_us=desk.now_us, tell=tell
                 )

@@ -6,8 +6,10 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Coroutine
 from datetime import date
 from fractions import Fraction
+from typing import Any
 
 import asyncpg
 import pytest
@@ -29,6 +31,7 @@ from tests.coop import NOVEMBER, NOW, Coop
 from tests.ordinary import ROOT
 from tests.unit.test_notices import DOCUMENT
 
+Work = Callable[[asyncpg.Connection], Coroutine[Any, Any, Any]]
 DAY = date(2026, 11, 3)
 YEAR_US = 366 * 86_400 * 10**6
 
@@ -139,21 +142,60 @@ async def test_without_a_resolution_nothing_is_done(co_op: Coop) -> None:
         await pay_back(connection, asked("1.00", resolution="  "))
 
 
-async def test_two_retirements_at_once_pay_back_once(co_op: Coop) -> None:
-    first, _ = await a_co_op(co_op)
+async def second_of_two(co_op: Coop, first: asyncpg.Connection, work: Work) -> Any:
+    """Do the same work twice at once: the second waits for the first to commit. What the second came to."""
     second = await co_op.books()
     transaction = first.transaction()
     await transaction.start()
-    await pay_back(first, asked("180.00"))
-    waiting = asyncio.ensure_future(pay_back(second, asked("180.00")))
+    await work(first)
+    waiting = asyncio.ensure_future(work(second))
     observer = await co_op.owner()
     while not await observer.fetchval(
         "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted)"
     ):
-        await asyncio.sleep(0)
+        assert not waiting.done(), "the second did not wait for the first"
     await transaction.commit()
-    assert (await waiting).before
+    return await waiting
+
+
+async def test_two_retirements_at_once_pay_back_once(co_op: Coop) -> None:
+    first, _ = await a_co_op(co_op)
+    second = await second_of_two(co_op, first, lambda connection: pay_back(connection, asked("180.00")))
+    assert second.before
     assert -18_000 == sum([await balance(first, f"payable:member:{number}") for number in (1, 2, 3)])
+
+
+async def test_two_exits_and_two_payments_of_instalments_at_once_happen_once(co_op: Coop) -> None:
+    first, (anna, *_) = await a_co_op(co_op)
+    one = leaving(anna, "us-selc")
+    left = await second_of_two(
+        co_op, first, lambda connection: leave(connection, one, trial=False, now_us=NOW)
+    )
+    assert left.before
+    later = to_us_of(2027, 1, 5)
+    due = await second_of_two(
+        co_op, first, lambda connection: make_due(connection, trial=False, now_us=later)
+    )
+    assert [] == due
+    assert -10_400 == await balance(first, "debt:member:1")
+
+
+async def test_two_forfeits_and_two_claims_at_once_happen_once(co_op: Coop) -> None:
+    first, (anna, *_) = await a_co_op(co_op)
+    await waits(first, anna, 6_000, since_us=NOW - 3 * YEAR_US)
+    gone = await second_of_two(
+        co_op, first,
+        lambda connection: unclaimed_run.forfeit(connection, "arizona", "2027-6", trial=False, now_us=NOW),
+    )  # fmt: skip
+    assert [] == gone
+    claimed = await second_of_two(
+        co_op, first,
+        lambda connection: unclaimed_run.claim(connection, anna, None, "r", "proof", trial=False, now_us=NOW),
+    )  # fmt: skip
+    assert claimed["before"]
+    assert (-6_000, 0) == (
+        await balance(first, "payable:member:1"), await balance(first, "collective:main"),
+    )  # fmt: skip
 
 
 KILLED = """

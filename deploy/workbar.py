@@ -11,7 +11,7 @@ from deploy.output import console
 
 
 @contextmanager
-def progress(words: str) -> Iterator[Callable[[int, int], None]]:
+def work_bar(words: str) -> Iterator[Callable[[int, int], None]]:
     """Call what it gives with how many more are done, and of how many in all."""
     screen = console(stderr=True)
     columns = (TextColumn(words), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())

@@ -12,7 +12,7 @@ from meter.ids import MemberId
 from meter.postgres import Connection
 from meter.window import to_datetime, to_us
 
-WRONG_STEP = "WC002"
+WRONG_STEP = "WC006"
 
 
 @dataclass(frozen=True, slots=True)

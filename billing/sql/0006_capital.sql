@@ -232,7 +232,7 @@ BEGIN
             WHERE member = NEW.member AND year = NEW.year;
         RETURN NEW;
     END IF;
-    RAISE EXCEPTION 'a notice that is % cannot be %', coalesce(last, 'created'), NEW.state USING ERRCODE = 'WC002';
+    RAISE EXCEPTION 'a notice that is % cannot be %', coalesce(last, 'created'), NEW.state USING ERRCODE = 'WC006';
 END $$;
 
 CREATE TRIGGER b_next_number BEFORE INSERT ON billing.capital_act

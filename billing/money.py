@@ -97,13 +97,6 @@ def divide_half_up(numerator: int, denominator: int) -> int:
     return magnitude if numerator >= 0 else -magnitude
 
 
-def divide_up(numerator: int, denominator: int) -> int:
-    """The whole number at or above n/d, for n ≥ 0."""
-    assert numerator >= 0, "only what is not negative is rounded up"
-    assert denominator > 0, "a rate has a positive unit"
-    return -(-numerator // denominator)
-
-
 def apportion(pool: int, weights: Mapping[Key, int]) -> dict[Key, int]:
     """Share out a pool by weights with the largest remainder; ties go to the lower key.
 
@@ -136,6 +129,13 @@ def quotient_text(numerator: int, denominator: int, *, decimals: int) -> str:
 def scale_down(value: int, *, of: int, to: int) -> int:
     """How long a bar is that shows value on a scale where `of` is `to` long; rounded down, at least 1 if any."""
     return max(value * to // of, 1) if value > 0 and of > 0 else 0
+
+
+def divide_up(numerator: int, denominator: int) -> int:
+    """The whole number at or above n/d, for n ≥ 0."""
+    assert numerator >= 0, "only what is not negative is rounded up"
+    assert denominator > 0, "a rate has a positive unit"
+    return -(-numerator // denominator)
 
 
 def rounded_to_three(numerator: int, denominator: int) -> tuple[str, bool]:

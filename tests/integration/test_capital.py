@@ -22,7 +22,7 @@ from billing.exit_run import Estate, EstateMethod, Leaving, leave, make_due, req
 from billing.ledger import Account
 from billing.notices import State
 from billing.retirement import Method, YearShare
-from billing.run import trial_balance
+from billing.run import close, trial_balance
 from meter.ids import MemberId
 from meter.refusal import Refusal
 from meter.window import Month
@@ -433,8 +433,7 @@ async def test_notices_are_made_once_and_never_changed(co_op: Coop) -> None:
 
 async def test_an_entry_of_a_closed_month_goes_to_the_first_open_one(co_op: Coop) -> None:
     connection, _ = await a_co_op(co_op)
-    owner = await co_op.owner()
-    await owner.execute("INSERT INTO billing.closing VALUES ('2026-11-01', '{}', repeat('a', 64), now())")
+    await close(connection, NOVEMBER, now_us=to_us_of(2026, 12, 1))
     await pay_back(connection, asked("180.00"))
     periods = await connection.fetch("SELECT DISTINCT period FROM billing.entry WHERE kind = 'retirement'")
     assert [date(2026, 12, 1)] == [row["period"] for row in periods]

@@ -116,12 +116,23 @@ class Share:
     base: int
     amount_minor: int
     cash_minor: int
-    retained_minor: int
-    kind: Kind
+    qualified_minor: int
+    nonqualified_minor: int
+    plain_minor: int
     consented: bool
 
     def __post_init__(self) -> None:
         assert self.cash_minor + self.retained_minor == self.amount_minor, "cash and retained are the share"
+
+    @property
+    def retained_minor(self) -> int:
+        """Kept in the member's name, of every kind."""
+        return self.qualified_minor + self.nonqualified_minor + self.plain_minor
+
+    def of_kind(self, kind: Kind) -> int:
+        """So much of what is retained."""
+        amount: int = getattr(self, f"{kind.value}_minor")
+        return amount
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +148,10 @@ class Year:
 
 
 def read_year(document: Mapping[str, Any]) -> Year:
-    """Read the allocations of a year. Raises Refusal naming the field, also when shares do not sum to the pools."""
+    """Read the allocations of a year: a closing's own document, or one like it, and what all notices say alike.
+
+    Raises Refusal naming the field, also when shares do not sum to the pools.
+    """
     texts = {
         name: _text(document, name) for name in ("comes_back", "tax", "see_more", "object", "decided_by")
     }
@@ -155,7 +169,8 @@ def read_year(document: Mapping[str, Any]) -> Year:
         str(name): parse_amount(str(amount), currency, field=f"class_pools.{name}")
         for name, amount in pools.items()
     }
-    shares = tuple(_share(number, one, currency) for number, one in enumerate(listed, 1))
+    bases = _bases(document)
+    shares = tuple(_share(number, one, currency, bases) for number, one in enumerate(listed, 1))
     return _checked(
         Terms(currency, year, sum(class_pools.values()), netting=netting, **texts), class_pools, shares
     )
@@ -164,13 +179,13 @@ def read_year(document: Mapping[str, Any]) -> Year:
 def refuse_unqualified(year: Year, money_min: Fraction | None) -> None:
     """Raise Refusal for the first share whose notice is called qualified and cannot be."""
     for member, shares in year.shares.items():
-        if all(one.kind is not Kind.QUALIFIED or not one.retained_minor for one in shares):
+        if not any(one.qualified_minor for one in shares):
             continue
         if money_min is None:
-            raise Refusal(f"{member}: kind: this rule set knows no qualified notices; use plain")
+            raise Refusal(f"{member}: qualified: this rule set knows no qualified notices")
         found = qualified_test(
             dividend_minor=sum(one.amount_minor for one in shares),
-            nonqualified_minor=sum(one.retained_minor for one in shares if one.kind is Kind.NONQUALIFIED),
+            nonqualified_minor=sum(one.nonqualified_minor for one in shares),
             money_minor=sum(one.cash_minor for one in shares),
             money_min=money_min,
             consented=all(one.consented for one in shares),
@@ -202,7 +217,7 @@ def notice(year: Year, member: str) -> dict[str, object]:
         "patronage_minor": sum(one.amount_minor for one in shares),
         "cash_minor": sum(one.cash_minor for one in shares),
         "retained_minor": sum(one.retained_minor for one in shares),
-        "retained_kind": ", ".join(dict.fromkeys(one.kind.value for one in shares)),
+        "retained_kind": _kinds(shares, terms.currency),
         "comes_back": terms.comes_back,
         "not_a_bill": NOT_A_BILL,
         "tax": terms.tax,
@@ -295,26 +310,55 @@ def _text(document: Mapping[str, Any], name: str, *, empty: bool = False) -> str
     return found
 
 
-def _share(number: int, one: object, currency: str) -> Share:
+def _kinds(shares: tuple[Share, ...], currency: str) -> str:
+    """ "plain", or each kind with its amount where there are several."""
+    sums = {kind: sum(one.of_kind(kind) for one in shares) for kind in Kind}
+    there = [kind for kind in Kind if sums[kind]] or [Kind.PLAIN]
+    if len(there) == 1:
+        return there[0].value
+    return ", ".join(f"{format_amount(sums[kind], currency)} {kind.value}" for kind in there)
+
+
+def _share(
+    number: int, one: object, currency: str, bases: Mapping[tuple[str, str], Mapping[str, Any]]
+) -> Share:
     where = f"allocations {number}"
     if not isinstance(one, dict):
-        raise Refusal(f"{where}: each is an object with id, class, base, amount, cash, retained and kind")
-    for name in ("id", "class", "base", "amount", "cash", "retained", "kind"):
-        if not isinstance(one.get(name), str) or not one[name]:
-            raise Refusal(
-                f"{where}: {name}: a text is missing; amounts stand in quotes, so that they stay exact"
-            )
+        raise Refusal(f"{where}: each is an object with id, class, base, amount, cash and retained")
+    for name in ("id", "class", "amount", "cash", "retained"):
+        _must_be_text(one, name, where)
+    known = bases.get((one["id"], one["class"]), {})
+    used = {"base": known.get("hours" if one["class"] == "worker" else "charges"), **one}
+    _must_be_text(used, "base", where)
     money = {
-        name: parse_amount(one[name], currency, field=f"{where}: {name}")
-        for name in ("amount", "cash", "retained")
+        name: parse_amount(str(one.get(name, "0")), currency, field=f"{where}: {name}")
+        for name in ("amount", "cash", "retained", "qualified", "nonqualified")
     }
     if money["cash"] + money["retained"] != money["amount"]:
         raise Refusal(f"{where}: cash and retained are not the amount")
-    if one["kind"] not in list(Kind):
-        raise Refusal(f"{where}: kind: it is {', '.join(kind.value for kind in Kind)}")
+    plain = money["retained"] - money["qualified"] - money["nonqualified"]
+    if plain < 0:
+        raise Refusal(f"{where}: qualified and nonqualified are more than what is retained")
     return Share(
         member=one["id"], member_class=one["class"],
-        base=parse_decimal(one["base"], field=f"{where}: base", decimals_max=BASE_DECIMALS),
-        amount_minor=money["amount"], cash_minor=money["cash"], retained_minor=money["retained"],
-        kind=Kind(one["kind"]), consented=one.get("consented") is True,
+        base=parse_decimal(used["base"], field=f"{where}: base", decimals_max=BASE_DECIMALS),
+        amount_minor=money["amount"], cash_minor=money["cash"], qualified_minor=money["qualified"],
+        nonqualified_minor=money["nonqualified"], plain_minor=plain,
+        consented=one.get("consented", known.get("consent")) is True,
     )  # fmt: skip
+
+
+def _must_be_text(one: Mapping[str, Any], name: str, where: str) -> None:
+    if not isinstance(one.get(name), str) or not one[name]:
+        raise Refusal(f"{where}: {name}: a text is missing; amounts stand in quotes, so that they stay exact")
+
+
+def _bases(document: Mapping[str, Any]) -> dict[tuple[str, str], Mapping[str, Any]]:
+    """What members used or worked, as a closing's own document holds it, by member and class."""
+    inputs = document.get("inputs")
+    listed = inputs.get("members") if isinstance(inputs, dict) else None
+    return {
+        (str(one.get("id")), str(one.get("class"))): one
+        for one in (listed if isinstance(listed, list) else ())
+        if isinstance(one, dict)
+    }

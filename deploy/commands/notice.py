@@ -33,13 +33,19 @@ def notice() -> None:
 
 @notice.command("make")
 @click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--texts",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="What all notices say alike, where FILE is a closing's own document.",
+)
 @click.option("--rule-set", default="plain", show_default=True, metavar="ID", help="us-selc, es, plain, …")
 @click.option("--trial", is_flag=True, help="Check everything and keep nothing.")
 @json_option
 @data_option
-def make(file: Path, rule_set: str, trial: bool, as_json: bool) -> None:
+def make(file: Path, texts: Path | None, rule_set: str, trial: bool, as_json: bool) -> None:
     """Make every member's notice from the year's allocations in FILE. It sends nothing."""
-    document = read_json(file)
+    document = read_json(file) if texts is None else {**read_json(file), **read_json(texts)}
 
     async def work(desk: Desk) -> Made:
         async with desk.connected("weir_billing") as connection:

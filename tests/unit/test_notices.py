@@ -36,15 +36,15 @@ DOCUMENT: dict[str, Any] = {
     "class_pools": {"user": "720.00", "worker": "180.00"},
     "allocations": [
         {"id": "anna", "class": "user", "base": "1512.37", "amount": "362.97", "cash": "108.90",
-         "retained": "254.07", "kind": "qualified", "consented": True},
+         "retained": "254.07", "qualified": "254.07", "consented": True},
         {"id": "ben", "class": "user", "base": "903.11", "amount": "216.75", "cash": "65.03",
-         "retained": "151.72", "kind": "plain"},
+         "retained": "151.72"},
         {"id": "carla", "class": "user", "base": "584.52", "amount": "140.28", "cash": "42.09",
-         "retained": "98.19", "kind": "plain"},
+         "retained": "98.19"},
         {"id": "anna", "class": "worker", "base": "1200", "amount": "113.68", "cash": "34.11",
-         "retained": "79.57", "kind": "qualified", "consented": True},
+         "retained": "79.57", "qualified": "79.57", "consented": True},
         {"id": "wim", "class": "worker", "base": "700", "amount": "66.32", "cash": "19.90",
-         "retained": "46.42", "kind": "plain"},
+         "retained": "46.42"},
     ],
 }  # fmt: skip
 """The allocations of the reference closing (G18), with one member in two classes."""
@@ -145,7 +145,7 @@ def test_only_netting_may_be_left_out() -> None:
         (changed("cash", "65.04", 1), "allocations 2: cash and retained are not the amount"),
         (changed("cash", "65.030", 1), "allocations 2: cash: '65.030' has 3 decimals"),
         (changed("cash", 65, 1), "allocations 2: cash: a text is missing"),
-        (changed("kind", "gold", 1), "allocations 2: kind: it is qualified, nonqualified, plain"),
+        (changed("qualified", "151.73", 1), "allocations 2: qualified and nonqualified are more than what is retained"),
         (changed("id", "carla", 1), "carla stands twice in class user"),
         (changed("amount", "NaN", 1), "is not a plain decimal number"),
     ],
@@ -159,8 +159,40 @@ def test_a_notice_called_qualified_must_be_able_to_be_one() -> None:
     refuse(read_year(DOCUMENT), FIFTH)
     with pytest.raises(Refusal, match="anna: a qualified notice needs the member's consent"):
         refuse(read_year(changed("consented", False, 0)), FIFTH)
-    with pytest.raises(Refusal, match="anna: kind: this rule set knows no qualified notices"):
+    with pytest.raises(Refusal, match="anna: qualified: this rule set knows no qualified notices"):
         refuse(read_year(DOCUMENT), None)
     # 143.01 of 476.65 is 30.003 %.
     with pytest.raises(Refusal, match=r"anna: 143.01 EUR in money is less than 147.77 EUR"):
         refuse(read_year(DOCUMENT), Fraction(31, 100))
+
+
+def test_g1_s_notice_tells_both_kinds_apart() -> None:
+    """26 CFR 1.1388-1(c)(1): 100 = nonqualified 50 + notice 40 + money 10."""
+    share = {"id": "anna", "class": "user", "base": "1", "amount": "100.00", "cash": "10.00", "retained": "90.00",
+             "qualified": "40.00", "nonqualified": "50.00", "consented": True}  # fmt: skip
+    year = read_year({**DOCUMENT, "class_pools": {"user": "100.00"}, "allocations": [share]})
+    refuse(year, FIFTH)
+    assert "40.00 EUR qualified, 50.00 EUR nonqualified" == notice(year, "anna")["retained_kind"]
+    worse = {**share, "qualified": "90.00", "nonqualified": "0.00"}
+    with pytest.raises(Refusal, match=r"anna: 10\.00 EUR in money is less than 20\.00 EUR"):
+        refuse(read_year({**DOCUMENT, "class_pools": {"user": "100.00"}, "allocations": [worse]}), FIFTH)
+
+
+def test_a_closing_s_own_document_says_who_used_what_and_who_consented() -> None:
+    share = {
+        "id": "7",
+        "class": "worker",
+        "amount": "10.00",
+        "cash": "2.00",
+        "retained": "8.00",
+        "qualified": "8.00",
+    }
+    closing = {
+        **DOCUMENT, "class_pools": {"worker": "10.00"}, "allocations": [share],
+        "inputs": {"members": [{"id": "7", "class": "worker", "hours": "1200", "consent": True}]},
+    }  # fmt: skip
+    year = read_year(closing)
+    refuse(year, FIFTH)
+    assert "1,200.000 hours" == notice(year, "7")["patronage"]
+    with pytest.raises(Refusal, match="allocations 1: base: a text is missing"):
+        read_year({**closing, "inputs": {}})

@@ -16,8 +16,9 @@ from billing import capital_store, notice_store, store
 from billing.afterwards import Afterwards
 from billing.canon import canonical, digest
 from billing.capital_run import Tell
+from billing.notice_file import read_year
 from billing.notice_store import Kept, Step
-from billing.notices import NEXT, State, Year, notice, read_year, refuse_unqualified
+from billing.notices import NEXT, State, Year, notice, refuse_unqualified
 from meter.ids import MemberId
 from meter.postgres import Connection
 from meter.refusal import Refusal

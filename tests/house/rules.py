@@ -34,7 +34,7 @@ PURE = {
     "billing/patronage.py", "billing/closing.py", "billing/statement.py", "deploy/aggregate.py", "meter/sizes.py", "meter/caps.py", "gateway/caps.py",
     "billing/portal/caps.py",
     "billing/capital.py", "billing/retirement.py", "billing/revolving.py", "billing/exits.py", "billing/unclaimed.py",
-    "billing/deadlines.py", "billing/notices.py",
+    "billing/deadlines.py", "billing/notices.py", "billing/notice_file.py",
     "gateway/storage/model.py", "gateway/storage/errors.py", "gateway/storage/retention.py",
     "gateway/storage/disk/columns.py",
 }  # fmt: skip

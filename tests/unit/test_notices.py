@@ -10,6 +10,7 @@ import pytest
 from billing.afterwards import afterwards
 from billing.capital import Kind
 from billing.deadlines import deadlines, deadlines_by_name
+from billing.notice_file import read_year
 from billing.notices import (
     MAY_BE_EMPTY,
     NOT_A_BILL,
@@ -18,7 +19,6 @@ from billing.notices import (
     notice,
     notice_text,
     qualified_test,
-    read_year,
 )
 from billing.notices import refuse_unqualified as refuse
 from meter.refusal import Refusal

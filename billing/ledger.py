@@ -136,6 +136,13 @@ class EntryKind(StrEnum):
     SHARE = "share"
     INCOME = "income"
     TRUEUP = "trueup"
+    RETIREMENT = "retirement"
+    EXIT = "exit"
+    ESTATE = "estate"
+    INSTALMENT = "instalment"
+    SET_OFF = "set-off"
+    FORFEIT = "forfeit"
+    CLAIM = "claim"
 
 
 @dataclass(frozen=True, slots=True)

@@ -215,6 +215,13 @@ def scale_down(value: int, *, of: int, to: int) -> int:
     return max(value * to // of, 1) if value > 0 and of > 0 else 0
 
 
+def divide_up(numerator: int, denominator: int) -> int:
+    """The whole number at or above n/d, for n ≥ 0."""
+    assert numerator >= 0, "only what is not negative is rounded up"
+    assert denominator > 0, "a rate has a positive unit"
+    return -(-numerator // denominator)
+
+
 def rounded_to_three(numerator: int, denominator: int) -> tuple[str, bool]:
     """n/d with three significant digits, half up, for a quotient below 1,000,000; and whether that is exact."""
     whole = abs(numerator) // denominator

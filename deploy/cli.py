@@ -57,6 +57,7 @@ SUBJECTS = {
     "compare": "compare",
     "simulate": "simulate",
     "year": "year",
+    "capital": "capital",
     "audit": "audit",
     "heads": "heads",
     "db": "db",

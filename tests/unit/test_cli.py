@@ -16,7 +16,7 @@ SUBJECTS = {
     "up", "demo", "status", "config", "member", "register", "share", "resolution", "consent", "hours",
     "ruleset", "bucket", "key", "login-link", "usage", "correct", "tariff", "cost", "ledger", "pay",
     "pool", "credit", "income", "trueup", "bill", "statement", "verify", "simulate", "year", "audit",
-    "heads", "db", "ship",
+    "heads", "db", "ship", "capital", "download", "compare",
 }  # fmt: skip
 
 
@@ -139,3 +139,15 @@ def test_a_typo_in_weir_toml_is_refused(tmp_path: Path, capsys: pytest.CaptureFi
     (tmp_path / "weir.toml").write_text("worker = 3\n")
     assert 2 == run(["config", "show"])
     assert "unknown setting worker; did you mean workers?" in capsys.readouterr().err
+
+
+def test_capital_s_calendar_and_what_if_need_no_co_op(capsys: pytest.CaptureFixture[str]) -> None:
+    assert 0 == run(["capital", "deadlines", "1963", "--rule-set", "us-subchapter-t", "--json"])
+    told = json.loads(capsys.readouterr().out)["deadlines"]
+    assert ["1964-09-15", "1964-12-14"] == [one["due_on"] for one in told]
+    assert 0 == run(["capital", "plan", "--cash", "20", "--years", "20", "--json"])
+    assert "10.03" == json.loads(capsys.readouterr().out)["plans"][0]["return_percent"]
+    assert 0 == run(["capital", "plan", "--cash", "20", "--return", "12", "--json"])
+    assert 16 == json.loads(capsys.readouterr().out)["plans"][0]["years"]
+    assert 2 == run(["capital", "deadlines", "2026", "--rule-set", "mars"])
+    assert "rule set: 'mars' is not one of us-subchapter-t" in capsys.readouterr().err

@@ -1,0 +1,353 @@
+"""weir capital retire, exit, estate, due, request, exits: what is decided about capital, and carried out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import TypeVar
+
+import click
+
+from billing.afterwards import afterwards
+from billing.capital import percent
+from billing.capital_run import Retired, Retirement, book_currency
+from billing.capital_run import retire as carry_out
+from billing.capital_store import Open
+from billing.exit_run import (
+    Estate,
+    EstateMethod,
+    Leaving,
+    Left,
+    Standing,
+    leave,
+    make_due,
+    settle_estate,
+    standings,
+)
+from billing.exit_run import request as ask
+from billing.money import format_number
+from billing.retirement import Method, parse_rule
+from deploy.commands.options import data_option, json_option
+from deploy.commands.tariff import read_text
+from deploy.desk import Desk, at_desk
+from deploy.output import print_json, print_table, say
+from deploy.progress import work_bar
+from meter.ids import MemberId
+from meter.refusal import Refusal
+from meter.store import find_member, members
+
+Command = TypeVar("Command", bound=Callable[..., object])
+LINES_SHOWN_MAX = 50
+NOTHING_POSTED = "a trial: nothing was posted"
+
+
+def decided(command: Command) -> Command:
+    """--resolution and --trial."""
+    for option in (
+        click.option("--trial", is_flag=True, help="Show what would be done and post nothing."),
+        click.option(
+            "--resolution", required=True, metavar="ID", help="Who decided this and when, e.g. 2027-3."
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def ruled(command: Command) -> Command:
+    """--rule-set, --year-end and --set-off."""
+    for option in (
+        click.option("--set-off", is_flag=True, help="First take what they owe for use."),
+        click.option("--year-end", type=click.IntRange(1, 12), default=12, show_default=True, metavar="MM",
+                     help="The month with which the fiscal year ends."),
+        click.option("--rule-set", default="plain", show_default=True, metavar="ID", help="us-selc, es, plain, …"),
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+def day(text: str, *, field: str) -> date:
+    """A day as YYYY-MM-DD. Raises Refusal naming the field."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise Refusal(f"{field}: '{text[:40]}' is not a day; write it like 2026-12-31") from None
+
+
+@click.command("retire")
+@click.option("--method", required=True, type=click.Choice([one.value for one in Method]),
+              help="The oldest lots first, a part of all, or a list of years and shares.")  # fmt: skip
+@click.option("--budget", required=True, metavar="AMOUNT", help="What the board sets aside for it.")
+@click.option(
+    "--rule", type=click.Path(path_type=Path), metavar="FILE", help="Years and shares of the hybrid method."
+)
+@click.option("--minimum", default="0", metavar="AMOUNT", help="Less than this stays in the member's lots.")
+@click.option("--set-off", is_flag=True, help="First take what they owe for use.")
+@decided
+@json_option
+@data_option
+def retire(
+    method: str, budget: str, rule: Path | None, minimum: str, set_off: bool, resolution: str, trial: bool,
+    as_json: bool,
+) -> None:  # fmt: skip
+    """Pay back capital: make lots payable to the members. It allocates nothing and pays nothing out."""
+    steps = () if rule is None else parse_rule(read_text(rule))
+    asked = Retirement(Method(method), budget, resolution, steps, minimum, set_off)
+
+    async def work(desk: Desk) -> tuple[dict[MemberId, str], Retired]:
+        async with desk.connected("weir_billing") as connection:
+            names = {one.id: one.name for one in await members(connection)}
+            with work_bar("paying back") as tell:
+                return names, await carry_out(connection, asked, trial=trial, now_us=desk.now_us, tell=tell)
+
+    names, found = at_desk(work)
+    if as_json:
+        print_json({**found.document, "trial": trial, "act": found.act, "before": found.before, "lines": [
+            {"member": lot.member, "year": lot.year, "kind": lot.kind.value, "amount_minor": amount}
+            for lot, amount in found.lines.items()]})  # fmt: skip
+    else:
+        _print_retired(found, names)
+
+
+@click.command("exit")
+@click.argument("member")
+@click.option("--date", "on", required=True, metavar="YYYY-MM-DD", help="The day on which they left.")
+@click.option("--years", type=int, help="Until all is paid; as long as the rule set allows if not given.")
+@click.option(
+    "--base-rate", metavar="PERCENT", help="The rate the rule set names, on that day; 0 where there is none."
+)
+@click.option(
+    "--deduction", default="0", metavar="PERCENT", help="Kept back where a minimum stay was broken."
+)
+@click.option("--heirs", is_flag=True, help="It is paid to heirs.")
+@ruled
+@decided
+@json_option
+@data_option
+def exit_(
+    member: str, on: str, years: int | None, base_rate: str | None, deduction: str, heirs: bool, rule_set: str,
+    year_end: int, set_off: bool, resolution: str, trial: bool, as_json: bool,
+) -> None:  # fmt: skip
+    """MEMBER left: their capital becomes a debt with a rate, an end and a schedule."""
+    rate = None if base_rate is None else percent(base_rate, field="base rate")
+    kept = percent(deduction, field="deduction")
+
+    async def work(desk: Desk) -> Left:
+        async with desk.connected("weir_billing") as connection:
+            found = await find_member(connection, member)
+            asked = Leaving(
+                found.id, day(on, field="date"), resolution, afterwards(rule_set), years, rate, kept, heirs,
+                set_off, year_end,
+            )  # fmt: skip
+            return await leave(connection, asked, trial=trial, now_us=desk.now_us)
+
+    _print_left(at_desk(work), trial=trial, as_json=as_json)
+
+
+@click.command("estate")
+@click.argument("member")
+@click.option("--date", "on", required=True, metavar="YYYY-MM-DD", help="The day of death.")
+@click.option("--method", required=True, type=click.Choice([one.value for one in EstateMethod]),
+              help="Each year in full when its turn comes, or the present value now.")  # fmt: skip
+@click.option(
+    "--cycle", type=int, required=True, metavar="YEARS", help="After how many years lots are paid back."
+)
+@click.option(
+    "--rate", default="0", metavar="PERCENT", help="What a year of waiting is worth, for the present value."
+)
+@ruled
+@decided
+@json_option
+@data_option
+def estate(
+    member: str, on: str, method: str, cycle: int, rate: str, rule_set: str, year_end: int, set_off: bool,
+    resolution: str, trial: bool, as_json: bool,
+) -> None:  # fmt: skip
+    """MEMBER died: pay the estate year by year in full, or its present value now."""
+    discount = percent(rate, field="rate")
+    if (EstateMethod(method) is EstateMethod.PRESENT) != (discount > 0):
+        raise Refusal("rate: a present value, and only it, needs a rate above 0")
+
+    async def work(desk: Desk) -> Left:
+        async with desk.connected("weir_billing") as connection:
+            found = await find_member(connection, member)
+            asked = Estate(
+                found.id, day(on, field="date"), resolution, afterwards(rule_set), EstateMethod(method), cycle,
+                discount, set_off, year_end,
+            )  # fmt: skip
+            return await settle_estate(connection, asked, trial=trial, now_us=desk.now_us)
+
+    _print_left(at_desk(work), trial=trial, as_json=as_json)
+
+
+@click.command("due")
+@click.option("--trial", is_flag=True, help="Show what would be done and post nothing.")
+@json_option
+@data_option
+def due(trial: bool, as_json: bool) -> None:
+    """Make payable every instalment of an exit or estate that fell due by today."""
+
+    async def work(desk: Desk) -> tuple[str, dict[MemberId, str], list[Open]]:
+        async with desk.connected("weir_billing") as connection:
+            names = {one.id: one.name for one in await members(connection)}
+            currency = await book_currency(connection)
+            with work_bar("instalments") as tell:
+                return currency, names, await make_due(connection, trial=trial, now_us=desk.now_us, tell=tell)
+
+    currency, names, found = at_desk(work)
+    if as_json:
+        print_json({"trial": trial, "currency": currency, "instalments": [
+            {"exit": one.act, "member": one.member, "place": one.instalment.place,
+             "due_on": str(one.instalment.due_on), "principal_minor": one.instalment.principal_minor,
+             "interest_minor": one.instalment.interest_minor} for one in found]})  # fmt: skip
+        return
+    rows = [
+        (one.act, names[one.member], one.instalment.due_on, format_number(one.instalment.principal_minor, currency),
+         format_number(one.instalment.interest_minor, currency))
+        for one in found
+    ]  # fmt: skip
+    print_table(
+        ("exit", "member", "due", "principal", "interest"), rows, numbers=("exit", "principal", "interest")
+    )
+    say(NOTHING_POSTED if trial else f"{len(found)} instalments are payable now")
+
+
+@click.command("request")
+@click.argument("member")
+@click.option("--date", "on", required=True, metavar="YYYY-MM-DD", help="For when they want to leave.")
+@click.option("--why", default="", help="In their words.")
+@data_option
+def request(member: str, on: str, why: str) -> None:
+    """MEMBER said that they will leave. Nothing is owed for that yet."""
+
+    async def work(desk: Desk) -> str:
+        async with desk.connected("weir_billing") as connection:
+            found = await find_member(connection, member)
+            await ask(connection, found.id, wanted_on=day(on, field="date"), why=why, now_us=desk.now_us)
+            return found.name
+
+    say(f"noted: {at_desk(work)} will leave on {on}; book it on the day with `weir capital exit`")
+
+
+@click.command("exits")
+@json_option
+@data_option
+def exits(as_json: bool) -> None:
+    """Everybody who asked to leave or left, and how far they are paid."""
+
+    async def work(desk: Desk) -> tuple[str, dict[MemberId, str], list[Standing]]:
+        async with desk.connected("weir_billing") as connection:
+            names = {one.id: one.name for one in await members(connection)}
+            return await book_currency(connection), names, await standings(connection)
+
+    currency, names, found = at_desk(work)
+    if as_json:
+        print_json({"currency": currency, "exits": [_standing(one) for one in found]})
+        return
+    rows = [
+        (
+            names[one.member],
+            one.state.value,
+            one.wanted_on if one.debt is None else one.debt.left_on,
+            format_number(one.owed_minor, currency),
+            format_number(one.payable_minor, currency),
+            "" if one.debt is None else f"{one.debt.due} of {one.debt.instalments}",
+            None if one.debt is None else one.debt.next_on,
+            None if one.debt is None else one.debt.ends_on,
+        )
+        for one in found
+    ]
+    columns = ("member", "state", "day", "owed", "payable", "made payable", "next", "last")
+    print_table(columns, rows, numbers=("owed", "payable"))
+
+
+def _standing(one: Standing) -> dict[str, object]:
+    owed = one.debt
+    return {
+        "member": one.member,
+        "state": one.state.value,
+        "wanted_on": None if one.wanted_on is None else str(one.wanted_on),
+        "owed_minor": one.owed_minor,
+        "payable_minor": one.payable_minor,
+        "exit": None
+        if owed is None
+        else {
+            "act": owed.act,
+            "kind": owed.kind,
+            "resolution": owed.resolution,
+            "left_on": str(owed.left_on),
+            "principal_minor": owed.principal_minor,
+            "rate": f"{owed.rate.numerator}/{owed.rate.denominator}",
+            "instalments": owed.instalments,
+            "made_payable": owed.due,
+            "next_on": None if owed.next_on is None else str(owed.next_on),
+            "ends_on": None if owed.ends_on is None else str(owed.ends_on),
+        },
+    }
+
+
+def _print_retired(found: Retired, names: dict[MemberId, str]) -> None:
+    def amount(minor: int) -> str:
+        return format_number(minor, found.currency)
+
+    shown = list(found.lines.items())[:LINES_SHOWN_MAX]
+    rows = [(names[lot.member], lot.year, lot.kind.value, amount(minor)) for lot, minor in shown]
+    print_table(("member", "of", "kind", "paid back"), rows, numbers=("paid back",))
+    if len(found.lines) > len(shown):
+        say(f"… and {len(found.lines) - len(shown):,} more lines; --json has them all")
+    say("")
+    totals = [
+        ("budget", amount(found.document["asked"]["budget_minor"])),
+        ("paid back", amount(found.document["total_minor"])),
+        ("left in lots, below the minimum", amount(found.document["carried_minor"])),
+        ("set off against what is owed for use", amount(found.document["set_off_minor"])),
+    ]
+    print_table(("", found.currency), totals, numbers=(found.currency,))
+    if found.before:
+        say(f"this was carried out before as act {found.act}; nothing was posted now")
+    elif found.act is None:
+        say(NOTHING_POSTED)
+    else:
+        say(f"act {found.act}: payable to {found.document['members']:,} members; it is not paid out yet")
+
+
+def _print_left(found: Left, *, trial: bool, as_json: bool) -> None:
+    schedule = [
+        {"place": one.place, "due_on": str(one.due_on), "principal_minor": one.principal_minor,
+         "interest_minor": one.interest_minor} for one in found.schedule
+    ]  # fmt: skip
+    if as_json:
+        print_json(
+            {**found.document, "trial": trial, "act": found.act, "before": found.before, "schedule": schedule}
+        )
+        return
+
+    def amount(minor: int) -> str:
+        return format_number(minor, found.currency)
+
+    words = {
+        "lots_minor": "capital in their name",
+        "present_value_minor": "its present value",
+        "discount_minor": "left to all members",
+        "losses_minor": "less their share of losses",
+        "deduction_minor": "less deduction",
+        "set_off_minor": "less what they owe for use",
+        "debt_minor": "to be paid",
+    }
+    rows = [(text, amount(found.document[name])) for name, text in words.items() if name in found.document]
+    print_table(("", found.currency), rows, numbers=(found.currency,))
+    if found.schedule:
+        say("")
+        print_table(
+            ("due", "principal", "interest", "together"),
+            [
+                (one.due_on, amount(one.principal_minor), amount(one.interest_minor),
+                 amount(one.principal_minor + one.interest_minor))
+                for one in found.schedule
+            ],
+            numbers=("principal", "interest", "together"),
+        )  # fmt: skip
+    if found.before:
+        say(f"this was booked before as act {found.act}; nothing was posted now")
+    else:
+        say(NOTHING_POSTED if found.act is None else f"booked as act {found.act}")

@@ -1,0 +1,50 @@
+"""Capital in a small co-op for tests: lots, money that waits, what the ledger says of an account."""
+
+from __future__ import annotations
+
+import asyncpg
+
+from billing import store
+from billing.capital import Kind, LotId, payable
+from billing.ledger import UNDISTRIBUTED, Account, Entry, EntryKind, postings, receivable
+from meter.ids import MemberId
+from meter.window import Month
+from tests.coop import NOVEMBER, NOW
+
+
+async def allocate(
+    connection: asyncpg.Connection, lots: dict[tuple[int, MemberId], int], *, key: str = "a"
+) -> None:
+    """A closing's entry that keeps these amounts in members' names."""
+    sides = [(LotId(year, member, Kind.PLAIN).account, -amount) for (year, member), amount in lots.items()]
+    await move(connection, [*sides, (UNDISTRIBUTED, sum(lots.values()))], key=key)
+
+
+async def move(
+    connection: asyncpg.Connection, sides: list[tuple[Account, int]], *, key: str,
+    kind: EntryKind = EntryKind.ALLOCATION, month: Month = NOVEMBER, now_us: int = NOW,
+) -> None:  # fmt: skip
+    """One entry."""
+    async with connection.transaction():
+        await store.post(connection, Entry(month, kind, "test", postings(sides), key), now_us=now_us)
+
+
+async def owes(connection: asyncpg.Connection, member: MemberId, amount: int) -> None:
+    """A member owes so much for use."""
+    await move(
+        connection, [(receivable(member), amount), (Account("revenue:gb_out"), -amount)], key=f"owes:{member}"
+    )
+
+
+async def waits(connection: asyncpg.Connection, member: MemberId, amount: int, *, since_us: int) -> None:
+    """So much became payable to a member at a time."""
+    sides = [(UNDISTRIBUTED, amount), (payable(member), -amount)]
+    await move(connection, sides, key=f"waits:{member}:{since_us}", now_us=since_us)
+
+
+async def balance(connection: asyncpg.Connection, account: str) -> int:
+    """An account's balance; debit above zero."""
+    found = await connection.fetchval(
+        "SELECT coalesce(sum(amount_minor), 0)::numeric FROM billing.posting WHERE account = $1", account
+    )
+    return int(found)

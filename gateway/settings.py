@@ -72,8 +72,8 @@ class GatewaySettings(RoomSettings):
     send_buffer_bytes: int = Field(
         384 * 1024,
         ge=0,
-        description="what the kernel may hold of an answer on its way; twice this is the most a kill -9 leaves "
-        "unbilled of a download. More is faster to far receivers; 0 leaves it to the kernel",
+        description="what the kernel may hold of an answer on its way; twice this, and the 256 KiB of one call, is the "
+        "most a kill -9 leaves unbilled of a download. More is faster to far receivers; 0 leaves it to the kernel",
     )
     receive_buffer_bytes: int = Field(
         256 * 1024,

@@ -72,11 +72,11 @@ class GatewaySettings(RoomSettings):
     send_buffer_bytes: int = Field(
         384 * 1024,
         ge=0,
-        description="what the kernel may hold of an answer on its way; twice this is the most a kill -9 leaves "
-        "unbilled of a download. More is faster to far receivers; 0 leaves it to the kernel",
+        description="what the kernel may hold of an answer on its way; twice this, and the 256 KiB of one call, is the "
+        "most a kill -9 leaves unbilled of a download. More is faster to far receivers; 0 leaves it to the kernel",
     )
     receive_buffer_bytes: int = Field(
-        320 * 1024,
+        256 * 1024,
         ge=0,
         description="what the kernel may hold of a body nobody has read yet; twice this, and up to 384 KiB that a "
         "worker was just reading, is the most a kill -9 leaves unbilled of an upload. More is faster from far "

@@ -226,6 +226,8 @@ class Worker(Writer):
             one = self.world.chance.choice(going_on)
             more = self._amount()
             now = one.moved[0] + more[0], one.moved[1] + more[1]
+            # One direction is told after the other; a kill between them finds the first.
+            one.exchange.may_become((now[0], one.moved[1]))
             one.exchange.may_become(now)
             one.slot.moved(bytes_in=now[0], bytes_out=now[1], now_us=self.world.now_us)
             one.exchange.is_now(now)

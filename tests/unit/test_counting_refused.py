@@ -16,8 +16,10 @@ from meter.recorder import Recorder
 from meter.settings import MeterSettings
 
 
-@pytest.mark.parametrize(("status", "billed"), [(400, 0), (503, 0), (200, 279)])
-def test_the_words_of_a_refusal_are_never_billed(tmp_path: Path, status: int, billed: int) -> None:
+@pytest.mark.parametrize(("status", "bills"), [(400, False), (503, False), (200, True)])
+def test_what_is_about_to_be_said_is_not_billed_and_of_a_refusal_nothing_is(
+    tmp_path: Path, status: int, bills: bool
+) -> None:
     recorder = Recorder(tmp_path / "worker", MeterSettings(data=tmp_path), slots_max=1)
     sender, receiver = socket.socketpair()
     sender.setblocking(False)
@@ -31,5 +33,5 @@ def test_the_words_of_a_refusal_are_never_billed(tmp_path: Path, status: int, bi
         counting.received(1000)
         assert 0 == counting.send_short(sender.fileno(), b"head", bytes(279), status=status)
         (found,) = recorder._ongoing.left_over()
-        assert (1000, billed) == (found.event.bytes_in, found.event.bytes_out)
+        assert (1000, 0, bills) == (found.event.moved_in, found.event.moved_out, found.bills)
     recorder.close()

@@ -7,7 +7,7 @@ import ipaddress
 import ssl
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -72,6 +72,7 @@ class _Front:
         self._behind, self._context = port, context
         self.port = 0
         self._listens = threading.Event()
+        self._open: set[asyncio.Task[None]] = set()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
 
     def __enter__(self) -> Self:
@@ -90,10 +91,29 @@ class _Front:
         self._listens.set()
         await self._end.wait()
         server.close()
+        # A client may keep its connection for a next request. Ended with the loop, its socket would be left to the
+        # collector, and fail whichever test runs then.
+        for task in self._open:
+            task.cancel()
+        await asyncio.gather(*self._open, return_exceptions=True)
 
     async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", self._behind)
-        await asyncio.gather(_pump(reader, inner_writer), _pump(inner_reader, writer))
+        task = asyncio.current_task()
+        assert task is not None
+        self._open.add(task)
+        writers = [writer]
+        try:
+            inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", self._behind)
+            writers.append(inner_writer)
+            await asyncio.gather(_pump(reader, inner_writer), _pump(inner_reader, writer))
+        except asyncio.CancelledError:
+            pass  # the front ends
+        finally:
+            for one in writers:
+                one.transport.abort()
+                with suppress(ConnectionError, ssl.SSLError):
+                    await one.wait_closed()
+            self._open.discard(task)
 
 
 @contextmanager

@@ -51,6 +51,7 @@ class EntryKind(StrEnum):
     CHARGE = "charge"
     RESULT = "result"
     ALLOCATION = "allocation"
+    CARRIED = "carried"
     RETIREMENT = "retirement"
     EXIT = "exit"
     ESTATE = "estate"

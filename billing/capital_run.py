@@ -13,10 +13,11 @@ from typing import Any
 
 from billing import capital_store, store
 from billing.canon import canonical, digest
-from billing.capital import Change, LotId, payable
-from billing.ledger import Entry, EntryKind, postings, receivable
+from billing.capital import Change, Kind, LotId, payable
+from billing.ledger import Entry, EntryKind, postings, receivable, retained
 from billing.money import parse_amount
 from billing.retirement import Method, Plan, YearShare, plan
+from billing.unclaimed import waiting
 from meter.ids import MemberId
 from meter.postgres import Connection
 from meter.refusal import Refusal
@@ -118,6 +119,50 @@ async def retire(
         await capital_store.insert_lines(connection, act, found.lines)
         await _post(connection, found, act, now_us=now_us, tell=tell)
     return Retired(currency, found.lines, found.document, act, by_member=found.by_member)
+
+
+async def carry_over(
+    connection: Connection, resolution: str, *, trial: bool, now_us: int, tell: Tell = lambda _done, _of: None
+) -> dict[LotId, int]:
+    """Move what months kept in members' names, before there were lots, into lots of the years it is of.
+
+    What was taken back since counts against the oldest. Done once it finds nothing more. A trial posts nothing.
+    """
+    resolution = check_resolution(resolution)
+    if trial:
+        return await _kept_before(connection)
+    async with connection.transaction():
+        await store.lock_books(connection)
+        lots = await _kept_before(connection)
+        if not lots:
+            return {}
+        key = f"carried:{resolution}"
+        if await capital_store.act_by_key(connection, key) is not None:
+            raise Refusal(
+                f"resolution: {resolution} was carried out; what months kept since then needs one of its own"
+            )
+        text = canonical({"resolution": resolution, "total_minor": sum(lots.values()), "lots": len(lots)})
+        act = await capital_store.insert_act(
+            connection, kind="carried", resolution=resolution, key=key, document=text,
+            digest=digest(text), amount_minor=sum(lots.values()), lines=len(lots), now_us=now_us,
+        )  # fmt: skip
+        await capital_store.insert_lines(connection, act, lots)
+        month = await open_month(connection, now_us=now_us)
+        for lot, amount in lots.items():
+            sides = postings([(retained(lot.member), amount), (lot.account, -amount)])
+            memo = f"what was kept for member {lot.member} in {lot.year} has its lot, act {act}"
+            entry = Entry(month, EntryKind.CARRIED, memo, sides, f"carried:{act}:{lot.member}:{lot.year}")
+            await store.post(connection, entry, now_us=now_us)
+            tell(1, len(lots))
+    return lots
+
+
+async def _kept_before(connection: Connection) -> dict[LotId, int]:
+    lots: dict[LotId, int] = {}
+    for one in waiting(await capital_store.retained_movements(connection)):
+        lot = LotId(one.since.year, one.member, Kind.PLAIN)
+        lots[lot] = lots.get(lot, 0) + one.amount_minor
+    return dict(sorted(lots.items()))
 
 
 async def _worked_out(connection: Connection, asked: Retirement, currency: str, resolution: str) -> Retired:

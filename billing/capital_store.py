@@ -10,6 +10,7 @@ from fractions import Fraction
 from billing.capital import Change, LotId, lot_of
 from billing.exits import Instalment
 from billing.ledger import Account
+from billing.unclaimed import Movement
 from meter.ids import MemberId
 from meter.postgres import Connection
 from meter.window import Month, to_datetime, to_us
@@ -90,6 +91,17 @@ async def member_balances(connection: Connection, first: str) -> dict[MemberId, 
     """Balances of all accounts FIRST:member:N by member; debit above zero."""
     found = await account_balances(connection, f"{first}:member:%")
     return {MemberId(int(account.split(":")[2])): amount for account, amount in found.items()}
+
+
+async def retained_movements(connection: Connection) -> list[Movement]:
+    """What months kept in members' names before there were lots, by the month it is of."""
+    rows = await connection.fetch(
+        "SELECT split_part(account, ':', 3)::bigint AS member, period, -amount_minor AS amount"
+        " FROM billing.posting JOIN billing.entry ON entry.number = posting.entry WHERE account LIKE $1"
+        " ORDER BY entry.number, place",
+        "retained:member:%",
+    )
+    return [Movement(MemberId(row["member"]), row["period"], row["amount"]) for row in rows]
 
 
 async def act_by_key(connection: Connection, key: str) -> Act | None:

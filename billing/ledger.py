@@ -136,6 +136,7 @@ class EntryKind(StrEnum):
     SHARE = "share"
     INCOME = "income"
     TRUEUP = "trueup"
+    CARRIED = "carried"
     RETIREMENT = "retirement"
     EXIT = "exit"
     ESTATE = "estate"

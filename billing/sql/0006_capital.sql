@@ -5,7 +5,7 @@
 -- lines it has, and each has its place, so that nothing can be added to it later (as with entries).
 CREATE TABLE billing.capital_act (
     number          bigint PRIMARY KEY,   -- running, without gaps
-    kind            text NOT NULL CHECK (kind IN ('retirement', 'exit', 'estate', 'forfeit', 'claim', 'notices')),
+    kind            text NOT NULL CHECK (kind IN ('carried', 'retirement', 'exit', 'estate', 'forfeit', 'claim', 'notices')),
     resolution      text NOT NULL CHECK (length(resolution) BETWEEN 1 AND 100),
     idempotency_key text NOT NULL UNIQUE,
     document        text NOT NULL,        -- canonical JSON of what was asked and the totals
@@ -15,7 +15,7 @@ CREATE TABLE billing.capital_act (
     made_at         timestamptz NOT NULL
 );
 
--- What was paid back of which lot by a retirement, an exit or an estate.
+-- What was paid back of which lot by a retirement, an exit or an estate; or what older books kept, carried into lots.
 CREATE TABLE billing.capital_line (
     act          bigint NOT NULL REFERENCES billing.capital_act,
     place        integer NOT NULL CHECK (place >= 1),
@@ -180,7 +180,8 @@ END $$;
 CREATE FUNCTION billing.refuse_extra_line() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     wanted text[] := CASE TG_TABLE_NAME
-        WHEN 'capital_line' THEN ARRAY['retirement', 'exit', 'estate'] WHEN 'capital_exit' THEN ARRAY['exit', 'estate']
+        WHEN 'capital_line' THEN ARRAY['carried', 'retirement', 'exit', 'estate']
+        WHEN 'capital_exit' THEN ARRAY['exit', 'estate']
         WHEN 'capital_forfeit' THEN ARRAY['forfeit'] WHEN 'capital_claim' THEN ARRAY['claim']
         ELSE ARRAY['notices'] END;
     own    billing.capital_act;

@@ -14,7 +14,7 @@ from billing.capital_store import account_balances, lot_balances
 from billing.deadlines import Deadline, deadlines, month_end
 from billing.money import format_number, parse_amount, scale_down
 from billing.revolving import Back, percent_text, return_needed, when_back, years_until_back
-from deploy.commands.capital_acts import day, due, estate, exit_, exits, request, retire
+from deploy.commands.capital_acts import carry_over, day, due, estate, exit_, exits, request, retire
 from deploy.commands.notice import notice
 from deploy.commands.options import data_option, json_option
 from deploy.commands.unclaimed import unclaimed
@@ -35,7 +35,7 @@ def capital() -> None:
     """What is kept in members' names: shown, planned, paid back. Allocated is not paid."""
 
 
-for _command in (retire, exit_, estate, due, request, exits, unclaimed, notice):
+for _command in (carry_over, retire, exit_, estate, due, request, exits, unclaimed, notice):
     capital.add_command(_command)
 
 

@@ -10,8 +10,9 @@ from typing import TypeVar
 import click
 
 from billing.afterwards import afterwards
-from billing.capital import percent
+from billing.capital import LotId, percent
 from billing.capital_run import Retired, Retirement, book_currency
+from billing.capital_run import carry_over as carry
 from billing.capital_run import retire as carry_out
 from billing.capital_store import Open
 from billing.exit_run import (
@@ -107,6 +108,34 @@ def retire(
             for lot, amount in found.lines.items()]})  # fmt: skip
     else:
         _print_retired(found, names)
+
+
+@click.command("carry-over")
+@decided
+@json_option
+@data_option
+def carry_over(resolution: str, trial: bool, as_json: bool) -> None:
+    """Give what months kept in members' names, before there were lots, its lots by year."""
+
+    async def work(desk: Desk) -> tuple[str, dict[MemberId, str], dict[LotId, int]]:
+        async with desk.connected("weir_billing") as connection:
+            names = {one.id: one.name for one in await members(connection)}
+            currency = await book_currency(connection)
+            with work_bar("carrying over") as tell:
+                return (
+                    currency,
+                    names,
+                    await carry(connection, resolution, trial=trial, now_us=desk.now_us, tell=tell),
+                )
+
+    currency, names, lots = at_desk(work)
+    if as_json:
+        print_json({"trial": trial, "currency": currency, "lots": [
+            {"member": lot.member, "year": lot.year, "amount_minor": amount} for lot, amount in lots.items()]})  # fmt: skip
+        return
+    rows = [(names[lot.member], lot.year, format_number(amount, currency)) for lot, amount in lots.items()]
+    print_table(("member", "of", "amount"), rows[:LINES_SHOWN_MAX], numbers=("amount",))
+    say(NOTHING_POSTED if trial else f"{len(lots):,} lots were made of what older months kept")
 
 
 @click.command("exit")

@@ -17,9 +17,9 @@ import pytest
 from billing import notice_run, unclaimed_run
 from billing.afterwards import afterwards
 from billing.capital import capital_accounts
-from billing.capital_run import Retired, Retirement, capital_changes, retire
+from billing.capital_run import Retired, Retirement, capital_changes, carry_over, retire
 from billing.exit_run import Estate, EstateMethod, Leaving, leave, make_due, request, settle_estate, standings
-from billing.ledger import Account
+from billing.ledger import Account, retained
 from billing.notices import State
 from billing.retirement import Method, YearShare
 from billing.run import close, trial_balance
@@ -126,6 +126,26 @@ async def test_a_hybrid_and_a_minimum_and_a_set_off(co_op: Coop) -> None:
         await balance(connection, "payable:member:2"), await balance(connection, "receivable:member:2"),
     )  # fmt: skip
     assert -40 == await balance(connection, "capital:member:3:2021:plain")
+
+
+async def test_what_older_months_kept_gets_its_lots_once(co_op: Coop) -> None:
+    anna, ben = await co_op.found("anna", "ben")
+    connection = await co_op.books()
+    for member, year, amount in ((anna, 2024, 700), (anna, 2025, 300), (ben, 2025, 50), (anna, 2026, -100)):
+        sides = [(retained(member), -amount), (Account("surplus:undistributed"), amount)]
+        await move(connection, sides, key=f"{member}:{year}", month=Month(year, 12))
+    # What was taken back counts against the oldest: 7.00 − 1.00.
+    expected = {(2024, 1): 600, (2025, 1): 300, (2025, 2): 50}
+    tried = await carry_over(connection, "2027-1", trial=True, now_us=NOW)
+    assert expected == {(lot.year, int(lot.member)): amount for lot, amount in tried.items()}
+    assert tried == await carry_over(connection, "2027-1", trial=False, now_us=NOW)
+    assert {} == await carry_over(connection, "2027-1", trial=False, now_us=NOW)
+    accounts = capital_accounts(await capital_changes(connection), until=NOVEMBER)
+    assert expected == {(one.lot.year, int(one.lot.member)): one.added_minor for one in accounts}
+    assert 0 == await balance(connection, "retained:member:1")
+    await move(connection, [(retained(ben), -5), (Account("surplus:undistributed"), 5)], key="late")
+    with pytest.raises(Refusal, match="what months kept since then needs one of its own"):
+        await carry_over(connection, "2027-1", trial=False, now_us=NOW)
 
 
 @pytest.mark.parametrize("budget", ["0", "-1", "1.001", "NaN", "1e30", "1000000000000000000"])

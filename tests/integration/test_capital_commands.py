@@ -34,6 +34,7 @@ def test_a_treasurer_s_year_after_the_closing(weir: Weir, tmp_path: Path) -> Non
     budgets = weir.json("capital", "plan", "--budget", "80.00")["years"]
     assert [(2020, 2), (2021, 2)] == [(one["year"], one["budgets"]) for one in budgets]
 
+    assert [] == weir.json("capital", "carry-over", "--resolution", "2027-1", "--trial")["lots"]
     line = ("capital", "retire", "--method", "fifo", "--budget", "30.00", "--resolution", "2027-3")
     assert "a trial: nothing was posted" in weir.command(*line, "--trial")
     assert "it is not paid out yet" in weir.command(*line)

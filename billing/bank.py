@@ -27,6 +27,7 @@ COLUMNS = ("date", "amount", "currency", "reference", "end_to_end", "name", "iba
 NOT_GIVEN = ("", "NOTPROVIDED")
 TEXT_CHARACTERS_MAX = 1_000
 _INVOICE = re.compile(r"WEIR-([1-9]\d{0,17})-(\d{4}-\d{2})(?!\d)", re.ASCII | re.IGNORECASE)
+_ORDER = re.compile(r"WEIR-PAY-[1-9]\d{0,8}-M[1-9]\d{0,11}(?!\d)", re.ASCII | re.IGNORECASE)
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 
 
@@ -51,6 +52,11 @@ class Line:
         """The member and month of our own reference, if the line carries one."""
         return invoice_reference(self.end_to_end) or invoice_reference(self.text)
 
+    @property
+    def order(self) -> str:
+        """The end-to-end id of a payment of ours; from the text where the bank tells no other. Empty without one."""
+        return self.end_to_end or order_reference(self.text)
+
 
 def reference(member: MemberId, month: Month) -> str:
     """What a member writes on a payment for a month's use."""
@@ -67,6 +73,12 @@ def invoice_reference(text: str) -> tuple[MemberId, Month] | None:
         return MemberId(member), Month.parse(month)
     except UnknownMonth:
         return None
+
+
+def order_reference(text: str) -> str:
+    """The one end-to-end id of ours in a text; empty without one, and for two that differ."""
+    found = {one.group().upper() for one in _ORDER.finditer("".join(text.split()))}
+    return found.pop() if len(found) == 1 else ""
 
 
 def read_statement(body: bytes, *, currency: str, own_iban: str | None) -> list[Line]:

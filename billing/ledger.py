@@ -66,7 +66,7 @@ _KNOWN = re.compile(
     rf"|capital:member:{_NUMBER}:\d{{4}}:(?:qualified|nonqualified|plain)|collective:main"
     rf"|reserve:(?:compulsory|voluntary)|fund:{_NAME}|surplus:undistributed"
     rf"|loss:(?:carried|member:{_NUMBER}:\d{{4}})"
-    rf"|revenue:{_NAME}|income:{_NAME}|adjustment:trueup|cost:{_NAME}|interest:shares",
+    rf"|revenue:{_NAME}|income:{_NAME}|adjustment:trueup|cost:{_NAME}|interest:{_NAME}",
     re.ASCII,
 )
 _MEMBER = re.compile(rf":member:({_NUMBER})(?=:|$)", re.ASCII)

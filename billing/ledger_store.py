@@ -52,7 +52,8 @@ async def post_many(connection: Connection, entries: Iterable[Entry], *, now_us:
     """Write entries in the order they come, which may be millions: they are taken one batch at a time.
 
     The number of the last one. Each batch is checked by the database as it comes, so that no commit waits for a
-    check of all. Whole or not at all, also within a transaction of the caller; raises what the database refuses.
+    check of all; an entry of more than a few 10,000 postings is better made several. Whole or not at all, also within
+    a transaction of the caller; raises what the database refuses.
     """
     async with connection.transaction():
         head = await lock_head(connection)

@@ -7,7 +7,7 @@ known again, and both are refused by the database too.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import NoReturn, Protocol
@@ -195,8 +195,18 @@ async def cancel(connection: Connection, number: int, *, now_us: int) -> KeptBat
     return await _batch(connection, kept.number)
 
 
-async def import_statement(connection: Connection, body: bytes, *, seal: Seal, now_us: int) -> Imported:
-    """Keep the lines of a statement that are new and book those that name what they pay; whole or not at all."""
+async def import_statement(
+    connection: Connection,
+    body: bytes,
+    *,
+    seal: Seal,
+    now_us: int,
+    tell: Callable[[int, int], None] | None = None,
+) -> Imported:
+    """Keep the lines of a statement that are new and book those that name what they pay; whole or not at all.
+
+    tell(done, all) is called after each line. Raises Refusal naming the line and what is wrong with it.
+    """
     unit = await currency(connection)
     own = await store.own_account(connection)
     lines = read_statement(body, currency=unit, own_iban=None if own is None else _open(seal, own).iban)
@@ -210,7 +220,7 @@ async def import_statement(connection: Connection, body: bytes, *, seal: Seal, n
         members = await store.known_members(
             connection, [one.invoice[0] for one in lines if one.invoice is not None]
         )
-        for line in lines:
+        for done, line in enumerate(lines, 1):
             about = canonical({"name": line.name, "iban": line.iban, "text": line.text})
             number = await store.insert_line(
                 connection, line, seal.close(about, f"bank-line:{line.key}"), now_us=now_us
@@ -219,6 +229,8 @@ async def import_statement(connection: Connection, body: bytes, *, seal: Seal, n
                 known += 1
             else:
                 booked += await _book_line(connection, number, line, members, now_us=now_us)
+            if tell is not None:
+                tell(done, len(lines))
     return Imported(len(lines), known, booked, len(lines) - known - booked)
 
 
@@ -241,8 +253,8 @@ async def _book_line(
 
 async def _orders_of(connection: Connection, line: Line) -> list[KeptOrder]:
     """Orders the line executes, or gives back when money came in."""
-    if line.end_to_end:
-        found = await store.orders(connection, end_to_end=line.end_to_end)
+    if line.order:
+        found = await store.orders(connection, end_to_end=line.order)
     elif line.amount_minor < 0 and line.payment_id.startswith("WEIR-PAY-"):
         of = [one for one in await store.batches(connection) if one.message_id == line.payment_id]
         found = await store.orders(connection, batch=of[0].number) if of else []

@@ -78,18 +78,19 @@ def charge(
     """
     rates = tariff.of_class(member_class)
     own = as_priced(_without_late(usage), rates)
-    lines = [_line(service, own, rates, month) for service in PRICED]
-    found = [line for line in lines if line.quantity or line.service not in SAME_AS]
+    found = []
+    for service in PRICED:
+        quantity, per = counted(service, own, month)
+        if quantity or service not in SAME_AS:
+            allowed = _whole(rates.free.get(service, 0) * per)
+            found.append(_line(service, quantity, per, rates, free=max(min(quantity, allowed), 0)))
     for late in usage.late:
         found += _late_lines(late, earlier.get(late.month, tariff).of_class(member_class))
     return Charge(usage.member, (*found, *(credit_line(one) for one in credited)))
 
 
-def _line(service: Service, usage: Usage | Late, rates: Tariff, month: Month, note: str = "") -> Line:
-    quantity, per = counted(service, usage, month)
+def _line(service: Service, quantity: int, per: int, rates: Tariff, *, free: int = 0, note: str = "") -> Line:
     price_nano = rates.price_nano(service)
-    allowed = 0 if note else _whole(rates.free.get(service, 0) * per)
-    free = max(min(quantity, allowed), 0)
     minor_units = int(10 ** exponent(rates.currency))
     amount = divide_half_up((quantity - free) * price_nano * minor_units, per * 10**PRICE_DECIMALS)
     return Line(service, quantity, per, price_nano, amount, free, note)
@@ -108,9 +109,9 @@ def _late_lines(late: Late, rates: Tariff) -> Iterator[Line]:
     note = f"{'correction' if late.is_correction else 'late usage'} of {late.month}"
     own = as_priced(late, rates)
     for service in PRICED:
-        line = _line(service, own, rates, late.month, note)
-        if line.quantity:
-            yield line
+        quantity, per = counted(service, own, late.month)
+        if quantity:
+            yield _line(service, quantity, per, rates, note=note)
 
 
 def credit_line(credit: Credit) -> Line:

@@ -267,6 +267,6 @@ async def changed_classes(connection: Connection, month: Month) -> dict[MemberId
 
 async def consents_on(connection: Connection, at_us: int) -> dict[MemberId, Consent]:
     """Whose consent holds on the day of an instant: given, not withdrawn, and still a member."""
-    there = people_at(await register_store.operations(connection), at_us)
     found = consents_at(await consents(connection), to_datetime(at_us).date())
+    there = people_at(await register_store.operations(connection, members=found), at_us) if found else {}
     return {member: one for member, one in found.items() if member in there and there[member].is_member}

@@ -6,7 +6,7 @@ one that changes hands counts each day for one of the two, the first and the las
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -16,7 +16,6 @@ from billing.register import (
     Operation,
     OperationKind,
     ShareKind,
-    classes_at,
     effects,
     in_force,
 )
@@ -80,23 +79,31 @@ def members_of_year(operations: Iterable[Operation], start: Month) -> list[YearM
 
     A change of class counts from the first instant of a month, so every month of a member has one set of classes.
     """
-    months = months_of(start)
+    year = months_of(start)
     found = []
     for member, steps in sorted(in_force(operations).items()):
-        left = steps[-1].effective_us if steps[-1].kind is OperationKind.LEAVE else None
-        spans: list[ClassSpan] = []
-        for month in months:
-            if left is not None and left <= month.start_us:
-                break
-            # Somebody who came in the middle of a month has in it the class they came with.
-            own = classes_at(steps, max(month.start_us, min(steps[0].effective_us, month.end_us - 1)))
-            if own and spans and spans[-1].classes == own:
-                spans[-1] = ClassSpan(own, spans[-1].first, month)
-            elif own:
-                spans.append(ClassSpan(own, month, month))
+        spans = _spans(steps, year[0], year[-1])
         if spans:
-            found.append(YearMember(member, tuple(spans), steps[0].effective_us, left))
+            left = steps[-1].effective_us if steps[-1].kind is OperationKind.LEAVE else None
+            found.append(YearMember(member, spans, steps[0].effective_us, left))
     return found
+
+
+def _spans(steps: Sequence[Operation], first: Month, last: Month) -> tuple[ClassSpan, ...]:
+    """What these steps come to between two months; somebody who came within a month has their classes in all of it."""
+    found: list[ClassSpan] = []
+    for step, following in zip(steps, (*steps[1:], None), strict=True):
+        if step.kind is OperationKind.LEAVE:
+            break
+        begins = max(Month.of(step.effective_us), first)
+        # The last instant before the next step: of a change the month before, of a leaving often the same month.
+        ends = last if following is None else min(Month.of(following.effective_us - 1), last)
+        if begins > ends:
+            continue
+        if found and found[-1].classes == step.classes:
+            begins = found.pop().first
+        found.append(ClassSpan(step.classes, begins, ends))
+    return tuple(found)
 
 
 def share_lots(

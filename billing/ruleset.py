@@ -12,6 +12,19 @@ from fractions import Fraction
 
 from meter.window import Month
 
+OTHER_NUMBERS = (
+    "collective_target",
+    "interest_cap",
+    "interest_over_reference",
+    "investors_most",
+    "workers_least",
+    "cash_share",
+    "loss_of_members",
+    "loss_from_compulsory_reserve",
+    "withholding",
+)
+"""Keys of the numbers that are no levy's."""
+
 
 class Origin(StrEnum):
     """Whose result a levy is taken from."""
@@ -171,16 +184,18 @@ class RuleSet:
 
     def numbers(self) -> dict[str, Number]:
         """Every percentage by the key that names it, in the order of the closing."""
-        named: list[tuple[str, Number | None]] = [
-            *((levy.key, levy.number) for levy in self.levies),
-            ("collective_target", self.target),
-            ("interest_cap", self.interest.cap),
-            ("interest_over_reference", self.interest.over_reference),
-            ("investors_most", self.classes.investors),
-            ("workers_least", self.classes.workers),
-            ("cash_share", self.cash.number),
-            ("loss_of_members", self.loss.members),
-            ("loss_from_compulsory_reserve", self.loss.compulsory_reserve),
-            ("withholding", None if self.withholding is None else self.withholding.number),
-        ]
-        return {key: number for key, number in named if number is not None}
+        values = (
+            self.target,
+            self.interest.cap,
+            self.interest.over_reference,
+            self.classes.investors,
+            self.classes.workers,
+            self.cash.number,
+            self.loss.members,
+            self.loss.compulsory_reserve,
+            None if self.withholding is None else self.withholding.number,
+        )
+        others = zip(OTHER_NUMBERS, values, strict=True)
+        return {levy.key: levy.number for levy in self.levies} | {
+            key: number for key, number in others if number is not None
+        }

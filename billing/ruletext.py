@@ -16,6 +16,7 @@ from typing import TypeVar
 from billing.fields import Table, choice
 from billing.money import exponent, parse_exact, percent_text
 from billing.ruleset import (
+    OTHER_NUMBERS,
     Base,
     Bearer,
     CashBase,
@@ -32,7 +33,7 @@ from billing.ruleset import (
     WithholdingRule,
 )
 from meter.refusal import Refusal
-from meter.window import Month
+from meter.window import Month, UnknownMonth
 
 ONE = Fraction(1)
 RULE_SET_BYTES_MAX = 64 * 1024
@@ -61,7 +62,7 @@ def parse_rule_set(document: object, *, where: str = "rule_set") -> RuleSet:
     found = RuleSet(
         id=identity,
         version=table.whole("version", default=1),
-        effective_from=Month.parse(table.text("effective_from")),
+        effective_from=_month(table, "effective_from"),
         name=table.text("name"),
         law=table.text("law"),
         decided_by=table.text("decided_by"),
@@ -78,6 +79,13 @@ def parse_rule_set(document: object, *, where: str = "rule_set") -> RuleSet:
     table.finish()
     check_whole(found, where=where)
     return found
+
+
+def _month(table: Table, key: str) -> Month:
+    try:
+        return Month.parse(table.text(key))
+    except UnknownMonth as unknown:
+        raise Refusal(f"{table.field(key)}: {unknown}") from None
 
 
 def _part(table: Table, key: str, read: Callable[[Table], Part]) -> Part | None:
@@ -120,6 +128,8 @@ def _levy(table: Table) -> Levy:
     key, to = table.text("key"), table.text("to")
     if _KEY.fullmatch(key) is None:
         raise Refusal(f"{table.field('key')}: '{key[:60]}' is no name; use small letters, digits and '_'")
+    if key in OTHER_NUMBERS:
+        raise Refusal(f"{table.field('key')}: '{key}' is the name of another number; choose one of its own")
     if _DESTINATION.fullmatch(to) is None:
         raise Refusal(
             f"{table.field('to')}: '{to[:60]}' is no account of a reserve or fund, like reserve:compulsory"

@@ -137,10 +137,11 @@ def _whole(
         return {None: cost}
     exact = {service: abs(part) for service, part in parts.items() if service is not None}
     overhead = abs(parts.get(None, Fraction(0)))
-    for service, weight in borne.items():
-        exact[service] = exact.get(service, Fraction(0)) + overhead * weight * Fraction(
-            total.denominator, total.numerator
-        )
+    if overhead:
+        for service, weight in borne.items():
+            exact[service] = exact.get(service, Fraction(0)) + overhead * weight * Fraction(
+                total.denominator, total.numerator
+            )
     return dict[Service | None, int](apportion_exact(cost, exact).items())
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -53,6 +55,16 @@ def cell(value: object) -> str:
 def say(text: str) -> None:
     """A line for people, without markup, and not broken: it may be a link to copy."""
     console().print(Text(text), soft_wrap=True)
+
+
+@contextmanager
+def counted(word: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar on a terminal, beside what is printed; tell(done, all) moves it."""
+    shown = console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=shown, disable=not shown.is_terminal, transient=True) as progress:
+        task = progress.add_task(word, total=None)
+        yield lambda done, whole: progress.update(task, completed=done, total=whole)
 
 
 def bytes_text(count: int) -> str:

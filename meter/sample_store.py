@@ -12,9 +12,12 @@ from meter.window import Month, to_datetime, to_us
 
 
 async def has_samples(connection: Connection, month: Month) -> bool:
-    """Whether the month's samples are kept: not of months before Weir took any, nor of those that were let go."""
-    query = "SELECT to_regclass($1) IS NOT NULL"
-    return bool(await connection.fetchval(query, part_name("sample", month_date(month))))
+    """Whether the month's samples are kept: not of months before Weir took any, nor of those that were let go.
+
+    A month to which nothing was ever booked has none, and none are missing.
+    """
+    query = "SELECT to_regclass($1) IS NOT NULL OR NOT EXISTS (SELECT FROM meter.month WHERE month = $2)"
+    return bool(await connection.fetchval(query, part_name("sample", month_date(month)), month_date(month)))
 
 
 async def slot_totals(

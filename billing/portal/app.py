@@ -17,10 +17,11 @@ from typing import cast
 import asyncpg
 from aiohttp import web
 
-from billing import run
+from billing import books, run
 from billing.canon import canonical
 from billing.metrics import PortalMetrics
 from billing.pages import render
+from billing.portal import books as books_page
 from billing.portal import login
 from billing.portal.caps import now_page, read_caps
 from billing.portal.guard import HEADERS, Attempts, same_origin
@@ -109,6 +110,7 @@ def make_app(
     app.router.add_post("/caps", _set_caps)
     app.router.add_get("/statements/{month}", _statement)
     app.router.add_get("/requests/{day}", _requests)
+    app.router.add_get("/books", _books)
     app.router.add_get("/how-it-works", _how_it_works)
     app.router.add_get("/login", _ask_for_link)
     app.router.add_get("/login/{token}", _confirm)
@@ -284,6 +286,22 @@ async def _requests(request: web.Request) -> web.Response:
     context = {"day": str(day), "number": number, "has_more": found.has_more, "is_cut": found.is_cut}
     told = rows(found, visitor.member, operations, buckets)
     return _page(render("requests.html", visitor=visitor, rows=told, **context))
+
+
+async def _books(request: web.Request) -> web.Response:
+    portal = request.app[PORTAL]
+    month = Month.of(portal.clock())
+    # Sums over the whole ledger, so one at a time; and all of one instant.
+    async with portal.searching, portal.database() as connection:
+        visitor = await _visitor(request, connection)
+        currency = await books.currency(connection)
+        async with connection.transaction(isolation="repeatable_read", readonly=True):
+            reports = (
+                await books.balance_sheet(connection, month),
+                await books.income_statement(connection, Month(month.year, 1), month),
+                await books.trial_balance(connection, month, by_member=False),
+            )
+    return _page(render("books.html", visitor=visitor, **books_page.page(reports, currency)))
 
 
 def _download(text: str, name: str, content_type: str) -> web.Response:

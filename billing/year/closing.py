@@ -10,7 +10,7 @@ from billing.ruleset import Position
 from billing.year.checks import all_checks
 from billing.year.course import COLLECTIVE, Course
 from billing.year.document import year_digest
-from billing.year.form import allocations, say_cash
+from billing.year.form import allocations, say_cash, say_settled
 from billing.year.inputs import YearInputs
 from billing.year.loss import bear_loss
 from billing.year.outcome import YearClosing
@@ -55,7 +55,7 @@ def _surplus(course: Course, whole: Split, others: int) -> tuple[Shared, int]:
     if shared.unshared_minor:
         course.give(COLLECTIVE, shared.unshared_minor)
         formula = "parts of classes that may not share, or in which nobody has anything to share by"
-        course.note("unshared", "of empty classes, to the collective account", formula, shared.unshared_minor)
+        course.take("unshared", "of empty classes, to the collective account", formula, shared.unshared_minor)
     check_shared(course, shared)
     return shared, collective
 
@@ -67,8 +67,10 @@ def _closed(course: Course, whole: Split, shared: Shared, collective: int) -> Ye
     for name, part in shared.pools.items():
         course.note(f"pool_{name}", f"pool of class {name}", "pool x weight / sum of weights", part)
     rows, settled = allocations(course, shared)
-    say_cash(course, whole, sum(row.cash_minor for row in rows), pool)
-    parts = [pool, *_went(course), collective]
+    cash = sum(row.cash_minor for row in rows)
+    say_cash(course, whole, cash, pool)
+    say_settled(course, settled, cash)
+    parts = [pool, *reversed(course.took), collective]
     checks = all_checks(inputs, whole, shared.pools, pool, course.accounts, parts, rows, settled)
     assert all(check.agree for check in checks), [check for check in checks if not check.agree]
     accounts = {account: amount for account, amount in sorted(course.accounts.items()) if amount}
@@ -77,13 +79,3 @@ def _closed(course: Course, whole: Split, shared: Shared, collective: int) -> Ye
         pool, shared.pools, rows, settled, course.interest, accounts, checks, digest="",
     )  # fmt: skip
     return year_digest(closing)
-
-
-def _went(course: Course) -> list[int]:
-    """What every step but the pool and the collective account by source took; below zero where a reserve gave."""
-    took = ["share_interest", *(levy.key for levy in course.rules.levies), "top_up"]
-    took += [step.key for step in course.steps if step.key.startswith("resolved_")]
-    took += ["prior_losses", "unshared"]
-    gave = ("loss_from_voluntary_reserve", "loss_from_compulsory_reserve", "loss_carried")
-    amounts = {step.key: step.amount_minor for step in course.steps}
-    return [*(amounts.get(key, 0) for key in took), *(-amounts.get(key, 0) for key in gave)]

@@ -21,11 +21,18 @@ class Course:
         self.steps: list[Step] = []
         self.accounts: dict[str, int] = {}
         self.interest: dict[str, int] = {}
+        self.took: list[int] = []
+        """What each step took of the result on its way to the pool; below zero where a reserve gave."""
 
     def note(self, key: str, name: str, formula: str, amount_minor: int) -> int:
         """Write a step down; its amount."""
         self.steps.append(Step(key, name, formula, amount_minor))
         return amount_minor
+
+    def take(self, key: str, name: str, formula: str, amount_minor: int) -> int:
+        """Write down a step that takes a part of the result; its amount."""
+        self.took.append(amount_minor)
+        return self.note(key, name, formula, amount_minor)
 
     def give(self, account: str, amount_minor: int) -> None:
         """Add to what an account gets of the result; below zero it gives."""

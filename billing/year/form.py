@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -108,6 +109,22 @@ def _settle(
         identity, total, cash, total - cash, loss_met, withheld, set_off,
         rest if given else 0, held, 0 if given or held else rest,
     )  # fmt: skip
+
+
+def say_settled(course: Course, settled: Sequence[Settlement], cash: int) -> None:
+    """Steps 11 and 12 in total, where not all cash is simply paid."""
+    paid = sum(one.paid_minor for one in settled)
+    if paid == cash:
+        return
+    lines = (
+        ("withheld", "withheld for taxes", sum(one.withheld_minor for one in settled)),
+        ("set_off", "set off against what members owe", sum(one.set_off_minor for one in settled)),
+        ("given", "small amounts, to the community purpose", sum(one.given_minor for one in settled)),
+        ("held", "small amounts, held until there is more", sum(one.held_minor for one in settled)),
+        ("paid", "paid out", paid),
+    )
+    for key, name, amount in lines:
+        course.note(key, name, "the sum over all members, out of what is in cash", amount)
 
 
 def _pay(

@@ -37,6 +37,7 @@ def _from_reserves(course: Course, loss: int) -> int:
     course.give(COMPULSORY, -compulsory)
     formula = f"at most {percent_text(share)} of the loss, and what the reserve holds"
     course.note("loss_from_compulsory_reserve", "met from the compulsory reserve", formula, compulsory)
+    course.took += [-voluntary, -compulsory]
     return voluntary + compulsory
 
 
@@ -60,12 +61,11 @@ def _members_formula(course: Course) -> str:
 
 
 def _rest(course: Course, rest: int) -> None:
-    collective = course.rules.loss.rest is Bearer.COLLECTIVE
-    course.give(COLLECTIVE if collective else CARRIED, -rest)
-    name = "borne by the collective account" if collective else "carried, to be met from coming surpluses"
-    course.note(
-        "loss_collective" if collective else "loss_carried",
-        name,
-        "what neither reserves nor members bear",
-        rest,
-    )
+    formula = "what neither reserves nor members bear"
+    if course.rules.loss.rest is Bearer.COLLECTIVE:
+        course.give(COLLECTIVE, -rest)
+        course.note("loss_collective", "borne by the collective account", formula, rest)
+    else:
+        course.give(CARRIED, -rest)
+        course.took.append(-rest)
+        course.note("loss_carried", "carried, to be met from coming surpluses", formula, rest)

@@ -94,4 +94,4 @@ def take_levy(course: Course, levy: Levy, *, surplus: int, left: int, room: int 
         amount = min(amount, room)
         formula += ", until the reserve is as high as the highest capital"
     course.give(levy.to, amount)
-    return course.note(levy.key, levy.words, formula, amount)
+    return course.take(levy.key, levy.words, formula, amount)

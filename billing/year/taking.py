@@ -22,7 +22,7 @@ def meet_prior_losses(course: Course, members: int) -> int:
     """Step 4; what is left of the members' result."""
     met = min(members, course.inputs.prior_deficit_minor)
     course.give(CARRIED, met)
-    course.note(
+    course.take(
         "prior_losses", "earlier losses met", "the deficit brought forward, at most the members' result", met
     )
     return course.note(
@@ -55,7 +55,7 @@ def top_up(course: Course, left: int, whole: Split, collective: int) -> int:
     target = course.note("collective_target", "least for the collective account", f"{percent_text(share)} of the whole result, rounded up", ceil_share(whole.result_minor, share))  # fmt: skip
     added = min(max(target - collective, 0), left)
     course.give(COLLECTIVE, added)
-    course.note("top_up", "added to the collective account", "the least for the collective account - what it got by source, 0 or more", added)  # fmt: skip
+    course.take("top_up", "added to the collective account", "the least for the collective account - what it got by source, 0 or more", added)  # fmt: skip
     return course.note("left", "left for the members", "surplus - what was taken before", left - added)
 
 
@@ -76,7 +76,7 @@ def pay_interest(course: Course, left: int, position: Position) -> int:
     course.give(INTEREST, amount)
     if exact and amount:
         course.interest = apportion_exact(amount, exact)
-    course.note("share_interest", "interest on share capital", formula, amount)
+    course.take("share_interest", "interest on share capital", formula, amount)
     return left - amount
 
 
@@ -126,7 +126,7 @@ def put_aside(course: Course, left: int) -> int:
                 f" {plain_number(left, course.inputs.currency)} that is left for it"
             )
         course.give(account, amount)
-        course.note(
+        course.take(
             f"resolved_{account.replace(':', '_')}", f"to the {name}, as resolved", "as resolved", amount
         )
         left -= amount

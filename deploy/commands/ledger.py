@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from datetime import date
 from pathlib import Path
 from typing import TextIO
 from uuid import uuid4
 
 import click
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from billing import books
 from billing import ledger_store as store
@@ -23,7 +21,7 @@ from billing.reports import Report
 from deploy.commands.options import data_option, json_option
 from deploy.desk import Desk, at_desk
 from deploy.instants import instant_text
-from deploy.output import console, print_json, print_table, say
+from deploy.output import counted, print_json, print_table, say
 from meter.postgres import Connection
 from meter.refusal import Refusal
 from meter.store import find_member
@@ -215,7 +213,7 @@ def verify(as_json: bool) -> None:
 
     async def work(desk: Desk) -> Verified:
         async with desk.connected("weir_billing") as connection:
-            with _bar("entries") as tell:
+            with counted("entries") as tell:
                 return await books.verify(connection, tell=tell)
 
     done = at_desk(work)
@@ -235,16 +233,6 @@ def verify(as_json: bool) -> None:
         say(f"digest {done.digest}")
     if done.faults:
         raise SystemExit(BROKEN)
-
-
-@contextmanager
-def _bar(word: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar on a terminal; tell(done, all)."""
-    shown = console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=shown, disable=not shown.is_terminal, transient=True) as progress:
-        task = progress.add_task(word, total=None)
-        yield lambda done, whole: progress.update(task, completed=done, total=whole)
 
 
 @ledger.command("reverse")
@@ -335,7 +323,7 @@ async def _export(connection: Connection, wanted: Format, last: Month, out: Text
         sums = await store.account_sums(connection, first=None, last=last, by_member=True)
         _, end = await store.chain_ends(connection)
         out.write(write.head(sums, date(2000, 1, 1)))
-        with _bar("entries") as tell:
+        with counted("entries") as tell:
             while batch := await store.entries(connection, after=after, count_max=ENTRIES_A_STEP):
                 after = batch[-1].number
                 for one in batch:

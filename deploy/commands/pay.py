@@ -18,7 +18,7 @@ from billing.pay_store import KeptBatch
 from deploy.commands.options import data_option, json_option
 from deploy.desk import Desk, at_desk
 from deploy.instants import instant_text
-from deploy.output import print_json, print_table, say
+from deploy.output import counted, print_json, print_table, say
 from gateway.vault import Vault
 from meter.refusal import Refusal
 from meter.store import find_member
@@ -120,7 +120,10 @@ def export(file: Path, day: str | None, minimum: str, batch: int | None, as_json
 
     done, currency = at_desk(work)
     if done is None:
-        say("nobody is owed anything that is not ordered already")
+        if as_json:
+            print_json({"batch": None})
+        else:
+            say("nobody is owed anything that is not ordered already")
         return
     _write(file, done)
     if as_json:
@@ -213,9 +216,10 @@ def import_(file: Path, as_json: bool) -> None:
     async def work(desk: Desk) -> Imported:
         body = _read(file, desk.billing.bank_file_bytes_max)
         async with desk.connected("weir_billing") as connection:
-            return await payments.import_statement(
-                connection, body, seal=MasterSeal(desk.vault()), now_us=desk.now_us
-            )
+            with counted("lines") as tell:
+                return await payments.import_statement(
+                    connection, body, seal=MasterSeal(desk.vault()), now_us=desk.now_us, tell=tell
+                )
 
     done = at_desk(work)
     if as_json:

@@ -13,7 +13,7 @@ from billing.money import format_amount, parse_amount, parse_exact
 from billing.year_gather import Options
 from billing.year_run import YearDone
 from billing.year_statement import FINAL
-from deploy.commands.bill import print_year, ship_all, sign_heads
+from deploy.commands.bill import ship_all, sign_heads
 from deploy.commands.options import data_option, json_option
 from deploy.desk import Desk, at_desk
 from deploy.output import print_json, print_table, say
@@ -108,16 +108,6 @@ def show(number: str, as_json: bool) -> None:
         return done
 
     _show(at_desk(work), as_json=as_json)
-
-
-@year.command("statement")
-@click.argument("member")
-@click.argument("number", metavar="YYYY")
-@json_option
-@data_option
-def statement(member: str, number: str, as_json: bool) -> None:
-    """MEMBER's statement of a year; of an open year a trial."""
-    print_year(member, parse_year(number), as_json=as_json)
 
 
 async def _options(

@@ -19,8 +19,10 @@ from functools import partial
 from pathlib import Path
 
 from tests.bench import meter, storage
+from tests.bench.billing import bench_billing, bench_statements
 from tests.bench.books import bench_books
 from tests.bench.large import bench_large
+from tests.bench.ledger import bench_ledger
 from tests.bench.small import bench_small, signed
 from tests.bench.table import ROOT, load, paired, show
 from tests.gateway import RunningGateway, client, running_gateway
@@ -94,6 +96,11 @@ def main() -> None:
             meter.bench_shipping(place, server)
             meter.bench_restart(place, server.database())
             bench_books(server.database())
+            database = server.database()
+            bench_billing(database)
+            (place / "shipped").mkdir()
+            bench_statements(place / "shipped", database)
+            bench_ledger(server.database())
     storage.run()
     bench_start()
 

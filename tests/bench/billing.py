@@ -16,62 +16,74 @@ import subprocess
 import sys
 import time
 from datetime import date
+from pathlib import Path
 
 import asyncpg
 
 from billing import governance_store, year_run
 from billing.costing import add_cost
 from billing.governance import Body, Resolution, ResolutionKind
-from billing.run import close, set_tariff
+from billing.render import statement_text
+from billing.run import close, set_tariff, statement
+from meter.ids import MemberId
+from meter.journal import Journal
 from meter.postgres import connect
+from meter.settings import MeterSettings
+from meter.shipper import ship_everything
 from meter.window import Month
+from tests.bench.meter import pool
 from tests.bench.table import ROOT, show
 from tests.coop import TARIFF
+from tests.events import NOON_US
 
 MEMBERS = int(os.environ.get("WEIR_BENCH_MEMBERS", "1000000"))
-DECEMBER = Month(2026, 12)
+DECEMBER = Month(2025, 12)
 NOW = DECEMBER.end_us + 86_400 * 10**6
 TIMES_MAX = 4
 MEMORY_GIB_MAX = 2
 BASE_ROUNDS = 3
+STATEMENT_MS_MAX = 10
+SHIPPED = int(os.environ.get("WEIR_BENCH_SHIPPED", "1000000"))
 ROWS = {
     "month": (
-        ("charge", "period = '2026-12-01'"),
-        ("entry", "period = '2026-12-01'"),
-        ("posting", "entry IN (SELECT number FROM billing.entry WHERE period = '2026-12-01')"),
+        ("charge", "period = '2025-12-01'"),
+        ("entry", "period = '2025-12-01'"),
+        ("posting", "entry IN (SELECT number FROM billing.entry WHERE period = '2025-12-01')"),
     ),
     "year": (
-        ("year_line", "year = 2026"),
+        ("year_line", "year = 2025"),
         ("entry", "kind = 'year'"),
         ("posting", "entry IN (SELECT number FROM billing.entry WHERE kind = 'year')"),
     ),
 }
 _LOAD = (
-    "SELECT meter.make_month('2026-12-01'::date)",
+    "SELECT meter.make_month('2025-12-01'::date)",
     "ALTER TABLE meter.member DISABLE TRIGGER USER",
     (
-        "INSERT INTO meter.member (name, class, joined_at) SELECT 'm' || n, 'user', '2026-12-01T00:00:00Z'"
+        "INSERT INTO meter.member (name, class, joined_at) SELECT 'm' || n, 'user', '2025-12-01T00:00:00Z'"
         " FROM generate_series(1, $1) AS n"
     ),
     "ALTER TABLE meter.member ENABLE TRIGGER USER",
     "ALTER TABLE meter.reading_day DISABLE TRIGGER USER",
     "ALTER TABLE meter.storage_day DISABLE TRIGGER USER",
     (
-        "INSERT INTO meter.reading_day SELECT '2026-12-01'::date, n, '2026-12-05T00:00:00Z'::timestamptz, n, 9, 2, 0,"
+        "INSERT INTO meter.reading_day SELECT '2025-12-01'::date, n, '2025-12-05T00:00:00Z'::timestamptz, n, 9, 2, 0,"
         " 1 + n % 977, 0, 0, 0, (n * 7919 % 1000003) * 9973, 0, (n * 7919 % 1000003) * 9973, false"
         " FROM generate_series(1::bigint, $1) AS n"
     ),
     (
-        "INSERT INTO meter.storage_day SELECT '2026-12-01'::date, n, '2026-12-05T00:00:00Z'::timestamptz, n, 0,"
-        " (n * 104729 % 1000033) * 1000, (n * 104729 % 1000033) * 1000::numeric * 1796428800000000"
+        "INSERT INTO meter.storage_day SELECT '2025-12-01'::date, n, '2025-12-05T00:00:00Z'::timestamptz, n, 0,"
+        " (n * 104729 % 1000033) * 1000, (n * 104729 % 1000033) * 1000::numeric * 1764892800000000"
         " FROM generate_series(1::bigint, $1) AS n"
     ),
     "ALTER TABLE meter.reading_day ENABLE TRIGGER USER",
     "ALTER TABLE meter.storage_day ENABLE TRIGGER USER",
     "VACUUM ANALYZE",
 )
-PRICES = TARIFF.replace('gb_month = "0"', 'gb_month = "0.5"').replace(
-    'requests_b_1000 = "0"', 'requests_b_1000 = "0.01"'
+PRICES = (
+    TARIFF.replace("2026-01", "2025-01")
+    .replace('gb_month = "0"', 'gb_month = "0.5"')
+    .replace('requests_b_1000 = "0"', 'requests_b_1000 = "0.01"')
 )
 
 
@@ -107,7 +119,7 @@ async def _load(database: str) -> None:
     await add_cost(books, month=DECEMBER, pool="rack", amount="1000.00", memo="", now_us=NOW)
     await governance_store.insert_resolution(
         books,
-        Resolution("", Body.BOARD, ResolutionKind.ALLOCATION, date(2027, 1, 1), "as drafted", None, None, None,
+        Resolution("", Body.BOARD, ResolutionKind.ALLOCATION, date(2026, 1, 1), "as drafted", None, None, None,
                    None, "bench", NOW),
     )  # fmt: skip
     await books.close()
@@ -142,12 +154,70 @@ async def _close(what: str, database: str) -> None:
     if what == "month":
         await close(books, DECEMBER, now_us=NOW)
     else:
-        await year_run.close(books, 2026, resolution="2027-1", now_us=NOW)
+        await year_run.close(books, 2025, resolution="2026-1", now_us=NOW)
     took = time.perf_counter() - began
     await books.close()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     print(json.dumps({"seconds": took, "memory_bytes": peak}))
 
 
+def bench_statements(place: Path, database: str) -> None:
+    """Statements of closed months read while a shipper works on a journal of a hundred thousand events and more.
+
+    The journal was written before; the shipper runs as its own process from its first event to its last, and
+    statements are asked for one after another all that time. The rate that is shown is what it shipped meanwhile.
+    """
+    settings = MeterSettings(data=place, database_url=database, journal_segment_bytes_max=64 * 2**20)
+    events = [one._replace(payer=MemberId(1 + one.payer % 200)) for one in pool()]
+    journal = Journal(
+        settings.journal_directory / "worker-0",
+        segment_bytes_max=64 * 2**20,
+        segment_age_max_s=3600,
+        now_us=NOON_US,
+    )
+    for number in range(SHIPPED):
+        journal.append(events[number % len(events)])
+    journal.close()
+    shipper = subprocess.Popen(
+        [sys.executable, "-m", "tests.bench.billing", "ship", database, str(place)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+    )
+    took = asyncio.run(_ask_while(database, shipper))
+    assert shipper.stdout is not None
+    rate = SHIPPED / float(shipper.stdout.read())
+    p99 = statistics.quantiles(took, n=100)[98]
+    show(
+        f"a statement, p99 of {len(took):,}",
+        f"{p99:.1f} ms",
+        f"while {rate:,.0f} events/s shipped",
+        p99 / STATEMENT_MS_MAX,
+        "≤ 1",
+    )
+
+
+async def _ask_while(database: str, shipper: subprocess.Popen[bytes]) -> list[float]:
+    books = await connect(database, role="weir_billing")
+    found = []
+    while shipper.poll() is None:
+        member = MemberId(1 + len(found) * 7919 % MEMBERS)
+        began = time.perf_counter()
+        told = statement_text(await statement(books, member, DECEMBER, now_us=NOW))
+        found.append((time.perf_counter() - began) * 1000)
+        assert told.startswith("Statement for December 2025")
+    await books.close()
+    return found
+
+
+async def _ship(database: str, place: str) -> None:
+    settings = MeterSettings(data=Path(place), database_url=database, journal_segment_bytes_max=64 * 2**20)
+    began = time.perf_counter()
+    assert await ship_everything(settings, database) == 0
+    print(time.perf_counter() - began)
+
+
 if __name__ == "__main__":
+    if sys.argv[1] == "ship":
+        asyncio.run(_ship(sys.argv[2], sys.argv[3]))
+        sys.exit()
     asyncio.run(_close(sys.argv[1], sys.argv[2]))

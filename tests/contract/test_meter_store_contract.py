@@ -19,7 +19,7 @@ from meter.recorder import now_us
 from meter.refusal import Refusal
 from meter.tail import SealedSegment
 from meter.tally import Displaced, Tally, tally
-from meter.window import Credible, Month
+from meter.window import SLOT_US, Credible, Month, to_us
 from tests.events import NOON_US, PLAIN, stored
 from tests.simulation import database as simulated
 
@@ -64,6 +64,15 @@ class Store:
         )
         kept = await session.fetchval("SELECT coalesce(sum(delta), 0)::bigint FROM meter.storage")
         return int(moved[0]), int(moved[1]), int(kept)
+
+    async def samples(self) -> list[tuple[int, int, int, int, int]]:
+        """(start of the slot, payer, zone, bytes in, bytes out) of everything that is committed."""
+        session = await self.session()
+        if isinstance(session, simulated.Connection):
+            held = session.database.tables.samples
+            return sorted((slot, payer, zone, *sums) for (_, slot, payer, zone), sums in held.items())
+        rows = await session.fetch("SELECT slot, payer, zone, bytes_in, bytes_out FROM meter.sample")
+        return sorted((to_us(row["slot"]), *tuple(row)[1:]) for row in rows)
 
 
 @pytest_asyncio.fixture(params=["postgres", "simulated"])
@@ -117,6 +126,18 @@ async def test_sums_and_place_are_there_together_once_committed(kept: Store) -> 
     async with session.transaction():
         await ship(kept, session, 6)
     assert (4, 4000, 80) == await kept.totals()
+
+
+async def test_samples_add_up_and_those_in_which_nothing_moved_are_left_out(kept: Store) -> None:
+    """SUMS holds two exchanges of 1,000 bytes in at noon, one of them with 5 out."""
+    session = await kept.session()
+    await place(kept)
+    quiet = tally([PLAIN._replace(bytes_in=0, ended_us=NOON_US + SLOT_US)], first_open=Month(2000, 1))
+    for last in (3, 6):
+        async with session.transaction():
+            await ship(kept, session, last)
+            await kept.functions.add_tally(session, quiet)
+    assert [(NOON_US, 1, 0, 4000, 10)] == await kept.samples()
 
 
 async def test_of_a_transaction_that_fails_nothing_is_left(kept: Store) -> None:

@@ -215,6 +215,21 @@ def test_the_tables_of_rule_sets_are_their_files() -> None:
     assert PAGES["docs/rulesets.md"].endswith("\n" + tables(map(rule_set, rule_set_ids())))
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"currency":"EUR","members":[{"id":"a","class":"user"}],"zzzzzzzz":1}',
+        '{"currency":"EUR","members":[{"id":"a","class":"user","zzzzzzzz":1}]}',
+        '{"currency":"EUR","members":[{"id":"a","class":"user"}],"reserves":{"zzzzzzzz":1}}',
+    ],
+)
+def test_every_key_of_a_simulation_is_explained(text: str) -> None:
+    told = str(CliRunner().invoke(simulate, ["-"], input=text).exception)
+    known = told.partition("known are ")[2].split(", ")
+    assert len(known) > 3
+    assert [] == [key for key in known if f"`{key}`" not in PAGES["docs/rulesets.md"]]
+
+
 def test_the_worked_simulation_is_what_comes_out() -> None:
     page = PAGES["docs/rulesets.md"]
     example = "{" + page.split("\n    {", 1)[1].split("\n\n", 1)[0]

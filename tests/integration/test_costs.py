@@ -246,6 +246,8 @@ async def test_a_credit_is_a_line_of_the_statement_and_of_the_result(co_op: Coop
         told["lines"][-1]["words"], told["lines"][-1]["amount_minor"], told["charges_minor"],
     )  # fmt: skip
     assert 850 == done.result.charges_minor
+    with pytest.raises(Refusal, match="2026-10 is closed; let the key begin in a month that is open"):
+        await set_pool(books, name="transit", month=OCTOBER, key="equal", memo="", now_us=NOW)
     with pytest.raises(Refusal, match="2026-10 is closed; give the credit in a month that is open"):
         await add_credit(books, member=anna, month=OCTOBER, amount="1.50", reason="late", now_us=NOW)
 

@@ -12,10 +12,12 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from billing.canon import canonical
 from billing.costing import add_cost
+from billing.ledger import UNDISTRIBUTED, Entry, EntryKind, postings, retained
 from billing.portal.app import make_app
 from billing.portal.login import create_login_link
 from billing.run import close, statement
 from billing.settings import BillingSettings
+from billing.store import post
 from meter.daily import make_due_heads
 from meter.event import Mark
 from meter.ids import BucketId, MemberId
@@ -64,7 +66,7 @@ async def site(co_op: Coop, tmp_path: Path) -> AsyncIterator[Site]:
 
 
 async def closed_october(site: Site) -> list[MemberId]:
-    """Anna was charged 3.00 and ben 1.00; it cost 2.00; both use a little in November."""
+    """Anna was charged 3.00 and ben 1.00; it cost 2.00, 1.50 are kept in anna's name; she uses a little in November."""
     members = await site.co_op.found("anna", "ben")
     anna, ben = members
     await site.co_op.use(anna, OCTOBER, 300 * CENT)
@@ -72,6 +74,8 @@ async def closed_october(site: Site) -> list[MemberId]:
     connection = await site.co_op.books()
     await add_cost(connection, month=OCTOBER, pool="rack", amount="2.00", memo="", now_us=NOW)
     await close(connection, OCTOBER, now_us=NOW)
+    kept = postings([(UNDISTRIBUTED, 150), (retained(anna), -150)])
+    await post(connection, Entry(NOVEMBER, EntryKind.ALLOCATION, "", kept, "kept"), now_us=NOW)
     await site.co_op.use(anna, NOVEMBER, 1_234_567_890, day=2)
     await site.co_op.use(anna, NOVEMBER, 10**9, day=4)
     return members
@@ -225,7 +229,7 @@ async def test_a_member_sees_their_own_statement_and_no_other(site: Site) -> Non
     anna, ben = await closed_october(site)
     await site.sign_in(ben)
     own = json.loads(await (await site.get("/statements/2026-10?format=json")).text())
-    assert (ben, "final", 50) == (own["member"]["id"], own["kind"], own["charges_minor"])
+    assert (ben, "final", 100) == (own["member"]["id"], own["kind"], own["charges_minor"])
     for path in (f"/statements/2026-10/{anna}", "/statements/anna", "/members/1", "/statements/2026-10%00"):
         assert 404 == (await site.get(path)).status
     text = await (await site.get(f"/statements/2026-10?format=json&member={anna}")).text()
@@ -366,3 +370,21 @@ async def test_how_it_works_shows_the_key_of_the_signed_heads(site: Site) -> Non
     ensure_key(settings.data)
     await make_due_heads(meter, settings, now_us=NOW)
     assert str(known_public(settings.data)) in await (await site.get("/how-it-works")).text()
+
+
+async def test_the_books_are_shown_in_sums_that_name_no_member(site: Site) -> None:
+    """Anna was charged 3.00 and ben 1.00 in October, which cost 2.00; expected sums are done by hand."""
+    members = await closed_october(site)
+    assert 303 == (await site.get("/books")).status
+    await site.sign_in(members[0])
+    page = await site.get("/books")
+    text = re.sub(r"\s+", " ", await page.text())
+    assert 200 == page.status
+    for words, amount in (
+        ("What members owe for use", "4.00"), ("Bills not paid yet", "2.00"), ("Cost: rack", "2.00"),
+        ("Charged for use: gb_out", "4.00"),
+    ):  # fmt: skip
+        assert f'<th scope="row">{words}</th><td class="n">{amount}</td>' in text
+    assert "<strong>Left over: 2.00 EUR</strong>" in text
+    assert "assets = liabilities + equity" in text
+    assert [] == re.findall(r"member:\d|ben", text)

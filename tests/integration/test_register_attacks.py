@@ -7,9 +7,11 @@ from datetime import date
 import asyncpg
 import pytest
 
+from billing.ledger import Account, Entry, EntryKind, Posting
 from billing.register import Operation, OperationKind
 from billing.register_run import add_share_kind, change_class, enter_shares
 from billing.run import close
+from billing.store import post
 from meter.store import add_member, set_member_status
 from meter.usage import MemberClass, MemberStatus
 from meter.window import Month, to_datetime
@@ -77,16 +79,14 @@ async def attack(connection: asyncpg.Connection, **columns: str) -> None:
 
 async def booked(connection: asyncpg.Connection, *sides: tuple[str, int]) -> int:
     """An entry of the attacker's own."""
-    number: int = await connection.fetchval(
-        "INSERT INTO billing.entry (period, kind, memo, idempotency_key, postings, booked_at)"
-        " VALUES ('2026-11-01', 'share', '', gen_random_uuid()::text, $1, now()) RETURNING number",
-        len(sides),
+    entry = Entry(
+        NOVEMBER,
+        EntryKind.SHARE,
+        "",
+        tuple(Posting(Account(name), amount) for name, amount in sides),
+        "planted",
     )
-    for place, (account, amount) in enumerate(sides, 1):
-        await connection.execute(
-            "INSERT INTO billing.posting VALUES ($1, $2, $3, $4)", number, place, account, amount
-        )
-    return number
+    return await post(connection, entry, now_us=NOW)
 
 
 async def pay(connection: asyncpg.Connection, amount: int, *sides: tuple[str, int]) -> None:

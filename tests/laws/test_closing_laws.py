@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,7 +12,10 @@ from billing.closing import ClosingInputs, MonthSum, closing
 from billing.cost import Invoice
 from billing.frozen import closing_of
 from billing.member_month import kept, member_month, read_back
+from billing.rulebook import rule_set
 from billing.tariff import PRICED, Service, Tariff
+from billing.year.closing import close_year
+from billing.year.inputs import Use, YearInputs
 from meter.ids import MemberId
 from meter.usage import Member, MemberClass, MemberStatus, Usage
 from meter.window import Month
@@ -21,32 +25,35 @@ counts = st.integers(0, 10**14)
 Whole = tuple[ClosingInputs, list[tuple[Member, Usage]]]
 
 
-@st.composite
-def members_with_usage(draw: st.DrawFn, number: int) -> tuple[Member, Usage]:
-    joined = draw(st.integers(0, MONTH.end_us))
-    left = draw(st.none() | st.integers(joined, MONTH.end_us * 2))
-    one = Member(
-        MemberId(number), f"m{number}", draw(st.sampled_from(MemberClass)), "",
-        draw(st.sampled_from(MemberStatus)), joined, left,
-    )  # fmt: skip
+PERSON = st.tuples(
+    st.sampled_from(MemberClass), st.sampled_from(MemberStatus), st.integers(0, MONTH.end_us),
+    st.none() | st.integers(0, MONTH.end_us), counts, counts, st.integers(0, 10**6),
+    st.integers(-(10**24), 10**26), st.just(0) | st.integers(-(10**23), 10**25), st.just(0) | counts,
+)  # fmt: skip
+
+
+def person(number: int, drawn: tuple[Any, ...]) -> tuple[Member, Usage]:
+    """Somebody, and what they used."""
+    kind, status, joined, left, bytes_in, bytes_out, requests, byte_us, version_us, odd = drawn
+    one = Member(MemberId(number), f"m{number}", kind, "", status, joined, left)
     usage = Usage(
-        one.id, MONTH.start_us, MONTH.end_us, draw(counts), draw(counts), draw(counts), draw(counts),
-        draw(st.integers(-(10**24), 10**26)), draw(st.just(0) | st.integers(-(10**23), 10**25)),
-        removed_byte_us=draw(st.just(0) | counts), corrected_out=draw(st.just(0) | st.integers(-10**9, 10**9)),
+        one.id, MONTH.start_us, MONTH.end_us, bytes_in, bytes_out, requests, odd, byte_us, version_us,
+        removed_byte_us=odd, corrected_out=-(odd // 2), bytes_out_peering=bytes_out // 3,
     )  # fmt: skip
     return one, usage
 
 
 @st.composite
 def co_ops(draw: st.DrawFn) -> Whole:
-    members = [draw(members_with_usage(number)) for number in range(1, draw(st.integers(0, 6)) + 1)]
+    members = [person(number, drawn) for number, drawn in enumerate(draw(st.lists(PERSON, max_size=5)), 1)]
     bills = draw(
         st.lists(st.tuples(st.sampled_from(["disks", "transit"]), st.integers(1, 10**8)), max_size=4)
     )
     invoices = tuple(
         Invoice(number, MONTH, pool, amount, "EUR", "", 0) for number, (pool, amount) in enumerate(bills, 1)
     )
-    prices = {service: draw(st.integers(0, 10**9)) for service in PRICED}
+    dear = draw(st.lists(st.integers(0, 10**9), min_size=len(PRICED), max_size=len(PRICED)))
+    prices = dict(zip(PRICED, dear, strict=True))
     if draw(st.booleans()):
         del prices[Service.GB_MONTH_VERSIONS]
     if draw(st.booleans()):
@@ -88,8 +95,9 @@ def test_the_stored_document_works_out_to_itself(whole: Whole) -> None:
     assert canonical(read.to_document()) == text
 
 
-@given(members_with_usage(3))
-def test_a_members_line_is_canonical_and_reads_back_as_it_was(one: tuple[Member, Usage]) -> None:
+@given(PERSON)
+def test_a_members_line_is_canonical_and_reads_back_as_it_was(drawn: tuple[Any, ...]) -> None:
+    one = person(3, drawn)
     inputs = ClosingInputs(MONTH, MONTH.end_us, Tariff("EUR", MONTH, dict.fromkeys(Service, 10**9)), (), {})
     _, (made,) = closing(inputs, [one])
     assert canonical(json.loads(made.text)) == made.text
@@ -133,3 +141,23 @@ def test_the_quick_way_and_the_readable_one_are_the_same(whole: Whole) -> None:
         earned = summing.earned()
         assert {service: amount for service, amount in readable.by_service.items() if amount} == earned
         assert canonical(readable.to_document()) == canonical(summing.closing().to_document())
+
+
+@given(co_ops(), st.integers(0, 10**9))
+def test_only_users_share(whole: Whole, costs: int) -> None:
+    """By the plain rule, whoever was charged what: non-member business raises nobody's share but through the result."""
+    _, lines = closing(*whole)
+    uses = tuple(
+        Use(one.member.name, one.member.member_class.value, max(one.charge.amount_minor, 0)) for one in lines
+    )
+    if any(use.member_class != "customer" for use in uses):
+        done = close_year(YearInputs("EUR", rule_set("plain"), costs, uses))
+        assert {row.member_class for row in done.allocations if row.amount_minor} <= {"user"}
+        by_others = sum(use.charges_minor for use in uses if use.member_class == "customer")
+        without = replace(done.inputs, uses=tuple(use for use in uses if use.member_class != "customer"))
+        if without.uses and not costs:
+            own = close_year(without)
+            assert [row.amount_minor for row in own.allocations] == [
+                row.amount_minor for row in done.allocations
+            ]
+            assert own.result_minor + by_others == done.result_minor

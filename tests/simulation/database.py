@@ -57,6 +57,7 @@ class Tables:
     segments: dict[tuple[StreamId, int], SealedSegment] = field(default_factory=dict)
     readings: dict[tuple[Any, ...], Reading] = field(default_factory=dict)
     storage: dict[tuple[Any, ...], tuple[int, int]] = field(default_factory=dict)
+    samples: dict[tuple[Any, ...], tuple[int, int]] = field(default_factory=dict)
     closed: dict[Month, dict[StreamId, int]] = field(default_factory=dict)
     months: set[Month] = field(default_factory=set)
     """Those that have partitions."""
@@ -238,10 +239,16 @@ async def add_tally(connection: Connection, sums: Tally) -> None:
         for key, one in sums.readings.items()
     }
     storage = {key: (one.delta, one.moment) for key, one in sums.storage.items()}
+    samples = {
+        key: (one.bytes_in, one.bytes_out)
+        for key, one in sums.samples.items()
+        if one.bytes_in or one.bytes_out
+    }
 
     def act(tables: Tables) -> None:
         add(tables.readings, readings)
         add(tables.storage, storage)
+        add(tables.samples, samples)
 
     await connection.change(act)
 

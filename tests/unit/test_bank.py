@@ -188,6 +188,22 @@ def test_our_reference_in_what_people_write(text: str, found: tuple[int, Month] 
     assert found == invoice_reference(text)
 
 
+@pytest.mark.parametrize(
+    ("end_to_end", "text", "order"),
+    [
+        ("WEIR-PAY-1-M2", "", "WEIR-PAY-1-M2"),
+        ("", "Payment weir-pay-1-M2", "WEIR-PAY-1-M2"),
+        ("", "Payment WEIR-P\nAY-1-M2 ref 7", "WEIR-PAY-1-M2"),
+        ("OTHER", "Payment WEIR-PAY-1-M2", "OTHER"),
+        ("", "WEIR-PAY-1-M2 WEIR-PAY-1-M3", ""),
+        ("", "WEIR-1-2026-10", ""),
+    ],
+)
+def test_a_payment_of_ours_is_known_by_its_id_or_its_text(end_to_end: str, text: str, order: str) -> None:
+    body = f'date,amount,currency,end_to_end,text\n2026-11-03,-1,EUR,{end_to_end},"{text}"\n'.encode()
+    assert order == read_statement(body, currency="EUR", own_iban=None)[0].order
+
+
 def test_what_members_are_told_to_write_is_what_is_found() -> None:
     assert "WEIR-41-2026-09" == reference(MemberId(41), Month(2026, 9))
     assert (41, Month(2026, 9)) == invoice_reference(reference(MemberId(41), Month(2026, 9)))

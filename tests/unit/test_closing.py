@@ -98,6 +98,12 @@ def test_a_loss_waits_for_the_year_on_an_account_of_its_own() -> None:
     assert expected == balance(result_entry(MONTH, done.by_service, done.costs, done.result))
 
 
+def test_a_surplus_that_no_user_made_stays_undistributed() -> None:
+    done, _ = worked_out({"w": 500}, {}, w=MemberClass.WORKER)
+    expected = {"revenue:gb_out": 500, "surplus:undistributed": -500}
+    assert expected == balance(result_entry(MONTH, done.by_service, done.costs, done.result))
+
+
 def test_members_come_in_the_order_of_their_numbers() -> None:
     summing = MonthSum(ClosingInputs(MONTH, MONTH.end_us, TARIFF, (), {}))
     for number in (1, 2):

@@ -151,7 +151,7 @@ def test_two_accounts_that_beancount_cannot_tell_apart_are_refused() -> None:
         ("fund:education", "equity", None), ("fund:roof", "equity", None), ("surplus:undistributed", "equity", None),
         ("loss:carried", "equity", None), ("loss:member:3:2026", "equity", 3), ("revenue:gb_out", "income", None),
         ("income:interest", "income", None), ("adjustment:trueup", "income", None), ("cost:transit", "expense", None),
-        ("interest:shares", "expense", None),
+        ("interest:shares", "expense", None), ("interest:exits", "expense", None),
     ],
 )  # fmt: skip
 def test_accounts_have_a_type_and_an_owner(text: str, kind: str, member: int | None) -> None:

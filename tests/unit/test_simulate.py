@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from billing.year.reading import read_simulation
 from deploy.commands.simulate import simulate
 from meter.refusal import Refusal
 from tests.ordinary import ROOT
+from tests.random_co_ops import random_co_op
 from tests.unit.test_patronage_examples import G18, close, shares, step
 
 A, B, C, W1, W2 = G18["members"]
@@ -274,3 +276,40 @@ def test_interest_beside_patronage_comes_from_what_was_earned_with_others() -> N
     told = close(G18 | {"rule_set": own})
     # 191.43 - 15.00 = 176.43 by source; up to 305.00 128.57 more; 1,028.57 - 128.57 = 900.00.
     assert ("176.43", "128.57", "900.00") == (told["collective"], step(told, "top_up"), told["pool"])
+
+
+WEIRD: list[Any] = [
+    None, True, False, 0, -1, 10**30, "", " ", "0", "-1", "1e30", "NaN", "1/0", "1/3", "101 %", "9" * 15, "9" * 40, "\u0663",
+    "\x00", "x" * 200, [], {}, [[]], [{}], {"": ""}, {"x": "1"}, ["user", "user"], "user", "customer", "worker", "plain",
+]  # fmt: skip
+
+
+def spoil(value: Any, dice: Random) -> Any:
+    """The same document with one place changed into something weird."""
+    if isinstance(value, dict) and value and dice.random() < 0.9:
+        key = dice.choice(sorted(value))
+        if dice.random() < 0.1:
+            return {name: one for name, one in value.items() if name != key}
+        return value | {key: spoil(value[key], dice)}
+    if isinstance(value, list) and value and dice.random() < 0.9:
+        place = dice.randrange(len(value))
+        return [*value[:place], spoil(value[place], dice), *value[place + 1 :]]
+    return dice.choice(WEIRD)
+
+
+def test_whatever_comes_in_closes_or_is_refused_by_a_sentence() -> None:
+    told = {True: 0, False: 0}
+    for seed in range(600):
+        dice = Random(seed)
+        given = random_co_op(seed)
+        for _ in range(dice.randint(1, 2)):
+            given = spoil(given, dice)
+        try:
+            closing = close_year(read_simulation(json.dumps(given).encode(), rule_set))
+            told[all(check.agree for check in closing.checks)] += 1
+        except Refusal as refusal:
+            told[False] += 1
+            assert "\n" not in str(refusal), f"seed {seed}"  # noqa: PT017
+        except Exception as error:
+            raise AssertionError(f"seed {seed}: {given}") from error
+    assert min(told.values()) > 20

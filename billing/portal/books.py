@@ -1,0 +1,84 @@
+"""The page of the co-op's books: three reports in plain words, members' own accounts summed by kind. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+
+from billing.reports import Report
+from billing.words import month_text
+
+HEADINGS: Mapping[str, tuple[str, str]] = {
+    "balance-sheet": ("What we have, what we owe, and what is ours", "balance sheet"),
+    "income-statement": ("What came in and what it cost", "income statement"),
+    "trial-balance": ("Every account", "trial balance"),
+}
+SECTIONS: Mapping[str, str] = {
+    "assets": "What we have", "liabilities": "What we owe", "equity": "What is ours", "income": "Came in",
+    "expenses": "Cost", "debit": "Debit", "credit": "Credit",
+}  # fmt: skip
+_WORDS: tuple[tuple[str, str], ...] = (
+    (r"bank:.*", "Money in the bank"),
+    (r"receivable:member:\*", "What members owe for use"),
+    (r"payable:suppliers", "Bills not paid yet"),
+    (r"payable:member:\*", "Shares of the surplus to be paid out"),
+    (r"payable:tax", "Taxes owed"),
+    (r"payable:unclaimed", "Money of people who cannot be found"),
+    (r"debt:member:\*", "Owed to members who left"),
+    (r"shares:member:\*", "Paid by members for shares"),
+    (r"capital:member:\*:(\d+):(\w+)", r"Kept in members’ names from \1 (\2)"),
+    (r"retained:member:\*", "Kept in members’ names"),
+    (r"collective:main", "Kept by all, in nobody’s name"),
+    (r"reserve:compulsory", "Reserve the law asks for"),
+    (r"reserve:voluntary", "Reserve of our own"),
+    (r"fund:(.+)", r"Set aside: \1"),
+    (r"surplus:undistributed", "Surplus of closed months, until the year is closed"),
+    (r"loss:carried", "Loss nobody bears yet"),
+    (r"loss:member:\*:(\d+)", r"Members’ part of the loss of \1"),
+    (r"revenue:(.+)", r"Charged for use: \1"),
+    (r"income:(.+)", r"Beside the service: \1"),
+    (r"adjustment:trueup", "Prices put right afterwards"),
+    (r"cost:(.+)", r"Cost: \1"),
+    (r"interest:shares", "Paid on members’ shares"),
+    (r"interest:(.+)", r"Interest: \1"),
+    (r"result of what is not closed yet", "Earned in months that are still open"),
+)
+
+
+def words(account: str) -> str:
+    """An account in plain words; its own name where we have none."""
+    for pattern, text in _WORDS:
+        found = re.fullmatch(pattern, account)
+        if found is not None:
+            return found.expand(text)
+    return account
+
+
+def page(reports: Iterable[Report], currency: str) -> dict[str, object]:
+    """What the template shows. No line is of one member by name or number: the reports hold sums of each kind."""
+    return {"currency": currency, "reports": [_report(one) for one in reports]}
+
+
+def _report(report: Report) -> dict[str, object]:
+    assert all(
+        ":member:" not in name or ":member:*" in name for one in report.sections for name, _ in one.lines
+    )
+    plain, formal = HEADINGS[report.name]
+    since = "" if report.first is None else f"{month_text(report.first)} to "
+    return {
+        "plain": plain,
+        "formal": formal,
+        "span": f"{since}{month_text(report.last)}" if since else f"at the end of {month_text(report.last)}",
+        "sections": [
+            {
+                "name": SECTIONS[one.name],
+                "lines": [
+                    {"words": words(name), "account": name, "amount": amount} for name, amount in one.lines
+                ],
+                "total": one.total_minor,
+            }
+            for one in report.sections
+        ],
+        "result": report.result_minor,
+        "checks": [one.name for one in report.proofs],
+    }

@@ -15,7 +15,7 @@ from tests.ordinary import ROOT
 SUBJECTS = {
     "up", "demo", "status", "config", "member", "register", "share", "resolution", "consent", "hours",
     "ruleset", "bucket", "key", "login-link", "usage", "correct", "tariff", "cost", "ledger", "pay",
-    "pool", "credit", "income", "trueup", "bill", "statement", "verify", "simulate", "year", "audit",
+    "pool", "credit", "income", "trueup", "bill", "statement", "verify", "download", "compare", "simulate", "year", "audit",
     "heads", "db", "ship",
 }  # fmt: skip
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from billing import verifier
@@ -54,6 +54,7 @@ def test_published_signatures_are_known(key: str, message: str, signature: str) 
     assert not is_signed(key, bytes.fromhex(message) + b"x", signature.encode())
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200), st.integers(0, 511))
 def test_another_program_s_signatures_are_known_and_no_changed_one(message: bytes, bit: int) -> None:
     key = Ed25519PrivateKey.generate()
@@ -83,6 +84,7 @@ def test_it_imports_nothing_but_the_standard_library() -> None:
     assert {name.split(".")[0] for name in names} <= sys.stdlib_module_names
 
 
+@settings(deadline=None)
 @given(st.integers(2000, 9000), st.integers(1, 12), st.integers(0, 27 * 86_400 * 10**6))
 def test_months_are_those_of_the_meter(year: int, number: int, offset: int) -> None:
     month = Month(year, number)
@@ -91,6 +93,7 @@ def test_months_are_those_of_the_meter(year: int, number: int, offset: int) -> N
     assert str(month) == verifier._month_of(month.start_us + offset) == verifier._month_of(month.end_us - 1)
 
 
+@settings(deadline=None)
 @given(st.integers(-(10**30), 10**30), st.integers(1, 10**20))
 def test_it_rounds_as_money_does(numerator: int, denominator: int) -> None:
     assert divide_half_up(numerator, denominator) == verifier._half_up(numerator, denominator)

@@ -314,9 +314,13 @@ def lines(change: Callable[[list[str]], list[str]]) -> Callable[[Path], None]:
 
 
 def of_another(bundle: Path) -> None:
-    row = (bundle.parent / "other" / "records.jsonl").read_text().splitlines(keepends=True)[0]
+    """A record of another, in the place that is its own."""
     path = bundle / "records.jsonl"
-    path.write_text(row + path.read_text())
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    other = json.loads((bundle.parent / "other" / "records.jsonl").read_text().splitlines()[0])
+    order = list(dict.fromkeys(row["stream"] for row in rows))
+    rows = sorted([*rows, other], key=lambda row: (order.index(row["stream"]), row["sequence"]))
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
 def put(*keys: Any, to: Any) -> Callable[[dict[str, Any]], None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from billing.bundle import proof_text
@@ -30,6 +30,7 @@ def wrong(tree: Tree, own: int, charged: int, *, proof: str | None = None) -> in
     return report.wrong
 
 
+@settings(deadline=None)
 @given(registers)
 def test_every_member_is_led_to_the_root_and_the_root_binds_the_sum(amounts: dict[int, int]) -> None:
     roots = set()
@@ -41,6 +42,7 @@ def test_every_member_is_led_to_the_root_and_the_root_binds_the_sum(amounts: dic
     assert sum(amounts.values()) == next(iter(roots))[1]
 
 
+@settings(deadline=None)
 @given(registers, st.integers(0, 10**6))
 def test_another_charge_is_not_led_there(amounts: dict[int, int], more: int) -> None:
     member, amount = next(iter(amounts.items()))
@@ -49,6 +51,7 @@ def test_another_charge_is_not_led_there(amounts: dict[int, int], more: int) -> 
     assert 0 < wrong(tree, member + 100, amount)
 
 
+@settings(deadline=None)
 @given(registers.filter(lambda found: len(found) > 1))
 def test_who_is_left_out_of_the_total_sees_it(amounts: dict[int, int]) -> None:
     member, amount = next(iter(amounts.items()))
@@ -58,6 +61,7 @@ def test_who_is_left_out_of_the_total_sees_it(amounts: dict[int, int]) -> None:
     assert 0 < wrong(shown, member, amount, proof=proof_text(honest))
 
 
+@settings(deadline=None)
 @given(registers)
 def test_no_leaf_tells_a_member_s_whole_charge_to_who_does_not_know_the_secret(
     amounts: dict[int, int],

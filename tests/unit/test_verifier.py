@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from billing import verifier
 from billing.money import EXPONENTS, divide_half_up
+from billing.tariff import parse_tariff, tariff_document, tariff_toml
 from billing.verifier import Report, Sums, check_charges, is_signed
 from meter.event import Mark, RequestClass, StorageLine, Zone
 from meter.frame import pack_record
@@ -53,6 +54,7 @@ def test_published_signatures_are_known(key: str, message: str, signature: str) 
     assert not is_signed(key, bytes.fromhex(message) + b"x", signature.encode())
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200), st.integers(0, 511))
 def test_another_program_s_signatures_are_known_and_no_changed_one(message: bytes, bit: int) -> None:
     key = Ed25519PrivateKey.generate()
@@ -82,6 +84,7 @@ def test_it_imports_nothing_but_the_standard_library() -> None:
     assert {name.split(".")[0] for name in names} <= sys.stdlib_module_names
 
 
+@settings(deadline=None)
 @given(st.integers(2000, 9000), st.integers(1, 12), st.integers(0, 27 * 86_400 * 10**6))
 def test_months_are_those_of_the_meter(year: int, number: int, offset: int) -> None:
     month = Month(year, number)
@@ -90,6 +93,7 @@ def test_months_are_those_of_the_meter(year: int, number: int, offset: int) -> N
     assert str(month) == verifier._month_of(month.start_us + offset) == verifier._month_of(month.end_us - 1)
 
 
+@settings(deadline=None)
 @given(st.integers(-(10**30), 10**30), st.integers(1, 10**20))
 def test_it_rounds_as_money_does(numerator: int, denominator: int) -> None:
     assert divide_half_up(numerator, denominator) == verifier._half_up(numerator, denominator)
@@ -218,3 +222,36 @@ def test_stored_bytes_that_became_known_late_are_split_at_the_month_s_end() -> N
     assert 5 * GB * october_us == sums.groups[""]["objects"]
     assert 7 * GB == sums.groups[""]["version_byte_microseconds"]
     assert GB * (september_us // 2) + 5 * GB * october_us + 7 * GB == sums.whole()["byte_microseconds"]
+
+
+TARIFF = """
+currency = "EUR"
+effective_from = "2026-01"
+gb_out = "1.00"
+gb_out_peering = "0.123456789"
+gb_in = "0"
+gb_month = "2"
+requests_a_1000 = "3.00"
+requests_b_1000 = "0.40"
+[free]
+gb_out = "10"
+requests_b_1000 = "1.5"
+[class.worker]
+gb_out = "0.50"
+[class.customer]
+gb_out = "2.00"
+[class.customer.free]
+"""
+
+
+def test_a_tariff_s_file_is_read_as_the_closing_holds_it(tmp_path: Path) -> None:
+    tariff = parse_tariff(TARIFF)
+    for text, is_the_same in (
+        (tariff_toml(tariff), True),
+        (tariff_toml(tariff).replace("0.50", "0.51"), False),
+    ):
+        (tmp_path / "tariff.toml").write_text(text)
+        report = Report()
+        report.say = lambda said: None  # type: ignore[method-assign]
+        verifier.check_tariff(tmp_path, report, tariff_document(tariff))
+        assert is_the_same == (report.wrong == 0)

@@ -8,7 +8,7 @@ from fractions import Fraction
 from itertools import pairwise
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from billing.rulebook import rule_set, rule_set_ids
@@ -19,6 +19,8 @@ from billing.year.outcome import YearClosing
 from billing.year.reading import read_simulation
 
 ZERO = Fraction(0)
+unhurried = settings(deadline=None)
+"""A busy machine is no broken law."""
 rules = st.sampled_from(sorted(rule_set_ids()))
 untopped = st.sampled_from([one for one in sorted(rule_set_ids()) if one != "us-selc"])
 hours = st.integers(0, 20_000).map(lambda tenths: Fraction(tenths, 10))
@@ -58,6 +60,7 @@ def by_class(closing: YearClosing) -> dict[str, list[tuple[Fraction, int]]]:
     return found
 
 
+@unhurried
 @given(co_ops())
 def test_1_every_sum_is_exact(inputs: YearInputs) -> None:
     closing = close_year(inputs)
@@ -70,6 +73,7 @@ def test_1_every_sum_is_exact(inputs: YearInputs) -> None:
     assert all(check.agree for check in closing.checks)
 
 
+@unhurried
 @given(co_ops())
 def test_2_cash_and_retained_are_the_share_and_a_fifth_of_what_is_qualified_is_cash(
     inputs: YearInputs,
@@ -81,6 +85,7 @@ def test_2_cash_and_retained_are_the_share_and_a_fifth_of_what_is_qualified_is_c
             assert row.cash_minor * 5 >= row.amount_minor - row.nonqualified_minor
 
 
+@unhurried
 @given(co_ops(), st.randoms(use_true_random=False), st.integers(2, 1000))
 def test_3_neither_order_nor_scale_matters(inputs: YearInputs, random: object, scale: int) -> None:
     uses, people = list(inputs.uses), list(inputs.people)
@@ -97,6 +102,7 @@ def test_3_neither_order_nor_scale_matters(inputs: YearInputs, random: object, s
     assert amounts(first) == amounts(close_year(scaled))
 
 
+@unhurried
 @given(co_ops())
 def test_4_a_larger_weight_never_gets_less_and_each_share_is_its_quota_or_one_more(
     inputs: YearInputs,
@@ -113,6 +119,7 @@ def test_4_a_larger_weight_never_gets_less_and_each_share_is_its_quota_or_one_mo
             assert small == large or less <= more
 
 
+@unhurried
 @given(co_ops())
 def test_5_no_patronage_no_share_and_no_pool_no_shares(inputs: YearInputs) -> None:
     closing = close_year(inputs)
@@ -121,6 +128,7 @@ def test_5_no_patronage_no_share_and_no_pool_no_shares(inputs: YearInputs) -> No
         assert closing.class_pools.get(row.member_class) or not row.amount_minor
 
 
+@unhurried
 @given(co_ops())
 def test_5_one_member_gets_the_pool(inputs: YearInputs) -> None:
     charges = sum(use.charges_minor for use in inputs.uses)
@@ -129,6 +137,7 @@ def test_5_one_member_gets_the_pool(inputs: YearInputs) -> None:
     assert [closing.pool_minor] == [row.amount_minor for row in closing.allocations]
 
 
+@unhurried
 @given(co_ops(), st.data())
 def test_6_splitting_a_member_leaves_the_pool_and_moves_two_cents_at_most(
     inputs: YearInputs, data: st.DataObject
@@ -148,6 +157,7 @@ def test_6_splitting_a_member_leaves_the_pool_and_moves_two_cents_at_most(
     assert abs(joint - amounts(before)[whole.id, "user"]) <= 2
 
 
+@unhurried
 @given(co_ops(untopped, surplus=True), st.integers(1, 20), st.integers(0, 10**9))
 def test_7_business_with_others_raises_nobodys_share(inputs: YearInputs, times: int, gain: int) -> None:
     """Others who pay like members and cost like members, and any side income, change no member's share."""
@@ -161,6 +171,7 @@ def test_7_business_with_others_raises_nobodys_share(inputs: YearInputs, times: 
     assert amounts(close_year(inputs)) == amounts(close_year(with_others))
 
 
+@unhurried
 @given(co_ops())
 def test_7_members_never_share_more_than_was_earned_with_them(inputs: YearInputs) -> None:
     """Also where a target for the collective account is met by others' result: 1 cent is the split's rounding."""
@@ -172,6 +183,7 @@ def test_7_members_never_share_more_than_was_earned_with_them(inputs: YearInputs
     assert closing.pool_minor <= max(earned, ZERO) + 1
 
 
+@unhurried
 @given(co_ops())
 def test_8_replaying_the_frozen_inputs_gives_the_same_hash(inputs: YearInputs) -> None:
     closing = close_year(inputs)
@@ -180,6 +192,7 @@ def test_8_replaying_the_frozen_inputs_gives_the_same_hash(inputs: YearInputs) -
     assert closing.digest == close_year(read_simulation(frozen, rule_set)).digest
 
 
+@unhurried
 @given(co_ops())
 def test_8_one_cent_more_is_another_hash(inputs: YearInputs) -> None:
     changed = replace(inputs, costs_minor=inputs.costs_minor + 1)

@@ -236,6 +236,22 @@ async def test_a_second_writer_waits_and_what_it_worked_out_before_is_refused(co
         await second.execute(insert, stale["hash"])
 
 
+async def test_who_writes_an_entry_is_alone_also_who_did_not_ask_for_it(co_op: Coop) -> None:
+    first, second = await co_op.books(), await co_op.books()
+    transaction = first.transaction()
+    await transaction.start()
+    await first.execute(
+        "INSERT INTO billing.entry (number, period, kind, memo, idempotency_key, postings, booked_at, previous_hash,"
+        " hash) VALUES (1, '2026-11-01', 'planted', '', 'first', 2, now(), $1, $1)",
+        bytes(32),
+    )
+    await second.execute("SET lock_timeout = '100ms'")
+    with pytest.raises(asyncpg.LockNotAvailableError):
+        await second.execute("SELECT billing.lock_books()")
+    await transaction.rollback()
+    await second.execute("SELECT billing.lock_books()")
+
+
 async def test_billing_may_not_change_or_remove_anything(co_op: Coop) -> None:
     connection = await a_closed_month(co_op)
     for table, column in TABLES.items():

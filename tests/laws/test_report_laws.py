@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from billing import reports
@@ -22,6 +22,8 @@ INCOME, EXPENSE = (
 )
 ACCOUNTS = (*ASSETS, *LIABILITIES, *EQUITY, *INCOME, *EXPENSE)
 FIRST, LAST = Month(2026, 4), Month(2026, 6)
+unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""A busy machine is no fault of the books."""
 Planted = tuple[int, str, tuple[tuple[str, int], ...]]
 
 
@@ -69,6 +71,7 @@ def total(books: list[Planted], accounts: tuple[str, ...]) -> int:
     return sum(amount for _, _, sides in books for account, amount in sides if account in accounts)
 
 
+@unhurried
 @given(entries())
 def test_a_trial_balance_has_two_equal_columns(books: list[Planted]) -> None:
     report = reports.trial_balance(sums_of(books, first=1), LAST, by_type(books))
@@ -79,6 +82,7 @@ def test_a_trial_balance_has_two_equal_columns(books: list[Planted]) -> None:
     assert {name: total(books, (name,)) for name in touched} == shown
 
 
+@unhurried
 @given(entries())
 def test_a_balance_sheet_balances(books: list[Planted]) -> None:
     report = reports.balance_sheet(sums_of(books, first=1), LAST, by_type(books))
@@ -87,6 +91,7 @@ def test_a_balance_sheet_balances(books: list[Planted]) -> None:
     assert -total(books, LIABILITIES) == owed.total_minor
 
 
+@unhurried
 @given(entries())
 def test_closing_months_changes_no_income_statement(books: list[Planted]) -> None:
     """The entries that empty income and expense are neither; what they leave out is counted by hand."""
@@ -98,6 +103,7 @@ def test_closing_months_changes_no_income_statement(books: list[Planted]) -> Non
     assert -total(span, INCOME) == report.sections[0].total_minor
 
 
+@unhurried
 @given(entries())
 def test_a_cash_flow_leads_from_money_to_money(books: list[Planted]) -> None:
     moving = [one for one in books if one[0] >= 4 and any(account == "bank:main" for account, _ in one[2])]

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 import pytest
 import xmlschema
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from billing.sepa import Batch, Order, Party, check_currency, latin, pain_001, parse_iban, parse_party
@@ -42,6 +42,8 @@ PEOPLE = (
     Order("WEIR-PAY-1-M7", 99_999_999_999, Party("//Κώστας//", "GR1601101250000000012300695"), "x" * 200),
 )  # fmt: skip
 SCHEMA = xmlschema.XMLSchema(files("sepaxml").joinpath("schemas/pain.001.001.09.xsd").read_text("utf-8"))
+
+unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def batch(orders: tuple[Order, ...] = PEOPLE) -> Batch:
@@ -116,6 +118,7 @@ def test_names_in_the_letters_of_banks(text: str, plain: str) -> None:
     assert plain == latin(text, characters_max=70)
 
 
+@unhurried
 @given(st.text(max_size=200))
 def test_whatever_is_written_comes_out_in_the_letters_of_banks(text: str) -> None:
     allowed = set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/-?:().,'+ ")
@@ -135,6 +138,7 @@ def test_the_file_fits_the_published_schema() -> None:
     SCHEMA.validate(pain_001(batch()))
 
 
+@unhurried
 @given(
     st.lists(
         st.tuples(

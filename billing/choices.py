@@ -17,7 +17,7 @@ from billing.money import parse_amount, parse_exact
 from billing.ruleset import Empty, RuleSet
 from billing.ruletext import parse_rule_set_toml
 from billing.year.closing import close_year
-from billing.year.inputs import USER, Form, Key, Small, Use, YearInputs
+from billing.year.inputs import CUSTOMER, USER, Form, Key, Small, Use, YearInputs
 from meter.refusal import Refusal
 
 CHOICES_BYTES_MAX = 64 * 1024
@@ -84,7 +84,7 @@ def _exacts(table: Table, key: str) -> dict[str, Fraction]:
 
 def check_choices(choices: Choices, rules: RuleSet, *, currency: str) -> None:
     """Refuse what the rule set does not allow: a year without any business is closed by it. Raises Refusal."""
-    uses = tuple(Use("1", name) for name in sorted(choices.class_weights))
+    uses = tuple(Use("1", name) for name in sorted({USER, *choices.class_weights} - {CUSTOMER}))
     close_year(
         YearInputs(
             currency=currency, rule_set=rules, costs_minor=0, uses=uses, class_weights=choices.class_weights,

@@ -263,3 +263,9 @@ def choice_for(choices: Iterable[Choice], year: int) -> Choice | None:
     """What is in force for a fiscal year: the latest start, and of several the last that was entered."""
     begun = [one for one in choices if one.from_year <= year]
     return max(begun, key=lambda one: (one.from_year, one.number), default=None)
+
+
+def choice_at(choices: Iterable[Choice], at_us: int) -> Choice | None:
+    """What is in force at an instant, by the fiscal year it lies in."""
+    begun = [one for one in choices if one.start.start_us <= at_us]
+    return max(begun, key=lambda one: (one.from_year, one.number), default=None)

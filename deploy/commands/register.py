@@ -5,12 +5,11 @@ from __future__ import annotations
 import getpass
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import click
 
 from billing import governance_store, register_store
-from billing.governance import choice_for
+from billing.governance import choice_at
 from billing.particulars import Particulars
 from billing.register import Operation
 from billing.register_forms import FORMS, LAW_OF_RULE_SET, form_of, register_document
@@ -23,10 +22,11 @@ from deploy.instants import instant_text, parse_instant
 from deploy.output import as_json as to_json
 from deploy.output import print_json, print_table, say
 from meter.ids import MemberId
+from meter.postgres import Connection
 from meter.refusal import Refusal
 from meter.store import find_member, members
 from meter.usage import Member, MemberClass
-from meter.window import Month, to_datetime
+from meter.window import Month
 
 OWNER = None
 """Names, addresses and who is a member: read and changed by the register's owner alone; no room's own role may."""
@@ -84,8 +84,8 @@ def print_(at: str | None, law: str | None, format_: str, to: Path | None) -> No
     say(f"the register is in {to}; it holds names and addresses")
 
 
-async def _law_in_force(connection: Any, at_us: int) -> str:
-    chosen = choice_for(await governance_store.choices(connection), to_datetime(at_us).year)
+async def _law_in_force(connection: Connection, at_us: int) -> str:
+    chosen = choice_at(await governance_store.choices(connection), at_us)
     return LAW_OF_RULE_SET.get(chosen.rule_set, "plain") if chosen else "plain"
 
 

@@ -19,6 +19,7 @@ from billing.costing import tariff_in_force
 from billing.percentile import Percentile, percentile, samples_in
 from billing.pools import PERCENTILES, Driver, Key, Measure, Use, measures, parse_key, share_pools
 from billing.rating import Line, charge
+from billing.statement import was_member
 from billing.tariff import CLASSES, Tariff
 from billing.variance import MonthFigures, Suggestion, suggested_tariff, suggestions
 from meter import sample_store
@@ -103,12 +104,11 @@ async def _use(
     lines: dict[Measure, Percentile] = {}
     for measure in {one for key in keys for one in measures(key) if one.driver in PERCENTILES}:
         lines[measure], peaks[measure] = await _peaks(connection, month, measure, until_us=until_us)
-    there = {
+    own = {
         one.id: one.member_class.value
         for one in register
-        if one.joined_us < month.end_us and (one.left_us is None or one.left_us > month.start_us)
+        if was_member(one, month) and one.member_class.value != CUSTOMER
     }
-    own = {member: name for member, name in there.items() if name != CUSTOMER}
     usage = await period_usage(connection, month, until_us=until_us)
     return Use(month, own, usage, peaks), lines
 

@@ -13,7 +13,8 @@ from billing.run import close, trial_balance
 from billing.year_gather import Options
 from billing.year_proof import verify_year
 from meter.refusal import Refusal
-from tests.coop import Coop
+from meter.window import Month
+from tests.coop import CENT, Coop
 from tests.reference_year import JANUARY, MONTHS, NOW, decided, g18
 
 
@@ -253,3 +254,41 @@ async def test_a_year_with_an_open_month_is_refused_by_the_database_too(co_op: C
             "INSERT INTO billing.year VALUES (2026, '2026-01-01', '2026-12-01', 'x', '{}', repeat('a', 64), 0,"
             " sha256(''::bytea), 0, now())"
         )
+
+
+async def test_a_loss_that_is_carried_is_met_from_the_next_year_s_surplus(co_op: Coop) -> None:
+    """Plain rules: a loss of 100.00 in 2026; in 2027 charges of 150.00 and no costs leave 50.00 to share."""
+    (anna,) = await co_op.found("anna")
+    books = await co_op.books()
+    await add_cost(books, month=MONTHS[0], pool="rack", amount="100.00", memo="", now_us=NOW)
+    for month in MONTHS:
+        await close(books, month, now_us=NOW)
+    await year_run.close(books, 2026, resolution=await decided(books), now_us=NOW)
+    balances = {one.account: one.debits_minor - one.credits_minor for one in await trial_balance(books)}
+    assert (10000, 0) == (balances["loss:carried"], balances.get("surplus:undistributed", 0))
+    await co_op.use(anna, JANUARY, 15000 * CENT)
+    after = Month(2028, 1).start_us
+    for number in range(1, 13):
+        await close(books, Month(2027, number), now_us=after)
+    with pytest.raises(Refusal, match="there is none with the id"):
+        await year_run.close(books, 2027, resolution="2028-1", now_us=after)
+    done = await year_run.close(books, 2027, resolution="2027-1", now_us=after)
+    assert "50.00" == done.page["pool"]
+    balances = {one.account: one.debits_minor - one.credits_minor for one in await trial_balance(books)}
+    assert (0, 0) == (balances["loss:carried"], balances["surplus:undistributed"])
+    assert -5000 == balances.get(f"payable:member:{anna}", 0) + balances.get(
+        f"capital:member:{anna}:2027:plain", 0
+    )
+    assert (await verify_year(books, anna, 2027)).agrees
+
+
+async def test_years_are_closed_in_order(co_op: Coop) -> None:
+    (anna,) = await co_op.found("anna")
+    books = await co_op.books()
+    await co_op.use(anna, MONTHS[0], 100 * CENT)
+    after = Month(2028, 1).start_us
+    for month in (*MONTHS, *(Month(2027, number) for number in range(1, 13))):
+        await close(books, month, now_us=after)
+    resolution = await decided(books)
+    with pytest.raises(Refusal, match="the fiscal year 2026 is still open; years are closed in order"):
+        await year_run.close(books, 2027, resolution=resolution, now_us=after)

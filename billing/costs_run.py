@@ -19,6 +19,7 @@ from billing.costing import tariff_in_force
 from billing.percentile import Percentile, percentile, samples_in
 from billing.pools import PERCENTILES, Driver, Key, Measure, Use, measures, parse_key, share_pools
 from billing.rating import Line, charge
+from billing.register_run import members_in
 from billing.statement import was_member
 from billing.tariff import CLASSES, Tariff
 from billing.variance import MonthFigures, Suggestion, suggested_tariff, suggestions
@@ -27,7 +28,7 @@ from meter.event import Zone
 from meter.ids import NOBODY, MemberId
 from meter.postgres import Connection
 from meter.refusal import Refusal
-from meter.store import is_closed, members
+from meter.store import is_closed
 from meter.usage import Member, Usage
 from meter.usage_store import period_usage
 from meter.window import Month
@@ -84,7 +85,7 @@ async def _shared(connection: Connection, month: Month, *, now_us: int) -> Share
     tariff = await tariff_in_force(connection, month)
     costs = pool_costs(await cost_store.invoices(connection, month))
     keys = await keys_in_force(connection, month, currency=tariff.currency)
-    register = await members(connection)
+    register = await members_in(connection, month)
     asked = [keys[one] for one in costs if one in keys]
     use, lines = await _use(connection, month, asked, register, now_us=now_us)
     parts = share_pools(costs, keys, use, currency=tariff.currency)
@@ -148,7 +149,7 @@ async def figures(connection: Connection, month: Month, *, now_us: int) -> Month
         costs = pool_costs(await cost_store.invoices(connection, month))
         keys = await keys_in_force(connection, month, currency=tariff.currency)
         usage = await period_usage(connection, month, until_us=min(now_us, month.end_us))
-        classes = {one.id: one.member_class.value for one in await members(connection)}
+        classes = {one.id: one.member_class.value for one in await members_in(connection, month)}
         earlier = await earlier_tariffs(connection, usage, tariff)
         given = await cost_store.credits_of(connection, month)
     lines: list[Line] = []
@@ -214,7 +215,7 @@ async def trueups(connection: Connection, month: Month, *, now_us: int) -> list[
         raise Refusal(f"{month} is open; prices are adjusted to cost once its charges are final")
     done = await _shared(connection, month, now_us=now_us)
     charged = await cost_store.charged(connection, month)
-    register = {one.id: one for one in await members(connection)}
+    register = {one.id: one for one in await members_in(connection, month)}
     found = []
     for member in sorted({*charged, *(one for parts in done.parts.values() for one in parts)}):
         if register[member].member_class.value != CUSTOMER:

@@ -153,3 +153,11 @@ def test_the_list_says_what_is_old(tmp_path: Path) -> None:
         env={**os.environ, "WEIR_LIST_PRICE_DIRECTORY": str(tmp_path / "mine")},
     )  # fmt: skip
     assert (2, True) == (done.returncode, "bad.toml: id: must be there, in quotes" in done.stderr)
+
+
+async def test_costs_are_told_where_nobody_was_charged(co_op: Coop, data: Path, database: str) -> None:
+    await two_months(co_op)
+    books = await co_op.books()
+    await add_cost(books, month=SEPTEMBER.previous(), pool="rack", amount="10.00", memo="", now_us=NOW)
+    found = told(data, database, "--month", str(SEPTEMBER.previous()))
+    assert {"currency": "EUR", "charged_minor": 0, "cost_minor": 1000} == found["ours"]

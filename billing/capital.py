@@ -18,8 +18,6 @@ from meter.refusal import Refusal
 from meter.window import Month
 
 PERCENT_DECIMALS_MAX = 9
-COLLECTIVE = Account("collective:main")
-"""What belongs to all members together and to nobody by name."""
 EXIT_INTEREST = Account("interest:exits")
 """Interest on what is owed to those who left."""
 
@@ -50,11 +48,6 @@ def lot_of(account: str) -> LotId:
     first, second, member, year, kind = account.split(":")
     assert (first, second) == ("capital", "member"), "only capital has lots"
     return LotId(int(year), MemberId(int(member)), Kind(kind))
-
-
-def payable(member: MemberId) -> Account:
-    """What waits to be paid to a member."""
-    return Account(f"payable:member:{member}")
 
 
 def debt(member: MemberId) -> Account:

@@ -13,8 +13,8 @@ from typing import Any
 
 from billing import capital_store, store
 from billing.canon import canonical, digest
-from billing.capital import Change, Kind, LotId, payable
-from billing.ledger import Entry, EntryKind, postings, receivable, retained
+from billing.capital import Change, Kind, LotId
+from billing.ledger import Entry, EntryKind, payable, postings, receivable, retained
 from billing.money import parse_amount
 from billing.retirement import Method, Plan, YearShare, plan
 from billing.unclaimed import waiting
@@ -236,8 +236,7 @@ async def _done_before(
 
 async def _post(connection: Connection, found: Retired, act: int, *, now_us: int, tell: Tell) -> None:
     month = await open_month(connection, now_us=now_us)
-    for entry in _entries(found, act, month, tell):
-        await store.post(connection, entry, now_us=now_us)
+    await store.post_many(connection, _entries(found, act, month, tell), now_us=now_us)
 
 
 def _entries(found: Retired, act: int, month: Month, tell: Tell) -> Iterator[Entry]:

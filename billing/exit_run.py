@@ -17,10 +17,10 @@ from typing import Any
 from billing import capital_store, exits, store, unclaimed_store
 from billing.afterwards import Afterwards
 from billing.canon import canonical, digest
-from billing.capital import COLLECTIVE, EXIT_INTEREST, LotId, debt, payable
+from billing.capital import EXIT_INTEREST, LotId, debt
 from billing.capital_run import Tell, book_currency, check_resolution, open_month
 from billing.exits import ExitState, Instalment, Settlement
-from billing.ledger import Account, Entry, EntryKind, postings, receivable
+from billing.ledger import COLLECTIVE, Account, Entry, EntryKind, payable, postings, receivable
 from meter.ids import MemberId
 from meter.postgres import Connection
 from meter.refusal import Refusal

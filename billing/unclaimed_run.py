@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from billing import capital_store, store, unclaimed_store
 from billing.afterwards import unclaimed_rule
 from billing.canon import canonical, digest
-from billing.capital import payable
 from billing.capital_run import Tell, book_currency, check_resolution, open_month
-from billing.ledger import Entry, EntryKind, postings
+from billing.ledger import Entry, EntryKind, payable, postings
 from billing.money import format_amount, parse_amount
 from billing.unclaimed import Unclaimed, claim_parts, unclaimed, waiting
 from billing.unclaimed_store import Forfeit

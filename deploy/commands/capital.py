@@ -8,10 +8,11 @@ from fractions import Fraction
 import click
 
 from billing.afterwards import afterwards, rule_sets
-from billing.capital import LotAccount, by_year, capital_accounts, debt, payable, percent
+from billing.capital import LotAccount, by_year, capital_accounts, debt, percent
 from billing.capital_run import book_currency, capital_changes
 from billing.capital_store import account_balances, lot_balances
 from billing.deadlines import Deadline, deadlines, month_end
+from billing.ledger import payable
 from billing.money import format_number, parse_amount, scale_down
 from billing.revolving import Back, percent_text, return_needed, when_back, years_until_back
 from deploy.commands.capital_acts import carry_over, day, due, estate, exit_, exits, request, retire

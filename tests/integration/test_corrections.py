@@ -9,6 +9,7 @@ import asyncpg
 import pytest
 
 from billing import run
+from billing.proof import verify
 from meter import correcting, correction_store, store, usage_store
 from meter.correcting import complete, enter
 from meter.correction import CORRECTION_BYTES_MAX, Correction
@@ -111,7 +112,7 @@ async def test_the_statement_with_a_correction_follows_from_the_segments(
     ]
     marks = await store.watermarks(books)
     again = recount(settings.journal_directory, OCTOBER, marks, up_to=marks[OCTOBER])
-    verified = await run.verify(books, anna, OCTOBER, again, now_us=NOW)
+    verified = await verify(books, anna, OCTOBER, again, now_us=NOW)
     assert verified.agrees, verified.differences
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from billing import costing, run
+from billing.proof import verify
 from meter import store
 from meter.event import Event, Mark, Zone
 from meter.ids import MemberId
@@ -138,7 +139,7 @@ async def test_a_closing_with_late_usage_follows_from_the_segments(
 ) -> None:
     alice, books = await november_with_late_usage(co_op, settings)
     done = await run.close(books, NOVEMBER, now_us=OVER)
-    told = await run.verify(books, alice, NOVEMBER, await again(books, settings, NOVEMBER), now_us=OVER)
+    told = await verify(books, alice, NOVEMBER, await again(books, settings, NOVEMBER), now_us=OVER)
     assert (True, [], done.digest) == (told.agrees, told.differences, told.recomputed_digest)
 
 

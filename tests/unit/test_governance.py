@@ -139,7 +139,7 @@ def test_choosing_nothing_is_allowed_by_every_rule_set(name: str) -> None:
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("cash_share = 0.3", "cash_share: a text in quotes"),
+        ("cash_share = 0.3", "cash_share: one line of text in quotes"),
         ('cash_share = "130 %"', "more than the whole"),
         ('cash_share = "19.99 %"', "cash_share: 19.99 % is less than 20 %"),
         ('nonqualified_share = "90 %"', "with cash_share it is more than the whole"),

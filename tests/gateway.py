@@ -8,9 +8,11 @@ import signal
 import socket
 import subprocess
 import sys
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -52,6 +54,8 @@ class RunningGateway:
     sockets: list[socket.socket] = field(default_factory=list)
     processes: list[subprocess.Popen[str]] = field(default_factory=list)
     logs: list[IO[str]] = field(default_factory=list)
+    clients: list[Any] = field(default_factory=list)
+    bodies: list[weakref.ref[Any]] = field(default_factory=list)
 
     @property
     def port(self) -> int:
@@ -109,7 +113,11 @@ class RunningGateway:
         self.logs.clear()
 
     def close(self) -> None:
-        """Stop and let go."""
+        """Stop and let go; bodies that nobody read and idle connections of the clients first."""
+        for body in filter(None, (one() for one in self.bodies)):
+            body.close()
+        for one in self.clients:
+            one.close()
         self.end(signal.SIGTERM)
         for listener in self.sockets:
             listener.close()
@@ -162,8 +170,8 @@ class RunningGateway:
 
 
 def client(gateway: RunningGateway, credentials: Credentials, **options: Any) -> Any:
-    """A boto3 client with default settings."""
-    return boto3.client(
+    """A boto3 client with default settings; its connections end with the gateway."""
+    s3 = boto3.client(
         "s3",
         endpoint_url=gateway.url,
         aws_access_key_id=credentials.access_key,
@@ -171,6 +179,15 @@ def client(gateway: RunningGateway, credentials: Credentials, **options: Any) ->
         region_name="us-east-1",
         config=Config(retries={"max_attempts": 1}, **options),
     )
+    gateway.clients.append(s3)
+    s3.meta.events.register("after-call", partial(_keep_body, gateway.bodies))
+    return s3
+
+
+def _keep_body(bodies: list[weakref.ref[Any]], parsed: dict[str, Any], **_: object) -> None:
+    """A body that a test does not read holds its connection open."""
+    if "Body" in parsed:
+        bodies.append(weakref.ref(parsed["Body"]))
 
 
 @contextmanager

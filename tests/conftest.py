@@ -8,11 +8,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.postgres import TestServer, running_server
 
 # The processes that share a run inherit the environment, and with it the one seed.
 SEED = int(os.environ.setdefault("WEIR_TEST_SEED", str(random.SystemRandom().randrange(2**32))))
+# How long an example takes says how busy the machine is, and nothing else.
+settings.register_profile(
+    "unhurried", parent=settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("unhurried")
 
 
 def pytest_report_header() -> str:

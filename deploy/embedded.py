@@ -27,6 +27,7 @@ from deploy.place import DataRefused, sync_directory
 from deploy.privilege import User, current_user, launched, postgres_user
 from deploy.settings import DeploySettings
 from deploy.store import answers, create_database
+from meter.postgres import AWAY
 from meter.refusal import Refusal
 
 DATABASE = "weir"
@@ -94,7 +95,11 @@ class EmbeddedServer:
                     f"another PostgreSQL server still holds {self._directory}; stop it first"
                 )
             await asyncio.sleep(POLL_S)
-        await create_database(self._maintenance_dsn)
+        try:
+            await create_database(self._maintenance_dsn)
+        except AWAY as error:
+            await self.stop(hurry=True)
+            raise PostgresFailed(f"PostgreSQL ended while it started; its log is {self._log.path}") from error
 
     async def wait(self) -> int:
         """Wait for the server to end; its exit status."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncpg
 
+from meter.postgres import AWAY
+
 CONNECT_TIMEOUT_S = 30
 
 
@@ -11,7 +13,7 @@ async def answers(dsn: str) -> bool:
     """Whether the server takes sessions now."""
     try:
         connection = await asyncpg.connect(dsn, timeout=CONNECT_TIMEOUT_S)
-    except (OSError, TimeoutError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError):
+    except AWAY:
         return False
     await connection.close()
     return True

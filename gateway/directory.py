@@ -25,6 +25,7 @@ from gateway.scope import KeyScope, parse_scope
 from gateway.snapshot import Known, keep, pack, unpack
 from gateway.store import KeyRow
 from gateway.vault import Vault
+from meter import postgres
 from meter.cap_store import caps
 from meter.ids import MemberId
 from meter.postgres import Connection, connect
@@ -32,7 +33,7 @@ from meter.refusal import Refusal
 from meter.usage import MemberStatus
 
 log = logging.getLogger(__name__)
-AWAY = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, Refusal)
+AWAY = (*postgres.AWAY, asyncpg.PostgresError, Refusal)
 MISSES_MAX = 1024
 MISS_LIFE_S = 1.0
 ASK_TIMEOUT_S = 2.0

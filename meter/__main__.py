@@ -18,7 +18,7 @@ from meter.caps import CapLevel, nearness
 from meter.daily import Daily
 from meter.gate import wait_at_gate
 from meter.metrics import ShipperMetrics
-from meter.postgres import Connection, connect
+from meter.postgres import AWAY, Connection, connect
 from meter.recorder import now_us
 from meter.refusal import Refusal
 from meter.settings import MeterSettings
@@ -28,11 +28,8 @@ from meter.window import Month
 log = logging.getLogger("meter")
 LAST_TRIES = 20
 CAPS_EVERY_S = 10
-AWAY = (
-    Refusal, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError,
-)  # fmt: skip
-"""What says that the database is away. The internal one comes when a server dies within an answer: the driver's
-connection is then in a state of its own, and a fresh one is all that is needed."""
+TRY_AGAIN = (Refusal, asyncpg.PostgresError, *AWAY)
+"""After which the same is tried with a fresh connection."""
 
 
 async def run(settings: MeterSettings) -> None:
@@ -51,7 +48,7 @@ async def run(settings: MeterSettings) -> None:
         try:
             await _while_connected(shipper, settings, metrics, stopping, shipped)
             return
-        except AWAY as error:
+        except TRY_AGAIN as error:
             metrics.failures += 1
             pause_s = min(max(pause_s * 2, 0.1), settings.ship_retry_max_s)
             log.warning("cannot ship now, again within %.1f s: %s", pause_s, error)

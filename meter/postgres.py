@@ -27,6 +27,14 @@ class NewerSchema(Refusal):
     """The database was migrated by a newer Weir; this one must not touch it."""
 
 
+AWAY = (
+    DatabaseAway, OSError, TimeoutError, asyncpg.PostgresConnectionError, asyncpg.OperatorInterventionError,
+    asyncpg.InterfaceError, asyncpg.InternalClientError,
+)  # fmt: skip
+"""What says that the server is away or ending. The internal one comes when it dies within an answer: the driver's
+connection is then in a state of its own, and a fresh one is all that is needed."""
+
+
 @dataclass(frozen=True, slots=True)
 class Migration:
     """One numbered file of one room."""
@@ -54,7 +62,7 @@ async def connect(dsn: str, *, role: str | None = None, timeout_s: int = 30) -> 
         return await asyncpg.connect(
             dsn, timeout=timeout_s, command_timeout=timeout_s, server_settings=settings
         )
-    except (OSError, asyncpg.PostgresError, TimeoutError) as error:
+    except (asyncpg.PostgresError, *AWAY) as error:
         raise DatabaseAway(f"the database does not answer: {error or type(error).__name__}") from error
 
 

@@ -14,7 +14,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import cast
 
-import asyncpg
 from aiohttp import web
 
 from billing import books, run
@@ -35,7 +34,7 @@ from meter.cap_store import caps, set_caps, stored_by
 from meter.caps import NO_CAPS
 from meter.heads_store import last_head
 from meter.live import open_exchanges, waiting
-from meter.postgres import Connection, Pool
+from meter.postgres import AWAY, Connection, Pool
 from meter.refusal import Refusal
 from meter.store import displaced, stream_places
 from meter.usage import in_all
@@ -47,13 +46,6 @@ Clock = Callable[[], int]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 STATIC = Path(__file__).parents[1].joinpath("static")
 STATIC_TYPES = {"style.css": "text/css", "icon.svg": "image/svg+xml"}
-AWAY = (
-    OSError,
-    TimeoutError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.InterfaceError,
-    asyncpg.OperatorInterventionError,
-)
 
 
 def now_us() -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from datetime import date
 
-from billing.fiscal import FiscalYear
+from billing.year.fiscal import FiscalYear
 from billing.year_lines import YearLine
 from meter.ids import MemberId
 from meter.postgres import Connection

@@ -9,7 +9,7 @@ import hashlib
 import os
 from pathlib import Path
 
-from billing.governance import Document
+from billing.governance.decisions import Document
 from meter.refusal import Refusal
 
 DOCUMENT_BYTES_MAX = 32 * 1024 * 1024

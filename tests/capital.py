@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncpg
 
 from billing import store
-from billing.capital import Kind, LotId
-from billing.ledger import UNDISTRIBUTED, Account, Entry, EntryKind, payable, postings, receivable
+from billing.capital.lots import Kind, LotId
+from billing.ledger.entry import UNDISTRIBUTED, Account, Entry, EntryKind, payable, postings, receivable
 from meter.ids import MemberId
 from meter.window import Month
 from tests.coop import NOVEMBER, NOW

@@ -17,8 +17,9 @@ from typing import cast
 import asyncpg
 from aiohttp import web
 
-from billing import books, run
+from billing import run
 from billing.canon import canonical
+from billing.ledger import books
 from billing.metrics import PortalMetrics
 from billing.pages import render
 from billing.portal import books as books_page
@@ -28,8 +29,8 @@ from billing.portal.guard import HEADERS, Attempts, same_origin
 from billing.portal.names_store import bucket_names, operation_names
 from billing.portal.overview import page
 from billing.portal.requests import parse_day, parse_page, read_page, rows
-from billing.render import statement_html, statement_text
 from billing.settings import BillingSettings
+from billing.statements.render import statement_html, statement_text
 from billing.year_store import kept_minor
 from meter.cap_store import caps, set_caps, stored_by
 from meter.caps import NO_CAPS

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import click
 
-from billing import governance_store
-from billing.governance import Consent, Delivery, check_consent
-from billing.register_run import consents_on
+from billing.governance import store as governance_store
+from billing.governance.decisions import Consent, Delivery, check_consent
+from billing.register.run import consents_on
 from deploy.commands.options import data_option, json_option
 from deploy.desk import Desk, at_desk
 from deploy.documents import keep_document

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import click
 
-from billing import books
-from billing import pay as payments
-from billing import pay_store as store
+from billing.ledger import books
 from billing.money import format_amount, parse_amount
-from billing.pay import Exported, Imported, Unmatched
-from billing.pay_store import KeptBatch
+from billing.payments import run as payments
+from billing.payments import store
+from billing.payments.run import Exported, Imported, Unmatched
+from billing.payments.store import KeptBatch
 from deploy.commands.options import data_option, json_option
 from deploy.desk import Desk, at_desk
 from deploy.instants import instant_text

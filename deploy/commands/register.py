@@ -8,13 +8,14 @@ from pathlib import Path
 
 import click
 
-from billing import governance_store, register_store
-from billing.governance import choice_at
-from billing.particulars import Particulars
-from billing.register import Operation
-from billing.register_forms import FORMS, LAW_OF_RULE_SET, form_of, register_document
-from billing.register_render import register_csv, register_html, register_text
-from billing.register_run import change_class, change_particulars, take_back_class, verify_register
+from billing.governance import store as governance_store
+from billing.governance.decisions import choice_at
+from billing.register import store as register_store
+from billing.register.forms import FORMS, LAW_OF_RULE_SET, form_of, register_document
+from billing.register.operations import Operation
+from billing.register.particulars import Particulars
+from billing.register.render import register_csv, register_html, register_text
+from billing.register.run import change_class, change_particulars, take_back_class, verify_register
 from deploy.commands.options import data_option, json_option
 from deploy.desk import Desk, at_desk
 from deploy.documents import document_problem

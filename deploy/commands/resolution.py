@@ -9,9 +9,11 @@ from pathlib import Path
 
 import click
 
-from billing import governance_store, register_store, store
-from billing.governance import Body, Resolution, ResolutionKind, Votes, check_resolution
-from billing.register import voters_at
+from billing import store
+from billing.governance import store as governance_store
+from billing.governance.decisions import Body, Resolution, ResolutionKind, Votes, check_resolution
+from billing.register import store as register_store
+from billing.register.operations import voters_at
 from deploy.commands.options import data_option, json_option
 from deploy.desk import Desk, at_desk
 from deploy.documents import keep_document

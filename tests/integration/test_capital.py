@@ -14,14 +14,24 @@ from typing import Any
 import asyncpg
 import pytest
 
-from billing import notice_run, unclaimed_run
-from billing.afterwards import afterwards
-from billing.capital import capital_accounts
-from billing.capital_run import Retired, Retirement, capital_changes, carry_over, retire
-from billing.exit_run import Estate, EstateMethod, Leaving, leave, make_due, request, settle_estate, standings
-from billing.ledger import Account, retained
-from billing.notices import State
-from billing.retirement import Method, YearShare
+from billing.capital import unclaimed_run
+from billing.capital.exit_run import (
+    Estate,
+    EstateMethod,
+    Leaving,
+    leave,
+    make_due,
+    request,
+    settle_estate,
+    standings,
+)
+from billing.capital.lots import capital_accounts
+from billing.capital.retirement import Method, YearShare
+from billing.capital.run import Retired, Retirement, capital_changes, carry_over, retire
+from billing.ledger.entry import Account, retained
+from billing.notices import run as notice_run
+from billing.notices.notice import State
+from billing.rules.afterwards import afterwards
 from billing.run import close, trial_balance
 from meter.ids import MemberId
 from meter.refusal import Refusal

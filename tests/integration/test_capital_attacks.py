@@ -6,13 +6,14 @@ from fractions import Fraction
 import asyncpg
 import pytest
 
-from billing import notice_run, unclaimed_run
-from billing.afterwards import afterwards
-from billing.capital_run import Retirement, retire
-from billing.exit_run import Leaving, leave
-from billing.ledger import Account
-from billing.notices import State
-from billing.retirement import Method
+from billing.capital import unclaimed_run
+from billing.capital.exit_run import Leaving, leave
+from billing.capital.retirement import Method
+from billing.capital.run import Retirement, retire
+from billing.ledger.entry import Account
+from billing.notices import run as notice_run
+from billing.notices.notice import State
+from billing.rules.afterwards import afterwards
 from tests.capital import allocate, move, waits
 from tests.coop import NOW, Coop
 from tests.integration.test_capital import YEAR_US

@@ -9,15 +9,15 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from billing import cost_store
-from billing.cost import Document, Paper
-from billing.cost_entries import IncomeKind
-from billing.costing import add_cost, add_credit, add_income, list_costs, set_pool, show_cost
-from billing.costs_run import figures, post_trueup, shared, suggest, trueups
-from billing.documents import fetch, keep, path_of
+from billing.charges.tariff import Service
+from billing.costs import store as cost_store
+from billing.costs.costing import add_cost, add_credit, add_income, list_costs, set_pool, show_cost
+from billing.costs.documents import fetch, keep, path_of
+from billing.costs.entries import IncomeKind
+from billing.costs.invoices import Document, Paper
+from billing.costs.run import figures, post_trueup, shared, suggest, trueups
+from billing.costs.variance import added_up, by_pool, by_service
 from billing.run import close, statement, trial_balance
-from billing.tariff import Service
-from billing.variance import added_up, by_pool, by_service
 from meter.ids import MemberId
 from meter.refusal import Refusal
 from meter.sample_store import has_samples, prune

@@ -8,9 +8,12 @@ from datetime import date
 import asyncpg
 import pytest
 
-from billing import books, ledger_store, pay, pay_store
-from billing.ledger import Account, Entry, EntryKind, Posting, payable, receivable
-from billing.pay import Exported
+from billing.ledger import books
+from billing.ledger import store as ledger_store
+from billing.ledger.entry import Account, Entry, EntryKind, Posting, payable, receivable
+from billing.payments import run as pay
+from billing.payments import store as pay_store
+from billing.payments.run import Exported
 from billing.run import set_tariff
 from deploy.commands.pay import MasterSeal
 from gateway.vault import Vault

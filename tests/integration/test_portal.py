@@ -11,8 +11,8 @@ from aiohttp import ClientResponse
 from aiohttp.test_utils import TestClient, TestServer
 
 from billing.canon import canonical
-from billing.costing import add_cost
-from billing.ledger import UNDISTRIBUTED, Entry, EntryKind, postings, retained
+from billing.costs.costing import add_cost
+from billing.ledger.entry import UNDISTRIBUTED, Entry, EntryKind, postings, retained
 from billing.portal.app import make_app
 from billing.portal.login import create_login_link
 from billing.run import close, statement

@@ -10,8 +10,8 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from billing import governance_store, register_store
-from billing.governance import (
+from billing.governance import store as governance_store
+from billing.governance.decisions import (
     Body,
     Choice,
     Consent,
@@ -24,8 +24,9 @@ from billing.governance import (
     current_hours,
     weights_of,
 )
-from billing.register import Holding, Operation, OperationKind, people_at
-from billing.register_run import (
+from billing.register import store as register_store
+from billing.register.operations import Holding, Operation, OperationKind, people_at
+from billing.register.run import (
     Entered,
     add_share_kind,
     change_class,
@@ -37,7 +38,7 @@ from billing.register_run import (
     take_back_class,
     verify_register,
 )
-from billing.register_year import members_of_year
+from billing.register.year import members_of_year
 from billing.run import close, statement
 from meter.ids import MemberId
 from meter.postgres import connect, migrate

@@ -7,8 +7,8 @@ import pytest
 
 from billing import year_run
 from billing.canon import canonical
-from billing.costing import add_cost
-from billing.governance import ResolutionKind
+from billing.costs.costing import add_cost
+from billing.governance.decisions import ResolutionKind
 from billing.run import close, trial_balance
 from billing.year_gather import Options
 from billing.year_proof import verify_year

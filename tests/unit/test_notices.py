@@ -7,11 +7,10 @@ from typing import Any
 
 import pytest
 
-from billing.afterwards import afterwards
-from billing.capital import Kind
-from billing.deadlines import deadlines, deadlines_by_name
-from billing.notice_file import read_year
-from billing.notices import (
+from billing.capital.deadlines import deadlines, deadlines_by_name
+from billing.capital.lots import Kind
+from billing.notices.file import read_year
+from billing.notices.notice import (
     MAY_BE_EMPTY,
     NOT_A_BILL,
     REQUIRED,
@@ -20,7 +19,8 @@ from billing.notices import (
     notice_text,
     qualified_test,
 )
-from billing.notices import refuse_unqualified as refuse
+from billing.notices.notice import refuse_unqualified as refuse
+from billing.rules.afterwards import afterwards
 from meter.refusal import Refusal
 
 FIFTH = Fraction(1, 5)

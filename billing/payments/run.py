@@ -10,11 +10,12 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from typing import NoReturn, Protocol
+from typing import Protocol
 
 import asyncpg
 
 from billing.canon import canonical
+from billing.capital import unclaimed_store
 from billing.ledger import store as ledger_store
 from billing.ledger.books import currency, first_open_period, refuse_ordered
 from billing.ledger.entry import (
@@ -49,6 +50,7 @@ from meter.window import DAY_US, Month, to_datetime
 
 OWN = "bank-account:co-op"
 LINES_SHOWN_MAX = 10_000
+NAMES_SHOWN_MAX = 20
 
 
 class Seal(Protocol):
@@ -62,12 +64,21 @@ class Seal(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class LeftOut:
+    """Members who are owed and are not paid, by name."""
+
+    without_account: tuple[str, ...] = ()
+    lost: tuple[str, ...] = ()
+    """Contact with them was lost; nobody knows whether the account is still theirs. What is owed stays owed."""
+
+
+@dataclass(frozen=True, slots=True)
 class Exported:
-    """A batch and its file; members that are owed and have no account are only counted."""
+    """A batch and its file, and who is owed and is not in it."""
 
     batch: KeptBatch
     file: str = field(repr=False)
-    without_account: tuple[MemberId, ...] = ()
+    left_out: LeftOut = field(default_factory=LeftOut)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,13 +125,18 @@ async def export(
             raise Refusal(
                 "the co-op's own account is not known yet; tell it with `weir pay own-account IBAN --name NAME`"
             )
-        owed = await store.owed(connection, minimum_minor=minimum_minor, count_max=ORDERS_A_FILE_MAX)
+        lost = await unclaimed_store.lost_contact(connection)
+        owed = await store.owed(
+            connection, minimum_minor=minimum_minor, count_max=ORDERS_A_FILE_MAX, besides=lost
+        )
         accounts = await store.accounts(connection, [member for member, _ in owed])
-        without = tuple(member for member, _ in owed if member not in accounts)
         due = [(member, min(amount, AMOUNT_MINOR_MAX)) for member, amount in owed if member in accounts]
-        if not due and without:
-            _nobody(without)
+        left_out = LeftOut(
+            await _names(connection, [member for member, _ in owed if member not in accounts]),
+            await _names(connection, await store.owed_among(connection, lost, minimum_minor=minimum_minor)),
+        )
         if not due:
+            _refuse_left_out(left_out)
             return None
         message_id = f"WEIR-PAY-{await store.next_batch(connection)}"
         number = await store.insert_batch(
@@ -135,23 +151,39 @@ async def export(
             (member, amount, accounts[member].number, f"{message_id}-M{member}") for member, amount in due
         ]
         await store.insert_orders(connection, number, rows)
-        return await _exported(connection, number, seal, without)
+        return await _exported(connection, number, seal, left_out)
 
 
-def _nobody(without: Sequence[MemberId]) -> NoReturn:
-    shown = ", ".join(str(one) for one in without[:20])
-    raise Refusal(f"nobody who is owed has an account; tell it with `weir pay account`: member {shown}")
+async def _names(connection: Connection, members: Sequence[MemberId]) -> tuple[str, ...]:
+    names = await store.member_names(connection, members)
+    return tuple(names[one] for one in members)
+
+
+def _refuse_left_out(left_out: LeftOut) -> None:
+    """Somebody is owed and nobody can be paid: say who and why. Raises Refusal."""
+    reasons = []
+    if left_out.without_account:
+        reasons.append(f"no account is known (`weir pay account`) of {_some(left_out.without_account)}")
+    if left_out.lost:
+        reasons.append(
+            f"contact was lost (`weir capital unclaimed mark NAME --reached`) with {_some(left_out.lost)}"
+        )
+    if reasons:
+        raise Refusal(f"nobody who is owed can be paid: {'; '.join(reasons)}")
+
+
+def _some(names: Sequence[str]) -> str:
+    more = "" if len(names) <= NAMES_SHOWN_MAX else f" and {len(names) - NAMES_SHOWN_MAX:,} more"
+    return ", ".join(names[:NAMES_SHOWN_MAX]) + more
 
 
 async def export_again(connection: Connection, number: int, *, seal: Seal) -> Exported:
     """The file of an earlier batch, byte for byte. Raises Refusal when there is none, or it was cancelled."""
     async with connection.transaction(isolation="repeatable_read", readonly=True):
-        return await _exported(connection, number, seal, ())
+        return await _exported(connection, number, seal, LeftOut())
 
 
-async def _exported(
-    connection: Connection, number: int, seal: Seal, without: tuple[MemberId, ...]
-) -> Exported:
+async def _exported(connection: Connection, number: int, seal: Seal, left_out: LeftOut) -> Exported:
     kept = await _batch(connection, number)
     orders = await store.orders(connection, batch=number)
     if kept.cancelled:
@@ -172,7 +204,7 @@ async def _exported(
             for one in orders
         ),
     )
-    return Exported(kept, pain_001(made), without)
+    return Exported(kept, pain_001(made), left_out)
 
 
 async def _batch(connection: Connection, number: int) -> KeptBatch:

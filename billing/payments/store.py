@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -111,17 +111,40 @@ def _account(row: asyncpg.Record) -> Account:
     return Account(row["number"], row["member"], row["sealed"], row["last_four"])
 
 
-async def owed(connection: Connection, *, minimum_minor: int, count_max: int) -> list[tuple[MemberId, int]]:
-    """(member, amount) the co-op owes and has no order for, from a minimum on, by member."""
+_OWED = (
+    "SELECT member, owed FROM (SELECT substring(p.account FROM 16)::bigint AS member,"
+    "  -sum(p.amount_minor) - coalesce((SELECT sum(w.amount_minor) FROM billing.payment_waiting w"
+    "   WHERE w.member = substring(p.account FROM 16)::bigint), 0) AS owed"
+    " FROM billing.posting p WHERE p.account LIKE 'payable:member:%' GROUP BY p.account) AS balances"
+    " WHERE owed > 0 AND owed >= $1"
+)
+
+
+async def owed(
+    connection: Connection, *, minimum_minor: int, count_max: int, besides: Collection[MemberId]
+) -> list[tuple[MemberId, int]]:
+    """(member, amount) the co-op owes and has no order for, from a minimum on, by member; not those `besides`."""
     rows = await connection.fetch(
-        "SELECT member, owed FROM (SELECT substring(p.account FROM 16)::bigint AS member,"
-        "  -sum(p.amount_minor) - coalesce((SELECT sum(w.amount_minor) FROM billing.payment_waiting w"
-        "   WHERE w.member = substring(p.account FROM 16)::bigint), 0) AS owed"
-        " FROM billing.posting p WHERE p.account LIKE 'payable:member:%' GROUP BY p.account) AS balances"
-        " WHERE owed > 0 AND owed >= $1 ORDER BY member LIMIT $2",
-        minimum_minor, count_max,
+        f"{_OWED} AND member <> ALL($2::bigint[]) ORDER BY member LIMIT $3",
+        minimum_minor, list(besides), count_max,
     )  # fmt: skip
     return [(MemberId(row["member"]), int(row["owed"])) for row in rows]
+
+
+async def owed_among(
+    connection: Connection, members: Collection[MemberId], *, minimum_minor: int
+) -> list[MemberId]:
+    """Those of these members whom the co-op owes as owed() says, by member."""
+    rows = await connection.fetch(
+        f"{_OWED} AND member = ANY($2::bigint[]) ORDER BY member", minimum_minor, list(members)
+    )
+    return [MemberId(row["member"]) for row in rows]
+
+
+async def member_names(connection: Connection, members: Sequence[MemberId]) -> dict[MemberId, str]:
+    """The names of these members."""
+    rows = await connection.fetch("SELECT id, name FROM meter.member WHERE id = ANY($1::bigint[])", members)
+    return {MemberId(row["id"]): row["name"] for row in rows}
 
 
 async def next_batch(connection: Connection) -> int:

@@ -21,6 +21,7 @@ from billing.capital import store as capital_store
 from billing.capital.exits import ExitState, Instalment, Settlement
 from billing.capital.lots import EXIT_INTEREST, LotId, debt
 from billing.capital.run import Tell, book_currency, check_resolution, open_month
+from billing.capital.solvency_run import refuse_insolvent
 from billing.ledger.entry import COLLECTIVE, Account, Entry, EntryKind, payable, postings, receivable
 from billing.rules.afterwards import Afterwards
 from meter.ids import MemberId
@@ -110,8 +111,9 @@ async def leave(connection: Connection, asked: Leaving, *, trial: bool, now_us: 
         "deduction": _exact(asked.deduction), "set_off": int(asked.set_off), "year_end": asked.year_end_month,
     }  # fmt: skip
     book = _Booking(
-        "exit", EntryKind.EXIT, asked.member, asked.left_on, asked.resolution, words, asked.set_off
-    )
+        "exit", EntryKind.EXIT, asked.member, asked.left_on, asked.resolution, words, asked.set_off,
+        asked.rules,
+    )  # fmt: skip
     return await _carry_out(
         connection, book, lambda books: _exit_outcome(asked, books), trial=trial, now_us=now_us
     )
@@ -129,8 +131,9 @@ async def settle_estate(connection: Connection, asked: Estate, *, trial: bool, n
         "set_off": int(asked.set_off), "year_end": asked.year_end_month,
     }  # fmt: skip
     book = _Booking(
-        "estate", EntryKind.ESTATE, asked.member, asked.died_on, asked.resolution, words, asked.set_off
-    )
+        "estate", EntryKind.ESTATE, asked.member, asked.died_on, asked.resolution, words, asked.set_off,
+        asked.rules,
+    )  # fmt: skip
     return await _carry_out(
         connection, book, lambda books: _estate_outcome(asked, books), trial=trial, now_us=now_us
     )
@@ -302,6 +305,7 @@ class _Booking:
     resolution: str
     words: Mapping[str, object]
     set_off: bool
+    rules: Afterwards
 
 
 async def _carry_out(
@@ -314,7 +318,7 @@ async def _carry_out(
     asked = {**book.words, "member": book.member, "date": str(book.day), "resolution": resolution}
     if trial:
         async with connection.transaction(isolation="repeatable_read", readonly=True):
-            outcome = work(await _books(connection, book))
+            outcome = await _solvent(connection, book, work, currency, now_us=now_us)
             return Left(
                 currency, {"asked": asked, "currency": currency, **outcome.document}, outcome.schedule
             )
@@ -330,8 +334,23 @@ async def _carry_out(
             return Left(currency, document, schedule, done.number, before=True)
         if await capital_store.left_already(connection, book.member, book.day):
             raise Refusal(f"date: an exit or estate of this member on {book.day} is booked already")
-        outcome = work(await _books(connection, book))
+        outcome = await _solvent(connection, book, work, currency, now_us=now_us)
         return await _write_down(connection, book, outcome, asked, currency, now_us=now_us)
+
+
+async def _solvent(
+    connection: Connection, book: _Booking, work: Callable[[_Books], _Outcome], currency: str, *, now_us: int
+) -> _Outcome:
+    outcome = work(await _books(connection, book))
+    await refuse_insolvent(
+        connection,
+        outcome.sides,
+        currency=currency,
+        now_us=now_us,
+        rules=book.rules,
+        schedule=outcome.schedule,
+    )
+    return outcome
 
 
 async def _books(connection: Connection, book: _Booking) -> _Books:

@@ -16,6 +16,7 @@ from billing.canon import canonical, digest
 from billing.capital import store as capital_store
 from billing.capital.lots import Change, Kind, LotId
 from billing.capital.retirement import Method, Plan, YearShare, plan
+from billing.capital.solvency_run import refuse_insolvent
 from billing.capital.unclaimed import waiting
 from billing.ledger.entry import Entry, EntryKind, payable, postings, receivable, retained
 from billing.money import parse_amount
@@ -95,7 +96,7 @@ async def retire(
     """Pay back lots into what is payable to the members, once for a resolution; a trial posts nothing.
 
     Asked again in the same words it posts nothing and tells what was done. Raises Refusal for other words under
-    the same resolution, for nothing to pay back, and as plan() does.
+    the same resolution, for nothing to pay back, where a rule set asks for solvency, and as plan() does.
     """
     resolution = check_resolution(asked.resolution)
     currency = await book_currency(connection)
@@ -105,13 +106,13 @@ async def retire(
             done = await capital_store.act_by_key(connection, key)
             if done is not None:
                 return await _done_before(connection, done, asked, currency, resolution)
-            return await _worked_out(connection, asked, currency, resolution)
+            return await _worked_out(connection, asked, currency, resolution, now_us=now_us)
     async with connection.transaction():
         await store.lock_books(connection)
         done = await capital_store.act_by_key(connection, key)
         if done is not None:
             return await _done_before(connection, done, asked, currency, resolution)
-        found = await _worked_out(connection, asked, currency, resolution)
+        found = await _worked_out(connection, asked, currency, resolution, now_us=now_us)
         text = canonical(found.document)
         act = await capital_store.insert_act(
             connection, kind="retirement", resolution=resolution, key=key, document=text, digest=digest(text),
@@ -166,7 +167,9 @@ async def _kept_before(connection: Connection) -> dict[LotId, int]:
     return dict(sorted(lots.items()))
 
 
-async def _worked_out(connection: Connection, asked: Retirement, currency: str, resolution: str) -> Retired:
+async def _worked_out(
+    connection: Connection, asked: Retirement, currency: str, resolution: str, *, now_us: int
+) -> Retired:
     balances = await capital_store.lot_balances(connection)
     planned = plan(
         balances,
@@ -179,6 +182,8 @@ async def _worked_out(connection: Connection, asked: Retirement, currency: str, 
         raise Refusal("there is nothing to pay back: no lot is reached, or all parts are below the minimum")
     owed = await capital_store.member_balances(connection, "receivable") if asked.set_off else {}
     by_member = planned.by_member
+    sides = [(payable(member), -amount) for member, amount in by_member.items()]
+    await refuse_insolvent(connection, sides, currency=currency, now_us=now_us)
     set_off = {
         member: min(owed[member], amount) for member, amount in by_member.items() if owed.get(member, 0) > 0
     }

@@ -87,6 +87,15 @@ async def account_balances(connection: Connection, like: str) -> dict[Account, i
     return {Account(row["account"]): int(row["amount"]) for row in rows}
 
 
+async def word_balances(connection: Connection) -> dict[str, int]:
+    """The balances of all accounts by their first word; debit above zero."""
+    rows = await connection.fetch(
+        "SELECT split_part(account, ':', 1) AS word, sum(amount_minor)::numeric AS amount FROM billing.posting"
+        " GROUP BY 1"
+    )
+    return {row["word"]: int(row["amount"]) for row in rows}
+
+
 async def member_balances(connection: Connection, first: str) -> dict[MemberId, int]:
     """Balances of all accounts FIRST:member:N by member; debit above zero."""
     found = await account_balances(connection, f"{first}:member:%")

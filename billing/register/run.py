@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import asyncpg
 
 from billing import store
+from billing.capital.solvency_run import refuse_insolvent
 from billing.governance.decisions import Consent, consents_at
 from billing.governance.store import consents
 from billing.register import store as register_store
@@ -107,6 +108,11 @@ async def enter_shares(connection: Connection, asked: Operation, *, owed: bool =
         )
         check(asked, before, kinds, closed=closed)
         entry = entry_of(asked, owed=owed, undone=undone)
+        if entry is not None and asked.kind is OperationKind.REDEMPTION:
+            assert asked.share_kind is not None, "shares that are redeemed are of a kind"
+            sides = [(one.account, one.amount_minor) for one in entry.postings]
+            currency = kinds[asked.share_kind].currency
+            await refuse_insolvent(connection, sides, currency=currency, now_us=asked.recorded_us)
         if entry is not None:
             number = await store.post(connection, entry, now_us=asked.recorded_us)
             asked = replace(asked, entry=number)

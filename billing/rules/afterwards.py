@@ -66,6 +66,15 @@ class ExitRule:
 
 
 @dataclass(frozen=True, slots=True)
+class SolvencyRule:
+    """Capital and shares are paid back only while the co-op can meet its debts as they fall due."""
+
+    covers_shares: bool
+    """Whether what it has must also cover all that it owes and the paid shares."""
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
 class UnclaimedRule:
     """When money that was made payable counts as unclaimed, and where it goes then."""
 
@@ -88,6 +97,8 @@ class Afterwards:
     estate_source: str
     money_min: Fraction | None
     """The part of an allocation that is money where its notice is to be qualified; None: there is no such thing."""
+    solvency: SolvencyRule | None
+    """None: the rule set asks for no test before paying back."""
 
 
 def rule_sets() -> tuple[str, ...]:
@@ -108,6 +119,7 @@ def afterwards(rule_set: str) -> Afterwards:
         discounting=bool(found["estate"]["discounting"]),
         estate_source=str(found["estate"]["source"]),
         money_min=share(found["notice"]["money_min"], field="money_min") if "notice" in found else None,
+        solvency=SolvencyRule(**found["solvency"]) if "solvency" in found else None,
     )
 
 

@@ -53,7 +53,7 @@ PURE = {
     "billing/costs/percentile.py", "billing/costs/variance.py", "billing/costs/entries.py",
     "billing/charges/lines.py", "billing/capital/lots.py", "billing/capital/retirement.py",
     "billing/capital/revolving.py", "billing/capital/exits.py", "billing/capital/unclaimed.py",
-    "billing/capital/deadlines.py", "billing/notices/notice.py", "billing/notices/file.py",
+    "billing/capital/deadlines.py", "billing/capital/solvency.py", "billing/notices/notice.py", "billing/notices/file.py",
 }  # fmt: skip
 HTTP_CLIENTS = (
     "aiohttp.ClientSession", "aiohttp.client", "aiohttp.request", "boto3", "botocore", "ftplib", "http.client",

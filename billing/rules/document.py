@@ -91,7 +91,10 @@ def _classes(rule: ClassRule) -> Document:
 
 
 def _loss(rule: LossRule) -> Document:
+    # Only where there is an average: so documents of rule sets that know none stay as they were.
+    average: Document = {"average_years": rule.average_years} if rule.average_years else {}
     return {
+        **average,
         "members": number_document(rule.members),
         "first_years": rule.first_years,
         "rest": rule.rest.value,

@@ -67,4 +67,10 @@ def _facts(rules: RuleSet) -> Iterator[str]:
         if rules.loss.first_years
         else ""
     )
+    if rules.loss.average_years:
+        yield (
+            f"Of a loss the compulsory reserve meets at most the average part of the surpluses of the last"
+            f" {rules.loss.average_years} fiscal years that went there, worked out from the closed years;"
+            " `loss_from_compulsory_reserve` where none of them had a surplus."
+        )
     yield f"What members do not bear of a loss is {rules.loss.rest.value}{years} ({rules.loss.source})."

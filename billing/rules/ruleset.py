@@ -147,6 +147,8 @@ class LossRule:
     rest: Bearer
     compulsory_reserve: Number
     """Of a loss at most this part is met from the compulsory reserve."""
+    average_years: int
+    """Not 0: the average part of the surpluses of so many years that went there takes the place of that part."""
     source: str
 
 

@@ -188,6 +188,7 @@ def _loss(table: Table) -> LossRule:
         first_years=table.whole("first_years", default=0),
         rest=choice(Bearer, table, "rest"),
         compulsory_reserve=_wanted(table, "compulsory_reserve", _number),
+        average_years=table.whole("average_years", default=0),
         source=table.text("source"),
     )
 

@@ -40,7 +40,7 @@ PURE = {
     "billing/rules/text.py", "billing/rules/document.py", "billing/fields.py", "billing/year/closing.py",
     "billing/year/inputs.py", "billing/year/outcome.py", "billing/year/validity.py", "billing/year/course.py",
     "billing/year/split.py", "billing/year/taking.py", "billing/year/sharing.py", "billing/year/loss.py",
-    "billing/year/form.py", "billing/year/checks.py", "billing/year/document.py", "billing/ledger/chain.py",
+    "billing/year/form.py", "billing/year/checks.py", "billing/year/average.py", "billing/year/document.py", "billing/ledger/chain.py",
     "billing/ledger/reports.py", "billing/ledger/export.py", "billing/payments/sepa.py",
     "billing/payments/bank.py", "billing/payments/markup.py", "billing/portal/books.py",
     "gateway/storage/model.py", "gateway/storage/errors.py", "billing/prices/pricefile.py",

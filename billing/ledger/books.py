@@ -136,7 +136,7 @@ async def post_by_hand(
 async def reverse(connection: Connection, number: int, *, memo: str, now_us: int) -> Booked:
     """The mirror of an entry in its own month or, if that is closed, in the first open one; once.
 
-    Raises Refusal for an entry that is not there, is a result or a reversal itself, or was reversed.
+    Raises Refusal for an entry that is not there, is a closing's or a reversal itself, or was reversed.
     """
     _check_memo(memo)
     original = await store.entry(connection, number)
@@ -145,6 +145,11 @@ async def reverse(connection: Connection, number: int, *, memo: str, now_us: int
     if original.kind in REFUSED_KINDS:
         raise Refusal(
             f"entry {number} is a {original.kind}, which follows from others; enter what is right instead"
+        )
+    if original.kind == EntryKind.YEAR.value:
+        raise Refusal(
+            f"entry {number} is of a closed year, whose page and statements stay as they are; enter what is right in"
+            " an open month instead, with `weir ledger post`"
         )
     period = await first_open_period(connection, original.month)
     mirrored = tuple(Posting(one.account, -one.amount_minor) for one in original.postings)

@@ -10,6 +10,8 @@ from billing.canon import canonical
 from billing.costs.costing import add_cost
 from billing.governance import store as governance_store
 from billing.governance.decisions import Choice, ResolutionKind
+from billing.ledger import store as ledger_store
+from billing.ledger.books import reverse
 from billing.rules.book import rule_set_text
 from billing.run import close, trial_balance
 from billing.year_gather import Options
@@ -70,6 +72,18 @@ async def test_a_trial_of_a_running_year_counts_its_open_months_as_they_stand(co
     told = await year_run.statement(books, a, 2026, now_us=NOW)
     assert ("trial", 36902) == (told["kind"], told["amount_minor"])
     assert "If the year ended now, your share would be 369.02 EUR" in told["meaning"]
+
+
+async def test_what_a_year_booked_is_not_taken_back_by_reversing_an_entry(co_op: Coop) -> None:
+    books, _ = await g18(co_op)
+    await year_run.close(books, 2026, resolution=await decided(books), now_us=NOW)
+    balances = await trial_balance(books)
+    for key in ("year:2026", "year:2026:1"):
+        number = await ledger_store.key_number(books, key)
+        assert number is not None
+        with pytest.raises(Refusal, match=f"entry {number} is of a closed year, whose page and statements stay"):
+            await reverse(books, number, memo="no", now_us=NOW)
+    assert balances == await trial_balance(books)
 
 
 async def test_a_year_is_closed_once(co_op: Coop) -> None:

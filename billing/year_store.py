@@ -44,6 +44,14 @@ async def closed_years(connection: Connection) -> list[int]:
     return [row["year"] for row in await connection.fetch("SELECT year FROM billing.year ORDER BY year")]
 
 
+async def years_of(connection: Connection, member: MemberId) -> list[int]:
+    """Closed years in which something was booked to a member, in order."""
+    rows = await connection.fetch(
+        "SELECT year FROM billing.year_line WHERE member = $1 ORDER BY year", member
+    )
+    return [row["year"] for row in rows]
+
+
 async def closing_texts(connection: Connection) -> list[tuple[Month, str]]:
     """Every month's page, in order."""
     rows = await connection.fetch("SELECT period, document FROM billing.closing ORDER BY period")

@@ -42,7 +42,7 @@ PURE = {
     "billing/year/split.py", "billing/year/taking.py", "billing/year/sharing.py", "billing/year/loss.py",
     "billing/year/form.py", "billing/year/checks.py", "billing/year/average.py", "billing/year/document.py", "billing/ledger/chain.py",
     "billing/ledger/reports.py", "billing/ledger/export.py", "billing/payments/sepa.py",
-    "billing/payments/bank.py", "billing/payments/markup.py", "billing/portal/books.py",
+    "billing/payments/bank.py", "billing/payments/markup.py", "billing/portal/books.py", "billing/portal/years.py",
     "gateway/storage/model.py", "gateway/storage/errors.py", "billing/prices/pricefile.py",
     "billing/prices/listprices.py", "billing/prices/comparison.py", "billing/prices/page.py",
     "billing/statements/sumtree.py", "billing/statements/bundle.py", "gateway/storage/retention.py",

@@ -81,7 +81,9 @@ async def test_what_a_year_booked_is_not_taken_back_by_reversing_an_entry(co_op:
     for key in ("year:2026", "year:2026:1"):
         number = await ledger_store.key_number(books, key)
         assert number is not None
-        with pytest.raises(Refusal, match=f"entry {number} is of a closed year, whose page and statements stay"):
+        with pytest.raises(
+            Refusal, match=f"entry {number} is of a closed year, whose page and statements stay"
+        ):
             await reverse(books, number, memo="no", now_us=NOW)
     assert balances == await trial_balance(books)
 

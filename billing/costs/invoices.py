@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, timedelta
 
+from billing.document import Document
 from billing.money import apportion, parse_amount
 from meter.refusal import Refusal
 from meter.window import Month
@@ -21,15 +22,6 @@ SERVICE_MONTHS_MAX = 120
 _POOL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _SERVICE = re.compile(r"(\d{4}-\d{2}(?:-\d{2})?)\.\.(\d{4}-\d{2}(?:-\d{2})?)", re.ASCII)
-
-
-@dataclass(frozen=True, slots=True)
-class Document:
-    """The paper, by its content: kept in the data directory under its SHA-256."""
-
-    sha256: str
-    name: str
-    size_bytes: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,8 @@ from datetime import date
 import asyncpg
 
 from billing.charges.rating import Credit
-from billing.costs.invoices import Document, Invoice
+from billing.costs.invoices import Invoice
+from billing.document import Document
 from meter.ids import MemberId
 from meter.postgres import Connection
 from meter.window import Month, to_datetime, to_us

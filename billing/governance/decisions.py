@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 
+from billing.document import Document
 from billing.money import parse_decimal
 from meter.ids import MemberId
 from meter.refusal import Refusal
@@ -47,14 +48,6 @@ class Delivery(StrEnum):
     POST = "post"
     EMAIL = "e-mail"
     SIGNED = "signed"
-
-
-@dataclass(frozen=True, slots=True)
-class Document:
-    """A file that is kept by its content."""
-
-    sha256: str
-    name: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,12 @@ from datetime import date
 
 import asyncpg
 
+from billing.document import Document
 from billing.governance.decisions import (
     Body,
     Choice,
     Consent,
     Delivery,
-    Document,
     Hours,
     Resolution,
     ResolutionKind,

@@ -10,13 +10,13 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from billing.document import Document
 from billing.governance import store as governance_store
 from billing.governance.decisions import (
     Body,
     Choice,
     Consent,
     Delivery,
-    Document,
     Hours,
     Resolution,
     ResolutionKind,

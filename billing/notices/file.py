@@ -22,7 +22,7 @@ def read_year(document: Mapping[str, Any]) -> Year:
     }
     currency = _text(document, "currency")
     year = document.get("year")
-    if not isinstance(year, int) or isinstance(year, bool) or not 1900 <= year <= 9998:
+    if not isinstance(year, int) or not 1900 <= year <= 9998:
         raise Refusal("year: a year is written like 2026, without quotes")
     listed, pools = document.get("allocations"), document.get("class_pools")
     if not isinstance(listed, list) or not listed or not isinstance(pools, dict):

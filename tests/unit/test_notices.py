@@ -138,6 +138,9 @@ def test_only_netting_may_be_left_out() -> None:
     ("document", "sentence"),
     [
         (changed("year", "2026"), "year: a year is written like 2026"),
+        (changed("year", True), "year: a year is written like 2026"),
+        (changed("tax", "x" * 2001), "tax: one line of at most 2000 characters"),
+        (changed("tax", "two\nlines"), "tax: one line of at most 2000 characters"),
         (changed("currency", "EURO"), "'EURO' is not a currency code"),
         (changed("class_pools", {"user": "720.01", "worker": "180.00"}), r"class_pools.user: 720.01 EUR, and its shares sum to 720.00 EUR"),
         (changed("class_pools", {"user": "720.00"}), "anna is of class worker, which has no pool"),
@@ -196,3 +199,11 @@ def test_a_closing_s_own_document_says_who_used_what_and_who_consented() -> None
     assert "1,200.000 hours" == notice(year, "7")["patronage"]
     with pytest.raises(Refusal, match="allocations 1: base: a text is missing"):
         read_year({**closing, "inputs": {}})
+    used = {"members": [{"id": "7", "class": "user", "charges": "1512.37", "hours": "3", "consent": True}]}
+    user = {
+        **closing,
+        "class_pools": {"user": "10.00"},
+        "allocations": [{**share, "class": "user"}],
+        "inputs": used,
+    }
+    assert "1,512.370 EUR" == notice(read_year(user), "7")["patronage"]

@@ -86,7 +86,7 @@ async def test_paying_back_empties_the_oldest_lots_into_what_is_payable(co_op: C
         "payable:member:3": -13,
     } == told  # fmt: skip
     assert 18_000 == found.document["total_minor"]
-    assert 0 == await balance(connection, "bank:main")
+    assert 100_000 == await balance(connection, "bank:main")  # payable is not paid
 
 
 async def test_the_capital_account_tells_what_was_paid_back(co_op: Coop) -> None:
@@ -231,8 +231,8 @@ async def test_two_forfeits_and_two_claims_at_once_happen_once(co_op: Coop) -> N
 
 KILLED = """
 import asyncio, os, signal, sys
-from billing.capital_run import Retirement, retire
-from billing.retirement import Method
+from billing.capital.run import Retirement, retire
+from billing.capital.retirement import Method
 from meter.postgres import connect
 
 async def main():

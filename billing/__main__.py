@@ -13,7 +13,8 @@ import time
 
 from aiohttp import web
 
-from billing.portal.app import PORTAL, make_app
+from billing.portal.app import make_app
+from billing.portal.desk import PORTAL
 from billing.settings import BillingSettings
 from meter.gate import wait_at_gate
 from meter.postgres import pool

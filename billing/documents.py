@@ -1,6 +1,7 @@
-"""Papers of invoices, kept in the data directory by their content: the name of a file is its SHA-256.
+"""Papers kept in the data directory by their content: of invoices, resolutions, consents.
 
-The books know hash, name and size; a paper is written before they name it, so no row is without its paper.
+A file's name is the SHA-256 of its bytes, so nobody can exchange a paper that the books name. It is written before they
+name it, so no row is without its paper.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import hashlib
 import os
 from pathlib import Path
 
-from billing.cost import Document
+from billing.document import Document
 from meter.refusal import Refusal
 from meter.signing import write_durably
 
@@ -18,8 +19,9 @@ NAME_CHARACTERS_MAX = 255
 
 
 def path_of(data: Path, sha256: str) -> Path:
-    """Where a paper is kept."""
-    return data.joinpath(DIRECTORY, sha256[:2], sha256)
+    """Where a paper is kept. Those of resolutions and consents once lay beside each other, and are found there."""
+    flat = data.joinpath(DIRECTORY, sha256)
+    return flat if flat.is_file() else data.joinpath(DIRECTORY, sha256[:2], sha256)
 
 
 def keep(data: Path, file: Path, *, bytes_max: int) -> Document:
@@ -54,6 +56,15 @@ def fetch(data: Path, document: Document) -> bytes:
     return content
 
 
+def problem(data: Path, document: Document) -> str | None:
+    """What is wrong with a paper that should be there; None when it is there, byte for byte."""
+    try:
+        fetch(data, document)
+    except Refusal as refusal:
+        return str(refusal)
+    return None
+
+
 def _read(file: Path, *, bytes_max: int) -> bytes:
     try:
         with file.open("rb") as opened:
@@ -61,7 +72,7 @@ def _read(file: Path, *, bytes_max: int) -> bytes:
     except OSError as error:
         raise Refusal(f"document: {file} cannot be read: {error.strerror}") from None
     if not content:
-        raise Refusal(f"document: {file} is empty")
+        raise Refusal(f"document: {file} is empty, and an empty paper proves nothing")
     if len(content) > bytes_max:
         raise Refusal(f"document: {file} is larger than document_bytes_max, {bytes_max} bytes")
     return content

@@ -1,4 +1,4 @@
-"""The spine of billing: set prices, try a month, close it, tell a member. Proof is in `proof.py`.
+"""The spine of billing: set prices, try a month, close it, tell a member. Proof is in `month/proof.py`.
 
 Each function is one story in one transaction: gather, work it out purely, write it down. The
 connection acts as weir_billing; times are UTC microseconds given by the caller.
@@ -13,20 +13,21 @@ from typing import Any
 
 import asyncpg
 
-from billing import cost_store, store
-from billing.booking import charge_entry, result_entry
-from billing.charge_store import add_charges, all_charges, charge_text, charge_texts
-from billing.closing import Closing, ClosingInputs, MonthSum
-from billing.costing import tariff_in_force
-from billing.frozen import closing_of
-from billing.ledger import Entry
-from billing.member_month import MemberMonth, kept, read_back
-from billing.quick import Kept
-from billing.rating import Credit
-from billing.register_run import changed_classes
-from billing.statement import FINAL, TRIAL
-from billing.statement import statement as statement_document
-from billing.tariff import Tariff, parse_tariff
+from billing import store
+from billing.charges.quick import Kept
+from billing.charges.rating import Credit
+from billing.charges.store import add_charges, all_charges, charge_text, charge_texts
+from billing.charges.tariff import Tariff, parse_tariff
+from billing.costs import store as cost_store
+from billing.costs.costing import tariff_in_force
+from billing.ledger.entry import Entry
+from billing.month.booking import charge_entry, result_entry
+from billing.month.closing import Closing, ClosingInputs, MonthSum
+from billing.month.frozen import closing_of
+from billing.month.member_month import MemberMonth, kept, read_back
+from billing.register.run import changed_classes
+from billing.statements.statement import FINAL, TRIAL
+from billing.statements.statement import statement as statement_document
 from meter.ids import MemberId
 from meter.late_store import late_usage
 from meter.postgres import Connection

@@ -34,7 +34,10 @@ class BillingSettings(RoomSettings):
         10_000, ge=1, le=10_000_000, description="addresses whose tries are remembered at once"
     )
     document_bytes_max: int = Field(
-        20 * 2**20, ge=1024, le=2**30, description="largest document kept with an invoice"
+        20 * 2**20,
+        ge=1024,
+        le=2**30,
+        description="largest paper kept: of an invoice, a resolution, a consent",
     )
     portal_body_bytes_max: int = Field(16 * 1024, ge=1024, description="largest body the portal reads")
     portal_statements_max: int = Field(

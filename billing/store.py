@@ -1,6 +1,6 @@
 """SQL of the books: tariffs, invoices, ledger, closings. It decides nothing; triggers refuse.
 
-Members' own lines of a closing are in `charge_store.py`, costs in `cost_store.py`.
+Members' own lines of a closing are in `charges/store.py`, costs in `costs/store.py`.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from datetime import date
 import asyncpg
 
 from billing.canon import canonical
-from billing.closing import Closing
-from billing.ledger_store import post as post
-from billing.ledger_store import post_many as post_many
-from billing.tariff import Tariff, parse_tariff
+from billing.charges.tariff import Tariff, parse_tariff
+from billing.ledger.store import post as post
+from billing.ledger.store import post_many as post_many
+from billing.month.closing import Closing
 from meter.ids import MemberId
 from meter.postgres import Connection
 from meter.window import Month, to_datetime

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from billing.fiscal import FiscalYear
-from billing.ledger import LOSS, UNDISTRIBUTED, Account, Entry, EntryKind, payable, postings, receivable
+from billing.ledger.entry import LOSS, UNDISTRIBUTED, Account, Entry, EntryKind, payable, postings, receivable
 from billing.year.course import INTEREST
+from billing.year.fiscal import FiscalYear
 from billing.year.outcome import YearClosing
 from billing.year_lines import YearLine
 from meter.ids import MemberId

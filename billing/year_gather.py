@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from billing import governance_store, register_store, store, year_store
-from billing.choices import Choices, rules_of
-from billing.closing import Closing
-from billing.fiscal import FiscalYear
-from billing.frozen import closing_of
-from billing.governance import Choice, choice_for, weights_of
-from billing.ledger import LOSS, Account
-from billing.member_month import MemberMonth
-from billing.register_run import consents_on
-from billing.register_year import share_interest, share_lots
-from billing.rulebook import rule_set
-from billing.ruleset import RuleSet
+from billing import store, year_store
+from billing.governance import store as governance_store
+from billing.governance.choices import Choices, rules_of
+from billing.governance.decisions import Choice, choice_for, weights_of
+from billing.ledger.entry import LOSS, Account
+from billing.month.closing import Closing
+from billing.month.frozen import closing_of
+from billing.month.member_month import MemberMonth
+from billing.register import store as register_store
+from billing.register.run import consents_on
+from billing.register.year import share_interest, share_lots
+from billing.rules.book import rule_set
+from billing.rules.ruleset import RuleSet
 from billing.run import MEMBERS_AT_ONCE, looked_at
+from billing.year.average import average_paid
+from billing.year.fiscal import FiscalYear
 from billing.year.inputs import ZERO, Person, Reserves, ShareInterest, Use, YearInputs
 from billing.year.reading import PLAIN
 from billing.year_booking import Owed
@@ -94,10 +98,22 @@ async def gather(connection: Connection, year: FiscalYear, options: Options, *, 
             compulsory_minor=await year_store.credit_balance(connection, "reserve:compulsory"),
             voluntary_minor=await year_store.credit_balance(connection, "reserve:voluntary"),
             highest_capital_minor=await year_store.highest_capital(connection, year.last.end_us),
+            average=await _average(connection, year, rules.loss.average_years),
         ),
         form=chosen.form,
     )
     return Gathered(sources, inputs, swept, members.losses)
+
+
+async def _average(connection: Connection, year: FiscalYear, years: int) -> Fraction | None:
+    """What part of the surpluses of the years before went to the compulsory reserve; None where no rule asks."""
+    pages = []
+    for number in await year_store.closed_years(connection) if years else ():
+        if year.number - years <= number < year.number:
+            stored = await year_store.year_text(connection, number)
+            assert stored is not None, "a closed year has its page"
+            pages.append(json.loads(stored[0]))
+    return average_paid(pages)
 
 
 async def _rules(connection: Connection, choice: Choice | None) -> tuple[RuleSet, Choices]:

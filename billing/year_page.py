@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
-from billing.fiscal import FiscalYear
-from billing.rulebook import rule_set
+from billing.rules.book import rule_set
 from billing.year.document import common_inputs, summary_document
+from billing.year.fiscal import FiscalYear
 from billing.year.inputs import YearInputs
 from billing.year.outcome import YearClosing
 from billing.year.reading import inputs_of

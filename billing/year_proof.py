@@ -9,11 +9,11 @@ from typing import Any
 
 from billing import store, year_store
 from billing.canon import canonical, digest
-from billing.fiscal import FiscalYear
-from billing.frozen import closing_of
-from billing.proof import Verification
+from billing.month.frozen import closing_of
+from billing.month.proof import Verification
 from billing.run import MEMBERS_AT_ONCE
 from billing.year.closing import close_year
+from billing.year.fiscal import FiscalYear
 from billing.year.inputs import YearInputs
 from billing.year_lines import YearLine, lines_of, read_line, with_lines
 from billing.year_page import Sources, inputs_without_members, year_page

@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from billing import governance_store, store, year_store
+from billing import store, year_store
 from billing.canon import canonical
-from billing.fiscal import FiscalYear
-from billing.frozen import ONE_PAGE_A_MONTH
-from billing.governance import Resolution, ResolutionKind
+from billing.governance import store as governance_store
+from billing.governance.decisions import Resolution, ResolutionKind
+from billing.month.frozen import ONE_PAGE_A_MONTH
 from billing.run import MEMBERS_AT_ONCE
 from billing.year.closing import close_year
+from billing.year.fiscal import FiscalYear
 from billing.year.outcome import YearClosing
 from billing.year_booking import member_entry, year_entry
 from billing.year_gather import Gathered, Options, fiscal_year, gather

@@ -102,9 +102,10 @@ def _sentence(document: Mapping[str, Any]) -> str:
     cost = format_amount(co_op["costs_minor"], currency)
     would = "would be" if document["kind"] == TRIAL else "is"
     left = f"{result} {would} left over" if co_op["result_minor"] >= 0 else f"{result} {would} missing"
+    place = f"one of {co_op['members']:,}" if co_op["members"] > 1 else "the only one"
     return (
-        f"You stand in the register with {co_op['members']:,} in all. In the fiscal year {document['fiscal_year']} the "
-        f"service cost {cost}, and {left}; this is what happens to it."
+        f"You are {place} in the co-op's books of the fiscal year {document['fiscal_year']}. The service cost {cost}, "
+        f"and {left}; this is what happens to it."
     )
 
 
@@ -152,7 +153,8 @@ def _lines(document: Mapping[str, Any]) -> Iterator[str]:
     for share in document["shares"]:
         yield from _sum(share, currency)
     yield from _heading("What you get" if document["amount_minor"] >= 0 else "What you bear")
-    yield from _settled(document)
+    for words, amount in settled(document):
+        yield _sides(INDENT + words, format_number(amount, currency))
     yield from _heading("What becomes of the whole")
     yield _sides(f"{INDENT}The year's result", format_number(co_op["result_minor"], currency))
     yield _sides(f"{INDENT}shared among the members", format_number(co_op["pool_minor"], currency))
@@ -181,20 +183,22 @@ def _sum(share: Mapping[str, Any], currency: str) -> Iterator[str]:
     )
 
 
-def _settled(document: Mapping[str, Any]) -> Iterator[str]:
-    currency = document["currency"]
+def settled(document: Mapping[str, Any]) -> list[tuple[str, int]]:
+    """What becomes of the member's own part, in words and minor units; what is nothing and not usual is left out."""
     rows = (
         ("Allocated to you", "amount"), ("To be paid to you", "paid"), ("Too little to be paid yet", "held"),
         ("Taken off what you owe", "set_off"), ("Withheld for tax", "withheld"), ("Given to the community", "given"),
         ("Meets your part of an earlier loss", "loss_met"), ("Kept in your name", "retained"),
         ("Interest on your shares", "interest"),
     )  # fmt: skip
+    found = []
     for words, name in rows:
         amount = document[f"{name}_minor"]
         if name == "retained":
             amount -= document["loss_met_minor"]
         if amount or name in ("amount", "paid", "retained"):
-            yield _sides(INDENT + words, format_number(amount, currency))
+            found.append((words, amount))
+    return found
 
 
 def _heading(text: str) -> Iterator[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from datetime import date
 
-from billing.fiscal import FiscalYear
+from billing.year.fiscal import FiscalYear
 from billing.year_lines import YearLine
 from meter.ids import MemberId
 from meter.postgres import Connection
@@ -42,6 +42,14 @@ async def year_text(connection: Connection, year: int) -> tuple[str, str, int] |
 async def closed_years(connection: Connection) -> list[int]:
     """Every year that is closed, in order."""
     return [row["year"] for row in await connection.fetch("SELECT year FROM billing.year ORDER BY year")]
+
+
+async def years_of(connection: Connection, member: MemberId) -> list[int]:
+    """Closed years in which something was booked to a member, in order."""
+    rows = await connection.fetch(
+        "SELECT year FROM billing.year_line WHERE member = $1 ORDER BY year", member
+    )
+    return [row["year"] for row in rows]
 
 
 async def closing_texts(connection: Connection) -> list[tuple[Month, str]]:

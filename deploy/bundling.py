@@ -14,8 +14,14 @@ from math import lcm
 from pathlib import Path
 from typing import Any
 
-from billing import run, store, verifier, year_run, year_store
-from billing.bundle import (
+from billing import run, store, year_run, year_store
+from billing.canon import canonical
+from billing.charges.store import charge_amounts, charge_text
+from billing.charges.tariff import tariff_toml
+from billing.month.closing import Closing
+from billing.month.frozen import closing_of
+from billing.statements import verifier
+from billing.statements.bundle import (
     README,
     manifest_text,
     proof_text,
@@ -24,12 +30,7 @@ from billing.bundle import (
     totals_text,
     year_texts,
 )
-from billing.canon import canonical
-from billing.charge_store import charge_amounts, charge_text
-from billing.closing import Closing
-from billing.frozen import closing_of
-from billing.sumtree import Tree, grow
-from billing.tariff import tariff_toml
+from billing.statements.sumtree import Tree, grow
 from deploy.desk import Desk
 from deploy.progress import bar
 from meter import heads_store

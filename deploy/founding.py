@@ -8,10 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from billing.costing import tariff_in_force
+from billing.charges.tariff import DEFAULT_TARIFF
+from billing.costs.costing import tariff_in_force
 from billing.portal.login import create_login_link
 from billing.run import set_tariff
-from billing.tariff import DEFAULT_TARIFF
 from deploy.rooms import connected
 from gateway.keys import create_key, list_keys, reveal_secret
 from gateway.vault import Vault

@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncpg
 
 from billing import store
-from billing.capital import Kind, LotId
-from billing.ledger import UNDISTRIBUTED, Account, Entry, EntryKind, payable, postings, receivable
+from billing.capital.lots import Kind, LotId
+from billing.governance import store as governance_store
+from billing.governance.decisions import Choice
+from billing.ledger.entry import BANK, UNDISTRIBUTED, Account, Entry, EntryKind, payable, postings, receivable
+from billing.rules.book import rule_set_text
 from meter.ids import MemberId
 from meter.window import Month
 from tests.coop import NOVEMBER, NOW
@@ -27,6 +30,18 @@ async def move(
     """One entry."""
     async with connection.transaction():
         await store.post(connection, Entry(month, kind, "test", postings(sides), key), now_us=now_us)
+
+
+async def money(connection: asyncpg.Connection, amount: int) -> None:
+    """So much in the bank, kept by all."""
+    sides = [(BANK, amount), (Account("reserve:voluntary"), -amount)]
+    await move(connection, sides, key=f"money:{amount}")
+
+
+async def choose(connection: asyncpg.Connection, rule_set: str) -> None:
+    """Years from 2026 on go by this rule set."""
+    chosen = Choice(0, rule_set, 2026, 1, None, rule_set_text(rule_set), "", "test", NOW)
+    await governance_store.insert_choice(connection, chosen)
 
 
 async def owes(connection: asyncpg.Connection, member: MemberId, amount: int) -> None:

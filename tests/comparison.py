@@ -6,7 +6,7 @@ import json
 from fractions import Fraction
 from typing import Any
 
-from billing.rulebook import rule_set
+from billing.rules.book import rule_set
 from billing.year.closing import close_year
 from billing.year.document import year_document
 from billing.year.reading import read_simulation

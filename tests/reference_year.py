@@ -6,11 +6,11 @@ from datetime import date
 
 import asyncpg
 
-from billing import governance_store
-from billing.costing import add_cost
-from billing.governance import Body, Choice, Hours, Resolution, ResolutionKind
-from billing.ledger import Account, Entry, EntryKind, postings
-from billing.rulebook import rule_set_text
+from billing.costs.costing import add_cost
+from billing.governance import store as governance_store
+from billing.governance.decisions import Body, Choice, Hours, Resolution, ResolutionKind
+from billing.ledger.entry import Account, Entry, EntryKind, postings
+from billing.rules.book import rule_set_text
 from billing.run import close
 from billing.store import post
 from meter.ids import MemberId

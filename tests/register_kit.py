@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from billing.register import Operation, OperationKind, ShareKind
+from billing.register.operations import Operation, OperationKind, ShareKind
 from meter.ids import MemberId
 from meter.usage import MemberClass
 from meter.window import to_us

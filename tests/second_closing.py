@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 F = Fraction
-SHELF = Path(__file__).resolve().parents[1] / "billing" / "rulesets"
+SHELF = Path(__file__).resolve().parents[1] / "billing" / "rules" / "sets"
 CENTS = {"EUR": 100, "USD": 100, "CAD": 100, "GBP": 100, "JPY": 1, "KWD": 1000}
 ORDINARY = ("user", "worker", "supporter", "customer")
 KEYS = {"user": "charges", "worker": "hours", "supporter": "equal"}

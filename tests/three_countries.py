@@ -10,13 +10,13 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from billing.closing import ClosingInputs, closing
-from billing.fiscal import FiscalYear
+from billing.charges.tariff import parse_tariff
 from billing.money import plain_number
-from billing.rulebook import rule_set
-from billing.tariff import parse_tariff
+from billing.month.closing import ClosingInputs, closing
+from billing.rules.book import rule_set
 from billing.year.closing import close_year
 from billing.year.document import year_document
+from billing.year.fiscal import FiscalYear
 from billing.year.reading import read_simulation
 from meter.ids import MemberId
 from meter.usage import Member, MemberClass, MemberStatus, Usage

@@ -7,29 +7,39 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import cast
 
 from aiohttp import web
 
-from billing import books, run
-from billing.canon import canonical
-from billing.metrics import PortalMetrics
+from billing import run, year_run, year_store
+from billing.governance.store import choices
+from billing.ledger import books
 from billing.pages import render
 from billing.portal import books as books_page
 from billing.portal import login
 from billing.portal.caps import now_page, read_caps
+from billing.portal.desk import (
+    PORTAL,
+    Clock,
+    NotFound,
+    Portal,
+    html_page,
+    in_form,
+    maybe_visitor,
+    refused,
+    sentence,
+    visitor_of,
+)
 from billing.portal.guard import HEADERS, Attempts, same_origin
 from billing.portal.names_store import bucket_names, operation_names
 from billing.portal.overview import page
 from billing.portal.requests import parse_day, parse_page, read_page, rows
-from billing.render import statement_html, statement_text
+from billing.portal.years import year_html, years
 from billing.settings import BillingSettings
-from billing.year_store import kept_minor
+from billing.statements.render import statement_html, statement_text
+from billing.year_statement import year_text
 from meter.cap_store import caps, set_caps, stored_by
 from meter.caps import NO_CAPS
 from meter.heads_store import last_head
@@ -42,7 +52,6 @@ from meter.usage_store import daily_usage, stored_between, usage_between
 from meter.window import Month, to_us
 
 log = logging.getLogger("billing.portal")
-Clock = Callable[[], int]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 STATIC = Path(__file__).parents[1].joinpath("static")
 STATIC_TYPES = {"style.css": "text/css", "icon.svg": "image/svg+xml"}
@@ -51,40 +60,6 @@ STATIC_TYPES = {"style.css": "text/css", "icon.svg": "image/svg+xml"}
 def now_us() -> int:
     """The clock, in UTC microseconds."""
     return to_us(datetime.now(UTC))
-
-
-@dataclass(frozen=True, slots=True)
-class Portal:
-    """What every page needs."""
-
-    pool: Pool
-    settings: BillingSettings
-    attempts: Attempts
-    clock: Clock
-    journal_directory: Path
-    """The journals of this machine's gateways; a directory that is not there holds none."""
-    searching: asyncio.Semaphore
-    """Searches read much, so one goes on at a time."""
-    metrics: PortalMetrics = field(default_factory=PortalMetrics)
-
-    @property
-    def is_https(self) -> bool:
-        """Whether browsers reach us over TLS."""
-        return self.settings.portal_url.startswith("https://")
-
-    @property
-    def cookie(self) -> str:
-        """The session cookie's name; with __Host- no other host name can set it."""
-        return "__Host-weir" if self.is_https else "weir_session"
-
-    @asynccontextmanager
-    async def database(self) -> AsyncIterator[Connection]:
-        """A connection that acts as weir_billing."""
-        async with self.pool.acquire() as connection:
-            yield cast(Connection, connection)
-
-
-PORTAL: web.AppKey[Portal] = web.AppKey("portal", Portal)
 
 
 def make_app(
@@ -101,6 +76,8 @@ def make_app(
     app.router.add_get("/caps", _caps)
     app.router.add_post("/caps", _set_caps)
     app.router.add_get("/statements/{month}", _statement)
+    app.router.add_get("/years", _year)
+    app.router.add_get("/years/{year}", _year)
     app.router.add_get("/requests/{day}", _requests)
     app.router.add_get("/books", _books)
     app.router.add_get("/how-it-works", _how_it_works)
@@ -112,10 +89,6 @@ def make_app(
         app.router.add_get(f"/{name}", _static)
     app.on_response_prepare.append(_guard_response)
     return app
-
-
-class NotFound(Refusal):
-    """There is no such page for this member."""
 
 
 async def _guard_response(request: web.Request, response: web.StreamResponse) -> None:
@@ -130,55 +103,26 @@ async def _guard_response(request: web.Request, response: web.StreamResponse) ->
 async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
     portal = request.app[PORTAL]
     if not same_origin(request.method, request.headers, portal_url=portal.settings.portal_url):
-        return _refused("This came from another site, so nothing was done. Use the portal's own pages.", 403)
+        return refused("This came from another site, so nothing was done. Use the portal's own pages.", 403)
     try:
         return await handler(request)
     except web.HTTPRedirection:
         raise
     except web.HTTPException as error:
-        sentence = "There is no such page." if error.status == 404 else f"{error.reason}."
-        return _refused(sentence, error.status)
+        words = "There is no such page." if error.status == 404 else f"{error.reason}."
+        return refused(words, error.status)
     except NotFound as refusal:
-        return _refused(_sentence(refusal), 404)
+        return refused(sentence(refusal), 404)
     except Refusal as refusal:
-        return _refused(_sentence(refusal), 400)
+        return refused(sentence(refusal), 400)
     except AWAY as error:
         log.warning("the database does not answer: %s", type(error).__name__)
-        return _refused(
+        return refused(
             "The co-op's books cannot be reached just now. Your data is safe; try again soon.", 503
         )
     except Exception:  # the one place that keeps a bug of ours from showing a trace to a member
         log.exception("a page failed: %s", request.match_info.route.resource)
-        return _refused("Something went wrong on our side. It has been noted.", 500)
-
-
-def _sentence(refusal: Refusal) -> str:
-    text = str(refusal)
-    return text[:1].upper() + text[1:].rstrip(".") + "."
-
-
-def _refused(sentence: str, status: int) -> web.Response:
-    return _page(render("refused.html", sentence=sentence, visitor=None), status=status)
-
-
-def _page(text: str, *, status: int = 200) -> web.Response:
-    return web.Response(text=text, status=status, content_type="text/html")
-
-
-async def _visitor(request: web.Request, connection: Connection) -> login.Visitor:
-    """Who is signed in; anybody else is sent to the page that says how."""
-    found = await _maybe_visitor(request, connection)
-    if found is None:
-        raise web.HTTPSeeOther("/login")
-    return found
-
-
-async def _maybe_visitor(request: web.Request, connection: Connection) -> login.Visitor | None:
-    portal = request.app[PORTAL]
-    session = request.cookies.get(portal.cookie)
-    if session is None:
-        return None
-    return await login.visitor(connection, session, portal.settings, now_us=portal.clock())
+        return refused("Something went wrong on our side. It has been noted.", 500)
 
 
 async def _this_month(request: web.Request) -> web.Response:
@@ -186,7 +130,7 @@ async def _this_month(request: web.Request) -> web.Response:
     now = portal.clock()
     month = Month.of(now)
     async with portal.database() as connection:
-        visitor = await _visitor(request, connection)
+        visitor = await visitor_of(request, connection)
         # One view of the books, so that days, lines and shares on the page are of the same instant.
         async with connection.transaction(isolation="repeatable_read", readonly=True):
             told = await run.statement(connection, visitor.member, month, now_us=now)
@@ -195,17 +139,17 @@ async def _this_month(request: web.Request) -> web.Response:
                 connection, visitor.member, count_max=portal.settings.portal_statements_max
             )
             buckets = await stored_between(connection, visitor.member, start_us=month.start_us, end_us=now)
-            retained = await kept_minor(connection, visitor.member)
+            retained = await year_store.kept_minor(connection, visitor.member)
     context = page(told, used, past, kept=in_all(buckets.values()), retained_minor=retained, now_us=now)
-    return _page(render("this_month.html", visitor=visitor, **context))
+    return html_page(render("this_month.html", visitor=visitor, **context))
 
 
 async def _now(request: web.Request) -> web.Response:
     async with request.app[PORTAL].database() as connection:
-        visitor = await _visitor(request, connection)
+        visitor = await visitor_of(request, connection)
         context = await _just_now(request.app[PORTAL], connection, visitor)
     refresh_s = request.app[PORTAL].settings.portal_refresh_s
-    return _page(render("now.html", visitor=visitor, refresh_s=refresh_s, **context))
+    return html_page(render("now.html", visitor=visitor, refresh_s=refresh_s, **context))
 
 
 async def _just_now(portal: Portal, connection: Connection, visitor: login.Visitor) -> dict[str, object]:
@@ -227,15 +171,15 @@ async def _just_now(portal: Portal, connection: Connection, visitor: login.Visit
 
 async def _caps(request: web.Request) -> web.Response:
     async with request.app[PORTAL].database() as connection:
-        visitor = await _visitor(request, connection)
+        visitor = await visitor_of(request, connection)
         context = await _just_now(request.app[PORTAL], connection, visitor)
-    return _page(render("caps.html", visitor=visitor, saved="saved" in request.query, **context))
+    return html_page(render("caps.html", visitor=visitor, saved="saved" in request.query, **context))
 
 
 async def _set_caps(request: web.Request) -> web.Response:
     portal = request.app[PORTAL]
     async with portal.database() as connection:
-        visitor = await _visitor(request, connection)
+        visitor = await visitor_of(request, connection)
         wanted = read_caps(await request.post())
         await set_caps(connection, visitor.member, wanted, now_us=portal.clock())
     return web.Response(status=303, headers={"Location": "/caps?saved"})
@@ -243,29 +187,51 @@ async def _set_caps(request: web.Request) -> web.Response:
 
 async def _statement(request: web.Request) -> web.Response:
     portal = request.app[PORTAL]
-    form = request.query.get("format", "html")
     async with portal.database() as connection:
-        visitor = await _visitor(request, connection)
+        visitor = await visitor_of(request, connection)
         try:
             month = Month.parse(request.match_info["month"])
             told = await run.statement(connection, visitor.member, month, now_us=portal.clock())
         except Refusal as refusal:
             raise NotFound(str(refusal)) from None
-    name = f"weir-{visitor.name}-{month}"
-    if form == "json":
-        return _download(canonical(told) + "\n", f"{name}.json", "application/json")
-    if form == "text":
-        return _download(statement_text(told), f"{name}.txt", "text/plain")
-    if form != "html":
-        raise Refusal(f"a statement comes as html, json or text, not as '{form[:20]}'")
-    fragment = statement_html(told)
-    return _page(render("statement_page.html", visitor=visitor, period=str(month), fragment=fragment))
+
+    def shown() -> str:
+        fragment = statement_html(told)
+        return render("statement_page.html", visitor=visitor, period=str(month), fragment=fragment)
+
+    return in_form(request, f"weir-{visitor.name}-{month}", told, statement_text, shown)
+
+
+async def _year(request: web.Request) -> web.Response:
+    portal = request.app[PORTAL]
+    # An open year is worked out from everybody's usage, so one at a time.
+    async with portal.searching, portal.database() as connection:
+        visitor = await visitor_of(request, connection)
+        there = years(
+            await choices(connection),
+            await year_store.first_month(connection),
+            closed=await year_store.closed_years(connection),
+            own=await year_store.years_of(connection, visitor.member),
+            now_us=portal.clock(),
+        )
+        try:
+            number = there.asked(request.match_info.get("year"))
+            told = await year_run.statement(connection, visitor.member, number, now_us=portal.clock())
+        except Refusal as refusal:
+            raise NotFound(str(refusal)) from None
+    others = [(one, one in there.closed) for one in (*there.open, *there.closed) if one != number]
+
+    def shown() -> str:
+        fragment = year_html(told, is_over=number < there.running)
+        return render("year_page.html", visitor=visitor, number=number, others=others, fragment=fragment)
+
+    return in_form(request, f"weir-{visitor.name}-{number}", told, year_text, shown)
 
 
 async def _requests(request: web.Request) -> web.Response:
     portal = request.app[PORTAL]
     async with portal.database() as connection:
-        visitor = await _visitor(request, connection)
+        visitor = await visitor_of(request, connection)
         moved = await displaced(connection)
     day, number = parse_day(request.match_info["day"]), parse_page(request.query.get("page", "1"))
     async with portal.searching:
@@ -277,7 +243,7 @@ async def _requests(request: web.Request) -> web.Response:
         buckets = await bucket_names(connection, sorted({one.event.bucket for one in found.found}))
     context = {"day": str(day), "number": number, "has_more": found.has_more, "is_cut": found.is_cut}
     told = rows(found, visitor.member, operations, buckets)
-    return _page(render("requests.html", visitor=visitor, rows=told, **context))
+    return html_page(render("requests.html", visitor=visitor, rows=told, **context))
 
 
 async def _books(request: web.Request) -> web.Response:
@@ -285,7 +251,7 @@ async def _books(request: web.Request) -> web.Response:
     month = Month.of(portal.clock())
     # Sums over the whole ledger, so one at a time; and all of one instant.
     async with portal.searching, portal.database() as connection:
-        visitor = await _visitor(request, connection)
+        visitor = await visitor_of(request, connection)
         currency = await books.currency(connection)
         async with connection.transaction(isolation="repeatable_read", readonly=True):
             reports = (
@@ -293,23 +259,18 @@ async def _books(request: web.Request) -> web.Response:
                 await books.income_statement(connection, Month(month.year, 1), month),
                 await books.trial_balance(connection, month, by_member=False),
             )
-    return _page(render("books.html", visitor=visitor, **books_page.page(reports, currency)))
-
-
-def _download(text: str, name: str, content_type: str) -> web.Response:
-    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
-    return web.Response(text=text, content_type=content_type, charset="utf-8", headers=headers)
+    return html_page(render("books.html", visitor=visitor, **books_page.page(reports, currency)))
 
 
 async def _how_it_works(request: web.Request) -> web.Response:
     async with request.app[PORTAL].database() as connection:
-        visitor = await _maybe_visitor(request, connection)
+        visitor = await maybe_visitor(request, connection)
         head = await last_head(connection)
-    return _page(render("how_it_works.html", visitor=visitor, head=head))
+    return html_page(render("how_it_works.html", visitor=visitor, head=head))
 
 
 async def _ask_for_link(_: web.Request) -> web.Response:
-    return _page(render("login.html", visitor=None))
+    return html_page(render("login.html", visitor=None))
 
 
 async def _confirm(request: web.Request) -> web.Response:
@@ -319,7 +280,7 @@ async def _confirm(request: web.Request) -> web.Response:
         works = await login.link_works(connection, token, now_us=portal.clock())
     if not works:
         return _stale_link()
-    return _page(render("confirm.html", visitor=None))
+    return html_page(render("confirm.html", visitor=None))
 
 
 async def _sign_in(request: web.Request) -> web.Response:
@@ -346,7 +307,7 @@ def _count_try(request: web.Request) -> None:
 
 
 def _stale_link() -> web.Response:
-    return _refused("This link was used already, or its time is over. Ask for a new one.", 410)
+    return refused("This link was used already, or its time is over. Ask for a new one.", 410)
 
 
 async def _sign_out(request: web.Request) -> web.Response:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-from billing.reports import Report
+from billing.ledger.reports import Report
 from billing.words import month_text
 
 HEADINGS: Mapping[str, tuple[str, str]] = {

@@ -6,7 +6,7 @@ no database, and not whether it is a trial or final.
 
 from __future__ import annotations
 
-from billing.ruleset import Position
+from billing.rules.ruleset import Position
 from billing.year.checks import all_checks
 from billing.year.course import COLLECTIVE, Course
 from billing.year.document import year_digest

@@ -15,7 +15,7 @@ from typing import Any
 
 from billing.canon import canonical, digest
 from billing.money import exact_text, plain_number
-from billing.ruledocument import rule_set_document
+from billing.rules.document import rule_set_document
 from billing.year.inputs import CUSTOMER, ONE, ZERO, Person, Use, YearInputs
 from billing.year.outcome import Settlement, YearAllocation, YearClosing
 

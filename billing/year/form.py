@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from billing.money import ceil_share, divide_half_up, exponent, quotient_text
-from billing.ruleset import CashBase
+from billing.rules.ruleset import CashBase
 from billing.year.course import Course
 from billing.year.inputs import ONE, ZERO, Person, Small
 from billing.year.outcome import Settlement, YearAllocation

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from fractions import Fraction
 
-from billing.ruleset import Empty, RuleSet
+from billing.rules.ruleset import Empty, RuleSet
 
 ZERO = Fraction(0)
 ONE = Fraction(1)

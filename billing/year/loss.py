@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from billing.money import floor_share, percent_text
-from billing.ruleset import Bearer
+from billing.rules.ruleset import Bearer
 from billing.year.course import CARRIED, COLLECTIVE, COMPULSORY, VOLUNTARY, Course
 from billing.year.sharing import Shared, share_out
 from meter.refusal import Refusal

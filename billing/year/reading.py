@@ -11,8 +11,8 @@ from fractions import Fraction
 
 from billing.fields import Inexact, Table, choice
 from billing.money import exponent
-from billing.ruleset import Empty, RuleSet
-from billing.ruletext import parse_rule_set, with_percentages
+from billing.rules.ruleset import Empty, RuleSet
+from billing.rules.text import parse_rule_set, with_percentages
 from billing.year.inputs import (
     SUPPORTER,
     USER,

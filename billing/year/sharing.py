@@ -10,7 +10,7 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from billing.money import apportion_exact, ceil_share, floor_share, percent_text, plain_number
-from billing.ruleset import Empty
+from billing.rules.ruleset import Empty
 from billing.year.course import Course
 from billing.year.inputs import (
     CUSTOMER,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from billing.money import apportion_exact, ceil_share, percent_text
-from billing.ruleset import Base, Levy, Origin
+from billing.rules.ruleset import Base, Levy, Origin
 from billing.year.course import COLLECTIVE, Course
 from billing.year.inputs import CUSTOMER, WORKER, ZERO, Use, YearInputs
 

@@ -11,7 +11,7 @@ from billing.money import (
     plain_number,
     whole_below,
 )
-from billing.ruleset import Origin, Position
+from billing.rules.ruleset import Origin, Position
 from billing.year.course import CARRIED, COLLECTIVE, COMPULSORY, INTEREST, Course
 from billing.year.inputs import ZERO, ShareLot
 from billing.year.split import Split, take_levy

@@ -8,11 +8,11 @@ from typing import Any
 import click
 
 from billing import run, year_run
-from billing.closing import FORMAT
-from billing.fiscal import is_year, parse_year
-from billing.member_month import MemberMonth
 from billing.money import format_amount
-from billing.render import statement_text
+from billing.month.closing import FORMAT
+from billing.month.member_month import MemberMonth
+from billing.statements.render import statement_text
+from billing.year.fiscal import is_year, parse_year
 from billing.year_statement import year_text
 from deploy.commands.options import data_option, json_option
 from deploy.desk import Desk, at_desk, ship_up_to_now

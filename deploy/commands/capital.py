@@ -7,14 +7,14 @@ from fractions import Fraction
 
 import click
 
-from billing.afterwards import afterwards, rule_sets
-from billing.capital import LotAccount, by_year, capital_accounts, debt, percent
-from billing.capital_run import book_currency, capital_changes
-from billing.capital_store import account_balances, lot_balances
-from billing.deadlines import Deadline, deadlines, month_end
-from billing.ledger import payable
+from billing.capital.deadlines import Deadline, deadlines, month_end
+from billing.capital.lots import LotAccount, by_year, capital_accounts, debt, percent
+from billing.capital.revolving import Back, percent_text, return_needed, when_back, years_until_back
+from billing.capital.run import book_currency, capital_changes
+from billing.capital.store import account_balances, lot_balances
+from billing.ledger.entry import payable
 from billing.money import format_number, parse_amount, scale_down
-from billing.revolving import Back, percent_text, return_needed, when_back, years_until_back
+from billing.rules.afterwards import afterwards, rule_sets
 from deploy.commands.capital_acts import carry_over, day, due, estate, exit_, exits, request, retire
 from deploy.commands.notice import notice
 from deploy.commands.options import data_option, json_option

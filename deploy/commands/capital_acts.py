@@ -9,13 +9,7 @@ from typing import TypeVar
 
 import click
 
-from billing.afterwards import afterwards
-from billing.capital import LotId, percent
-from billing.capital_run import Retired, Retirement, book_currency
-from billing.capital_run import carry_over as carry
-from billing.capital_run import retire as carry_out
-from billing.capital_store import Open
-from billing.exit_run import (
+from billing.capital.exit_run import (
     Estate,
     EstateMethod,
     Leaving,
@@ -26,9 +20,15 @@ from billing.exit_run import (
     settle_estate,
     standings,
 )
-from billing.exit_run import request as ask
+from billing.capital.exit_run import request as ask
+from billing.capital.lots import LotId, percent
+from billing.capital.retirement import Method, parse_rule
+from billing.capital.run import Retired, Retirement, book_currency
+from billing.capital.run import carry_over as carry
+from billing.capital.run import retire as carry_out
+from billing.capital.store import Open
 from billing.money import format_number
-from billing.retirement import Method, parse_rule
+from billing.rules.afterwards import afterwards
 from deploy.commands.options import data_option, json_option
 from deploy.commands.tariff import read_text
 from deploy.desk import Desk, at_desk

@@ -12,23 +12,14 @@ from typing import Any
 import click
 
 from billing import run
-from billing.closing import Closing
-from billing.comparison import (
-    Ours,
-    Rate,
-    bar_lines,
-    bars,
-    comparison,
-    our_part,
-    parse_rate,
-    svg,
-)
-from billing.listprices import ListCost, Typed, list_cost, quantities_of, together
-from billing.member_month import MemberMonth
+from billing.charges.rating import GB, charge
 from billing.money import format_amount, parse_decimal
-from billing.price_shelf import read_shelf
-from billing.pricefile import GIGABYTES, PriceFile, age_days, in_force
-from billing.rating import GB, charge
+from billing.month.closing import Closing
+from billing.month.member_month import MemberMonth
+from billing.prices.comparison import Ours, Rate, bar_lines, bars, comparison, our_part, parse_rate, svg
+from billing.prices.listprices import ListCost, Typed, list_cost, quantities_of, together
+from billing.prices.pricefile import GIGABYTES, PriceFile, age_days, in_force
+from billing.prices.shelf import read_shelf
 from billing.settings import BillingSettings
 from deploy.commands.bill import ship_all
 from deploy.commands.options import data_option, json_option

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import click
 
-from billing import governance_store
-from billing.governance import Consent, Delivery, check_consent
-from billing.register_run import consents_on
+from billing.documents import keep
+from billing.governance import store as governance_store
+from billing.governance.decisions import Consent, Delivery, check_consent
+from billing.register.run import consents_on
 from deploy.commands.options import data_option, json_option
 from deploy.desk import Desk, at_desk
-from deploy.documents import keep_document
 from deploy.instants import parse_date, parse_instant
 from deploy.output import print_json, print_table, say
 from meter.refusal import Refusal
@@ -72,7 +72,9 @@ def add(
                 desk.now_us,
             )
             check_consent(asked, today=to_datetime(desk.now_us).date())
-            asked = replace(asked, evidence=keep_document(desk.data, evidence))
+            asked = replace(
+                asked, evidence=keep(desk.data, evidence, bytes_max=desk.billing.document_bytes_max)
+            )
             return replace(asked, number=await governance_store.insert_consent(connection, asked))
 
     entered = at_desk(work)

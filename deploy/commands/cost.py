@@ -6,12 +6,12 @@ from pathlib import Path
 
 import click
 
-from billing import costs_run
-from billing.cost import Invoice, Paper
-from billing.costing import add_cost, list_costs, show_cost
+from billing.costs import run as costs_run
+from billing.costs.costing import add_cost, list_costs, show_cost
+from billing.costs.invoices import Invoice, Paper
+from billing.costs.variance import MonthFigures, Row, added_up, by_pool, by_service
 from billing.documents import fetch, keep
 from billing.money import format_amount
-from billing.variance import MonthFigures, Row, added_up, by_pool, by_service
 from deploy.commands.options import data_option, json_option
 from deploy.desk import Desk, at_desk, ship_up_to_now
 from deploy.instants import instant_text

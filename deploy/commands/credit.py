@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import click
 
-from billing import cost_store
-from billing.costing import add_credit
+from billing.charges.rating import Credit
+from billing.costs import store as cost_store
+from billing.costs.costing import add_credit
 from billing.money import format_amount
-from billing.rating import Credit
 from deploy.commands.options import data_option, json_option
 from deploy.desk import Desk, at_desk
 from deploy.instants import instant_text

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from billing import verifier
+from billing.statements import verifier
 from deploy.bundling import fill_month, fill_year
 from deploy.commands.bill import sign_heads
 from deploy.commands.options import data_option, json_option

@@ -8,11 +8,12 @@ from dataclasses import replace
 import asyncpg
 import click
 
-from billing import governance_store, register_store
-from billing.governance import Hours, current_hours
-from billing.governance import hours as read_hours
+from billing.governance import store as governance_store
+from billing.governance.decisions import Hours, current_hours
+from billing.governance.decisions import hours as read_hours
 from billing.money import format_decimal
-from billing.register_year import members_of_year
+from billing.register import store as register_store
+from billing.register.year import members_of_year
 from deploy.commands.options import data_option, json_option
 from deploy.desk import Desk, at_desk
 from deploy.output import print_json, print_table, say

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
-from billing import cost_store
-from billing.cost_entries import IncomeKind
-from billing.costing import add_income, tariff_in_force
+from billing.costs import store as cost_store
+from billing.costs.costing import add_income, tariff_in_force
+from billing.costs.entries import IncomeKind
 from billing.money import format_amount
 from deploy.commands.options import data_option, json_option
 from deploy.desk import Desk, at_desk

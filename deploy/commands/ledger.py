@@ -11,13 +11,12 @@ from uuid import uuid4
 
 import click
 
-from billing import books
-from billing import ledger_store as store
-from billing.books import Side, Verified
-from billing.chain import Booked
-from billing.export import Format, entry_day, writer
+from billing.ledger import books, store
+from billing.ledger.books import Side, Verified
+from billing.ledger.chain import Booked
+from billing.ledger.export import Format, entry_day, writer
+from billing.ledger.reports import Report
 from billing.money import format_number
-from billing.reports import Report
 from deploy.commands.options import data_option, json_option
 from deploy.desk import Desk, at_desk
 from deploy.instants import instant_text

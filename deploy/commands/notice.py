@@ -8,11 +8,11 @@ from typing import Any
 
 import click
 
-from billing import notice_run
-from billing.afterwards import afterwards
-from billing.notice_run import Made
-from billing.notice_store import Kept, Step
-from billing.notices import State, notice_text
+from billing.notices import run as notice_run
+from billing.notices.notice import State, notice_text
+from billing.notices.run import Made
+from billing.notices.store import Kept, Step
+from billing.rules.afterwards import afterwards
 from deploy.commands.options import data_option, json_option
 from deploy.desk import Desk, at_desk
 from deploy.instants import instant_text

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 
 import click
 
-from billing import books
-from billing import pay as payments
-from billing import pay_store as store
+from billing.ledger import books
 from billing.money import format_amount, parse_amount
-from billing.pay import Exported, Imported, Unmatched
-from billing.pay_store import KeptBatch
+from billing.payments import run as payments
+from billing.payments import store
+from billing.payments.run import Exported, Imported, Unmatched
+from billing.payments.store import KeptBatch
 from deploy.commands.options import data_option, json_option
 from deploy.desk import Desk, at_desk
 from deploy.instants import instant_text
@@ -127,13 +127,21 @@ def export(file: Path, day: str | None, minimum: str, batch: int | None, as_json
         return
     _write(file, done)
     if as_json:
-        print_json({**_batch_document(done.batch), "without_account": list(done.without_account)})
+        left_out = done.left_out
+        print_json({**_batch_document(done.batch), "without_account": list(left_out.without_account),
+                    "contact_lost": list(left_out.lost)})  # fmt: skip
         return
     amount = format_amount(done.batch.total_minor, currency)
     say(f"batch {done.batch.number}: {done.batch.orders:,} payments, {amount}, in {file}")
-    if done.without_account:
-        shown = ", ".join(str(one) for one in done.without_account[:20])
-        say(f"{len(done.without_account):,} members are owed and have no account here: {shown}")
+    _say_left_out(done.left_out.without_account, "are owed and have no account here")
+    _say_left_out(done.left_out.lost, "are owed and were left out, because contact with them was lost")
+
+
+def _say_left_out(names: Sequence[str], why: str) -> None:
+    if names:
+        shown = ", ".join(names[: payments.NAMES_SHOWN_MAX])
+        more = "" if len(names) <= payments.NAMES_SHOWN_MAX else ", …"
+        say(f"{len(names):,} members {why}: {shown}{more}")
 
 
 def _write(file: Path, done: Exported) -> None:

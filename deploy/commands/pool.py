@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import click
 
-from billing import cost_store
-from billing.costing import set_pool
-from billing.costs_run import Shared, shared
+from billing.costs import store as cost_store
+from billing.costs.costing import set_pool
+from billing.costs.percentile import Percentile, bits_per_second, utilisation
+from billing.costs.pools import Measure, key_text, measure_text
+from billing.costs.run import Shared, shared
 from billing.money import format_amount, format_decimal, rounded_to_three
-from billing.percentile import Percentile, bits_per_second, utilisation
-from billing.pools import Measure, key_text, measure_text
 from deploy.commands.options import data_option, json_option
 from deploy.desk import Desk, at_desk, ship_up_to_now
 from deploy.instants import instant_text

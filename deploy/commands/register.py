@@ -8,16 +8,17 @@ from pathlib import Path
 
 import click
 
-from billing import governance_store, register_store
-from billing.governance import choice_at
-from billing.particulars import Particulars
-from billing.register import Operation
-from billing.register_forms import FORMS, LAW_OF_RULE_SET, form_of, register_document
-from billing.register_render import register_csv, register_html, register_text
-from billing.register_run import change_class, change_particulars, take_back_class, verify_register
+from billing.documents import problem
+from billing.governance import store as governance_store
+from billing.governance.decisions import choice_at
+from billing.register import store as register_store
+from billing.register.forms import FORMS, LAW_OF_RULE_SET, form_of, register_document
+from billing.register.operations import Operation
+from billing.register.particulars import Particulars
+from billing.register.render import register_csv, register_html, register_text
+from billing.register.run import change_class, change_particulars, take_back_class, verify_register
 from deploy.commands.options import data_option, json_option
 from deploy.desk import Desk, at_desk
-from deploy.documents import document_problem
 from deploy.instants import instant_text, parse_instant
 from deploy.output import as_json as to_json
 from deploy.output import print_json, print_table, say
@@ -161,7 +162,7 @@ def verify(as_json: bool) -> None:
             found = await verify_register(connection, now_us=desk.now_us)
             papers = [one.evidence for one in await governance_store.consents(connection)]
             papers += [one.document for one in await governance_store.resolutions(connection)]
-        kept = [document_problem(desk.data, one) for one in papers if one is not None]
+        kept = [problem(desk.data, one) for one in papers if one is not None]
         return found + [one for one in kept if one is not None]
 
     found = at_desk(work)

@@ -9,12 +9,14 @@ from pathlib import Path
 
 import click
 
-from billing import governance_store, register_store, store
-from billing.governance import Body, Resolution, ResolutionKind, Votes, check_resolution
-from billing.register import voters_at
+from billing import store
+from billing.documents import keep
+from billing.governance import store as governance_store
+from billing.governance.decisions import Body, Resolution, ResolutionKind, Votes, check_resolution
+from billing.register import store as register_store
+from billing.register.operations import voters_at
 from deploy.commands.options import data_option, json_option
 from deploy.desk import Desk, at_desk
-from deploy.documents import keep_document
 from deploy.instants import instant_text, parse_date
 from deploy.output import print_json, print_table, say
 from meter.refusal import Refusal
@@ -67,7 +69,9 @@ def add(
             voters = voters_at(await register_store.operations(connection), until_us)
             check_resolution(asked, today=today, voters=voters)
             if file is not None:
-                asked = replace(asked, document=keep_document(desk.data, file))
+                asked = replace(
+                    asked, document=keep(desk.data, file, bytes_max=desk.billing.document_bytes_max)
+                )
             async with connection.transaction():
                 await store.lock_books(connection)
                 return replace(asked, id=await governance_store.insert_resolution(connection, asked))

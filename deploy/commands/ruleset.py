@@ -8,12 +8,13 @@ from pathlib import Path
 
 import click
 
-from billing import governance_store, store
-from billing.choices import check_choices, parse_choices
-from billing.governance import Choice, check_choice
+from billing import store
+from billing.governance import store as governance_store
+from billing.governance.choices import check_choices, parse_choices
+from billing.governance.decisions import Choice, check_choice
 from billing.money import percent_text
-from billing.rulebook import rule_set_ids, rule_set_text
-from billing.ruletext import parse_rule_set_toml
+from billing.rules.book import rule_set_ids, rule_set_text
+from billing.rules.text import parse_rule_set_toml
 from deploy.commands.options import data_option, json_option
 from deploy.commands.tariff import read_text
 from deploy.desk import Desk, at_desk

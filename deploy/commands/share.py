@@ -8,11 +8,11 @@ from typing import TypeVar
 
 import click
 
-from billing import register_store
 from billing.money import format_amount, parse_amount
-from billing.register import Holding, Operation, OperationKind, ShareKind
-from billing.register_run import Entered, add_share_kind, enter_shares, find_share_kind
-from billing.shares import shares
+from billing.register import store as register_store
+from billing.register.operations import Holding, Operation, OperationKind, ShareKind
+from billing.register.run import Entered, add_share_kind, enter_shares, find_share_kind
+from billing.register.shares import shares
 from deploy.commands.options import data_option, json_option
 from deploy.commands.register import operation_document
 from deploy.desk import Desk, at_desk

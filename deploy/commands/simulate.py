@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from billing.money import format_number
-from billing.rulebook import rule_set
+from billing.rules.book import rule_set
 from billing.year.closing import close_year
 from billing.year.document import year_document
 from billing.year.outcome import YearClosing

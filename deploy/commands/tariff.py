@@ -6,13 +6,13 @@ from pathlib import Path
 
 import click
 
-from billing.costing import tariff_in_force
-from billing.costs_run import parse_quarter
-from billing.costs_run import suggest as costs_suggest
+from billing.charges.tariff import Tariff, tariff_document, tariff_toml
+from billing.costs.costing import tariff_in_force
+from billing.costs.run import parse_quarter
+from billing.costs.run import suggest as costs_suggest
+from billing.costs.variance import MonthFigures, Suggestion
 from billing.money import format_amount, parse_exact, quotient_text
 from billing.run import set_tariff
-from billing.tariff import Tariff, tariff_document, tariff_toml
-from billing.variance import MonthFigures, Suggestion
 from deploy.commands.options import data_option, json_option
 from deploy.desk import Desk, at_desk, ship_up_to_now
 from deploy.output import print_json, print_table, say

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from billing.costing import tariff_in_force
-from billing.costs_run import Trueup, post_trueup, trueups
+from billing.costs.costing import tariff_in_force
+from billing.costs.run import Trueup, post_trueup, trueups
 from billing.money import format_amount
 from deploy.commands.options import data_option, json_option
 from deploy.desk import Desk, at_desk

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import click
 
-from billing import unclaimed_run
-from billing.afterwards import unclaimed_rule, unclaimed_rules
-from billing.capital_run import book_currency
+from billing.capital import unclaimed_run
+from billing.capital.run import book_currency
+from billing.capital.unclaimed import Unclaimed
+from billing.capital.unclaimed_run import Picture
 from billing.money import format_number
-from billing.unclaimed import Unclaimed
-from billing.unclaimed_run import Picture
+from billing.rules.afterwards import unclaimed_rule, unclaimed_rules
 from deploy.commands.capital_acts import NOTHING_POSTED, decided
 from deploy.commands.options import Command, data_option, json_option
 from deploy.desk import Desk, at_desk

@@ -6,10 +6,10 @@ import asyncio
 
 import click
 
-from billing.charge_store import charge_text
-from billing.fiscal import is_year, parse_year
-from billing.proof import Verification
-from billing.proof import verify as verify_month
+from billing.charges.store import charge_text
+from billing.month.proof import Verification
+from billing.month.proof import verify as verify_month
+from billing.year.fiscal import is_year, parse_year
 from billing.year_proof import verify_year
 from deploy.commands.bill import ship_all
 from deploy.commands.options import data_option, json_option

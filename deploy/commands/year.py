@@ -8,8 +8,8 @@ from typing import Any
 import click
 
 from billing import store, year_run
-from billing.fiscal import parse_year
 from billing.money import format_amount, parse_amount, parse_exact
+from billing.year.fiscal import parse_year
 from billing.year_gather import Options
 from billing.year_run import YearDone
 from billing.year_statement import FINAL

@@ -12,10 +12,10 @@ from dataclasses import asdict, dataclass
 from signal import SIGKILL
 
 from billing import year_run
-from billing.closing import Closing
-from billing.costing import add_cost
-from billing.member_month import MemberMonth
+from billing.costs.costing import add_cost
 from billing.money import format_number, parse_amount
+from billing.month.closing import Closing
+from billing.month.member_month import MemberMonth
 from billing.run import set_tariff, trial
 from billing.year_run import YearDone
 from deploy.children import PACKAGE_ROOT

@@ -21,11 +21,12 @@ from pathlib import Path
 
 import asyncpg
 
-from billing import governance_store, year_run
-from billing.costing import add_cost
-from billing.governance import Body, Resolution, ResolutionKind
-from billing.render import statement_text
+from billing import year_run
+from billing.costs.costing import add_cost
+from billing.governance import store as governance_store
+from billing.governance.decisions import Body, Resolution, ResolutionKind
 from billing.run import close, set_tariff, statement
+from billing.statements.render import statement_text
 from meter.ids import MemberId
 from meter.journal import Journal
 from meter.postgres import connect

@@ -12,8 +12,8 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 
-from billing.ledger import Account, Entry, EntryKind, Posting, receivable
-from billing.ledger_store import post_many
+from billing.ledger.entry import Account, Entry, EntryKind, Posting, receivable
+from billing.ledger.store import post_many
 from meter.ids import MemberId
 from meter.postgres import Connection, connect
 from meter.window import Month

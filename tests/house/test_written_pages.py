@@ -11,10 +11,10 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from billing.charges.tariff import DEFAULT_TARIFF
 from billing.money import apportion
-from billing.rulebook import rule_set, rule_set_ids
-from billing.rulepage import tables
-from billing.tariff import DEFAULT_TARIFF
+from billing.rules.book import rule_set, rule_set_ids
+from billing.rules.page import tables
 from deploy.cli import weir
 from deploy.commands.simulate import simulate
 from deploy.settings import everything, fields

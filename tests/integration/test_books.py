@@ -6,8 +6,8 @@ import asyncpg
 import pytest
 
 from billing.canon import canonical
-from billing.costing import add_cost, list_costs, tariff_in_force
-from billing.proof import verify
+from billing.costs.costing import add_cost, list_costs, tariff_in_force
+from billing.month.proof import verify
 from billing.run import (
     Balance,
     close,

@@ -16,8 +16,9 @@ from typing import Any
 
 import pytest
 
-from billing import run, verifier
-from billing.costing import add_cost
+from billing import run
+from billing.costs.costing import add_cost
+from billing.statements import verifier
 from deploy.founding import vault_path
 from gateway.vault import Vault
 from meter.event import Event, Mark, RequestClass, StorageLine

@@ -14,19 +14,29 @@ from typing import Any
 import asyncpg
 import pytest
 
-from billing import notice_run, unclaimed_run
-from billing.afterwards import afterwards
-from billing.capital import capital_accounts
-from billing.capital_run import Retired, Retirement, capital_changes, carry_over, retire
-from billing.exit_run import Estate, EstateMethod, Leaving, leave, make_due, request, settle_estate, standings
-from billing.ledger import Account, retained
-from billing.notices import State
-from billing.retirement import Method, YearShare
+from billing.capital import unclaimed_run
+from billing.capital.exit_run import (
+    Estate,
+    EstateMethod,
+    Leaving,
+    leave,
+    make_due,
+    request,
+    settle_estate,
+    standings,
+)
+from billing.capital.lots import capital_accounts
+from billing.capital.retirement import Method, YearShare
+from billing.capital.run import Retired, Retirement, capital_changes, carry_over, retire
+from billing.ledger.entry import Account, retained
+from billing.notices import run as notice_run
+from billing.notices.notice import State
+from billing.rules.afterwards import afterwards
 from billing.run import close, trial_balance
 from meter.ids import MemberId
 from meter.refusal import Refusal
 from meter.window import Month
-from tests.capital import allocate, balance, move, owes, waits
+from tests.capital import allocate, balance, choose, money, move, owes, waits
 from tests.coop import NOVEMBER, NOW, Coop
 from tests.ordinary import ROOT
 from tests.unit.test_notices import DOCUMENT
@@ -36,8 +46,8 @@ DAY = date(2026, 11, 3)
 YEAR_US = 366 * 86_400 * 10**6
 
 
-async def a_co_op(co_op: Coop) -> tuple[asyncpg.Connection, list[MemberId]]:
-    """anna, ben and carla, with lots of 2020 and 2021."""
+async def a_co_op(co_op: Coop, *, bank: int = 100_000) -> tuple[asyncpg.Connection, list[MemberId]]:
+    """anna, ben and carla, with lots of 2020 and 2021, and money in the bank."""
     anna, ben, carla = members = await co_op.found("anna", "ben", "carla")
     connection = await co_op.books()
     lots = {
@@ -48,6 +58,7 @@ async def a_co_op(co_op: Coop) -> tuple[asyncpg.Connection, list[MemberId]]:
         (2021, carla): 40,
     }
     await allocate(connection, lots)
+    await money(connection, bank)
     return connection, members
 
 
@@ -75,7 +86,7 @@ async def test_paying_back_empties_the_oldest_lots_into_what_is_payable(co_op: C
         "payable:member:3": -13,
     } == told  # fmt: skip
     assert 18_000 == found.document["total_minor"]
-    assert 0 == await balance(connection, "bank:main")
+    assert 100_000 == await balance(connection, "bank:main")  # payable is not paid
 
 
 async def test_the_capital_account_tells_what_was_paid_back(co_op: Coop) -> None:
@@ -220,8 +231,8 @@ async def test_two_forfeits_and_two_claims_at_once_happen_once(co_op: Coop) -> N
 
 KILLED = """
 import asyncio, os, signal, sys
-from billing.capital_run import Retirement, retire
-from billing.retirement import Method
+from billing.capital.run import Retirement, retire
+from billing.capital.retirement import Method
 from meter.postgres import connect
 
 async def main():
@@ -299,6 +310,40 @@ async def test_losses_deduction_and_set_off_come_before_the_debt(co_op: Coop) ->
     told = [await balance(connection, account) for account in (
         "loss:member:1:2025", "reserve:compulsory", "receivable:member:1", "debt:member:1")]  # fmt: skip
     assert [0, -3_600, 0, -7_900] == told
+
+
+async def test_an_exit_is_refused_where_its_first_year_could_not_be_paid(co_op: Coop) -> None:
+    """A fifth of 130.00 and 6.5 % of 130.00 fall due on 31 December: 34.45. The next part is more than a year off."""
+    connection, (anna, *_) = await a_co_op(co_op, bank=3_444)
+    before = await trial_balance(connection)
+    for trial in (True, False):
+        with pytest.raises(
+            Refusal, match=r"have 34\.44 EUR .* owe 34\.45 EUR within a year; the rule set us-selc"
+        ):
+            await leave(connection, leaving(anna, "us-selc"), trial=trial, now_us=NOW)
+    assert before == await trial_balance(connection)
+    await money(connection, 1)
+    assert (
+        13_000
+        == (await leave(connection, leaving(anna, "us-selc"), trial=False, now_us=NOW)).document["debt_minor"]
+    )
+    # What is due within a year of that exit counts against the next one: 60.00 in five, and 6.5 % of it.
+    with pytest.raises(Refusal, match=r"have 34\.45 EUR .* owe 63\.60 EUR"):
+        await leave(connection, leaving(MemberId(2), "us-selc"), trial=True, now_us=NOW)
+
+
+@pytest.mark.parametrize("rule_set", ["us-selc", "plain"])
+async def test_a_retirement_is_held_against_the_rule_set_in_force(co_op: Coop, rule_set: str) -> None:
+    connection, (_, ben, _) = await a_co_op(co_op, bank=10_000)
+    await choose(connection, rule_set)
+    await waits(connection, ben, 4_000, since_us=NOW)
+    if rule_set == "us-selc":
+        for trial in (True, False):
+            with pytest.raises(Refusal, match=r"have 100\.00 EUR .* owe 100\.01 EUR within a year"):
+                await pay_back(connection, asked("60.01"), trial=trial)
+        assert 6_000 == (await pay_back(connection, asked("60.00"))).document["total_minor"]
+    else:
+        assert 18_000 == (await pay_back(connection, asked("180.00"))).document["total_minor"]
 
 
 async def test_an_exit_told_twice_is_booked_once_and_never_before_its_day(co_op: Coop) -> None:

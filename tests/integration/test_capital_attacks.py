@@ -6,14 +6,15 @@ from fractions import Fraction
 import asyncpg
 import pytest
 
-from billing import notice_run, unclaimed_run
-from billing.afterwards import afterwards
-from billing.capital_run import Retirement, retire
-from billing.exit_run import Leaving, leave
-from billing.ledger import Account
-from billing.notices import State
-from billing.retirement import Method
-from tests.capital import allocate, move, waits
+from billing.capital import unclaimed_run
+from billing.capital.exit_run import Leaving, leave
+from billing.capital.retirement import Method
+from billing.capital.run import Retirement, retire
+from billing.ledger.entry import Account
+from billing.notices import run as notice_run
+from billing.notices.notice import State
+from billing.rules.afterwards import afterwards
+from tests.capital import allocate, money, move, waits
 from tests.coop import NOW, Coop
 from tests.integration.test_capital import YEAR_US
 from tests.unit.test_notices import DOCUMENT
@@ -48,6 +49,7 @@ async def everything(co_op: Coop) -> asyncpg.Connection:
     anna, ben, carla, _ = await co_op.found("anna", "ben", "carla", "wim")
     connection = await co_op.books()
     await allocate(connection, {(2020, anna): 1_000, (2021, ben): 500})
+    await money(connection, 100_000)
     await retire(connection, Retirement(Method.FIFO, "10.00", "r"), trial=False, now_us=NOW)
     asked = Leaving(ben, date(2026, 11, 3), "r", afterwards("us-selc"), base_rate=Fraction(1, 20))
     await leave(connection, asked, trial=False, now_us=NOW)

@@ -7,7 +7,7 @@ from pathlib import Path
 from deploy.embedded import dsn, socket_directory
 from meter.ids import MemberId
 from meter.postgres import connect
-from tests.capital import allocate
+from tests.capital import allocate, money
 from tests.integration.test_up import Weir
 from tests.integration.test_up import weir as weir
 from tests.unit.test_notices import DOCUMENT
@@ -17,6 +17,7 @@ async def seed(data: Path, lots: dict[tuple[int, MemberId], int]) -> None:
     connection = await connect(dsn(socket_directory(data), database="weir"), role="weir_billing")
     try:
         await allocate(connection, lots)
+        await money(connection, 100_000)
     finally:
         await connection.close()
 

@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from billing.costing import add_cost
+from billing.costs.costing import add_cost
 from tests.coop import NOW, OCTOBER, SEPTEMBER, Coop
 
 GB = 10**9

@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 
 from billing import run
-from billing.proof import verify
+from billing.month.proof import verify
 from meter import correcting, correction_store, store, usage_store
 from meter.correcting import complete, enter
 from meter.correction import CORRECTION_BYTES_MAX, Correction

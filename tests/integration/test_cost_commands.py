@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 
-from billing.tariff import Service, parse_tariff
+from billing.charges.tariff import Service, parse_tariff
 from meter.window import Month
 from tests.integration.test_up import Weir
 from tests.integration.test_up import weir as weir

@@ -9,15 +9,16 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from billing import cost_store
-from billing.cost import Document, Paper
-from billing.cost_entries import IncomeKind
-from billing.costing import add_cost, add_credit, add_income, list_costs, set_pool, show_cost
-from billing.costs_run import figures, post_trueup, shared, suggest, trueups
-from billing.documents import fetch, keep, path_of
+from billing.charges.tariff import Service
+from billing.costs import store as cost_store
+from billing.costs.costing import add_cost, add_credit, add_income, list_costs, set_pool, show_cost
+from billing.costs.entries import IncomeKind
+from billing.costs.invoices import Paper
+from billing.costs.run import figures, post_trueup, shared, suggest, trueups
+from billing.costs.variance import added_up, by_pool, by_service
+from billing.document import Document
+from billing.documents import fetch, keep, path_of, problem
 from billing.run import close, statement, trial_balance
-from billing.tariff import Service
-from billing.variance import added_up, by_pool, by_service
 from meter.ids import MemberId
 from meter.refusal import Refusal
 from meter.sample_store import has_samples, prune
@@ -95,9 +96,23 @@ async def test_a_document_is_kept_by_its_content_and_a_changed_one_is_refused(tm
     path.write_bytes(b"abd")
     with pytest.raises(Refusal, match="was changed"):
         fetch(tmp_path, kept)
+    assert "was changed" in (problem(tmp_path, kept) or "")
     path.unlink()
     with pytest.raises(Refusal, match="cannot be read"):
         fetch(tmp_path, kept)
+    assert "cannot be read" in (problem(tmp_path, kept) or "")
+
+
+async def test_a_document_of_before_is_found_where_it_lay_and_not_kept_twice(tmp_path: Path) -> None:
+    paper = tmp_path / "minutes.txt"
+    paper.write_bytes(b"abc")
+    digest = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    flat = tmp_path / "documents" / digest
+    flat.parent.mkdir()
+    flat.write_bytes(b"abc")
+    kept = keep(tmp_path, paper, bytes_max=3)
+    assert (b"abc", None) == (fetch(tmp_path, kept), problem(tmp_path, kept))
+    assert [flat] == [one for one in flat.parent.rglob("*") if one.is_file()]
 
 
 async def test_a_document_that_is_too_large_or_none_is_refused(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime
 import asyncpg
 import pytest
 
-from billing.costing import add_cost
+from billing.costs.costing import add_cost
 from billing.run import close
 from tests.coop import CENT, NOVEMBER, NOW, OCTOBER, Coop
 

@@ -10,10 +10,11 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from billing import books, ledger_store
-from billing.books import Side
-from billing.costing import add_cost
-from billing.ledger import Account, Entry, EntryKind, Posting, receivable
+from billing.costs.costing import add_cost
+from billing.ledger import books
+from billing.ledger import store as ledger_store
+from billing.ledger.books import Side
+from billing.ledger.entry import Account, Entry, EntryKind, Posting, receivable
 from billing.run import close
 from meter.ids import MemberId
 from meter.postgres import connect, migrate

@@ -8,9 +8,13 @@ from datetime import date
 import asyncpg
 import pytest
 
-from billing import books, ledger_store, pay, pay_store
-from billing.ledger import Account, Entry, EntryKind, Posting, payable, receivable
-from billing.pay import Exported
+from billing.capital import unclaimed_run
+from billing.ledger import books
+from billing.ledger import store as ledger_store
+from billing.ledger.entry import Account, Entry, EntryKind, Posting, payable, receivable
+from billing.payments import run as pay
+from billing.payments import store as pay_store
+from billing.payments.run import Exported, LeftOut
 from billing.run import set_tariff
 from deploy.commands.pay import MasterSeal
 from gateway.vault import Vault
@@ -83,13 +87,37 @@ async def test_what_is_owed_goes_to_the_bank_once(co_op: Coop, seal: MasterSeal)
     connection = await a_co_op(co_op, seal)
     first = await ordered(connection, seal)
     assert first is not None
-    assert (2, 7592, (MemberId(3),)) == (first.batch.orders, first.batch.total_minor, first.without_account)
+    assert (2, 7592, ("chloe",)) == (
+        first.batch.orders, first.batch.total_minor, first.left_out.without_account
+    )  # fmt: skip
     assert [f"<IBAN>{one}</IBAN>" in first.file for one in (OWN, ANNA, BEN)] == [True] * 3
     await chloe_too(connection, seal)
     second = await ordered(connection, seal)
     assert second is not None
     assert (1, 4209) == (second.batch.orders, second.batch.total_minor)
     assert await ordered(connection, seal) is None
+
+
+async def test_whoever_cannot_be_reached_is_left_out_and_named_until_they_can(
+    co_op: Coop, seal: MasterSeal
+) -> None:
+    connection = await a_co_op(co_op, seal)
+    await chloe_too(connection, seal)
+    for member in (MemberId(1), MemberId(2)):
+        await unclaimed_run.mark(connection, member, reached=False, why="letters came back", now_us=NOW)
+    await unclaimed_run.mark(connection, MemberId(1), reached=True, why="she called", now_us=NOW)
+    first = await ordered(connection, seal)
+    assert first is not None
+    assert (2, 1089 + 4209, LeftOut(lost=("ben",))) == (
+        first.batch.orders, first.batch.total_minor, first.left_out
+    )  # fmt: skip
+    assert BEN not in first.file
+    with pytest.raises(Refusal, match=r"nobody who is owed can be paid: contact was lost .* with ben$"):
+        await ordered(connection, seal)
+    await unclaimed_run.mark(connection, MemberId(2), reached=True, why="a new address", now_us=NOW)
+    second = await ordered(connection, seal)
+    assert second is not None
+    assert (1, 6503, LeftOut()) == (second.batch.orders, second.batch.total_minor, second.left_out)
 
 
 async def test_the_file_of_a_batch_is_the_same_again_also_after_an_account_changed(
@@ -293,7 +321,7 @@ async def test_a_wrong_statement_leaves_nothing(co_op: Coop, seal: MasterSeal) -
     ("prepared", "words"),
     [
         ("nothing", "the co-op's own account is not known yet"),
-        ("own", "nobody who is owed has an account"),
+        ("own", r"nobody who is owed can be paid: no account is known .* of anna$"),
         ("late", "--on: 2026-11-09 is over"),
         ("dollars", "SEPA carries EUR alone"),
     ],

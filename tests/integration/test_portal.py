@@ -5,19 +5,22 @@ import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import asyncpg
 import pytest
 import pytest_asyncio
 from aiohttp import ClientResponse
 from aiohttp.test_utils import TestClient, TestServer
 
+from billing import year_run
 from billing.canon import canonical
-from billing.costing import add_cost
-from billing.ledger import UNDISTRIBUTED, Entry, EntryKind, postings, retained
+from billing.costs.costing import add_cost
+from billing.ledger.entry import UNDISTRIBUTED, Entry, EntryKind, postings, retained
 from billing.portal.app import make_app
 from billing.portal.login import create_login_link
 from billing.run import close, statement
 from billing.settings import BillingSettings
 from billing.store import post
+from billing.year_statement import year_text
 from meter.daily import make_due_heads
 from meter.event import Mark
 from meter.ids import BucketId, MemberId
@@ -27,6 +30,8 @@ from meter.settings import MeterSettings
 from meter.signing import ensure_key, known_public
 from tests.coop import CENT, NOVEMBER, NOW, OCTOBER, Coop
 from tests.events import PLAIN
+from tests.reference_year import NOW as JANUARY_NOW
+from tests.reference_year import decided, g18
 
 MINUTE = 60 * 10**6
 
@@ -388,3 +393,74 @@ async def test_the_books_are_shown_in_sums_that_name_no_member(site: Site) -> No
     assert "<strong>Left over: 2.00 EUR</strong>" in text
     assert "assets = liabilities + equity" in text
     assert [] == re.findall(r"member:\d|ben", text)
+
+
+class YearSite:
+    """The reference year G18 in a portal, in January."""
+
+    def __init__(self, site: Site, books: asyncpg.Connection, members: list[MemberId]) -> None:
+        self.site, self.books, self.members = site, books, members
+
+    async def text(self, path: str, status: int = 200) -> str:
+        reply = await self.site.get(path)
+        assert status == reply.status, path
+        return re.sub(r"\s+", " ", await reply.text())
+
+
+async def year_site(site: Site) -> YearSite:
+    books, members = await g18(site.co_op)
+    site.now_us = JANUARY_NOW
+    return YearSite(site, books, members)
+
+
+async def test_an_open_year_is_shown_as_if_it_were_closed_now_and_then_as_it_was(site: Site) -> None:
+    """G18's shares are those of test_year: A 369.02, of which 110.71 are paid; the co-op's result is 1,220.00."""
+    year = await year_site(site)
+    await site.sign_in(year.members[0])
+    assert 'href="/years"' in await year.text("/")
+    trial = await year.text("/years/2026")
+    for words in (
+        "If the year 2026 were closed now", "Trial: figures still change", ">369.02 EUR<", ">110.71 EUR<", ">258.31 EUR<",
+        "If the year ended now, your share would be 369.02 EUR",
+        "your charges <b>1,512.37</b> / all users’ <b>3,000.00</b> × pool <b>732.00</b>",
+        "You are one of 6 in the co-op&#39;s books of the fiscal year 2026. The service cost 2,300.00 EUR, and 1,220.00 EUR",
+        "shared among the members 915.00 EUR", 'href="/years/2027">2027 (not closed)<',
+    ):  # fmt: skip
+        assert words in trial, words
+    await year_run.close(year.books, 2026, resolution=await decided(year.books), now_us=JANUARY_NOW)
+    final = await year.text("/years/2026")
+    for words in ("Statement for the year 2026", "Final", ">369.02 EUR<", "Decided by resolution 2027-1;"):
+        assert words in final, words
+    assert 'href="/years/2026">2026<' in await year.text("/years")
+    for text in (trial, final):
+        assert [] == re.findall(r'<script|\sstyle="|\son\w+="|https?://', text)
+        assert text.count("<table") == text.count("<caption>")
+
+
+async def test_a_year_is_of_who_is_signed_in_and_is_kept_as_it_is_stored(site: Site) -> None:
+    year = await year_site(site)
+    await year_run.close(year.books, 2026, resolution=await decided(year.books), now_us=JANUARY_NOW)
+    assert 303 == (await site.get("/years/2026")).status
+    _, b, *_ = year.members
+    await site.sign_in(b)
+    told = await year_run.statement(year.books, b, 2026, now_us=JANUARY_NOW)
+    reply = await site.get(f"/years/2026?format=json&member={year.members[0]}")
+    assert (canonical(told) + "\n", 22036) == (await reply.text(), told["amount_minor"])
+    assert 'attachment; filename="weir-b-2026.json"' == reply.headers["Content-Disposition"]
+    text = await (await site.get("/years/2026?format=text")).text()
+    assert year_text(told) == text
+    assert "369.02" not in await year.text("/years/2026")
+    for wrong in ("2025", "2028", "26", "x", "2026-01"):
+        await year.text(f"/years/{wrong}", 404)
+    await year.text("/years/2026?format=exe", 400)
+
+
+async def test_who_works_or_only_buys_is_told_so(site: Site) -> None:
+    year = await year_site(site)
+    *_, customer, worker, _ = year.members
+    await site.sign_in(worker)
+    assert "your hours × factor <b>1200</b> / all workers’ <b>1900</b>" in await year.text("/years/2026")
+    await site.sign_in(customer)
+    bought = await year.text("/years/2026")
+    assert "You bought at the tariff and are no member" in bought
+    assert "Your share" not in bought

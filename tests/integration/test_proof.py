@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from billing import costing, run
-from billing.proof import verify
+from billing import run
+from billing.costs import costing
+from billing.month.proof import verify
 from meter import store
 from meter.event import RequestClass
 from meter.ids import MemberId

@@ -7,9 +7,9 @@ from datetime import date
 import asyncpg
 import pytest
 
-from billing.ledger import Account, Entry, EntryKind, Posting
-from billing.register import Operation, OperationKind
-from billing.register_run import add_share_kind, change_class, enter_shares
+from billing.ledger.entry import Account, Entry, EntryKind, Posting
+from billing.register.operations import Operation, OperationKind
+from billing.register.run import add_share_kind, change_class, enter_shares
 from billing.run import close
 from billing.store import post
 from meter.store import add_member, set_member_status

@@ -10,13 +10,13 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from billing import governance_store, register_store
-from billing.governance import (
+from billing.document import Document
+from billing.governance import store as governance_store
+from billing.governance.decisions import (
     Body,
     Choice,
     Consent,
     Delivery,
-    Document,
     Hours,
     Resolution,
     ResolutionKind,
@@ -24,8 +24,10 @@ from billing.governance import (
     current_hours,
     weights_of,
 )
-from billing.register import Holding, Operation, OperationKind, people_at
-from billing.register_run import (
+from billing.ledger.entry import Account
+from billing.register import store as register_store
+from billing.register.operations import Holding, Operation, OperationKind, people_at
+from billing.register.run import (
     Entered,
     add_share_kind,
     change_class,
@@ -37,7 +39,7 @@ from billing.register_run import (
     take_back_class,
     verify_register,
 )
-from billing.register_year import members_of_year
+from billing.register.year import members_of_year
 from billing.run import close, statement
 from meter.ids import MemberId
 from meter.postgres import connect, migrate
@@ -45,6 +47,7 @@ from meter.refusal import Refusal
 from meter.store import add_member, find_member, members, set_member_status
 from meter.usage import MemberClass, MemberStatus
 from meter.window import Month, to_datetime
+from tests.capital import balance, choose, money, move
 from tests.coop import CENT, NOVEMBER, NOW, OCTOBER, SEPTEMBER, Coop
 from tests.postgres import MIGRATIONS, ROOT, TestServer
 
@@ -437,3 +440,25 @@ async def test_hours_are_one_figure_a_month_and_a_later_one_names_it(co_op: Coop
         (one.month, one.thousandths) for one in current_hours(found)
     ]
     assert {anna: 100_000 * 1500 + 120_500 * 1000} == weights_of(found, [OCTOBER, NOVEMBER])
+
+
+@pytest.mark.parametrize(("rule_set", "refused"), [("ca-federal", True), ("us-selc", False)])
+async def test_shares_are_redeemed_only_while_a_rule_set_s_test_of_solvency_holds(
+    co_op: Coop, rule_set: str, refused: bool
+) -> None:
+    """128.00 came in for two shares, 27.99 were spent: 100.01 less 64.00 is less than the 64.00 of the other share."""
+    anna, *_ = await co_op.found("anna")
+    books = await co_op.books()
+    await kinds(books)
+    await hold(books, anna, 2, 12_800)
+    await move(books, [(Account("bank:main"), -2_799), (Account("cost:transit"), 2_799)], key="spent")
+    await choose(books, rule_set)
+    back = of(OperationKind.REDEMPTION, anna, quantity=1)
+    if refused:
+        with pytest.raises(
+            Refusal, match=r"solvency: .* have 36\.01 EUR .* owe 64\.00 EUR in all, paid shares"
+        ):
+            await enter_shares(books, back)
+        await money(books, 2_799)
+    await enter_shares(books, back)
+    assert 6_400 == -await balance(books, f"shares:member:{anna}")

@@ -129,7 +129,7 @@ def test_decisions_are_kept_with_their_papers(weir: Command, data: Path, tmp_pat
     count = ("--for", "2", "--against", "0", "--quorum", "2")
     made = read(weir(*add, "--body", "meeting", *count, "--document", paper, "--json"))
     assert (f"{today[:4]}-1", digest) == (made["id"], made["document_sha256"])
-    assert paper.read_bytes() == (data / "documents" / digest).read_bytes()
+    assert paper.read_bytes() == (data / "documents" / digest[:2] / digest).read_bytes()
     for words, sentence in (
         (("--body", "meeting", "--for", "3", "--against", "0"), "3 were cast, and the register of"),
         (("--body", "board", "--for", "1", "--against", "1"), "1 for and 1 against carry nothing"),
@@ -161,9 +161,11 @@ def test_decisions_are_kept_with_their_papers(weir: Command, data: Path, tmp_pat
     assert made["id"] in weir("resolution", "list")
     assert "there is no resolution '1999-1'" in weir("resolution", "show", "1999-1", status=REFUSED)
     assert "agree" in weir("register", "verify")
-    (data / "documents" / digest).write_text("We close the year otherwise.")
+    kept = data / "documents" / digest[:2] / digest
+    kept.chmod(0o600)
+    kept.write_text("We close the year otherwise.")
     assert "was changed" in weir("register", "verify", status=DISAGREES)
-    (data / "documents" / digest).unlink()
+    kept.unlink()
     assert "cannot be read" in weir("register", "verify", status=DISAGREES)
 
 

@@ -7,8 +7,12 @@ import pytest
 
 from billing import year_run
 from billing.canon import canonical
-from billing.costing import add_cost
-from billing.governance import ResolutionKind
+from billing.costs.costing import add_cost
+from billing.governance import store as governance_store
+from billing.governance.decisions import Choice, ResolutionKind
+from billing.ledger import store as ledger_store
+from billing.ledger.books import reverse
+from billing.rules.book import rule_set_text
 from billing.run import close, trial_balance
 from billing.year_gather import Options
 from billing.year_proof import verify_year
@@ -68,6 +72,20 @@ async def test_a_trial_of_a_running_year_counts_its_open_months_as_they_stand(co
     told = await year_run.statement(books, a, 2026, now_us=NOW)
     assert ("trial", 36902) == (told["kind"], told["amount_minor"])
     assert "If the year ended now, your share would be 369.02 EUR" in told["meaning"]
+
+
+async def test_what_a_year_booked_is_not_taken_back_by_reversing_an_entry(co_op: Coop) -> None:
+    books, _ = await g18(co_op)
+    await year_run.close(books, 2026, resolution=await decided(books), now_us=NOW)
+    balances = await trial_balance(books)
+    for key in ("year:2026", "year:2026:1"):
+        number = await ledger_store.key_number(books, key)
+        assert number is not None
+        with pytest.raises(
+            Refusal, match=f"entry {number} is of a closed year, whose page and statements stay"
+        ):
+            await reverse(books, number, memo="no", now_us=NOW)
+    assert balances == await trial_balance(books)
 
 
 async def test_a_year_is_closed_once(co_op: Coop) -> None:
@@ -280,6 +298,30 @@ async def test_a_loss_that_is_carried_is_met_from_the_next_year_s_surplus(co_op:
         f"capital:member:{anna}:2027:plain", 0
     )
     assert (await verify_year(books, anna, 2027)).agrees
+
+
+async def test_a_spanish_loss_takes_of_the_reserve_what_the_years_before_put_there_on_average(
+    co_op: Coop,
+) -> None:
+    """2026: 200.00 of 1,000.00; 2027: 150.00 of 500.00. Their mean is 25 %, so of a loss of 400.00 at most 100.00."""
+    (anna,) = await co_op.found("anna")
+    books = await co_op.books()
+    law = rule_set_text("es")
+    for year, text in ((2026, law), (2027, law.replace('share = "20 %"\nleast', 'share = "30 %"\nleast'))):
+        await governance_store.insert_choice(books, Choice(0, "es", year, 1, None, text, "", "test", NOW))
+    await co_op.use(anna, MONTHS[0], 100_000 * CENT)
+    after = Month(2028, 2).start_us
+    for month in (*MONTHS, *(Month(2027, number) for number in range(1, 13))):
+        if month == JANUARY:
+            await co_op.use(anna, month, 50_000 * CENT)
+        await close(books, month, now_us=after)
+    for number in (2026, 2027):
+        await year_run.close(books, number, resolution=await decided(books), now_us=after)
+    await add_cost(books, month=Month(2028, 1), pool="rack", amount="400.00", memo="", now_us=after)
+    page = (await year_run.trial(books, 2028, now_us=after)).page
+    took = {one["key"]: one["amount"] for one in page["steps"]}
+    assert ("350.00", "0.25") == tuple(page["inputs"]["reserves"][key] for key in ("compulsory", "average"))
+    assert ("100.00", "300.00") == (took["loss_from_compulsory_reserve"], took["loss_of_members"])
 
 
 async def test_years_are_closed_in_order(co_op: Coop) -> None:

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from billing import governance_store, run, year_run
-from billing.costing import add_cost
-from billing.governance import Body, Choice, Hours, Resolution, ResolutionKind
-from billing.rulebook import rule_set_text
+from billing import run, year_run
+from billing.costs.costing import add_cost
+from billing.governance import store as governance_store
+from billing.governance.decisions import Body, Choice, Hours, Resolution, ResolutionKind
+from billing.rules.book import rule_set_text
 from deploy.founding import vault_path
 from gateway.vault import Vault
 from meter.event import RequestClass

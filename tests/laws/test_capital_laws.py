@@ -7,13 +7,13 @@ from fractions import Fraction
 from hypothesis import given
 from hypothesis import strategies as st
 
-from billing.afterwards import InterestOn
-from billing.capital import Change, Kind, LotId, capital_accounts
-from billing.deadlines import months_after
-from billing.exits import Terms, present_values, schedule
-from billing.retirement import Method, YearShare, plan
-from billing.revolving import return_needed, years_until_back
-from billing.unclaimed import Movement, waiting
+from billing.capital.deadlines import months_after
+from billing.capital.exits import Terms, present_values, schedule
+from billing.capital.lots import Change, Kind, LotId, capital_accounts
+from billing.capital.retirement import Method, YearShare, plan
+from billing.capital.revolving import return_needed, years_until_back
+from billing.capital.unclaimed import Movement, waiting
+from billing.rules.afterwards import InterestOn
 from meter.ids import MemberId
 from meter.window import Month
 

@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from billing.canon import canonical, digest
-from billing.closing import ClosingInputs, MonthSum, closing
-from billing.cost import Invoice
-from billing.frozen import closing_of
-from billing.member_month import kept, member_month, read_back
-from billing.rulebook import rule_set
-from billing.tariff import PRICED, Service, Tariff
+from billing.charges.tariff import PRICED, Service, Tariff
+from billing.costs.invoices import Invoice
+from billing.month.closing import ClosingInputs, MonthSum, closing
+from billing.month.frozen import closing_of
+from billing.month.member_month import kept, member_month, read_back
+from billing.rules.book import rule_set
 from billing.year.closing import close_year
 from billing.year.inputs import Use, YearInputs
 from meter.ids import MemberId

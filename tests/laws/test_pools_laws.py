@@ -6,9 +6,9 @@ from fractions import Fraction
 from hypothesis import given
 from hypothesis import strategies as st
 
-from billing.cost import first_day, parts
-from billing.percentile import percentile
-from billing.pools import Driver, Key, Measure, Use, exact_parts, shared_out
+from billing.costs.invoices import first_day, parts
+from billing.costs.percentile import percentile
+from billing.costs.pools import Driver, Key, Measure, Use, exact_parts, shared_out
 from meter.event import Zone
 from meter.ids import MemberId
 from meter.usage import Usage

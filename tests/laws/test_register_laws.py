@@ -9,9 +9,9 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from billing.register import Operation, OperationKind, effects, paid_back, people_at
-from billing.register_year import members_of_year, share_lots
-from billing.shares import check
+from billing.register.operations import Operation, OperationKind, effects, paid_back, people_at
+from billing.register.shares import check
+from billing.register.year import members_of_year, share_lots
 from meter.ids import MemberId
 from meter.refusal import Refusal
 from meter.usage import MemberClass

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from billing import reports
-from billing.ledger import Account, account_type, without_member
-from billing.reports import Flow, Sums
+from billing.ledger import reports
+from billing.ledger.entry import Account, account_type, without_member
+from billing.ledger.reports import Flow, Sums
 from meter.window import Month
 
 ASSETS, LIABILITIES = ("bank:main", "receivable:member:1", "receivable:member:2"), (

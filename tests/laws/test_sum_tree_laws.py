@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from billing.bundle import proof_text
-from billing.sumtree import PARTS, Tree, grow
-from billing.verifier import Report, check_tree
+from billing.statements.bundle import proof_text
+from billing.statements.sumtree import PARTS, Tree, grow
+from billing.statements.verifier import Report, check_tree
 
 SECRET = bytes(range(32))
 registers = st.dictionaries(st.integers(1, 60), st.integers(0, 10**12), min_size=1, max_size=33)

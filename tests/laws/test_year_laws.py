@@ -11,7 +11,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from billing.rulebook import rule_set, rule_set_ids
+from billing.rules.book import rule_set, rule_set_ids
 from billing.year.closing import close_year
 from billing.year.document import year_document
 from billing.year.inputs import Form, Person, ShareInterest, Use, YearInputs

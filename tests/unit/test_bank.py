@@ -6,8 +6,8 @@ from datetime import date
 
 import pytest
 
-from billing import markup
-from billing.bank import invoice_reference, read_statement, reference
+from billing.payments import markup
+from billing.payments.bank import invoice_reference, read_statement, reference
 from meter.ids import MemberId
 from meter.refusal import Refusal
 from meter.window import Month

@@ -2,8 +2,8 @@
 
 import pytest
 
+from billing.ledger.reports import Report, Section
 from billing.portal.books import page, words
-from billing.reports import Report, Section
 from meter.window import Month
 
 

@@ -4,8 +4,8 @@ from fractions import Fraction
 
 import pytest
 
-from billing.capital import Change, Kind, LotId, by_year, capital_accounts, lot_of, percent, share
-from billing.retirement import Method, Plan, YearShare, parse_rule, plan
+from billing.capital.lots import Change, Kind, LotId, by_year, capital_accounts, lot_of, percent, share
+from billing.capital.retirement import Method, Plan, YearShare, parse_rule, plan
 from meter.ids import MemberId
 from meter.refusal import Refusal
 from meter.window import Month

@@ -2,12 +2,12 @@
 
 import pytest
 
-from billing.booking import charge_entry, result_entry
-from billing.closing import Closing, ClosingInputs, MonthSum, closing
-from billing.cost import Invoice
-from billing.ledger import Entry, EntryKind, Posting, receivable
-from billing.member_month import MemberMonth, kept
-from billing.tariff import Service, Tariff
+from billing.charges.tariff import Service, Tariff
+from billing.costs.invoices import Invoice
+from billing.ledger.entry import Entry, EntryKind, Posting, receivable
+from billing.month.booking import charge_entry, result_entry
+from billing.month.closing import Closing, ClosingInputs, MonthSum, closing
+from billing.month.member_month import MemberMonth, kept
 from meter.ids import MemberId
 from meter.usage import Member, MemberClass, MemberStatus, Usage
 from meter.window import Month

@@ -9,10 +9,20 @@ from xml.etree import ElementTree
 
 import pytest
 
-from billing import pricepage
-from billing.comparison import Ours, Rate, bar_lines, bars, comparison, converted, our_part, parse_rate, svg
-from billing.listprices import ListCost, Typed, list_cost
-from billing.price_shelf import read_shelf
+from billing.prices import page as pricepage
+from billing.prices.comparison import (
+    Ours,
+    Rate,
+    bar_lines,
+    bars,
+    comparison,
+    converted,
+    our_part,
+    parse_rate,
+    svg,
+)
+from billing.prices.listprices import ListCost, Typed, list_cost
+from billing.prices.shelf import read_shelf
 from meter.refusal import Refusal
 from meter.window import DAY_US
 

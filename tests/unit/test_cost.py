@@ -2,7 +2,7 @@
 
 import pytest
 
-from billing.cost import by_pool, invoice
+from billing.costs.invoices import by_pool, invoice
 from meter.refusal import Refusal
 from meter.window import Month
 

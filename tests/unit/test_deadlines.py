@@ -4,8 +4,8 @@ from datetime import date
 
 import pytest
 
-from billing.afterwards import afterwards
-from billing.deadlines import deadlines, deadlines_by_name, months_after
+from billing.capital.deadlines import deadlines, deadlines_by_name, months_after
+from billing.rules.afterwards import afterwards
 from meter.refusal import Refusal
 
 

@@ -5,9 +5,7 @@ from fractions import Fraction
 
 import pytest
 
-from billing.afterwards import InterestOn, afterwards, rule_sets, unclaimed_rule, unclaimed_rules
-from billing.capital import Kind, LotId
-from billing.exits import (
+from billing.capital.exits import (
     ExitState,
     Instalment,
     Terms,
@@ -20,6 +18,8 @@ from billing.exits import (
     state_of,
     terms,
 )
+from billing.capital.lots import Kind, LotId
+from billing.rules.afterwards import InterestOn, afterwards, rule_sets, unclaimed_rule, unclaimed_rules
 from meter.ids import MemberId
 from meter.refusal import Refusal
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from billing.choices import Choices, check_choices, parse_choices
-from billing.governance import (
+from billing.governance.choices import Choices, check_choices, parse_choices
+from billing.governance.decisions import (
     Body,
     Choice,
     Resolution,
@@ -21,7 +21,7 @@ from billing.governance import (
     choice_for,
     hours,
 )
-from billing.rulebook import rule_set, rule_set_ids
+from billing.rules.book import rule_set, rule_set_ids
 from meter.ids import MemberId
 from meter.refusal import Refusal
 from meter.window import Month

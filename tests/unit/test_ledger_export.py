@@ -13,10 +13,10 @@ import pytest
 from beancount import loader
 from beancount.core import data, realization
 
-from billing.chain import Booked
-from billing.export import Format, beancount_name, entry_day, writer
-from billing.ledger import Account, Posting, account_type, member_of, parse_account, without_member
-from billing.reports import Sums
+from billing.ledger.chain import Booked
+from billing.ledger.entry import Account, Posting, account_type, member_of, parse_account, without_member
+from billing.ledger.export import Format, beancount_name, entry_day, writer
+from billing.ledger.reports import Sums
 from meter.refusal import Refusal
 from meter.window import DAY_US, Month
 

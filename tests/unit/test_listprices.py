@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from billing.listprices import (
+from billing.prices.listprices import (
     Meter,
     Quantities,
     Typed,
@@ -21,8 +21,8 @@ from billing.listprices import (
     together,
     units_text,
 )
-from billing.price_shelf import read_shelf
-from billing.pricefile import PriceFile, age_days, in_force, parse_prices
+from billing.prices.pricefile import PriceFile, age_days, in_force, parse_prices
+from billing.prices.shelf import read_shelf
 from meter.ids import MemberId
 from meter.refusal import Refusal
 from meter.usage import Usage

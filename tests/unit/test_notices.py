@@ -7,11 +7,10 @@ from typing import Any
 
 import pytest
 
-from billing.afterwards import afterwards
-from billing.capital import Kind
-from billing.deadlines import deadlines, deadlines_by_name
-from billing.notice_file import read_year
-from billing.notices import (
+from billing.capital.deadlines import deadlines, deadlines_by_name
+from billing.capital.lots import Kind
+from billing.notices.file import read_year
+from billing.notices.notice import (
     MAY_BE_EMPTY,
     NOT_A_BILL,
     REQUIRED,
@@ -20,7 +19,8 @@ from billing.notices import (
     notice_text,
     qualified_test,
 )
-from billing.notices import refuse_unqualified as refuse
+from billing.notices.notice import refuse_unqualified as refuse
+from billing.rules.afterwards import afterwards
 from meter.refusal import Refusal
 
 FIFTH = Fraction(1, 5)
@@ -138,6 +138,9 @@ def test_only_netting_may_be_left_out() -> None:
     ("document", "sentence"),
     [
         (changed("year", "2026"), "year: a year is written like 2026"),
+        (changed("year", True), "year: a year is written like 2026"),
+        (changed("tax", "x" * 2001), "tax: one line of at most 2000 characters"),
+        (changed("tax", "two\nlines"), "tax: one line of at most 2000 characters"),
         (changed("currency", "EURO"), "'EURO' is not a currency code"),
         (changed("class_pools", {"user": "720.01", "worker": "180.00"}), r"class_pools.user: 720.01 EUR, and its shares sum to 720.00 EUR"),
         (changed("class_pools", {"user": "720.00"}), "anna is of class worker, which has no pool"),
@@ -196,3 +199,11 @@ def test_a_closing_s_own_document_says_who_used_what_and_who_consented() -> None
     assert "1,200.000 hours" == notice(year, "7")["patronage"]
     with pytest.raises(Refusal, match="allocations 1: base: a text is missing"):
         read_year({**closing, "inputs": {}})
+    used = {"members": [{"id": "7", "class": "user", "charges": "1512.37", "hours": "3", "consent": True}]}
+    user = {
+        **closing,
+        "class_pools": {"user": "10.00"},
+        "allocations": [{**share, "class": "user"}],
+        "inputs": used,
+    }
+    assert "1,512.370 EUR" == notice(read_year(user), "7")["patronage"]

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from billing.money import floor_share
-from billing.rulebook import rule_set
+from billing.rules.book import rule_set
 from billing.year.closing import close_year
 from billing.year.document import year_document
 from billing.year.reading import read_simulation

@@ -2,7 +2,7 @@
 
 from fractions import Fraction
 
-from billing.percentile import (
+from billing.costs.percentile import (
     GB_PER_MBPS_MONTH,
     bits_per_second,
     percentile,

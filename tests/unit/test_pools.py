@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import pytest
 
-from billing.pools import Driver, Key, Measure, Use, key_text, parse_key, share_pools, shared_out
+from billing.costs.pools import Driver, Key, Measure, Use, key_text, parse_key, share_pools, shared_out
 from meter.event import Zone
 from meter.ids import MemberId
 from meter.refusal import Refusal

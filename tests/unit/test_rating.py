@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from billing.rating import Credit, charge, sent
-from billing.tariff import SAME_AS, Rates, Service, Tariff
+from billing.charges.rating import Credit, charge, sent
+from billing.charges.tariff import SAME_AS, Rates, Service, Tariff
 from meter.ids import MemberId
 from meter.usage import Late, Usage
 from meter.window import MICROSECONDS, Month

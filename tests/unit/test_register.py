@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from billing.money import ceil_share
-from billing.register import Holding, Operation, OperationKind, paid_back, people_at, voters_at
-from billing.register_check import problems
-from billing.register_year import members_of_year, share_interest, share_lots
-from billing.shares import check, check_correction, entry_of, share_kind
+from billing.register.check import problems
+from billing.register.operations import Holding, Operation, OperationKind, paid_back, people_at, voters_at
+from billing.register.shares import check, check_correction, entry_of, share_kind
+from billing.register.year import members_of_year, share_interest, share_lots
 from billing.year.inputs import ShareLot
 from meter.ids import MemberId
 from meter.refusal import Refusal

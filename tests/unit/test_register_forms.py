@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from billing.particulars import Particulars, changed
-from billing.register_forms import FORMS, form_of, register_document
-from billing.register_render import register_csv, register_html, register_text
+from billing.register.forms import FORMS, form_of, register_document
+from billing.register.particulars import Particulars, changed
+from billing.register.render import register_csv, register_html, register_text
 from meter.ids import MemberId
 from meter.refusal import Refusal
 from tests.register_kit import CUSTOMER, KINDS, SUPPORTER, USER, WORKER, Book, at

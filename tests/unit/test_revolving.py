@@ -5,7 +5,7 @@ from fractions import Fraction
 
 import pytest
 
-from billing.revolving import percent_text, return_needed, when_back, years_until_back
+from billing.capital.revolving import percent_text, return_needed, when_back, years_until_back
 from meter.refusal import Refusal
 
 G11 = {

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from billing.rulebook import rule_set, rule_set_ids, rule_set_text
-from billing.ruledocument import rule_set_document
-from billing.ruletext import parse_rule_set, parse_rule_set_toml
+from billing.rules.book import rule_set, rule_set_ids, rule_set_text
+from billing.rules.document import rule_set_document
+from billing.rules.text import parse_rule_set, parse_rule_set_toml
 from meter.refusal import Refusal
 from tests.unit.test_patronage_examples import close, shares, step
 

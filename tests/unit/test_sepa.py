@@ -12,7 +12,16 @@ import xmlschema
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from billing.sepa import Batch, Order, Party, check_currency, latin, pain_001, parse_iban, parse_party
+from billing.payments.sepa import (
+    Batch,
+    Order,
+    Party,
+    check_currency,
+    latin,
+    pain_001,
+    parse_iban,
+    parse_party,
+)
 from meter.refusal import Refusal
 from meter.window import Month
 

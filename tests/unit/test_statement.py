@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from billing.canon import canonical
-from billing.closing import ClosingInputs, closing
-from billing.cost import Invoice
-from billing.render import statement_html, statement_text
-from billing.statement import FINAL, TRIAL, differences, statement
-from billing.tariff import DEFAULT_TARIFF, parse_tariff
+from billing.charges.tariff import DEFAULT_TARIFF, parse_tariff
+from billing.costs.invoices import Invoice
+from billing.month.closing import ClosingInputs, closing
+from billing.statements.render import statement_html, statement_text
+from billing.statements.statement import FINAL, TRIAL, differences, statement
 from meter.ids import MemberId
 from meter.usage import Member, MemberClass, MemberStatus, Usage
 from meter.window import Month

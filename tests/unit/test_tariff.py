@@ -2,7 +2,7 @@
 
 import pytest
 
-from billing.tariff import (
+from billing.charges.tariff import (
     DEFAULT_TARIFF,
     Service,
     Tariff,
@@ -10,7 +10,7 @@ from billing.tariff import (
     tariff_document,
     tariff_of,
     tariff_toml,
-)  # fmt: skip
+)
 from meter.refusal import Refusal
 from meter.window import Month
 

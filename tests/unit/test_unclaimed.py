@@ -4,8 +4,8 @@ from datetime import date
 
 import pytest
 
-from billing.afterwards import unclaimed_rule
-from billing.unclaimed import Movement, Waiting, claim_parts, unclaimed, waiting
+from billing.capital.unclaimed import Movement, Waiting, claim_parts, unclaimed, waiting
+from billing.rules.afterwards import unclaimed_rule
 from meter.ids import MemberId
 
 A, B = MemberId(1), MemberId(2)

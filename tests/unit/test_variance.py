@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from billing.pools import parse_key
-from billing.rating import Line
-from billing.tariff import SAME_AS, Service, Tariff
-from billing.variance import (
+from billing.charges.rating import Line
+from billing.charges.tariff import SAME_AS, Service, Tariff
+from billing.costs.pools import parse_key
+from billing.costs.variance import (
     NO_POOL,
     NO_SERVICE,
     MonthFigures,

@@ -13,10 +13,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from billing import verifier
+from billing.charges.tariff import parse_tariff, tariff_document, tariff_toml
 from billing.money import EXPONENTS, divide_half_up
-from billing.tariff import parse_tariff, tariff_document, tariff_toml
-from billing.verifier import Report, Sums, check_charges, is_signed
+from billing.statements import verifier
+from billing.statements.verifier import Report, Sums, check_charges, is_signed
 from meter.event import Mark, RequestClass, StorageLine, Zone
 from meter.frame import pack_record
 from meter.ids import MemberId

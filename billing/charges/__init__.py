@@ -1,0 +1,1 @@
+"""What use costs a member: prices, lines, and how they are kept."""

@@ -1,0 +1,76 @@
+"""SQL of members' own lines of closed months: written by the thousand, read one by one or in the order of members."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from datetime import date
+
+from billing.charges.quick import Kept
+from meter.ids import MemberId
+from meter.postgres import Connection
+from meter.window import Month
+
+COLUMNS = ("period", "member", "class", "amount_minor", "document", "digest")
+
+
+def _date(month: Month) -> date:
+    return date(month.year, month.number, 1)
+
+
+async def add_charges(connection: Connection, month: Month, members: Sequence[Kept]) -> None:
+    """Keep the lines of members of a month that is being closed."""
+    period = _date(month)
+    await connection.copy_records_to_table(
+        "charge",
+        schema_name="billing",
+        columns=COLUMNS,
+        records=[(period, *one) for one in members],
+    )
+
+
+async def charge_text(connection: Connection, member: MemberId, month: Month) -> tuple[str, str] | None:
+    """(the closing, the member's line of it) of a closed month."""
+    row = await connection.fetchrow(
+        "SELECT closing.document AS closing, charge.document FROM billing.charge"
+        " JOIN billing.closing USING (period) WHERE member = $1 AND period = $2",
+        member, _date(month),
+    )  # fmt: skip
+    return None if row is None else (row["closing"], row["document"])
+
+
+async def charge_texts(connection: Connection, member: MemberId, *, count_max: int) -> list[tuple[str, str]]:
+    """The same of a member's closed months, the newest first."""
+    rows = await connection.fetch(
+        "SELECT closing.document AS closing, charge.document FROM billing.closing"
+        " JOIN billing.charge USING (period) WHERE member = $1 ORDER BY period DESC LIMIT $2",
+        member, count_max,
+    )  # fmt: skip
+    return [(row["closing"], row["document"]) for row in rows]
+
+
+async def all_charges(
+    connection: Connection, month: Month, *, rows_max: int
+) -> AsyncIterator[list[tuple[str, bytes]]]:
+    """(line, its digest) of every member of a closed month, by number, at most rows_max at a time.
+
+    Needs a transaction.
+    """
+    cursor = await connection.cursor(
+        "SELECT document, digest FROM billing.charge WHERE period = $1 ORDER BY member", _date(month)
+    )
+    while rows := await cursor.fetch(rows_max):
+        yield [(row["document"], row["digest"]) for row in rows]
+
+
+async def charge_amounts(
+    connection: Connection, month: Month, *, rows_max: int
+) -> AsyncIterator[list[tuple[int, int]]]:
+    """(member, amount charged) of everybody in a closed month, by number, at most rows_max at a time.
+
+    Needs a transaction.
+    """
+    cursor = await connection.cursor(
+        "SELECT member, amount_minor FROM billing.charge WHERE period = $1 ORDER BY member", _date(month)
+    )
+    while rows := await cursor.fetch(rows_max):
+        yield [(row["member"], row["amount_minor"]) for row in rows]

@@ -1,0 +1,1 @@
+"""What the co-op pays, and whom it is shared out to."""

@@ -1,0 +1,1 @@
+"""What members and board decide and agree to."""

@@ -1,0 +1,1 @@
+"""A month: what follows from it, member by member, and what it books."""

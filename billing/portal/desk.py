@@ -1,0 +1,122 @@
+"""What every page of the portal needs: the pool and the clock, who is asking, and the answer as a page or a file.
+
+Who is asking comes from the session's cookie and from nowhere else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+from aiohttp import web
+
+from billing.canon import canonical
+from billing.metrics import PortalMetrics
+from billing.pages import render
+from billing.portal import login
+from billing.portal.guard import Attempts
+from billing.settings import BillingSettings
+from meter.postgres import Connection, Pool
+from meter.refusal import Refusal
+
+Clock = Callable[[], int]
+
+
+@dataclass(frozen=True, slots=True)
+class Portal:
+    """What every page needs."""
+
+    pool: Pool
+    settings: BillingSettings
+    attempts: Attempts
+    clock: Clock
+    journal_directory: Path
+    """The journals of this machine's gateways; a directory that is not there holds none."""
+    searching: asyncio.Semaphore
+    """Searches read much, so one goes on at a time."""
+    metrics: PortalMetrics = field(default_factory=PortalMetrics)
+
+    @property
+    def is_https(self) -> bool:
+        """Whether browsers reach us over TLS."""
+        return self.settings.portal_url.startswith("https://")
+
+    @property
+    def cookie(self) -> str:
+        """The session cookie's name; with __Host- no other host name can set it."""
+        return "__Host-weir" if self.is_https else "weir_session"
+
+    @asynccontextmanager
+    async def database(self) -> AsyncIterator[Connection]:
+        """A connection that acts as weir_billing."""
+        async with self.pool.acquire() as connection:
+            yield cast(Connection, connection)
+
+
+PORTAL: web.AppKey[Portal] = web.AppKey("portal", Portal)
+
+
+class NotFound(Refusal):
+    """There is no such page for this member."""
+
+
+def sentence(refusal: Refusal) -> str:
+    """A refusal as a page says it."""
+    text = str(refusal)
+    return text[:1].upper() + text[1:].rstrip(".") + "."
+
+
+def refused(words: str, status: int) -> web.Response:
+    """The page that says why not."""
+    return html_page(render("refused.html", sentence=words, visitor=None), status=status)
+
+
+def html_page(text: str, *, status: int = 200) -> web.Response:
+    """A page."""
+    return web.Response(text=text, status=status, content_type="text/html")
+
+
+async def visitor_of(request: web.Request, connection: Connection) -> login.Visitor:
+    """Who is signed in; anybody else is sent to the page that says how."""
+    found = await maybe_visitor(request, connection)
+    if found is None:
+        raise web.HTTPSeeOther("/login")
+    return found
+
+
+async def maybe_visitor(request: web.Request, connection: Connection) -> login.Visitor | None:
+    """Who is signed in, if anybody is."""
+    portal = request.app[PORTAL]
+    session = request.cookies.get(portal.cookie)
+    if session is None:
+        return None
+    return await login.visitor(connection, session, portal.settings, now_us=portal.clock())
+
+
+def in_form(
+    request: web.Request,
+    name: str,
+    told: Mapping[str, Any],
+    text: Callable[[Mapping[str, Any]], str],
+    html: Callable[[], str],
+) -> web.Response:
+    """A statement as it is asked for: a page, or a file to keep."""
+    match request.query.get("format", "html"):
+        case "html":
+            return html_page(html())
+        case "json":
+            return download(canonical(told) + "\n", f"{name}.json", "application/json")
+        case "text":
+            return download(text(told), f"{name}.txt", "text/plain")
+        case other:
+            raise Refusal(f"a statement comes as html, json or text, not as '{other[:20]}'")
+
+
+def download(text: str, name: str, content_type: str) -> web.Response:
+    """A file to keep."""
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return web.Response(text=text, content_type=content_type, charset="utf-8", headers=headers)

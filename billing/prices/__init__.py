@@ -1,0 +1,1 @@
+"""List prices of others, and our cost beside them."""

@@ -1,0 +1,1 @@
+"""What one member is told, and what they take home."""

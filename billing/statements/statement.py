@@ -1,0 +1,168 @@
+"""What one member is told about one month: a document with every figure the page, the text and the JSON show.
+
+It works nothing out anew; it takes the month's closing and the member's own line of it and says what they mean. Pure.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from billing.charges.lines import told
+from billing.charges.rating import GB
+from billing.money import exponent, format_amount
+from billing.month.closing import Closing
+from billing.month.member_month import COUNTS, MemberMonth
+from billing.month.surplus import Outcome
+from billing.words import instant_text, iso_text, month_text, quantity_text
+from meter.ids import MemberId
+from meter.usage import Member, MemberClass, Usage
+from meter.window import Month
+
+FORMAT = "weir-statement-2"
+TRIAL = "trial"
+FINAL = "final"
+
+
+def was_member(member: Member, month: Month) -> bool:
+    """Whether they were a member at any instant of the month."""
+    return member.joined_us < month.end_us and (member.left_us is None or member.left_us > month.start_us)
+
+
+def statement(closing: Closing, own: MemberMonth, *, kind: str) -> dict[str, Any]:
+    """The document of one member; `kind` is TRIAL or FINAL."""
+    inputs, usage, member = closing.inputs, own.usage, own.member
+    return {
+        "format": FORMAT,
+        "kind": kind,
+        "period": str(inputs.month),
+        "from": iso_text(inputs.month.start_us),
+        "to": iso_text(inputs.until_us),
+        "member": {"id": member.id, "name": member.name, "class": member.member_class.value},
+        "currency": closing.currency,
+        "usage": {
+            "bytes_in": usage.bytes_in,
+            "bytes_out": usage.bytes_out,
+            "requests_a": usage.requests_a,
+            "requests_b": usage.requests_b,
+            "byte_microseconds": usage.byte_us,
+            "byte_seconds": usage.byte_seconds,
+            **_sometimes(usage),
+        },
+        "tariff_from": str(inputs.tariff.effective_from),
+        "lines": [told(line, decimals=exponent(closing.currency)) for line in own.charge.lines],
+        **_apart(usage, inputs.month),
+        "charges_minor": own.charge.amount_minor,
+        "co_op": _co_op(closing, kind),
+        "sentence": _sentence(closing, member, kind),
+        "meaning": _meaning(closing, member, kind),
+        "line_digest": hashlib.sha256(own.text.encode()).hexdigest(),
+        "digest": closing.digest,
+    }
+
+
+def _sometimes(usage: Usage) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for line in ("version", "part", "removed"):
+        byte_us: int = getattr(usage, f"{line}_byte_us")
+        if byte_us:
+            found |= {
+                f"{line}_byte_microseconds": byte_us,
+                f"{line}_byte_seconds": getattr(usage, f"{line}_byte_seconds"),
+            }
+    corrected = {"corrected_bytes_in": usage.corrected_in, "corrected_bytes_out": usage.corrected_out}
+    return found | {name: count for name, count in corrected.items() if count}
+
+
+def _apart(usage: Usage, month: Month) -> dict[str, Any]:
+    """What is told and not charged: corrections that the lines hold, and what waited on the disks."""
+    gb_month = GB * (month.end_us - month.start_us)
+    rows = (
+        ("Of this sent: corrections", usage.corrected_out, GB, "GB"),
+        ("Of this received: corrections", usage.corrected_in, GB, "GB"),
+        ("Removed, not charged", usage.removed_byte_us, gb_month, "GB-months"),
+    )
+    told = [
+        {"words": words, "quantity": count, "per": per, "quantity_text": quantity_text(count, per, unit)}
+        for words, count, per, unit in rows
+        if count
+    ]
+    return {"apart": told} if told else {}
+
+
+def _co_op(closing: Closing, kind: str) -> dict[str, Any]:
+    return {
+        "members": closing.members,
+        "charges_minor": closing.result.charges_minor,
+        "costs_booked": bool(closing.inputs.invoices) or kind == FINAL,
+        "costs": dict(closing.costs),
+        "costs_minor": closing.result.costs_minor,
+        "result_minor": closing.result.amount_minor,
+        "outcome": closing.result.outcome.value,
+    }
+
+
+def _sentence(closing: Closing, own: Member, kind: str) -> str:
+    month, count = month_text(closing.inputs.month), closing.members
+    if own.member_class.is_member:
+        whole = "You are the only member" if count == 1 else f"You are one of {count:,} members"
+    else:
+        whole = f"You are a customer of a co-op of {count:,} member{'' if count == 1 else 's'}"
+    cost = format_amount(closing.result.costs_minor, closing.currency)
+    charged = format_amount(closing.result.charges_minor, closing.currency)
+    left = format_amount(abs(closing.result.amount_minor), closing.currency)
+    match closing.result.outcome:
+        case Outcome.SURPLUS:
+            difference = f"{left} is left over"
+        case Outcome.LOSS:
+            difference = f"{left} is missing"
+        case Outcome.EVEN:
+            difference = "nothing is left over"
+    if kind == TRIAL and not closing.inputs.invoices:
+        until = instant_text(closing.inputs.until_us)
+        return f"{whole}. In {month}, up to {until}, members were charged {charged}; no costs are booked yet."
+    if kind == TRIAL:
+        until = instant_text(closing.inputs.until_us)
+        return (
+            f"{whole}. In {month}, up to {until}, the service cost {cost} and members were charged {charged}: "
+            f"as it stands, {difference}."
+        )
+    return f"{whole}. In {month} the service cost {cost} and members were charged {charged}: {difference}."
+
+
+def _meaning(closing: Closing, own: Member, kind: str) -> str:
+    if kind == TRIAL and not closing.inputs.invoices:
+        return "What is left over is known once the month's costs are booked and the month is closed."
+    if closing.result.outcome is Outcome.LOSS:
+        return (
+            "Nobody is charged for what is missing. It counts towards the year; when the year is closed, its rules "
+            "say who bears a loss that the year as a whole has made."
+        )
+    if closing.result.outcome is Outcome.EVEN:
+        return "The charges cover the costs exactly, so there is nothing to share."
+    shared = (
+        "A month shares nothing out. What is left over counts towards the year, and when the year is closed its "
+        "surplus comes back to the members (patronage)"
+    )
+    if not own.member_class.is_member:
+        return "What is left over belongs to the members; you buy at the tariff and are none."
+    if own.member_class is MemberClass.USER:
+        return f"{shared}, to users by what they were charged over the year."
+    return f"{shared}, as the co-op's rules say; you are a {own.member_class.value} member."
+
+
+def differences(stored: Usage, recounted: Usage, name: str) -> list[str]:
+    """One sentence for each count that differs."""
+    found = []
+    for count in sorted(COUNTS):
+        left, right = getattr(stored, count), getattr(recounted, count)
+        if left != right:
+            found.append(f"{name}: {count} is {left} in the statement and {right} in the recount")
+    if stored.late != recounted.late:
+        found.append(f"{name}: what came late is not the same in the statement and in the recount")
+    return found
+
+
+def stranger(member: MemberId) -> str:
+    """What is said when a recount knows somebody that a closing does not."""
+    return f"member {member} has usage in the recount and no line in the closing"

@@ -15,9 +15,10 @@ from meter.reader import chain
 from tests.gateway import Credentials, RunningGateway
 from tests.traffic import connected, signed
 
-IMPATIENT = {
-    "WEIR_RECEIVE_TIMEOUT_S": "6", "WEIR_SEND_TIMEOUT_S": "2", "WEIR_DRAIN_TIMEOUT_S": "1", "WEIR_PEER_SILENCE_TIMEOUT_S": "2",
-}  # fmt: skip
+HASTY = {"WEIR_DRAIN_TIMEOUT_S": "1", "WEIR_PEER_SILENCE_TIMEOUT_S": "2"}
+IMPATIENT = HASTY | {"WEIR_RECEIVE_TIMEOUT_S": "6", "WEIR_SEND_TIMEOUT_S": "2"}
+OF_THEIR_OWN = ("whole", "closed", "reset", "our stop", "our kill")
+"""Ends that come at once. Until they do the gateway must wait, however slow the machine is."""
 SO_ATTACH_FILTER = 26
 STILL_LOOKS = 10
 """So many looks in a row see the same when nothing moves any more."""
@@ -38,6 +39,11 @@ def bytes_received(descriptor: socket.socket) -> int:
     )
 
 
+def patience(end: object) -> dict[str, str]:
+    """The gateway's settings for a test of that end."""
+    return HASTY if end in OF_THEIR_OWN else IMPATIENT
+
+
 def reset(connection: socket.socket) -> None:
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_NONE)
     connection.close()
@@ -55,7 +61,7 @@ def recorded(gateway: RunningGateway) -> list[Event]:
     return [event for segment in chain(stream) for _, event in frame.events(segment.records)]
 
 
-def eventually(holds: Callable[[], bool], *, within_s: float = 30, every_s: float = 0.02) -> None:
+def eventually(holds: Callable[[], bool], *, within_s: float = 120, every_s: float = 0.02) -> None:
     deadline = time.monotonic() + within_s
     while not holds():
         assert time.monotonic() < deadline

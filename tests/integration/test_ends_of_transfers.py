@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import socket
 from collections.abc import Iterator
@@ -16,9 +17,9 @@ from meter.event import Event, Mark
 from meter.live import open_in
 from tests.gateway import Credentials, RunningGateway, client, running_gateway
 from tests.integration.ending_kit import (
-    IMPATIENT,
     begun,
     eventually,
+    patience,
     recorded,
     reset,
     stand,
@@ -28,6 +29,7 @@ from tests.traffic import MIB, connected, signed
 
 SIZE = 8 * MIB
 SENT = 3 * MIB
+BODY = bytes(1000)
 SMALL_BUFFERS = {"WEIR_SEND_BUFFER_BYTES": "65536", "WEIR_RECEIVE_BUFFER_BYTES": "65536"}
 """So that a listing is more than the kernel holds, and a kill costs little."""
 HELD_BYTES = MIB
@@ -47,8 +49,8 @@ ENDS = ["reset", "vanished", "takes nothing more", "our stop", "our kill"]
 
 
 @pytest.fixture
-def gateway(tmp_path: Path, database: str) -> Iterator[RunningGateway]:
-    with running_gateway(tmp_path, database, environment=IMPATIENT | SMALL_BUFFERS) as running:
+def gateway(tmp_path: Path, database: str, end: str) -> Iterator[RunningGateway]:
+    with running_gateway(tmp_path, database, environment=patience(end) | SMALL_BUFFERS) as running:
         yield running
         assert "Traceback" not in running.log()
 
@@ -195,4 +197,23 @@ def test_a_long_body_that_breaks_off_bills_what_had_come(
         if end != "takes nothing more":
             assert moved == billed
     for connection in opened:
+        connection.close()
+
+
+def test_a_machine_that_vanished_is_counted_as_such(tmp_path: Path, database: str) -> None:
+    # The worker tells its metrics where it has said that it is ready.
+    environment = patience("reset") | {"WEIR_METRICS_FD": "1"}
+    with running_gateway(tmp_path, database, environment=environment) as gateway:
+        found = gateway.member("alice")
+        client(gateway, found).create_bucket(Bucket="counted")
+        connection = connected(gateway.port)
+        head = signed(gateway.port, found.access_key, found.secret_key, "PUT", "/counted/k", body=BODY)
+        connection.sendall(head + BODY[:10])
+        eventually(lambda: not unacknowledged(connection.fileno()))
+        vanish(connection)
+        told = gateway.processes[0].stdout
+        assert told is not None
+        series = 'weir_gateway_vanished_total{operation="PutObject"}'
+        counted = next(one for one in (json.loads(line)["counters"] for line in told) if series in one)
+        assert (1, 1) == (counted[series], counted['weir_gateway_client_aborts_total{operation="PutObject"}'])
         connection.close()

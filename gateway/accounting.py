@@ -9,11 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gateway.operation import Operation
-from meter.event import Event, Mark, RequestClass, Zone
+from meter.event import Event, Mark, RequestClass, StorageLine, Zone
 from meter.ids import NO_BUCKET, NOBODY, BucketId, MemberId
 
 _INTERNET, _FREE = Zone.INTERNET, RequestClass.FREE
-_ABORTED, _NO_MARK = Mark.ABORTED, Mark.NONE
+_ABORTED, _NO_MARK, _OBJECT = Mark.ABORTED, Mark.NONE, StorageLine.OBJECT
+_event_of = tuple.__new__
 NO_STATUS = 0
 """Of a checkpoint: nothing was answered yet."""
 CLIENT_LEFT = 499
@@ -41,28 +42,19 @@ class Tab:
 
     def event(self, *, ended_us: int, status: int, moved_out: int, aborted: bool) -> Event:
         """The exchange as it ended, or as it stands."""
-        billable = self.bills(status)
-        counts_out = billable and status != 304 and not self.head_only
-        return Event(
-            self.request_id,
-            self.payer if self.authorised else NOBODY,
-            self.requester,
-            self.bucket,
-            self.operation.code,
-            self._request_class(status),
-            self.zone,
-            self.began_us,
-            max(ended_us, self.began_us),
-            self.moved_in if billable else 0,
-            moved_out if counts_out else 0,
-            self.moved_in,
-            moved_out,
-            status,
-            _ABORTED if aborted else _NO_MARK,
-        )
-
-    def _request_class(self, status: int) -> RequestClass:
-        """Refused requests and our own failures are free."""
-        if not self.authorised or status >= 500:
-            return _FREE
-        return self.operation.request_class
+        # Each exchange pays for this: a tuple made straight away takes half the time of Event's own way.
+        authorised, began_us, moved_in = self.authorised, self.began_us, self.moved_in
+        billable = authorised and (status < 400 or status == CLIENT_LEFT)
+        return _event_of(
+            Event,
+            (
+                self.request_id, self.payer if authorised else NOBODY, self.requester, self.bucket,
+                self.operation.code,
+                # Refused requests and our own failures are free.
+                self.operation.request_class if authorised and status < 500 else _FREE,
+                self.zone, began_us, max(began_us, ended_us),
+                moved_in if billable else 0,
+                moved_out if billable and status != 304 and not self.head_only else 0,
+                moved_in, moved_out, status, _ABORTED if aborted else _NO_MARK, 0, _OBJECT,
+            ),
+        )  # fmt: skip

@@ -25,6 +25,7 @@ from gateway.scrubbing import keep_scrubbing
 from gateway.settings import Durability, GatewaySettings
 from gateway.storage.disk.engine import DiskEngine, open_engine
 from gateway.vault import Vault
+from gateway.wire import expect_answers
 from meter.live import open_in
 from meter.recorder import RECORDS_TO_END, Recorder, now_us
 from meter.refusal import Refusal
@@ -99,6 +100,8 @@ class Worker:
             keepalive_timeout=settings.header_timeout_s, read_bufsize=settings.receive_block_bytes // READ_BUFFERS,
         )  # fmt: skip
         bound_buffers(listener, settings)
+        if settings.peer_silence_timeout_s:
+            expect_answers(listener, silence_s=settings.peer_silence_timeout_s)
         self._listening = await asyncio.get_running_loop().create_server(
             self._admit, sock=listener, backlog=BACKLOG
         )

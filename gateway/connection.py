@@ -24,6 +24,7 @@ from multidict import CIMultiDictProxy
 
 from gateway.errors import render_error, s3_error
 from gateway.head import response_head
+from gateway.wire import PeerVanished
 
 log = logging.getLogger(__name__)
 BODY_BROKE_OFF = (ConnectionError, RequestPayloadError, ClientError)
@@ -75,7 +76,7 @@ class Incoming:
 
     def _cancel(self, error: BaseException) -> None:
         """aiohttp tells us that the client is gone: who waits for the body learns of it."""
-        self.content.set_exception(error)
+        self.content.set_exception(PeerVanished() if isinstance(error, TimeoutError) else error)
 
 
 Handle = Callable[[Incoming], Coroutine[Any, Any, bool]]

@@ -122,16 +122,17 @@ class Counting:
             return taken
         if self.is_left_out:
             return send_at_once(descriptor, head, body)
-        self._recorder.hold(self._event(status, len(body), aborted=False))
+        size, recorder = len(body), self._recorder
+        recorder.hold(self.tab.event(ended_us=self._clock(), status=status, moved_out=size, aborted=False))
         try:
             taken = send_at_once(descriptor, head, body)
         except ConnectionError:
-            self._recorder.withdraw()
+            recorder.withdraw()
             raise
-        if taken == len(head) + len(body):
-            self._recorder.publish()
+        if taken == len(head) + size:
+            recorder.publish()
         else:
-            self._recorder.withdraw()
+            recorder.withdraw()
         return taken
 
     def end(self, *, status: int, moved_out: int, aborted: bool) -> Event:

@@ -36,6 +36,7 @@ from gateway.request import Request, read_head
 from gateway.route import Route, route
 from gateway.sigv4.parse import Claim, parse_claim
 from gateway.sigv4.unsigned import unsigned_claim
+from gateway.wire import PeerVanished
 from gateway.zones import Zones
 from meter.event import Zone
 from meter.ids import NO_BUCKET
@@ -89,9 +90,11 @@ class Exchanges:
         how = Answer(raw, counting, self._settings)
         try:
             reply = await self._reply(raw, counting, how)
-        except (SenderGone, CutOff):
+        except (SenderGone, CutOff) as gone:
             counting.end(status=CLIENT_LEFT, moved_out=0, aborted=True)
             self._metrics.ended(counting.tab, CLIENT_LEFT, counting)
+            if isinstance(gone.__cause__, PeerVanished):
+                self._metrics.vanished(counting.tab)
             return how.cut()
         except asyncio.CancelledError:
             counting.end(status=CLIENT_LEFT, moved_out=0, aborted=True)

@@ -14,6 +14,8 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import ClassVar
 
+from gateway.wire import PeerVanished
+
 BLOCKS = 3
 """Of one body: one is hashed and written, one waits for that, one is being filled."""
 BLOCK_BYTES_MAX = 2**20
@@ -38,12 +40,14 @@ class Intake:
     def take(self, room: memoryview) -> int:
         """Bytes put into room, TAKE_BYTES at most, never more than are left of the body; 0 when none are there.
 
-        Raises ConnectionError, also when the sender has ended early.
+        Raises ConnectionError, also when the sender has ended early; PeerVanished.
         """
         try:
             count = self._socket.recv_into(room, min(len(room), self.left_bytes, TAKE_BYTES))
         except BlockingIOError:
             return 0
+        except TimeoutError as error:
+            raise PeerVanished from error
         if not count:
             raise ConnectionResetError("the body ends early")
         self.left_bytes -= count

@@ -62,6 +62,10 @@ class GatewayMetrics:
         else:
             add(series("weir_gateway_errors_total", operation=tab.operation.s3_name, code=str(status)))
 
+    def vanished(self, tab: Tab) -> None:
+        """A client's machine stopped answering in the middle of its body: one of the aborts."""
+        self.registry.add(series("weir_gateway_vanished_total", operation=tab.operation.s3_name))
+
     def still_open(self, found: Iterable[OpenExchange]) -> None:
         """What long exchanges that have not ended yet have moved; short ones are over before anybody looks."""
         sums = OpenSums()

@@ -83,6 +83,13 @@ class GatewaySettings(RoomSettings):
         "senders; 0 leaves it to the kernel",
     )
     send_timeout_s: int = Field(60, ge=1, description="a receiver that takes no byte for so long is given up")
+    peer_silence_timeout_s: int = Field(
+        40,
+        ge=0,
+        le=7200,
+        description="a client whose machine answers nothing for so long is gone: its upload ends there and is billed what "
+        "came. At receive_timeout_s or more that one comes first; 0 leaves it to the kernel",
+    )
     transfer_bytes_per_s_min: int = Field(
         256,
         ge=0,

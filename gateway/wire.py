@@ -36,6 +36,28 @@ class ReceiverGone(ConnectionError):
     """The receiver reset, or took nothing for too long."""
 
 
+class PeerVanished(ConnectionError):
+    """The other machine answers nothing any more: switched off, or its cable was pulled.
+
+    The kernel says so with ETIMEDOUT, which Python takes for a TimeoutError: the patience of nobody here has ended.
+    """
+
+
+def expect_answers(listener: socket.socket, *, silence_s: int) -> None:
+    """Have the kernel end connections whose peer answers nothing for so long; accepted ones inherit it.
+
+    A quiet peer is asked from the half of it on, an eighth of it apart. What it was sent, and has not acknowledged, has
+    the same time.
+    """
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in (
+        (socket.TCP_KEEPIDLE, max(1, silence_s // 2)),
+        (socket.TCP_KEEPINTVL, max(1, silence_s // 8)),
+        (socket.TCP_USER_TIMEOUT, silence_s * 1000),
+    ):
+        listener.setsockopt(socket.IPPROTO_TCP, option, value)
+
+
 def unacknowledged(descriptor: int) -> int:
     """Bytes in the socket's send queue that the receiver has not acknowledged (SIOCOUTQ)."""
     answer: bytes = fcntl.ioctl(descriptor, termios.TIOCOUTQ, b"\0\0\0\0")
@@ -66,6 +88,9 @@ class LongSend:
     ) -> None:  # fmt: skip
         self._pace = Pace(window_s=timeout_s, bytes_per_s_min=bytes_per_s_min)
         self._descriptor = os.dup(descriptor)
+        # The kernel would take a full window for silence, although each of its probes is answered. What a receiver
+        # acknowledges is looked at here, and so is how long it takes nothing.
+        self._kernel_ms = _exchanged(self._descriptor, socket.TCP_USER_TIMEOUT, 0)
         self._timeout_s = timeout_s
         self._on_progress = on_progress
         self._head_bytes = 0
@@ -75,6 +100,7 @@ class LongSend:
 
     def close(self) -> None:
         """Give the descriptor back; delivered must have been read before."""
+        _exchanged(self._descriptor, socket.TCP_USER_TIMEOUT, self._kernel_ms)
         os.close(self._descriptor)
 
     def throw_away(self) -> None:
@@ -203,6 +229,14 @@ class DamagedFile(Exception):
 def _set(ready: asyncio.Future[None]) -> None:
     if not ready.done():
         ready.set_result(None)
+
+
+def _exchanged(descriptor: int, option: int, value: int) -> int:
+    """Set an option of TCP; what it was before."""
+    with socket.socket(fileno=os.dup(descriptor)) as same:
+        before = same.getsockopt(socket.IPPROTO_TCP, option)
+        same.setsockopt(socket.IPPROTO_TCP, option, value)
+    return before
 
 
 def _connected(descriptor: int) -> bool:

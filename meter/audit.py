@@ -8,25 +8,27 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 from meter import frame
 from meter.audit_store import Books
+from meter.columns import stored_changes, tally_share
 from meter.difference import Findings, Kind
-from meter.event import Event, Mark
 from meter.frame import RECORD_BYTES, DamagedSegment
 from meter.heads import read
 from meter.heads_store import StreamRow
 from meter.ids import StreamId
 from meter.reader import SegmentView, check_link, streams, view
-from meter.recount import billed_in
 from meter.retention import check_beginning
 from meter.segments import number_of, segment_paths, stream_of
-from meter.tally import Reading, ReadingKey, StorageKey, StoredSums, Tally, placed
-from meter.window import Month, to_datetime
+from meter.tally import Reading, ReadingKey, StorageKey, StoredSums, Tally
+from meter.window import Credible, Month, to_datetime
 
+FIRST_MONTH = Month(1, 1)
 Step = Callable[[int], None]
 """Told how many bytes of files were read."""
 
@@ -43,13 +45,16 @@ class StoredSoFar:
     last_fed: int = 0
     """The last of its changes that stands in the journal."""
 
-    def add(self, label: str, sequence: int, event: Event) -> None:
-        """Count a change, unless the index had not made it yet."""
-        if label == self.engine:
-            self.last_fed = max(self.last_fed, sequence)
-            if sequence > self.up_to:
-                return
-        self.sums[event.bucket, event.line] += event.stored_bytes
+    def add(self, label: str, first_sequence: int, records: memoryview) -> None:
+        """Count the changes among records, but those that the index had not made yet."""
+        changes, last = stored_changes(records)
+        if label == self.engine and last:
+            self.last_fed = max(self.last_fed, first_sequence + last - 1)
+            if self.last_fed > self.up_to:
+                made = max(0, self.up_to - first_sequence + 1)
+                changes, _ = stored_changes(records[: made * RECORD_BYTES])
+        for place, size_bytes in changes.items():
+            self.sums[place] += size_bytes
 
 
 @dataclass(slots=True)
@@ -153,15 +158,42 @@ class Journals:
     def _count(
         self, label: str, segment: SegmentView, sums: Tally, place: int, *, part: int, parts: int
     ) -> None:
-        stream, marks = segment.header.stream, self.books.watermarks
-        for sequence, event in frame.events(segment.records):
-            if not part and event.marks & Mark.STORAGE:
-                self.stored.add(label, sequence, event)
-            if sequence <= place and event.payer % parts == part:
-                counted = placed(event, stream=stream, sequence=sequence, displaced=self.books.displaced)
-                billed = billed_in(counted, stream=stream, sequence=sequence, watermarks=marks)
-                sums.add(counted, first_open=billed)
-        sums.samples.clear()  # of no use here: they hold nothing that the readings do not
+        header, records = segment.header, memoryview(segment.records)
+        first = header.first_sequence
+        if not part:
+            self.stored.add(label, first, records)
+        for run in alike(self.books, header.stream, first, min(place, segment.last_sequence)):
+            piece = records[(run.first - first) * RECORD_BYTES : (run.last - first + 1) * RECORD_BYTES]
+            sums.take_in(
+                tally_share(piece, first_open=run.first_open, credible=run.credible, part=part, parts=parts)
+            )
+
+
+class Alike(NamedTuple):
+    """Records that follow each other and were counted in the same way."""
+
+    first: int
+    last: int
+    first_open: Month
+    """The first month that was not closed when they were shipped."""
+    credible: Credible | None
+    """Which instants could be true then, where some of them could not."""
+
+
+def alike(books: Books, stream: StreamId, first: int, last: int) -> Iterator[Alike]:
+    """The records of a stream in such runs: meter.recount.billed_in and meter.tally.placed, for many at once."""
+    marks = {month: places.get(stream, 0) for month, places in books.watermarks.items()}
+    displaced = [one for one in books.displaced if one.stream == stream]
+    edges = {first, last + 1, *(mark + 1 for mark in marks.values())}
+    for one in displaced:
+        edges |= {one.first_sequence, one.last_sequence + 1}
+    starts = sorted(edge for edge in edges if first <= edge <= last + 1)
+    for start, stop in pairwise(starts):
+        closed = [month for month, mark in marks.items() if start > mark]
+        yield Alike(
+            start, stop - 1, max(closed).next() if closed else FIRST_MONTH,
+            next((one.credible for one in displaced if one.first_sequence <= start <= one.last_sequence), None),
+        )  # fmt: skip
 
 
 def _size_of(path: Path) -> int:

@@ -55,6 +55,8 @@ WORD_BYTES = 8
 assert sys.byteorder == "little", "mapped numbers are little-endian, and are written as the machine has them"
 LAST_WORD_AT = RECORD_BYTES - WORD_BYTES
 """Zeros, and the checksum: what a record's last 64-bit number holds."""
+CHECKSUM_SHIFT = 32
+"""Bits by which the checksum stands above the zeros there."""
 PUBLISHED_AT, SYNCED_AT, SEALED_AT, DIGEST_AT = (SEALED_HEADER_BYTES + at for at in (0, 8, 16, 24))
 
 
@@ -182,11 +184,6 @@ def put_record(
     checksum = crc32(body, seed)
     _put_checked(place, at, body, checksum ^ held)
     return checksum
-
-
-def final_word(checksum: int) -> int:
-    """The last 64-bit number of a held record that becomes final."""
-    return checksum << 32
 
 
 def held_event(record: bytes | memoryview, *, sequence: int, seed: int) -> Event | None:

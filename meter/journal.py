@@ -40,6 +40,7 @@ _PUBLISHED, _SYNCED, _SEALED = (
 )
 _FIRST_LAST_WORD = (HEADER_BYTES + frame.LAST_WORD_AT) // frame.WORD_BYTES
 _RECORD_WORDS = RECORD_BYTES // frame.WORD_BYTES
+_put_record, _HELD, _CHECKSUM_SHIFT = frame.put_record, frame.HELD, frame.CHECKSUM_SHIFT
 SPARE_NAME = "spare"
 FULL = (errno.ENOSPC, errno.EDQUOT)
 BLOCK_BYTES = 512
@@ -56,6 +57,11 @@ class JournalLocked(Exception):
 
 class Segment:
     """One mapped segment being written."""
+
+    __slots__ = (
+        "_hash", "_hashed", "capacity", "count", "descriptor", "first_sequence", "header", "held_seed", "map", "path",
+        "sealed", "seed", "words",
+    )  # fmt: skip
 
     def __init__(self, path: Path, header: SegmentHeader, *, count: int) -> None:
         self.path = path
@@ -77,25 +83,10 @@ class Segment:
         self._hashed = 0
         self.sealed = False
 
-    def put(self, event: Event) -> None:
-        """Copy a record into the next place, where it is only held."""
-        index = self.count
-        self.held_seed = frame.put_record(
-            self.map, HEADER_BYTES + index * RECORD_BYTES, self.first_sequence + index, event, self.seed,
-            held=frame.HELD,
-        )  # fmt: skip
-
     def clear(self, index: int) -> None:
         """Empty a place that was never published."""
         at = HEADER_BYTES + index * RECORD_BYTES
         self.map[at : at + RECORD_BYTES] = bytes(RECORD_BYTES)
-
-    def let_stand(self) -> None:
-        """Make the held record final, in one step, then let readers trust it."""
-        index = self.count
-        self.words[_FIRST_LAST_WORD + index * _RECORD_WORDS] = frame.final_word(self.held_seed)
-        self.seed = self.held_seed
-        self.count = self.words[_PUBLISHED] = index + 1
 
     def sync(self) -> int:
         """fdatasync, then tell readers how many records are on disk; called from the sync thread."""
@@ -193,7 +184,6 @@ class Journal:
 
     def append(self, event: Event) -> int:
         """Write a final record; its sequence. It survives kill -9 now, and a power cut after sync()."""
-        # hold() and publish() written out: this is what each exchange pays for being counted.
         assert not self._held, "one record is held at a time"
         segment = self._segment
         index = segment.count
@@ -201,7 +191,7 @@ class Journal:
             self._roll(event.ended_us)
             segment, index = self._segment, 0
         sequence = segment.first_sequence + index
-        segment.seed = segment.held_seed = frame.put_record(
+        segment.seed = _put_record(
             segment.map, HEADER_BYTES + index * RECORD_BYTES, sequence, event, segment.seed
         )
         segment.count = index + 1
@@ -210,14 +200,20 @@ class Journal:
 
     def hold(self, event: Event) -> int:
         """Write a record that bills nothing until publish(): what it says may not come true; its sequence."""
+        # One call within hold(), and none within publish(): every short answer pays for both, and between two requests
+        # all of it falls out of the processor's caches, so that a call costs several times what it does in a loop.
         assert not self._held, "one record is held at a time"
         segment = self._segment
-        if segment.count >= segment.capacity:
+        index = segment.count
+        if index >= segment.capacity:
             self._roll(event.ended_us)
-            segment = self._segment
-        segment.put(event)
+            segment, index = self._segment, 0
+        sequence = segment.first_sequence + index
+        segment.held_seed = _put_record(
+            segment.map, HEADER_BYTES + index * RECORD_BYTES, sequence, event, segment.seed, held=_HELD
+        )
         self._held = True
-        return segment.first_sequence + segment.count
+        return sequence
 
     def withdraw(self) -> None:
         """Take the held record back: its exchange goes on, and will be recorded when it ends."""
@@ -229,7 +225,12 @@ class Journal:
         """Make the held record final."""
         assert self._held, "nothing is held"
         self._held = False
-        self._segment.let_stand()
+        segment = self._segment
+        index, seed, words = segment.count, segment.held_seed, segment.words
+        # Final in one step, then readers may trust it.
+        words[_FIRST_LAST_WORD + index * _RECORD_WORDS] = seed << _CHECKSUM_SHIFT
+        segment.seed = seed
+        segment.count = words[_PUBLISHED] = index + 1
 
     def sync(self) -> None:
         """Group commit: everything published is on disk afterwards. Raises OSError: stop, do not retry.

@@ -92,6 +92,26 @@ class Tally:
             sample.bytes_in += event.bytes_in
             sample.bytes_out += event.bytes_out
 
+    def take_in(self, other: Tally) -> None:
+        """Add another's sums."""
+        for key, reading in other.readings.items():
+            into = self.readings.setdefault(key, Reading())
+            into.requests += reading.requests
+            into.failures += reading.failures
+            into.aborts += reading.aborts
+            into.bytes_in += reading.bytes_in
+            into.bytes_out += reading.bytes_out
+            into.moved_in += reading.moved_in
+            into.moved_out += reading.moved_out
+        for stored_key, change in other.storage.items():
+            stored = self.storage.setdefault(stored_key, StoredSums())
+            stored.delta += change.delta
+            stored.moment += change.moment
+        for sample_key, moved in other.samples.items():
+            sample = self.samples.setdefault(sample_key, Sample())
+            sample.bytes_in += moved.bytes_in
+            sample.bytes_out += moved.bytes_out
+
 
 def booked_to(instant_us: int, *, first_open: Month) -> str:
     """The billing month of an instant: its own, or the first open one when its own is closed."""

@@ -7,15 +7,11 @@ measured several times in turn, A B A B, and the median of the paired ratios is 
 from __future__ import annotations
 
 import json
-import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 from tests.bench import meter, storage
@@ -23,9 +19,10 @@ from tests.bench.billing import bench_billing, bench_statements
 from tests.bench.books import bench_books
 from tests.bench.large import bench_large
 from tests.bench.ledger import bench_ledger
-from tests.bench.small import bench_small, signed
-from tests.bench.table import ROOT, cost, load, paired, show
-from tests.gateway import RunningGateway, client, running_gateway
+from tests.bench.metering import bench_metering
+from tests.bench.small import BODY, bench_small, signed
+from tests.bench.table import ROOT, show
+from tests.gateway import client, running_gateway
 from tests.postgres import running_server
 
 
@@ -36,33 +33,7 @@ def bench_gateway(directory: Path, database: str) -> None:
         client(gateway, member).create_bucket(Bucket="bench")
         bench_small(gateway, member, directory)
         bench_large(gateway, member, directory)
-        bench_metering(gateway, [signed(gateway.port, member, "small")], directory, database)
-
-
-def bench_metering(gateway: RunningGateway, small: Sequence[bytes], directory: Path, database: str) -> None:
-    """The same worker with a recorder that writes nothing: what counting costs."""
-    environment = {"WEIR_BENCH_METERING_OFF": "1"}
-    listener = socket.create_server(("127.0.0.1", 0))
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.bench.unmetered"],
-        env={**os.environ, **environment, "WEIR_DATA": str(directory), "WEIR_DATABASE_URL": database,
-             "WEIR_GATEWAY_FD": str(listener.fileno()), "WEIR_WORKER": "77"},
-        pass_fds=[listener.fileno()], stdout=subprocess.PIPE, cwd=ROOT, text=True,
-    )  # fmt: skip
-    assert process.stdout is not None
-    process.stdout.readline()
-    port = listener.getsockname()[1]
-    # The Host header is signed; the request goes to the other port with the same Host.
-    on, off, ratio = paired(partial(load, gateway.port, small, 4096), partial(load, port, small, 4096))
-    show("metering on / off", f"{on:,.0f}/s", f"off {off:,.0f}/s", ratio, "≥ 0.97")
-    off, on, ratio = paired(
-        partial(cost, process.pid, port, small, 4096),
-        partial(cost, gateway.processes[0].pid, gateway.port, small, 4096),
-    )
-    show("  the worker's CPU, off / on", f"{off:,.0f} µs", f"on {on:,.0f} µs", ratio, "≥ 0.97")
-    process.send_signal(signal.SIGTERM)
-    process.wait()
-    listener.close()
+        bench_metering(signed(gateway.port, member, "small"), len(BODY), directory, database)
 
 
 def bench_start() -> None:

@@ -1,33 +1,45 @@
-"""A gateway worker whose recorder writes nothing: only to measure what counting costs."""
+"""A gateway worker whose counting can be switched off and on again while it runs: only to measure what counting costs.
+
+SIGUSR1 switches it on, SIGUSR2 off, and a line on standard output says that it is done. Switched off, an answer is sent
+and nothing else: no event is made, no record is written, and so the fsync thread finds nothing to do.
+"""
 
 from __future__ import annotations
 
-from gateway.__main__ import main
-from meter.event import Event
+import asyncio
+import signal
+
+from gateway import __main__ as worker
+from gateway import app
+from gateway.counting import Counting
+from gateway.wire import send_at_once
 from meter.recorder import Recorder
 
-
-def _nothing(event: Event) -> int:
-    return 0
-
-
-def _done() -> None:
-    return None
+ON, OFF = signal.SIGUSR1, signal.SIGUSR2
+_counted = Counting.send_short
 
 
-class Unmetered(Recorder):
-    """Takes events and forgets them."""
+def _uncounted(self: Counting, descriptor: int, head: bytes, body: bytes, *, status: int) -> int:
+    del self, status
+    return send_at_once(descriptor, head, body)
+
+
+def switch(name: str) -> None:
+    """Count from now on, or not."""
+    Counting.send_short = _counted if name == "on" else _uncounted  # type: ignore[method-assign]
+    print(name, flush=True)
+
+
+class Switchable(Recorder):
+    """A worker's recorder, made where the worker's loop runs: the place to listen for the switch."""
 
     def __init__(self, *arguments: object, **named: object) -> None:
         super().__init__(*arguments, **named)  # type: ignore[arg-type]
-        self.record = _nothing
-        self.hold = _nothing  # type: ignore[method-assign, assignment]
-        self.publish = _done  # type: ignore[method-assign, assignment]
-        self.withdraw = _done  # type: ignore[method-assign, assignment]
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(ON, switch, "on")
+        loop.add_signal_handler(OFF, switch, "off")
 
 
 if __name__ == "__main__":
-    import gateway.app
-
-    gateway.app.Recorder = Unmetered  # type: ignore[misc]
-    main()
+    app.Recorder = Switchable  # type: ignore[misc]
+    worker.main()

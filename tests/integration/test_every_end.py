@@ -2,65 +2,38 @@
 
 from __future__ import annotations
 
-import ctypes
 import signal
 import socket
-import struct
-import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from urllib3.filepost import encode_multipart_formdata
 
 from gateway.operation import Level, Operation
 from gateway.wire import unacknowledged
-from meter import frame
 from meter.event import Event, Mark
-from meter.reader import chain
 from tests.gateway import Credentials, RunningGateway, client, running_gateway
+from tests.integration.ending_kit import (
+    begun,
+    bytes_acked,
+    bytes_received,
+    eventually,
+    patience,
+    recorded,
+    reset,
+    vanish,
+)
 from tests.traffic import MIB, connected, signed
 
 SIZE = 32 * MIB
-IMPATIENT = {
-    "WEIR_RECEIVE_TIMEOUT_S": "2", "WEIR_SEND_TIMEOUT_S": "2", "WEIR_DRAIN_TIMEOUT_S": "1",
-}  # fmt: skip
-SO_ATTACH_FILTER = 26
-STILL_LOOKS = 10
-"""So many looks in a row see the same when nothing moves any more."""
-LINGER_NONE = struct.pack("ii", 1, 0)
-
-
-def bytes_acked(descriptor: socket.socket) -> int:
-    """Linux counts what the other side acknowledged: struct tcp_info, at 120 (linux/tcp.h)."""
-    return int(
-        struct.unpack_from("<Q", descriptor.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 192), 120)[0]
-    )
-
-
-def bytes_received(descriptor: socket.socket) -> int:
-    """And what it took in order and acknowledged itself, at 128."""
-    return int(
-        struct.unpack_from("<Q", descriptor.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 192), 128)[0]
-    )
-
-
-def reset(connection: socket.socket) -> None:
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_NONE)
-    connection.close()
-
-
-def vanish(connection: socket.socket) -> None:
-    """From now on this socket's kernel side hears nothing and so acknowledges nothing: a pulled cable."""
-    drop_all = ctypes.create_string_buffer(struct.pack("HBBI", 0x06, 0, 0, 0))  # BPF: return 0
-    program = struct.pack("HL", 1, ctypes.addressof(drop_all))
-    connection.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, program)
 
 
 @pytest.fixture
-def gateway(tmp_path: Path, database: str) -> Iterator[RunningGateway]:
-    with running_gateway(tmp_path, database, environment=IMPATIENT) as running:
+def gateway(tmp_path: Path, database: str, request: pytest.FixtureRequest) -> Iterator[RunningGateway]:
+    ends = request.node.callspec.params if hasattr(request.node, "callspec") else {}
+    with running_gateway(tmp_path, database, environment=patience(ends.get("end"))) as running:
         yield running
         assert "Traceback" not in running.log()
 
@@ -74,36 +47,6 @@ def member(gateway: RunningGateway) -> Credentials:
     return found
 
 
-def recorded(gateway: RunningGateway) -> list[Event]:
-    stream = gateway.data / "journal" / "worker-0"
-    return [event for segment in chain(stream) for _, event in frame.events(segment.records)]
-
-
-def eventually(holds: Callable[[], bool], *, within_s: float = 30, every_s: float = 0.02) -> None:
-    deadline = time.monotonic() + within_s
-    while not holds():
-        assert time.monotonic() < deadline
-        threading.Event().wait(every_s)
-
-
-def begun(gateway: RunningGateway, member: Credentials) -> tuple[socket.socket, int]:
-    """A download whose receiver reads the head and then nothing, when all stands still; the head's bytes."""
-    connection = connected(gateway.port, receive_bytes=64 * 1024)
-    connection.sendall(signed(gateway.port, member.access_key, member.secret_key, "GET", "/counted/big"))
-    head = b""
-    while not head.endswith(b"\r\n\r\n"):
-        head += connection.recv(1)
-    seen: list[int] = []
-
-    def stands_still() -> bool:
-        seen.append(bytes_received(connection))
-        return seen[-STILL_LOOKS:] == [seen[-1]] * STILL_LOOKS
-
-    # Its buffer is full, and its acknowledgements have arrived.
-    eventually(stands_still, every_s=0.05)
-    return connection, len(head)
-
-
 def the_download(gateway: RunningGateway) -> list[Event]:
     return [event for event in recorded(gateway) if event.operation == Operation.GET_OBJECT.code]
 
@@ -112,7 +55,7 @@ def the_download(gateway: RunningGateway) -> list[Event]:
 def test_a_download_that_breaks_off_bills_what_the_receiver_s_kernel_had_acknowledged(
     gateway: RunningGateway, member: Credentials, end: Callable[[socket.socket], None] | None
 ) -> None:
-    connection, head_bytes = begun(gateway, member)
+    connection, head_bytes = begun(gateway, member, "/counted/big")
     had = bytes_received(connection) - head_bytes
     if end is not None:
         end(connection)
@@ -127,7 +70,7 @@ def test_a_download_that_breaks_off_bills_what_the_receiver_s_kernel_had_acknowl
 def test_a_receiver_that_has_said_all_it_had_to_say_is_served_to_the_end_or_billed_what_it_got(
     gateway: RunningGateway, member: Credentials
 ) -> None:
-    connection, head_bytes = begun(gateway, member)
+    connection, head_bytes = begun(gateway, member, "/counted/big")
     connection.shutdown(socket.SHUT_WR)
     got = 0
     try:
@@ -145,7 +88,7 @@ def test_a_receiver_that_has_said_all_it_had_to_say_is_served_to_the_end_or_bill
 def test_a_stop_of_ours_bills_what_the_receiver_had_and_delivers_nothing_behind_it(
     gateway: RunningGateway, member: Credentials
 ) -> None:
-    connection, head_bytes = begun(gateway, member)
+    connection, head_bytes = begun(gateway, member, "/counted/big")
     had = bytes_received(connection) - head_bytes
     gateway.end(signal.SIGTERM)
     assert had == sum(event.bytes_out for event in the_download(gateway))
@@ -157,7 +100,7 @@ def test_a_stop_of_ours_bills_what_the_receiver_had_and_delivers_nothing_behind_
 
 
 def test_a_kill_of_ours_bills_what_the_receiver_had(gateway: RunningGateway, member: Credentials) -> None:
-    connection, head_bytes = begun(gateway, member)
+    connection, head_bytes = begun(gateway, member, "/counted/big")
     had = bytes_received(connection) - head_bytes
     gateway.end(signal.SIGKILL)
     gateway.start()
@@ -198,84 +141,156 @@ def test_what_is_unacknowledged_by_one_count_is_what_is_not_acknowledged_by_the_
     sender.close()
 
 
-# The table of operations by the ways their body can end.
+# The table of operations by the ways their request can end.
 
-WITHOUT_BODY = frozenset(
-    (Operation.COPY_OBJECT, Operation.UPLOAD_PART_COPY, Operation.CREATE_MULTIPART_UPLOAD)
-)
-WITH_FORM = frozenset((Operation.POST_OBJECT,))
-"""Signed within its body; tests/integration/test_post_object.py sees to it."""
+WITHOUT_BODY = (Operation.COPY_OBJECT, Operation.UPLOAD_PART_COPY, Operation.CREATE_MULTIPART_UPLOAD)
+"""Theirs is a head alone."""
 WITH_BODY = [
-    one
-    for one in Operation
-    if one.supported and one.method in ("PUT", "POST") and one not in WITHOUT_BODY | WITH_FORM
+    one for one in Operation if one.supported and one.method in ("PUT", "POST") and one not in WITHOUT_BODY
 ]
 READ_TO_THE_END = frozenset(
     (Operation.PUT_OBJECT, Operation.UPLOAD_PART, Operation.DELETE_OBJECTS, Operation.PUT_OBJECT_TAGGING,
      Operation.COMPLETE_MULTIPART_UPLOAD, Operation.PUT_BUCKET_POLICY, Operation.PUT_BUCKET_CORS,
-     Operation.CREATE_BUCKET, Operation.PUT_BUCKET_TAGGING)
+     Operation.CREATE_BUCKET, Operation.PUT_BUCKET_TAGGING, Operation.POST_OBJECT)
 )  # fmt: skip
 """At least of these we know that nothing refuses them before their body is read."""
 BODY = b"x" * 1000
-HALF = len(BODY) // 2
+STATUS_OF_ENDS = {"closed": 499, "vanished": 499, "our stop": 499, "nothing more": 400}
+"""Of a request whose body stops half-way. One that is reset may have been read or not."""
 
 
 def path_of(operation: Operation, upload: str) -> str:
     """A request's target."""
     if operation is Operation.CREATE_BUCKET:
         return "/another"
+    if operation is Operation.COPY_OBJECT:
+        return "/counted/copy"
     place = "/counted/k" if operation.level is Level.OBJECT else "/counted"
-    if operation is Operation.UPLOAD_PART:
+    if operation in (Operation.UPLOAD_PART, Operation.UPLOAD_PART_COPY):
         return f"{place}?partNumber=1&uploadId={upload}"
     query = operation.parameter if operation.parameter != "uploadId" else f"uploadId={upload}"
     return f"{place}?{query}" if query else place
 
 
-@pytest.mark.parametrize("end", ["whole", "half, then closed", "half, then reset", "half, then nothing"])
+def asked(
+    gateway: RunningGateway, member: Credentials, operation: Operation, upload: str
+) -> tuple[bytes, bytes]:
+    """A whole request of that operation: its head, and its body."""
+    if operation is Operation.POST_OBJECT:
+        form = client(gateway, member, signature_version="s3v4").generate_presigned_post(
+            "counted", "from-a-form"
+        )
+        body, kind = encode_multipart_formdata([*form["fields"].items(), ("file", ("a", BODY, "text/plain"))])
+        lines = (
+            "POST /counted HTTP/1.1",
+            "Host: x",
+            f"Content-Type: {kind}",
+            f"Content-Length: {len(body)}",
+            "",
+            "",
+        )
+        return "\r\n".join(lines).encode(), body
+    has_body = operation not in WITHOUT_BODY
+    headers = {"Content-Length": str(len(BODY))} if has_body and operation.method == "POST" else {}
+    if operation in (Operation.COPY_OBJECT, Operation.UPLOAD_PART_COPY):
+        headers["x-amz-copy-source"] = "/counted/k"
+    body = BODY if has_body else b""
+    head = signed(
+        gateway.port, member.access_key, member.secret_key, operation.method, path_of(operation, upload), body=body,
+        **headers,
+    )  # fmt: skip
+    return head, body
+
+
+def end_all(gateway: RunningGateway, end: str, connections: list[socket.socket]) -> None:
+    """Have all requests end so."""
+    for connection in connections:
+        if end == "closed":
+            connection.shutdown(socket.SHUT_WR)
+        elif end == "reset":
+            reset(connection)
+        elif end == "vanished":
+            # All it sent has arrived; from now on it answers nothing.
+            eventually(lambda one=connection: not unacknowledged(one.fileno()))  # type: ignore[misc]
+            vanish(connection)
+        elif end == "whole":
+            assert connection.recv(65536)
+    if end == "our stop":
+        gateway.end(signal.SIGTERM)
+    elif end == "our kill":
+        gateway.end(signal.SIGKILL)
+        gateway.start()
+
+
+@pytest.mark.parametrize(
+    "end", ["whole", "closed", "reset", "nothing more", "vanished", "our stop", "our kill"]
+)
 def test_what_an_operation_bills_is_what_came_of_its_body(
     gateway: RunningGateway, member: Credentials, end: str
 ) -> None:
     s3 = client(gateway, member)
     s3.put_object(Bucket="counted", Key="k", Body=b"k")
     upload = s3.create_multipart_upload(Bucket="counted", Key="k")["UploadId"]
-    before = len(recorded(gateway))
-    sent = len(BODY) if end == "whole" else HALF
-    open_ones = []
+    before, open_ones, sent = len(recorded(gateway)), [], {}
     for operation in WITH_BODY:
-        path = path_of(operation, upload)
-        head = signed(
-            gateway.port, member.access_key, member.secret_key, operation.method, path, body=BODY,
-            **{"Content-Length": str(len(BODY))} if operation.method == "POST" else {},
-        )  # fmt: skip
+        head, body = asked(gateway, member, operation, upload)
+        sent[operation] = len(body) if end == "whole" else len(body) // 2
         connection = connected(gateway.port)
-        connection.sendall(head + BODY[:sent])
-        if end == "half, then closed":
-            connection.shutdown(socket.SHUT_WR)
-        elif end == "half, then reset":
-            reset(connection)
+        connection.sendall(head + body[: sent[operation]])
         open_ones.append(connection)
-        if end == "whole":
-            assert connection.recv(65536)
+    end_all(gateway, end, open_ones)
     codes = {one.code for one in WITH_BODY}
 
     def of_these() -> dict[int, Event]:
         """Others may be recorded late: a client can have its answer a moment before its record is published."""
         return {event.operation: event for event in recorded(gateway)[before:] if event.operation in codes}
 
-    eventually(lambda: codes == set(of_these()))
-    events = of_these()
-    assert codes == set(events)
-    for operation in WITH_BODY:
-        event = events[operation.code]
-        assert (member.member, member.member) == (event.payer, event.requester), operation
+    if end != "our kill":
+        eventually(lambda: codes == set(of_these()))
+    for operation, event in ((Operation(code), event) for code, event in of_these().items()):
+        assert event.bytes_in <= event.moved_in <= sent[operation], operation
+        assert (member.member, member.member) == (event.payer, event.requester) or (
+            operation is Operation.POST_OBJECT and event.status in (400, 499)
+        ), operation
         if event.status == 499:
-            assert event.bytes_in == event.moved_in <= sent, operation
+            assert event.bytes_in == (event.moved_in if event.payer else 0), operation
         else:
-            assert event.bytes_in == (sent if event.status < 400 else 0), operation
-        if operation in READ_TO_THE_END and end != "half, then reset":
-            assert sent == event.moved_in, operation
-            expected = {"half, then closed": 499, "half, then nothing": 400}.get(end, event.status)
-            assert expected == event.status, operation
+            assert event.bytes_in == (sent[operation] if event.status < 400 else 0), operation
+        if operation in READ_TO_THE_END and end in ("whole", *STATUS_OF_ENDS):
+            assert sent[operation] == event.moved_in, operation
+            assert STATUS_OF_ENDS.get(end, event.status) == event.status, operation
+    for connection in open_ones:
+        connection.close()
+
+
+@pytest.mark.parametrize("end", ["whole", "closed", "reset", "vanished", "our stop", "our kill"])
+def test_a_copy_bills_no_bytes_but_its_answer_s_however_it_ends(
+    gateway: RunningGateway, member: Credentials, end: str
+) -> None:
+    s3 = client(gateway, member)
+    s3.put_object(Bucket="counted", Key="k", Body=bytes(8 * MIB))
+    upload = s3.create_multipart_upload(Bucket="counted", Key="k")["UploadId"]
+    before, open_ones, codes = len(recorded(gateway)), [], {one.code for one in WITHOUT_BODY}
+    for operation in WITHOUT_BODY:
+        connection = connected(gateway.port)
+        connection.sendall(asked(gateway, member, operation, upload)[0])
+        open_ones.append(connection)
+    if end == "our stop":
+        # What was not begun when we stop is not an exchange.
+        eventually(lambda: all(bytes_received(one) for one in open_ones))
+    end_all(gateway, end, open_ones)
+
+    def of_these() -> list[Event]:
+        return [event for event in recorded(gateway)[before:] if event.operation in codes]
+
+    if end in ("whole", "closed", "vanished", "our stop"):
+        eventually(lambda: codes == {event.operation for event in of_these()})
+    assert len(of_these()) == len({event.operation for event in of_these()})
+    for event in of_these():
+        assert (0, 0, member.member) == (event.bytes_in, event.moved_in, event.payer)
+        assert event.bytes_out in (0, event.moved_out)
+        assert event.moved_out < 1000
+        assert event.status == 200 or event.marks & Mark.ABORTED
     for connection in open_ones:
         connection.close()
 

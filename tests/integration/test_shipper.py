@@ -16,7 +16,8 @@ from meter.journal import Journal
 from meter.postgres import connect
 from meter.recount import recount
 from meter.settings import MeterSettings
-from meter.shipper import Shipper, ship_everything, unshipped
+from meter.shipper import Shipper, ship_batch, ship_everything, unshipped
+from meter.tail import SealedSegment, Tail
 from meter.usage import Usage
 from meter.window import HOUR_US, Month
 from tests.events import NOON_US, PLAIN, stored
@@ -93,6 +94,45 @@ async def test_a_commit_whose_answer_was_lost_counts_once(settings: MeterSetting
         store.move_stream = original  # type: ignore[assignment]
     assert 0 == await ship_everything(settings, settings.database_url)
     assert 250 == (await usage(settings)).requests_a
+
+
+async def test_a_batch_is_taken_at_its_own_place_and_once(settings: MeterSettings) -> None:
+    """Before it there would be a gap, behind it something would count twice; each is left alone and changes nothing."""
+    write(settings, *[PLAIN._replace(bytes_in=n) for n in range(1, 301)])
+    connection = await connect(settings.database_url, role="weir_meter")
+    await store.open_ahead(connection)
+    directory = settings.journal_directory / "worker-0"
+    tail, other = Tail(directory), Tail(directory)
+    first, second, third = (tail.read(100) for _ in range(3))
+    across = other.read(150)
+    taken = [
+        await ship_batch(connection, tail, batch)
+        for batch in (second, third, first, first, across, third, second, second, first, across, third)
+    ]
+    places = await store.stream_places(connection)
+    await connection.close()
+    assert [2, 6, 10] == [number for number, is_ours in enumerate(taken) if is_ours]
+    assert [300] == list(places.values())
+    found = await usage(settings)
+    assert (sum(range(1, 301)), 300) == (found.bytes_in, found.requests_a)
+
+
+async def test_a_segment_that_was_shipped_with_another_digest_is_an_alarm_and_counts_nothing(
+    settings: MeterSettings,
+) -> None:
+    write(settings, *[PLAIN] * 900)
+    connection = await connect(settings.database_url, role="weir_meter")
+    directory = settings.journal_directory / "worker-0"
+    stream = Tail(directory).stream
+    await store.stream_place(connection, stream, label="worker-0", lock=False)
+    await store.add_segment(connection, stream, SealedSegment(1, 1, 510, b"another".ljust(32), bytes(32)))
+    done = await Shipper(settings).ship(connection)
+    places = await store.stream_places(connection)
+    await connection.close()
+    assert ["worker-0: segment 1 differs from the one shipped before"] == done.alarms
+    # Five batches of a hundred had gone before the seal was reached; what stands with the wrong seal does not count.
+    assert {stream: 500} == places
+    assert 500 == (await usage(settings)).requests_a
 
 
 async def test_unshipped_tells_the_backlog(settings: MeterSettings) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from meter import frame
+from meter import frame, journal
 from meter.journal import Segment
 from meter.ongoing import Ongoing
 from meter.tally import Tally
@@ -72,6 +72,7 @@ def _told_before_it_is_on_disk(patch: pytest.MonkeyPatch) -> None:
 def _held_is_final(patch: pytest.MonkeyPatch) -> None:
     """A record whose answer may not have left looks like any other."""
     patch.setattr(frame, "HELD", 0)
+    patch.setattr(journal, "_HELD", 0)
 
 
 @pytest.mark.parametrize(

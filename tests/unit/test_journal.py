@@ -4,6 +4,7 @@ import os
 import random
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -107,6 +108,14 @@ def test_a_held_record_that_was_let_stand_counts_even_if_no_reader_was_told(dire
         file.write(bytes(8))
     opened(directory).close()
     assert [PLAIN] == events(directory)
+
+
+def test_readers_are_told_of_a_record_when_it_is_final_and_not_before(directory: Path) -> None:
+    journal = opened(directory)
+    steps = (partial(journal.hold, PLAIN), journal.publish, partial(journal.append, PLAIN))
+    told = [(step(), published_sequence(directory))[1] for step in steps]
+    journal.close()
+    assert [0, 1, 2] == told
 
 
 def test_what_stands_behind_a_held_record_is_torn(directory: Path) -> None:

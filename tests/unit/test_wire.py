@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from gateway.storage.model import FileExtent, MemoryExtent
-from gateway.wire import LongSend, ReceiverGone
+from gateway.wire import LongSend, ReceiverGone, expect_answers
 
 SO_ATTACH_FILTER = 26
 SIZE = 5000
@@ -63,3 +63,32 @@ async def test_all_is_told_before_the_sending_ends(tmp_path: Path) -> None:
             await sending.send(b"head", (MemoryExtent(bytes(SIZE)), MemoryExtent(bytes(7))))
             sending.close()
     assert SIZE + 7 == told[-1]
+
+
+async def test_the_kernel_s_clock_for_silence_stands_still_while_a_long_answer_goes_out() -> None:
+    """Linux ends a connection whose window stays full for so long, though each probe is answered (tcp_probe_timer)."""
+    seen: list[int] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        expect_answers(server, silence_s=40)
+        with socket.create_connection(server.getsockname()):
+            here, _ = server.accept()
+            with here:
+                here.setblocking(False)
+
+                def patience_ms() -> int:
+                    return here.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
+
+                of_probes = (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL)
+                assert [20, 5] == [here.getsockopt(socket.IPPROTO_TCP, one) for one in of_probes]
+                assert 1 == here.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+                assert 40_000 == patience_ms()
+                sending = LongSend(
+                    here.fileno(),
+                    timeout_s=10,
+                    bytes_per_s_min=0,
+                    on_progress=lambda _: seen.append(patience_ms()),
+                )
+                await sending.send(b"head", (MemoryExtent(bytes(SIZE)),))
+                sending.close()
+                assert {0} == set(seen)
+                assert 40_000 == patience_ms()

@@ -39,6 +39,7 @@ PURE = {
     "gateway/caps.py", "billing/portal/caps.py", "billing/ruleset.py", "billing/ruletext.py",
     "billing/ruledocument.py", "billing/fields.py", "billing/year/closing.py", "billing/year/inputs.py",
     "billing/year/outcome.py", "billing/year/validity.py", "billing/year/course.py",
+    "billing/year/columns.py", "billing/year/roll.py",
     "billing/year/split.py", "billing/year/taking.py", "billing/year/sharing.py", "billing/year/loss.py",
     "billing/year/form.py", "billing/year/checks.py", "billing/year/document.py", "billing/chain.py",
     "billing/reports.py", "billing/export.py", "billing/sepa.py", "billing/bank.py", "billing/markup.py",

@@ -15,12 +15,12 @@ from billing.fiscal import FiscalYear
 from billing.frozen import closing_of
 from billing.governance import Choice, choice_for, weights_of
 from billing.ledger import LOSS, Account, receivable
-from billing.member_month import MemberMonth
+from billing.quick import Kept
 from billing.register_run import consents_on
 from billing.register_year import share_interest, share_lots
 from billing.rulebook import rule_set
 from billing.ruleset import RuleSet
-from billing.run import MEMBERS_AT_ONCE, looked_at
+from billing.run import MEMBERS_AT_ONCE, as_it_stands
 from billing.year.columns import People, Uses
 from billing.year.inputs import ONE, ZERO, Reserves, ShareInterest, YearInputs
 from billing.year.reading import PLAIN
@@ -136,14 +136,14 @@ class _Months:
                 later += min(closing_of(text).result.amount_minor, 0)
         charges: dict[tuple[int, str], int] = defaultdict(int)
 
-        def add(line: MemberMonth) -> None:
-            charges[line.member.id, line.member.member_class.value] += line.charge.amount_minor
+        def add(line: Kept) -> None:
+            charges[line.member, line.member_class] += line.amount_minor
 
         trials = {}
         begun = max(closings).next() if closings else await year_store.first_month(connection)
         for month in year.months:
             if month >= begun and month not in closings and month.start_us <= now_us:
-                trials[month] = await looked_at(connection, month, now_us=now_us, each=add)
+                trials[month] = await as_it_stands(connection, month, now_us=now_us, each=add)
         if not closings and not trials:
             raise Refusal(f"the fiscal year {year} has no month in which anything happened")
         currency = next(iter({**closings, **trials}.values())).currency

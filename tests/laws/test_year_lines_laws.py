@@ -20,9 +20,9 @@ from billing.fiscal import FiscalYear
 from billing.ledger import Account
 from billing.rulebook import rule_set
 from billing.year.closing import close_year
-from billing.year.columns import Uses
+from billing.year.columns import People, Uses
 from billing.year.inputs import Person, Use, YearInputs
-from billing.year.outcome import YearClosing
+from billing.year.outcome import Allocations, YearClosing
 from billing.year.reading import read_simulation
 from billing.year_booking import Owed, member_entry
 from billing.year_lines import Lines, read_line
@@ -208,3 +208,23 @@ def test_a_closing_of_columns_is_the_closing_of_their_rows() -> None:
         inputs: Any = closing.inputs
         again = close_year(replace(inputs, uses=closing.roll.uses, people=closing.roll.people))
         assert (closing.digest, closing.allocations) == (again.digest, again.allocations), seed
+
+
+def test_a_year_of_ordinary_members_makes_no_row_of_anybody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A million rows are a million objects: only those whose cash is not simply paid are worked out as a row."""
+    inputs = YearInputs("EUR", rule_set("us-selc"), 900, (), (), fiscal_year_number=3)
+    uses = Uses.of([Use(name, "user", charges) for name, charges in (("a", 500), ("b", 300), ("c", 200))])
+    people = People.of([Person(name, number, consent=True) for number, name in enumerate("abc", 1)])
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("a row was made")
+
+    for table in (Uses, People, Allocations):
+        monkeypatch.setattr(table, "row", refuse)
+    monkeypatch.setattr("billing.year.outcome.Settlement", refuse)
+    closing = close_year(replace(inputs, uses=uses, people=people))
+    ((part, lines),) = Lines(closing).parts(10)
+    assert len(lines) == 3
+    assert member_entry(YEAR, JANUARY, 1, closing, part, {}) is not None
+    # 10.00 of charges less 9.00; a quarter for the collective account (SELC); 37.5, 22.5 and 15, the tie to number 1.
+    assert [38, 22, 15] == closing.settlements.amounts

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 import asyncpg
 import pytest
 
@@ -114,6 +116,18 @@ async def test_whoever_was_not_there_has_no_statement_of_an_open_year(co_op: Coo
     for stranger in (MemberId(max(members) + 1), MemberId(10**6)):
         with pytest.raises(Refusal, match="they were not in the register then"):
             await year_run.statement(books, stranger, 2026, now_us=NOW)
+
+
+async def test_the_collector_rests_only_while_a_year_is_worked_out(co_op: Coop) -> None:
+    books, _ = await g18(co_op)
+    resolution, seen = await decided(books), list[bool]()
+    await year_run.close(
+        books, 2026, resolution=resolution, now_us=NOW, progress=lambda _: seen.append(gc.isenabled())
+    )
+    assert ([False], True) == (seen, gc.isenabled())
+    with pytest.raises(Refusal, match="is closed already"):
+        await year_run.close(books, 2026, resolution=resolution, now_us=NOW)
+    assert gc.isenabled()
 
 
 async def test_a_year_is_closed_once(co_op: Coop) -> None:

@@ -7,7 +7,7 @@ and no tariff. Source of the currency table: ISO 4217, list one.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from fractions import Fraction
 from math import gcd, lcm
 from typing import Protocol, Self, TypeVar
@@ -157,25 +157,33 @@ def apportion(pool: int, weights: Mapping[Key, int]) -> dict[Key, int]:
     weight never gets less; scaling all weights or reordering them changes nothing; weight 0 gets 0.
     Pool ≥ 0, weights ≥ 0, and a pool above 0 needs a weight above 0.
     """
-    total = sum(weights.values())
-    assert pool >= 0, "a loss is not apportioned here"
-    assert all(weight >= 0 for weight in weights.values()), "a weight is never negative"
-    assert pool == 0 or total > 0, "a pool needs somebody to share it"
-    if total == 0:
-        return dict.fromkeys(weights, 0)
     keys = sorted(weights)
-    floors, remainders = [], []
-    for key in keys:
-        floor, remainder = divmod(pool * weights[key], total)
-        floors.append(floor)
-        remainders.append(remainder)
-    left_over = pool - sum(floors)
+    return dict(zip(keys, apportion_in_order(pool, [weights[key] for key in keys]), strict=True))
+
+
+def apportion_in_order(pool: int, weights: Sequence[int]) -> list[int]:
+    """apportion() where the weights stand in the order of their keys: ties go to whoever stands in front."""
+    total = sum(weights)
+    assert pool >= 0, "a loss is not apportioned here"
+    assert not weights or min(weights) >= 0, "a weight is never negative"
+    assert pool == 0 or total > 0, "a pool needs somebody to share it"
+    if pool == 0:
+        return [0] * len(weights)
+    exact = [pool * weight for weight in weights]
+    shares = [above // total for above in exact]
+    left_over = pool - sum(shares)
     if left_over:
-        # Stable also in reverse: among equal remainders the lower key stays in front.
-        by_remainder = sorted(range(len(keys)), key=remainders.__getitem__, reverse=True)
-        for place in by_remainder[:left_over]:
-            floors[place] += 1
-    return dict(zip(keys, floors, strict=True))
+        remainders = [above % total for above in exact]
+        least = sorted(remainders, reverse=True)[left_over - 1]
+        # Whoever is above the least that still gets one has theirs; those at it get what is left, in order.
+        of_equals = left_over - sum([remainder > least for remainder in remainders])
+        for place, remainder in enumerate(remainders):
+            if remainder > least:
+                shares[place] += 1
+            elif remainder == least and of_equals:
+                shares[place] += 1
+                of_equals -= 1
+    return shares
 
 
 def ceil_share(amount: int, share: Fraction) -> int:
@@ -188,6 +196,12 @@ def floor_share(amount: int, share: Fraction) -> int:
     return amount * share.numerator // share.denominator
 
 
+def ceil_shares(amounts: Iterable[int], share: Fraction) -> list[int]:
+    """ceil_share() of each."""
+    numerator, denominator = share.numerator, share.denominator
+    return [-(-amount * numerator // denominator) for amount in amounts]
+
+
 def whole_below(exact: Fraction) -> int:
     """The whole number at or below an exact one."""
     return exact.numerator // exact.denominator
@@ -195,10 +209,19 @@ def whole_below(exact: Fraction) -> int:
 
 def apportion_exact(pool: int, weights: Mapping[Key, Fraction | int]) -> dict[Key, int]:
     """apportion() by exact weights, and of a loss too: the shares of -P are those of P, all below zero."""
-    scale = lcm(*(weight.denominator for weight in weights.values()))
-    whole = {key: weight.numerator * (scale // weight.denominator) for key, weight in weights.items()}
-    shares = apportion(abs(pool), whole)
-    return shares if pool >= 0 else {key: -share for key, share in shares.items()}
+    keys = sorted(weights)
+    return dict(zip(keys, apportion_exact_in_order(pool, [weights[key] for key in keys]), strict=True))
+
+
+def apportion_exact_in_order(pool: int, weights: Sequence[Fraction | int]) -> list[int]:
+    """apportion_exact() where the weights stand in the order of their keys."""
+    scale = lcm(*{weight.denominator for weight in weights})
+    if scale == 1:
+        whole = [weight.numerator for weight in weights]
+    else:
+        whole = [weight.numerator * (scale // weight.denominator) for weight in weights]
+    shares = apportion_in_order(abs(pool), whole)
+    return shares if pool >= 0 else [-share for share in shares]
 
 
 def quotient_text(numerator: int, denominator: int, *, decimals: int) -> str:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from billing.ledger.entry import LOSS, UNDISTRIBUTED, Account, Entry, EntryKind, payable, postings, receivable
+from billing.ledger.entry import LOSS, UNDISTRIBUTED, Account, Entry, EntryKind, postings, receivable
 from billing.year.course import INTEREST
 from billing.year.fiscal import FiscalYear
-from billing.year.outcome import YearClosing
-from billing.year_lines import YearLine
+from billing.year.outcome import Settlements, YearClosing
 from meter.ids import MemberId
 from meter.window import Month
 
@@ -51,36 +50,51 @@ def year_entry(
 
 
 def member_entry(
-    year: FiscalYear, month: Month, part: int, lines: Sequence[YearLine], owed: Owed
+    year: FiscalYear, month: Month, number: int, closing: YearClosing, part: range, owed: Owed
 ) -> Entry | None:
-    """What some members get of the year, or bear of its loss; None if it is nothing."""
-    sides: list[tuple[Account, int]] = []
-    shared = interest = 0
-    for line in lines:
-        sides += member_sides(year, line, owed)
-        shared += 0 if line.settlement is None else line.settlement.amount_minor
-        interest += line.interest_minor
-    made = postings([(UNDISTRIBUTED, shared), (Account(INTEREST), interest), *sides])
+    """What some members get of the year, or bear of its loss; None if it is nothing. `part`: their places on the roll."""
+    here = slice(part.start, part.stop)
+    settled, people = closing.settlements, closing.roll.people
+    interest = [closing.interest.get(identity, 0) for identity in people.ids[here]]
+    sides = [(UNDISTRIBUTED, sum(settled.amounts[here])), (Account(INTEREST), sum(interest))]
+    columns = zip(
+        part, people.numbers[here], settled.amounts[here], settled.paid[here], interest, strict=True
+    )
+    for place, number_of, amount, paid, earned in columns:
+        if amount == paid:  # nothing but money; also nothing at all
+            sides.append((Account(f"payable:member:{number_of}"), -paid - earned))
+        else:
+            sides += _shared(settled, place, MemberId(number_of), year, owed)
+            sides.append((Account(f"payable:member:{number_of}"), -paid - settled.held[place] - earned))
+    made = postings(sides)
     if not made:
         return None
-    memo = f"members {lines[0].number} to {lines[-1].number}: their part of the fiscal year {year}"
-    return Entry(month, EntryKind.YEAR, memo, made, f"year:{year}:{part}")
+    memo = f"members {people.numbers[part[0]]} to {people.numbers[part[-1]]}: their part of the fiscal year {year}"
+    return Entry(month, EntryKind.YEAR, memo, made, f"year:{year}:{number}")
 
 
-def member_sides(year: FiscalYear, line: YearLine, owed: Owed) -> Iterator[tuple[Account, int]]:
-    """Credits of one member's part, or the debit of their part of a loss."""
-    member, settled = MemberId(line.number), line.settlement
-    to_pay = line.interest_minor
-    if settled is not None and settled.amount_minor < 0:
-        yield loss_share(member, year), -settled.amount_minor
-    elif settled is not None:
-        to_pay += settled.paid_minor + settled.held_minor
-        yield TAX, -settled.withheld_minor
-        yield receivable(member), -settled.set_off_minor
-        yield COMMUNITY, -settled.given_minor
-        yield from _losses_met(settled.loss_met_minor, owed.get(line.number, ()))
-        yield from _lots(member, year, line)
-    yield payable(member), -to_pay
+def _shared(
+    settled: Settlements, place: int, member: MemberId, year: FiscalYear, owed: Owed
+) -> Iterator[tuple[Account, int]]:
+    """One member's share of a loss; or what of their part is not money to be paid: kept, withheld or used otherwise."""
+    amount = settled.amounts[place]
+    if amount < 0:
+        yield loss_share(member, year), -amount
+        return
+    yield TAX, -settled.withheld[place]
+    yield receivable(member), -settled.set_off[place]
+    yield COMMUNITY, -settled.given[place]
+    met = settled.losses_met[place]
+    if met:
+        yield from _losses_met(met, owed.get(member, ()))
+    # What met an earlier loss is taken from the nonqualified first.
+    qualified, nonqualified = settled.qualified[place], settled.nonqualified[place]
+    plain = settled.retained[place] - qualified - nonqualified
+    for kind, kept in (("nonqualified", nonqualified), ("qualified", qualified), ("plain", plain)):
+        taken = min(kept, met)
+        met -= taken
+        if kept > taken:
+            yield capital(member, year, kind), taken - kept
 
 
 def _losses_met(amount: int, owed: Sequence[tuple[Account, int]]) -> Iterator[tuple[Account, int]]:
@@ -89,21 +103,3 @@ def _losses_met(amount: int, owed: Sequence[tuple[Account, int]]) -> Iterator[tu
         amount -= met
         yield account, -met
     assert amount == 0, "no more of a loss is met than was still to be met"
-
-
-def _lots(member: MemberId, year: FiscalYear, line: YearLine) -> Iterator[tuple[Account, int]]:
-    """What is kept in the member's name, by kind; what met an earlier loss is taken from the nonqualified first."""
-    assert line.settlement is not None, "asked only of who was allocated something"
-    kept = line.settlement.retained_minor
-    qualified = sum(one.qualified_minor for one in line.allocations)
-    nonqualified = sum(one.nonqualified_minor for one in line.allocations)
-    parts = [
-        ("nonqualified", nonqualified),
-        ("qualified", qualified),
-        ("plain", kept - qualified - nonqualified),
-    ]
-    met = line.settlement.loss_met_minor
-    for kind, amount in parts:
-        taken = min(amount, met)
-        met -= taken
-        yield capital(member, year, kind), taken - amount

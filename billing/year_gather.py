@@ -6,32 +6,34 @@ import json
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import date
 from fractions import Fraction
 
 from billing import store, year_store
+from billing.charges.quick import Kept
 from billing.governance import store as governance_store
 from billing.governance.choices import Choices, rules_of
 from billing.governance.decisions import Choice, choice_for, weights_of
-from billing.ledger.entry import LOSS, Account
+from billing.ledger.entry import LOSS, Account, receivable
 from billing.month.closing import Closing
 from billing.month.frozen import closing_of
-from billing.month.member_month import MemberMonth
 from billing.register import store as register_store
 from billing.register.run import consents_on
 from billing.register.year import share_interest, share_lots
 from billing.rules.book import rule_set
 from billing.rules.ruleset import RuleSet
-from billing.run import MEMBERS_AT_ONCE, looked_at
+from billing.run import MEMBERS_AT_ONCE, as_it_stands
 from billing.year.average import average_paid
+from billing.year.columns import People, Uses
 from billing.year.fiscal import FiscalYear
-from billing.year.inputs import ZERO, Person, Reserves, ShareInterest, Use, YearInputs
+from billing.year.inputs import ONE, ZERO, Reserves, ShareInterest, YearInputs
 from billing.year.reading import PLAIN
 from billing.year_booking import Owed
 from billing.year_page import Sources
 from meter.ids import MemberId
 from meter.postgres import Connection
 from meter.refusal import Refusal
-from meter.window import Month, to_datetime
+from meter.window import Month
 
 HOUR_PARTS = 10**6
 """Hours × factor are kept in millionths."""
@@ -83,8 +85,8 @@ async def gather(connection: Connection, year: FiscalYear, options: Options, *, 
         currency=months.currency,
         rule_set=rules,
         costs_minor=sum(sources.costs.values()),
-        uses=tuple(members.uses),
-        people=tuple(members.people),
+        uses=members.uses,
+        people=members.people,
         fiscal_year=str(year),
         fiscal_year_number=await _place(connection, year),
         side_income_minor=sum(sources.side.values()),
@@ -150,14 +152,14 @@ class _Months:
                 later += min(closing_of(text).result.amount_minor, 0)
         charges: dict[tuple[int, str], int] = defaultdict(int)
 
-        def add(line: MemberMonth) -> None:
-            charges[line.member.id, line.member.member_class.value] += line.charge.amount_minor
+        def add(line: Kept) -> None:
+            charges[line.member, line.member_class] += line.amount_minor
 
         trials = {}
         begun = max(closings).next() if closings else await year_store.first_month(connection)
         for month in year.months:
             if month >= begun and month not in closings and month.start_us <= now_us:
-                trials[month] = await looked_at(connection, month, now_us=now_us, each=add)
+                trials[month] = await as_it_stands(connection, month, now_us=now_us, each=add)
         if not closings and not trials:
             raise Refusal(f"the fiscal year {year} has no month in which anything happened")
         currency = next(iter({**closings, **trials}.values())).currency
@@ -212,9 +214,10 @@ async def _interest(
         return ShareInterest()
     kinds = await register_store.share_kinds(connection)
     lots = share_lots(await register_store.operations(connection), kinds, year.first)
-    names = await year_store.names(connection)
     found = share_interest(lots, chosen.share_rates)
-    named = tuple(replace(lot, id=names[int(lot.id)][0]) for lot in found.lots)
+    holders = await _Named.read(connection, sorted({int(lot.id) for lot in found.lots}))
+    names = dict(zip(map(str, holders.numbers), holders.ids, strict=True))
+    named = tuple(replace(lot, id=names[lot.id]) for lot in found.lots)
     return replace(
         found, lots=named, reference_rate=options.reference_rate, public_aid_minor=options.public_aid_minor
     )
@@ -222,8 +225,8 @@ async def _interest(
 
 @dataclass(frozen=True, slots=True)
 class _Members:
-    uses: list[Use]
-    people: list[Person]
+    uses: Uses
+    people: People
     losses: Owed
     taken_back: int
     """What members were credited beyond their charges of the year: a cost of the others."""
@@ -233,23 +236,73 @@ class _Members:
         cls, connection: Connection, year: FiscalYear, months: _Months, rules: RuleSet, options: Options
     ) -> _Members:
         worked = weights_of(await governance_store.hours(connection, year.first, year.last), year.months)
-        charges: dict[tuple[int, str], int] = dict(months.open_charges)
-        async for rows in year_store.year_charges(connection, year, rows_max=MEMBERS_AT_ONCE):
-            for member, name, amount in rows:
-                charges[member, name] = charges.get((member, name), 0) + amount
-        for member in worked:
-            charges.setdefault((int(member), "worker"), 0)
-        names = await year_store.names(connection)
-        uses, taken_back = [], 0
-        for (member, name), amount in sorted(charges.items()):
-            taken_back -= min(amount, 0)
-            hours = Fraction(worked.get(MemberId(member), 0), HOUR_PARTS) if name == "worker" else ZERO
-            uses.append(Use(names[member][0], name, max(amount, 0), hours or ZERO))
-        losses = await _losses(connection)
-        people = await _people(
-            connection, sorted({member for member, _ in charges}), names, losses, year, rules, options
+        rows = await _charges(
+            connection, year, {**{(int(one), "worker"): 0 for one in worked}, **months.open_charges}
         )
-        return cls(uses, people, losses, taken_back)
+        named = await _Named.read(connection, sorted({member for member, _, _ in rows}))
+        name_of = dict(zip(named.numbers, named.ids, strict=True))
+        hours = {member: Fraction(parts, HOUR_PARTS) for member, parts in worked.items() if parts}
+        uses = Uses(
+            ids=[name_of[member] for member, _, _ in rows],
+            classes=[name for _, name, _ in rows],
+            charges=[max(amount, 0) for _, _, amount in rows],
+            hours=[
+                hours.get(MemberId(member), ZERO) if name == "worker" else ZERO for member, name, _ in rows
+            ],
+            factors=[ONE] * len(rows),
+            points=[ZERO] * len(rows),
+            minimums=[ZERO] * len(rows),
+            members=[True] * len(rows),
+        )
+        losses = await _losses(connection)
+        people = await _people(connection, named, losses, year, rules, options)
+        return cls(uses, people, losses, -sum([min(amount, 0) for _, _, amount in rows]))
+
+
+async def _charges(
+    connection: Connection, year: FiscalYear, more: dict[tuple[int, str], int]
+) -> list[tuple[int, str, int]]:
+    """(member, class, charges) over the closed months of a year and what comes to them besides, in order."""
+    rows: list[tuple[int, str, int]] = []
+    async for some in year_store.year_charges(connection, year, rows_max=MEMBERS_AT_ONCE):
+        if more:
+            some = [(member, name, amount + more.pop((member, name), 0)) for member, name, amount in some]
+        rows += some
+    rows += [(member, name, amount) for (member, name), amount in more.items()]
+    return sorted(rows)
+
+
+@dataclass(frozen=True, slots=True)
+class _Named:
+    """What the register holds of members, column by column, by number."""
+
+    numbers: list[int]
+    ids: list[str]
+    joined: list[str]
+    left: list[str]
+
+    @classmethod
+    async def read(cls, connection: Connection, members: list[int]) -> _Named:
+        found = cls([], [], [], [])
+        days = _Days()
+        wanted = set(members)
+        async for rows in year_store.names(connection, rows_max=MEMBERS_AT_ONCE):
+            for number, name, joined, left in rows:
+                if number in wanted:
+                    found.numbers.append(number)
+                    found.ids.append(name)
+                    found.joined.append(days[joined])
+                    found.left.append(days[left])
+        assert found.numbers == members, "whoever has charges, hours or shares stands in the register"
+        return found
+
+
+class _Days(dict[date | None, str]):
+    """Days as texts, each written down once: a million members came on few of them."""
+
+    def __missing__(self, day: date | None) -> str:
+        self[day] = "" if day is None else day.isoformat()
+        return self[day]
 
 
 async def _losses(connection: Connection) -> dict[int, list[tuple[Account, int]]]:
@@ -264,19 +317,21 @@ async def _losses(connection: Connection) -> dict[int, list[tuple[Account, int]]
 
 
 async def _people(
-    connection: Connection, members: list[int], names: Mapping[int, tuple[str, int, int | None]], losses: Owed,
-    year: FiscalYear, rules: RuleSet, options: Options,
-) -> list[Person]:  # fmt: skip
+    connection: Connection, named: _Named, losses: Owed, year: FiscalYear, rules: RuleSet, options: Options
+) -> People:
     consents = await consents_on(connection, year.last.end_us - 1) if rules.consent_kinds else {}
     owed = await year_store.balances_below(connection, "receivable:member:") if options.set_off else {}
-    people = []
-    for member in members:
-        name, joined, left = names[member]
-        people.append(
-            Person(
-                name, member, max(owed.get(f"receivable:member:{member}", 0), 0),
-                sum(balance for _, balance in losses.get(member, ())), MemberId(member) in consents, options.withhold,
-                to_datetime(joined).date().isoformat(), "" if left is None else to_datetime(left).date().isoformat(),
-            )
-        )  # fmt: skip
-    return people
+    unmet = {member: sum([balance for _, balance in own]) for member, own in losses.items()}
+    nothing = [0] * len(named.numbers)
+    return People(
+        ids=named.ids,
+        numbers=named.numbers,
+        owed=[max(owed.get(receivable(MemberId(member)), 0), 0) for member in named.numbers]
+        if owed
+        else nothing,
+        losses=[unmet.get(member, 0) for member in named.numbers] if unmet else nothing,
+        consents=[MemberId(member) in consents for member in named.numbers],
+        withholds=[options.withhold] * len(nothing),
+        joined=named.joined,
+        left=named.left,
+    )

@@ -6,19 +6,19 @@ everything that `weir simulate` would need.
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
+from hashlib import sha256
+from itertools import compress
 from json.encoder import encode_basestring
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
-from billing.year.inputs import ONE, ZERO, Person, ShareLot, Use, YearInputs
+from billing.year.inputs import CUSTOMER, ONE, ZERO, Person, ShareLot, Use, YearInputs
 from billing.year.outcome import Settlement, YearAllocation, YearClosing
 
-Row = TypeVar("Row")
-Classed = TypeVar("Classed", Use, YearAllocation)
 SETTLED = (
     "amount", "cash", "retained", "loss_met", "withheld", "set_off", "given", "held", "paid",
 )  # fmt: skip
@@ -26,7 +26,7 @@ SETTLED = (
 
 
 class YearLine(NamedTuple):
-    """A member of the year; the text that is kept, and its SHA-256."""
+    """A member of the year as a kept line tells of them."""
 
     number: int
     name: str
@@ -37,83 +37,117 @@ class YearLine(NamedTuple):
     settlement: Settlement | None
     interest_minor: int
     text: str
+
+
+class KeptLine(NamedTuple):
+    """What is kept of a member: what they were allocated, the text, and its SHA-256."""
+
+    number: int
+    amount_minor: int
+    text: str
     digest: bytes
 
 
-def lines_of(closing: YearClosing) -> Iterator[YearLine]:
-    """Every member's line, by member number. The inputs hold one person for each member, with their number."""
-    inputs = closing.inputs
-    uses = _by_id((use.id, use) for use in inputs.uses)
-    lots = _by_id((lot.id, lot) for lot in inputs.interest.lots)
-    shares = _by_id((row.id, row) for row in closing.allocations)
-    settled = {one.id: one for one in closing.settlements}
-    for person in sorted(inputs.people, key=lambda one: one.number):
-        yield year_line(
-            person, uses.get(person.id, ()), lots.get(person.id, ()), shares.get(person.id, ()),
-            settled.get(person.id), closing.interest.get(person.id, 0),
+class Lines:
+    """The lines of everybody on the roll of a closing, made as they are asked for: all together are long.
+
+    The inputs hold one person for each member, with their number.
+    """
+
+    def __init__(self, closing: YearClosing) -> None:
+        self._closing = closing
+        self._places = closing.roll.places
+        is_member = [name != CUSTOMER for name in closing.roll.uses.classes]
+        self._sharing = list(compress(self._places, is_member))
+        self._lots = _lots_by_id(closing.inputs.interest.lots)
+        self._classes = {name: encode_basestring(name) for name in set(closing.roll.uses.classes)}
+
+    def parts(self, members_max: int) -> Iterator[tuple[range, list[KeptLine]]]:
+        """Places on the roll and the lines of those who stand there, so many at a time."""
+        count = len(self._closing.roll.people)
+        for first in range(0, count, members_max):
+            part = range(first, min(first + members_max, count))
+            yield part, self.of(part)
+
+    def of(self, part: range) -> list[KeptLine]:
+        """The lines of one stretch of the roll."""
+        here = slice(part.start, part.stop)
+        people, settled = self._closing.roll.people[here], self._closing.settlements
+        shared, used = self._shared(part), self._used(part)
+        interest, found = self._closing.interest, []
+        columns = zip(
+            *people.every(), used, shared, *(column[here] for column in settled.lines()), strict=True
         )  # fmt: skip
+        for (identity, number, owed, loss, consent, withhold, joined, left, uses, shares, amount, cash, retained,
+             met, withheld, set_off, given, held, paid) in columns:  # fmt: skip
+            outcome = (
+                f"[{amount},{cash},{retained},{met},{withheld},{set_off},{given},{held},{paid}]"
+                if amount
+                else "null"
+            )
+            # Keys in alphabetical order, so that the text is canonical.
+            text = (
+                f'{{"allocations":[{shares}],"interest":{interest.get(identity, 0)},"lots":[{self._lots.get(identity, "")}]'
+                f',"member":{number},"name":{encode_basestring(identity)}'
+                f',"person":{{"consent":{"true" if consent else "false"},"joined":"{joined}","left":"{left}","loss":{loss}'
+                f',"owed":{owed},"withhold":{"true" if withhold else "false"}}},"settlement":{outcome},"uses":[{uses}]}}'
+            )
+            found.append(KeptLine(number, amount, text, sha256(text.encode()).digest()))
+        return found
+
+    def _shared(self, part: range) -> list[str]:
+        """Each one's allocations."""
+        places, rows = _within(self._sharing, part)
+        classes, columns = self._classes, self._closing.allocations[rows].every()[1:]
+        texts = [
+            f'[{classes[name]},"{weight}",{amount},{cash},{retained},{qualified},{nonqualified}]'
+            for name, weight, amount, cash, retained, qualified, nonqualified in zip(*columns, strict=True)
+        ]
+        return _joined(part, places, texts)
+
+    def _used(self, part: range) -> list[str]:
+        """What each one did."""
+        places, rows = _within(self._places, part)
+        classes, columns = self._classes, self._closing.roll.uses[rows].every()[1:]
+        texts = [
+            f"[{classes[name]},{charges},{_measures(worked, factor, points, minimum)}]"
+            for name, charges, worked, factor, points, minimum, _ in zip(*columns, strict=True)
+        ]
+        return _joined(part, places, texts)
 
 
-def _by_id(rows: Iterable[tuple[str, Row]]) -> dict[str, tuple[Row, ...]]:
-    found: dict[str, tuple[Row, ...]] = {}
-    for identity, row in rows:
-        found[identity] = (*found[identity], row) if identity in found else (row,)
+def _within(places: Sequence[int], part: range) -> tuple[Sequence[int], slice]:
+    """Of rows in the order of the roll, those of one stretch of it: whose they are, and where."""
+    rows = slice(bisect_left(places, part.start), bisect_left(places, part.stop))
+    return places[rows], rows
+
+
+def _joined(part: range, places: Sequence[int], texts: list[str]) -> list[str]:
+    """Each one's texts in one, of everybody in that stretch."""
+    if places == list(part):
+        return texts
+    found = [""] * len(part)
+    for place, text in zip(places, texts, strict=True):
+        own = place - part.start
+        found[own] = f"{found[own]},{text}" if found[own] else text
     return found
 
 
-def year_line(
-    person: Person, uses: tuple[Use, ...], lots: tuple[ShareLot, ...], allocations: tuple[YearAllocation, ...],
-    settlement: Settlement | None, interest_minor: int,
-) -> YearLine:  # fmt: skip
-    """Put one together; keys in alphabetical order, so that the text is canonical."""
-    shared = ",".join(
-        [
-            f'[{encode_basestring(one.member_class)},"{one.weight}",{one.amount_minor},{one.cash_minor},'
-            f"{one.retained_minor},{one.qualified_minor},{one.nonqualified_minor}]"
-            for one in _sorted(allocations)
-        ]
-    )
-    held = ",".join(
-        [f'[{par},"{rate}",{days}]' for par, rate, days in sorted(lot[1:] for lot in map(_lot, lots))]
-    )
-    used = ",".join(
-        [
-            f'[{encode_basestring(use.member_class)},{use.charges_minor},"{_text(use.hours)}","{_text(use.factor)}"'
-            f',"{_text(use.points)}","{_text(use.minimum)}"]'
-            for use in _sorted(uses)
-        ]
-    )
-    own = (
-        f'{{"consent":{_flag(person.consent)},"joined":"{person.joined}","left":"{person.left}"'
-        f',"loss":{person.loss_minor},"owed":{person.owed_minor},"withhold":{_flag(person.withhold)}}}'
-    )
-    settled = "null" if settlement is None else f"[{','.join(map(str, settlement[1:]))}]"
-    text = (
-        f'{{"allocations":[{shared}],"interest":{interest_minor},"lots":[{held}],"member":{person.number}'
-        f',"name":{encode_basestring(person.id)},"person":{own},"settlement":{settled},"uses":[{used}]}}'
-    )
-    return YearLine(
-        person.number, person.id, uses, person, lots, allocations, settlement, interest_minor, text,
-        hashlib.sha256(text.encode()).digest(),
-    )  # fmt: skip
+def _lots_by_id(lots: Iterable[ShareLot]) -> dict[str, str]:
+    found: dict[str, list[tuple[int, str, int]]] = {}
+    for lot in lots:
+        found.setdefault(lot.id, []).append((lot.par_minor, str(lot.rate), lot.days))
+    return {
+        identity: ",".join([f'[{par},"{rate}",{days}]' for par, rate, days in sorted(held)])
+        for identity, held in found.items()
+    }
 
 
-def _sorted(rows: tuple[Classed, ...]) -> tuple[Classed, ...]:
-    return rows if len(rows) < 2 else tuple(sorted(rows, key=lambda one: one.member_class))
-
-
-def _lot(lot: ShareLot) -> tuple[str, int, str, int]:
-    return lot.id, lot.par_minor, str(lot.rate), lot.days
-
-
-def _flag(value: bool) -> str:
-    return "true" if value else "false"
-
-
-def _text(value: Fraction) -> str:
-    if value is ZERO:
-        return "0"
-    return "1" if value is ONE else str(value)
+def _measures(hours: Fraction, factor: Fraction, points: Fraction, minimum: Fraction) -> str:
+    # Most have only charges, and writing a fraction down takes its time.
+    if hours is ZERO and factor is ONE and points is ZERO and minimum is ZERO:
+        return '"0","1","0","0"'
+    return f'"{hours}","{factor}","{points}","{minimum}"'
 
 
 def _exact(text: str) -> Fraction:
@@ -143,8 +177,7 @@ def read_line(text: str) -> YearLine:
     )
     settlement = None if kept["settlement"] is None else Settlement(name, *kept["settlement"])
     return YearLine(
-        kept["member"], name, uses, person, lots, allocations, settlement, kept["interest"], text,
-        hashlib.sha256(text.encode()).digest(),
+        kept["member"], name, uses, person, lots, allocations, settlement, kept["interest"], text
     )  # fmt: skip
 
 

@@ -6,10 +6,9 @@ not depend on the resolution, which may therefore name it.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from fractions import Fraction
+from itertools import compress
 from typing import Any
 
 from billing.rules.book import rule_set
@@ -18,7 +17,6 @@ from billing.year.fiscal import FiscalYear
 from billing.year.inputs import YearInputs
 from billing.year.outcome import YearClosing
 from billing.year.reading import inputs_of
-from billing.year_lines import YearLine
 from meter.refusal import Refusal
 from meter.window import Month
 
@@ -39,12 +37,13 @@ class Sources:
     month_results: Mapping[Month, int]
 
 
-def year_page(sources: Sources, closing: YearClosing, lines: Iterable[YearLine]) -> dict[str, Any]:
-    """JSON-ready, stable keys."""
-    count, digests = 0, hashlib.sha256()
-    for line in lines:
-        count += 1
-        digests.update(line.digest)
+def year_page(sources: Sources, closing: YearClosing, *, lines_digest: str) -> dict[str, Any]:
+    """JSON-ready, stable keys. `lines_digest`: SHA-256 over the SHA-256 of every one's line, in their order."""
+    return {**page_without_lines(sources, closing), "lines_digest": lines_digest}
+
+
+def page_without_lines(sources: Sources, closing: YearClosing) -> dict[str, Any]:
+    """The page but what only everybody's lines tell."""
     summary = summary_document(closing)
     bare = replace(closing.inputs, interest=replace(closing.inputs.interest, lots=()))
     return {
@@ -59,22 +58,18 @@ def year_page(sources: Sources, closing: YearClosing, lines: Iterable[YearLine])
         "costs": dict(sorted(sources.costs.items())),
         "side_income": dict(sorted(sources.side.items())),
         "inputs": common_inputs(bare),
-        "lines": count,
-        "lines_digest": digests.hexdigest(),
+        "lines": len(closing.roll.people),
         "digest": closing.digest,
     }
 
 
 def _measures(closing: YearClosing) -> dict[str, str]:
     """Class → what all its members share by together."""
-    whole: dict[str, int] = {}
-    exact: dict[str, Fraction] = {}
-    for row in closing.allocations:
-        if isinstance(row.weight, int):
-            whole[row.member_class] = whole.get(row.member_class, 0) + row.weight
-        else:
-            exact[row.member_class] = exact.get(row.member_class, Fraction(0)) + row.weight
-    return {name: str(exact.get(name, Fraction(0)) + whole.get(name, 0)) for name in sorted({*whole, *exact})}
+    rows = closing.allocations
+    return {
+        name: str(sum(compress(rows.weights, [own == name for own in rows.classes])))
+        for name in sorted(set(rows.classes))
+    }
 
 
 def inputs_without_members(page: Mapping[str, Any]) -> YearInputs:

@@ -15,7 +15,7 @@ from billing.run import MEMBERS_AT_ONCE
 from billing.year.closing import close_year
 from billing.year.fiscal import FiscalYear
 from billing.year.inputs import YearInputs
-from billing.year_lines import YearLine, lines_of, read_line, with_lines
+from billing.year_lines import KeptLine, Lines, YearLine, read_line, with_lines
 from billing.year_page import Sources, inputs_without_members, year_page
 from billing.year_statement import FINAL, year_statement
 from meter.ids import MemberId
@@ -47,7 +47,7 @@ async def verify_year(connection: Connection, member: MemberId, number: int) -> 
         )
     again, made = _again(page, lines)
     found += _compared(page, again, lines, made)
-    other = next(line for line in made if line.number == member)
+    other = read_line(next(line for line in made if line.number == member).text)
     resolution, closed_us = stored[1], stored[2]
     told = canonical(year_statement(again, other, kind=FINAL, resolution=resolution, closed_us=closed_us))
     before = canonical(year_statement(page, own, kind=FINAL, resolution=resolution, closed_us=closed_us))
@@ -94,10 +94,11 @@ async def _against_months(
     return found
 
 
-def _again(page: Mapping[str, Any], lines: list[YearLine]) -> tuple[dict[str, Any], list[YearLine]]:
+def _again(page: Mapping[str, Any], lines: list[YearLine]) -> tuple[dict[str, Any], list[KeptLine]]:
     inputs: YearInputs = with_lines(inputs_without_members(page), lines)
     closing = close_year(inputs)
-    made = list(lines_of(closing))
+    made = [line for _, some in Lines(closing).parts(MEMBERS_AT_ONCE) for line in some]
+    digests = hashlib.sha256(b"".join([line.digest for line in made]))
     sources = Sources(
         FiscalYear(int(page["fiscal_year"]), Month.parse(page["first_month"]).number),
         {Month.parse(name): told for name, told in page["months"].items()},
@@ -105,11 +106,11 @@ def _again(page: Mapping[str, Any], lines: list[YearLine]) -> tuple[dict[str, An
         page["side_income"],
         {Month.parse(name): amount for name, amount in page["month_results"].items()},
     )
-    return year_page(sources, closing, made), made
+    return year_page(sources, closing, lines_digest=digests.hexdigest()), made
 
 
 def _compared(
-    page: Mapping[str, Any], again: Mapping[str, Any], lines: list[YearLine], made: list[YearLine]
+    page: Mapping[str, Any], again: Mapping[str, Any], lines: list[YearLine], made: list[KeptLine]
 ) -> list[str]:
     found = [
         f"{one.name}: the stored line is not what the year works out to"

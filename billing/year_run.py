@@ -5,10 +5,13 @@ The connection acts as weir_billing; times are UTC microseconds given by the cal
 
 from __future__ import annotations
 
+import gc
+import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator
+from bisect import bisect_left
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 
 from billing import store, year_store
@@ -22,8 +25,8 @@ from billing.year.fiscal import FiscalYear
 from billing.year.outcome import YearClosing
 from billing.year_booking import member_entry, year_entry
 from billing.year_gather import Gathered, Options, fiscal_year, gather
-from billing.year_lines import YearLine, lines_of, read_line
-from billing.year_page import year_page
+from billing.year_lines import Lines, read_line
+from billing.year_page import page_without_lines, year_page
 from billing.year_statement import FINAL, TRIAL, year_statement
 from meter.ids import MemberId
 from meter.postgres import Connection
@@ -36,11 +39,17 @@ Progress = Callable[[int], object]
 
 @dataclass(frozen=True, slots=True)
 class YearDone:
-    """A year worked out: its page, and the members' lines unless they are stored already."""
+    """A year worked out: its page, and the closing unless it was stored already."""
 
     page: dict[str, Any]
     kind: str
-    lines: tuple[YearLine, ...] = ()
+    closing: YearClosing | None = None
+
+    def shares(self) -> Iterator[tuple[int, str, int]]:
+        """(number, name, what they were allocated) of everybody on the roll."""
+        if self.closing is not None:
+            people = self.closing.roll.people
+            yield from zip(people.numbers, people.ids, self.closing.settlements.amounts, strict=True)
 
 
 async def trial(
@@ -50,14 +59,18 @@ async def trial(
 
     Months that are open count as a trial of theirs, up to now. Raises Refusal.
     """
-    async with connection.transaction(isolation="repeatable_read", readonly=True):
-        stored = await year_store.year_text(connection, number)
-        if stored is not None:
-            return YearDone(json.loads(stored[0]), FINAL)
-        year = await fiscal_year(connection, number)
-        gathered = await gather(connection, year, options or Options(), now_us=now_us)
-    closing, lines = _worked_out(gathered)
-    return YearDone(year_page(gathered.sources, closing, lines), TRIAL, lines)
+    with _uncollected():
+        async with connection.transaction(isolation="repeatable_read", readonly=True):
+            stored = await year_store.year_text(connection, number)
+            if stored is not None:
+                return YearDone(json.loads(stored[0]), FINAL)
+            year = await fiscal_year(connection, number)
+            gathered = await gather(connection, year, options or Options(), now_us=now_us)
+        closing, digests = close_year(gathered.inputs), hashlib.sha256()
+        for _, lines in Lines(closing).parts(MEMBERS_AT_ONCE):
+            digests.update(b"".join([one.digest for one in lines]))
+        page = year_page(gathered.sources, closing, lines_digest=digests.hexdigest())
+    return YearDone(page, TRIAL, closing)
 
 
 async def close(
@@ -69,29 +82,30 @@ async def close(
     `progress` is told how many members are done. Raises Refusal when the year is not over or closed already, a month
     of it is open, an earlier year is, another closing runs, or no such resolution was entered.
     """
-    async with connection.transaction():
-        if not await year_store.try_lock_books(connection):
-            raise Refusal(
-                "another closing, or somebody who books, is at work; nothing was changed, try again"
-            )
-        year = await fiscal_year(connection, number)
-        await _refuse(connection, year, now_us=now_us)
-        decided = await _resolution(connection, resolution)
-        gathered = await gather(connection, year, options or Options(), now_us=now_us)
-        closing, lines = _worked_out(gathered)
-        if decided.calc_hash not in (None, closing.digest):
-            raise Refusal(
-                f"resolution: {decided.id} approved the closing with digest {decided.calc_hash}, and this one is "
-                f"{closing.digest}"
-            )
-        page = year_page(gathered.sources, closing, lines)
-        await _write_down(connection, year, gathered, closing, lines, now_us=now_us, progress=progress)
-        await year_store.insert_year(
-            connection, year, resolution=decided.id, document=canonical(page), digest=closing.digest,
-            lines=page["lines"], lines_digest=page["lines_digest"],
-            shared=sum(one.amount_minor for one in closing.settlements), now_us=now_us,
-        )  # fmt: skip
-    return YearDone(page, FINAL, lines)
+    with _uncollected():
+        async with connection.transaction():
+            if not await year_store.try_lock_books(connection):
+                raise Refusal(
+                    "another closing, or somebody who books, is at work; nothing was changed, try again"
+                )
+            year = await fiscal_year(connection, number)
+            await _refuse(connection, year, now_us=now_us)
+            decided = await _resolution(connection, resolution)
+            gathered = await gather(connection, year, options or Options(), now_us=now_us)
+            closing = close_year(gathered.inputs)
+            if decided.calc_hash not in (None, closing.digest):
+                raise Refusal(
+                    f"resolution: {decided.id} approved the closing with digest {decided.calc_hash}, and this one is "
+                    f"{closing.digest}"
+                )
+            digests = await _write_down(connection, year, gathered, closing, now_us=now_us, progress=progress)
+            page = year_page(gathered.sources, closing, lines_digest=digests)
+            await year_store.insert_year(
+                connection, year, resolution=decided.id, document=canonical(page), digest=closing.digest,
+                lines=page["lines"], lines_digest=page["lines_digest"],
+                shared=sum(closing.settlements.amounts), now_us=now_us,
+            )  # fmt: skip
+    return YearDone(page, FINAL, closing)
 
 
 async def statement(connection: Connection, member: MemberId, number: int, *, now_us: int) -> dict[str, Any]:
@@ -108,16 +122,40 @@ async def statement(connection: Connection, member: MemberId, number: int, *, no
                 json.loads(page), read_line(text), kind=FINAL, resolution=resolution, closed_us=closed_us
             )
     else:
-        done = await trial(connection, number, now_us=now_us)
-        own = next((line for line in done.lines if line.number == member), None)
+        own = await _as_it_stands(connection, member, number, now_us=now_us)
         if own is not None:
-            return year_statement(done.page, own, kind=TRIAL)
+            return own
     raise Refusal(f"there is no statement for the fiscal year {number}: they were not in the register then")
 
 
-def _worked_out(gathered: Gathered) -> tuple[YearClosing, tuple[YearLine, ...]]:
-    closing = close_year(gathered.inputs)
-    return closing, tuple(lines_of(closing))
+async def _as_it_stands(
+    connection: Connection, member: MemberId, number: int, *, now_us: int
+) -> dict[str, Any] | None:
+    """A member's statement of an open year: of all lines only theirs is made; None when they have none."""
+    with _uncollected():
+        async with connection.transaction(isolation="repeatable_read", readonly=True):
+            year = await fiscal_year(connection, number)
+            gathered = await gather(connection, year, Options(), now_us=now_us)
+        closing = close_year(gathered.inputs)
+    numbers = closing.roll.people.numbers
+    place = bisect_left(numbers, member)
+    if place == len(numbers) or numbers[place] != member:
+        return None
+    (line,) = Lines(closing).of(range(place, place + 1))
+    return year_statement(page_without_lines(gathered.sources, closing), read_line(line.text), kind=TRIAL)
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """No search for rings of objects meanwhile: a million members have none, and looking for them took a quarter of
+    a closing's processor time."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 async def _refuse(connection: Connection, year: FiscalYear, *, now_us: int) -> None:
@@ -152,32 +190,28 @@ async def _resolution(connection: Connection, wanted: str) -> Resolution:
 
 
 async def _write_down(
-    connection: Connection, year: FiscalYear, gathered: Gathered, closing: YearClosing, lines: Iterable[YearLine],
+    connection: Connection, year: FiscalYear, gathered: Gathered, closing: YearClosing,
     *, now_us: int, progress: Progress | None,
-) -> None:  # fmt: skip
+) -> str:  # fmt: skip
+    """Entries and lines, so many members at a time; the digest of all lines."""
     month = await _first_open(connection)
     results = [amount for _, amount in sorted(gathered.sources.month_results.items())]
     entry = year_entry(year, month, closing, gathered.swept, results)
     if entry is not None:
         await store.post(connection, entry, now_us=now_us)
-    done = 0
-    for part, some in enumerate(_parts(lines), 1):
-        await year_store.add_lines(connection, year, some)
-        own = member_entry(year, month, part, some, gathered.owed)
+    digests = hashlib.sha256()
+    for number, (part, lines) in enumerate(Lines(closing).parts(MEMBERS_AT_ONCE), 1):
+        await year_store.add_lines(connection, year, lines)
+        digests.update(b"".join([one.digest for one in lines]))
+        own = member_entry(year, month, number, closing, part, gathered.owed)
         if own is not None:
             await store.post(connection, own, now_us=now_us)
-        done += len(some)
         if progress is not None:
-            progress(done)
+            progress(part.stop)
+    return digests.hexdigest()
 
 
 async def _first_open(connection: Connection) -> Month:
     last = await store.last_closed(connection)
     assert last is not None, "its months are closed"
     return last.next()
-
-
-def _parts(lines: Iterable[YearLine]) -> Iterator[list[YearLine]]:
-    waiting = iter(lines)
-    while some := list(islice(waiting, MEMBERS_AT_ONCE)):
-        yield some

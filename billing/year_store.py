@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from datetime import date
 
 from billing.year.fiscal import FiscalYear
-from billing.year_lines import YearLine
+from billing.year_lines import KeptLine
 from meter.ids import MemberId
 from meter.postgres import Connection
 from meter.window import Month, to_datetime
@@ -71,16 +71,19 @@ async def year_charges(
         _date(year.first), _date(year.last),
     )  # fmt: skip
     while rows := await cursor.fetch(rows_max):
-        yield [(row["member"], row["class"], row["amount"]) for row in rows]
+        yield list(map(tuple, rows))
 
 
-async def names(connection: Connection) -> dict[int, tuple[str, int, int | None]]:
-    """Number → (name, when they came, when they left), instants in microseconds."""
-    rows = await connection.fetch(
-        "SELECT id, name, (extract(epoch FROM joined_at) * 1000000)::bigint AS joined,"
-        " (extract(epoch FROM left_at) * 1000000)::bigint AS left FROM meter.member"
+async def names(
+    connection: Connection, *, rows_max: int
+) -> AsyncIterator[list[tuple[int, str, date, date | None]]]:
+    """(number, name, the UTC day they came, the day they left) of everybody, by number. Needs a transaction."""
+    cursor = await connection.cursor(
+        "SELECT id, name, (joined_at AT TIME ZONE 'UTC')::date AS joined, (left_at AT TIME ZONE 'UTC')::date AS left"
+        " FROM meter.member ORDER BY id"
     )
-    return {row["id"]: (row["name"], row["joined"], row["left"]) for row in rows}
+    while rows := await cursor.fetch(rows_max):
+        yield list(map(tuple, rows))
 
 
 async def first_month(connection: Connection) -> Month:
@@ -129,19 +132,14 @@ async def highest_capital(connection: Connection, until_us: int) -> int:
     return int(found or 0)
 
 
-async def add_lines(connection: Connection, year: FiscalYear, lines: Sequence[YearLine]) -> None:
+async def add_lines(connection: Connection, year: FiscalYear, lines: Sequence[KeptLine]) -> None:
     """Keep the lines of members of a year that is being closed."""
     await connection.copy_records_to_table(
         "year_line",
         schema_name="billing",
         columns=_LINE,
-        records=[(year.number, one.number, shared_minor(one), one.text, one.digest) for one in lines],
+        records=[(year.number, *one) for one in lines],
     )
-
-
-def shared_minor(line: YearLine) -> int:
-    """What a line was allocated."""
-    return 0 if line.settlement is None else line.settlement.amount_minor
 
 
 async def insert_year(

@@ -84,7 +84,7 @@ class Booked:
 def entry_hash(number: int, entry: Written, *, booked_us: int, previous: bytes) -> bytes:
     """SHA-256 of the entry's text; lengths stand before what a person typed, so no two entries have one text."""
     key, memo = entry.idempotency_key, entry.memo
-    sides = "\n".join([f"{one.account} {one.amount_minor}" for one in entry.postings])
+    sides = "\n".join([f"{account} {amount}" for account, amount in entry.postings])
     text = (
         f"{FORMAT}\n{number}\n{entry.month}\n{entry.kind}\n{booked_us}\n{len(key)}:{key}\n{len(memo)}:{memo}\n"
         f"{previous.hex()}\n{sides}"

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NewType
+from typing import NamedTuple, NewType
 
 from billing.charges.tariff import Service
 from meter.ids import MemberId
@@ -146,20 +146,16 @@ class EntryKind(StrEnum):
     CLAIM = "claim"
 
 
-@dataclass(frozen=True, slots=True)
-class Posting:
-    """One side of an entry, in minor units; never zero."""
+class Posting(NamedTuple):
+    """One side of an entry, in minor units; never zero. A closing makes a million."""
 
     account: Account
     amount_minor: int
 
-    def __post_init__(self) -> None:
-        assert self.amount_minor, "a posting moves something"
-
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """Balanced postings of one fact. Invariant: they are two or more and sum to zero."""
+    """Balanced postings of one fact. Invariant: they are two or more, none is zero, and they sum to zero."""
 
     month: Month
     kind: EntryKind
@@ -169,9 +165,11 @@ class Entry:
 
     def __post_init__(self) -> None:
         assert len(self.postings) >= 2, "an entry has two sides"
-        assert sum(posting.amount_minor for posting in self.postings) == 0, "an entry balances"
+        amounts = [amount for _, amount in self.postings]
+        assert all(amounts), "a posting moves something"
+        assert sum(amounts) == 0, "an entry balances"
 
 
 def postings(amounts: Iterable[tuple[Account, int]]) -> tuple[Posting, ...]:
     """Postings of what is not zero."""
-    return tuple(Posting(account, amount) for account, amount in amounts if amount)
+    return tuple([Posting(account, amount) for account, amount in amounts if amount])

@@ -72,9 +72,9 @@ async def post_many(connection: Connection, entries: Iterable[Entry], *, now_us:
                 "entry", schema_name="billing", columns=_ENTRY, records=rows
             )
             sides = [
-                (row[0], place, posting.account, posting.amount_minor)
+                (row[0], place, account, amount)
                 for row, entry in zip(rows, batch, strict=True)
-                for place, posting in enumerate(entry.postings, 1)
+                for place, (account, amount) in enumerate(entry.postings, 1)
             ]
             await connection.copy_records_to_table(
                 "posting", schema_name="billing", columns=_POSTING, records=sides

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from billing.money import format_number
 from billing.year.inputs import YearInputs
-from billing.year.outcome import Settlement, YearAllocation, YearCheck
+from billing.year.outcome import Allocations, Settlements, YearCheck
 from billing.year.split import Split
 
 
@@ -17,11 +17,11 @@ def all_checks(
     pool: int,
     accounts: Mapping[str, int],
     parts: Sequence[int],
-    rows: Sequence[YearAllocation],
-    settled: Sequence[Settlement],
+    rows: Allocations,
+    settled: Settlements,
 ) -> tuple[YearCheck, ...]:
     """`parts`: where the result went, pool first, as the steps tell it."""
-    cash = sum(row.cash_minor for row in rows)
+    cash = sum(rows.cash)
     by_source = whole.members_minor + whole.non_members_minor + inputs.side_income_minor
     figures = [format_number(part, inputs.currency) for part in parts if part]
     went = " + ".join(figures or ["0"]).replace("+ -", "- ")
@@ -37,11 +37,11 @@ def all_checks(
         ),
         YearCheck("pool + what accounts got = result", pool + sum(accounts.values()), whole.result_minor),
         YearCheck("pools of the classes = pool", sum(pools.values()), pool),
-        YearCheck("shares of the members = pool", sum(row.amount_minor for row in rows), pool),
-        YearCheck("cash + retained = shares of the members", cash + sum(row.retained_minor for row in rows), pool),
+        YearCheck("shares of the members = pool", sum(rows.amounts), pool),
+        YearCheck("cash + retained = shares of the members", cash + sum(rows.retained), pool),
         YearCheck(
             "withheld + set off + given + held + paid = cash",
-            sum(one.withheld_minor + one.set_off_minor + one.given_minor + one.held_minor + one.paid_minor for one in settled),
+            sum(map(sum, (settled.withheld, settled.set_off, settled.given, settled.held, settled.paid))),
             cash,
         ),
     )  # fmt: skip

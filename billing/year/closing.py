@@ -67,7 +67,7 @@ def _closed(course: Course, whole: Split, shared: Shared, collective: int) -> Ye
     for name, part in shared.pools.items():
         course.note(f"pool_{name}", f"pool of class {name}", "pool x weight / sum of weights", part)
     rows, settled = allocations(course, shared)
-    cash = sum(row.cash_minor for row in rows)
+    cash = sum(rows.cash)
     say_cash(course, whole, cash, pool)
     say_settled(course, settled, cash)
     parts = [pool, *reversed(course.took), collective]
@@ -76,6 +76,6 @@ def _closed(course: Course, whole: Split, shared: Shared, collective: int) -> Ye
     accounts = {account: amount for account, amount in sorted(course.accounts.items()) if amount}
     closing = YearClosing(
         inputs, tuple(course.steps), whole.result_minor, whole.members_minor, whole.non_members_minor, collective,
-        pool, shared.pools, rows, settled, course.interest, accounts, checks, digest="",
+        pool, shared.pools, course.roll, rows, settled, course.interest, accounts, checks, digest="",
     )  # fmt: skip
     return year_digest(closing)

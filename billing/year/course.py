@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
+from billing.year.columns import People, Uses
 from billing.year.inputs import YearInputs
 from billing.year.outcome import Step
+from billing.year.roll import Roll, roll_of
 
 COLLECTIVE = "collective:main"
 CARRIED = "loss:carried"
@@ -17,12 +21,19 @@ class Course:
 
     def __init__(self, inputs: YearInputs) -> None:
         self.inputs = inputs
+        self.uses = Uses.of(inputs.uses)
+        self.people = People.of(inputs.people)
         self.rules = inputs.rule_set
         self.steps: list[Step] = []
         self.accounts: dict[str, int] = {}
         self.interest: dict[str, int] = {}
         self.took: list[int] = []
         """What each step took of the result on its way to the pool; below zero where a reserve gave."""
+
+    @cached_property
+    def roll(self) -> Roll:
+        """Everybody in order. Asked for once the inputs were checked."""
+        return roll_of(self.people, self.uses)
 
     def note(self, key: str, name: str, formula: str, amount_minor: int) -> int:
         """Write a step down; its amount."""

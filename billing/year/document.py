@@ -6,22 +6,24 @@ Amounts are texts in major units that read back exactly; everything else exact i
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from fractions import Fraction
 from itertools import islice
-from typing import Any
+from json.encoder import encode_basestring
 
 from billing.canon import canonical, digest
 from billing.money import exact_text, plain_number
 from billing.rules.document import rule_set_document
+from billing.year.columns import People
 from billing.year.inputs import CUSTOMER, ONE, ZERO, Person, Use, YearInputs
-from billing.year.outcome import Settlement, YearAllocation, YearClosing
+from billing.year.outcome import Allocations, Settlement, Settlements, YearAllocation, YearClosing
+from billing.year.roll import Roll
 
 FORMAT = "weir-year-1"
 BLOCK_ROWS = 10_000
 Document = dict[str, object]
+_FLAG = {False: "false", True: "true"}
 
 
 def year_digest(closing: YearClosing) -> YearClosing:
@@ -29,59 +31,66 @@ def year_digest(closing: YearClosing) -> YearClosing:
 
     Rows go in by blocks, in minor units: a million members as texts would take longer than the closing itself.
     """
-    inputs = closing.inputs
-    numbers = {person.id: person.number for person in inputs.people}
     body: Document = {
         **summary_document(closing),
-        "inputs": common_inputs(inputs),
-        # By number first: the books give members in that order, and what is in order sorts in no time.
-        "uses": _rows_digest(sorted(_use_row(use, numbers.get(use.id, 0)) for use in inputs.uses)),
-        "people": _rows_digest(sorted(_person_row(one) for one in inputs.people if _is_special(one))),
-        "allocations": _rows_digest(row[:2] + row[3:] for row in closing.allocations),
-        "settlements": _rows_digest(closing.settlements),
+        "inputs": common_inputs(closing.inputs),
+        "uses": _rows_digest(_use_rows(closing.roll)),
+        "people": _rows_digest(_person_rows(closing.roll.people)),
+        "allocations": _rows_digest(_allocation_rows(closing.allocations)),
+        "settlements": _rows_digest(_settlement_rows(closing.settlements)),
     }
     return replace(closing, digest=digest(canonical(body)))
 
 
-def _rows_digest(rows: Iterable[Sequence[object]]) -> str:
+def _rows_digest(rows: Iterable[str]) -> str:
     """SHA-256 of the rows as JSON arrays of whole numbers and texts, BLOCK_ROWS of them a line."""
     whole = hashlib.sha256()
     waiting = iter(rows)
     while block := list(islice(waiting, BLOCK_ROWS)):
-        whole.update(json.dumps(block, separators=(",", ":"), ensure_ascii=False).encode())
-        whole.update(b"\n")
+        whole.update(f"[{','.join(block)}]\n".encode())
     return whole.hexdigest()
 
 
-def _use_row(use: Use, number: int) -> tuple[Any, ...]:
-    return (
-        number, use.id, use.member_class, use.charges_minor, _exact_row(use.hours), _exact_row(use.factor),
-        _exact_row(use.points), _exact_row(use.minimum), use.member,
-    )  # fmt: skip
+def _use_rows(roll: Roll) -> Iterator[str]:
+    numbers, (ids, classes, charges, *exact, members) = roll.people.numbers, roll.uses.every()
+    quoted = {name: encode_basestring(name) for name in set(classes)}
+    columns = zip(roll.places, ids, classes, charges, *exact, members, strict=True)
+    for place, identity, name, charged, hours, factor, points, minimum, is_member in columns:
+        # Most have only charges, and writing a fraction down takes its time.
+        if hours is ZERO and factor is ONE and points is ZERO and minimum is ZERO:
+            rest = '"0","1","0","0"'
+        else:
+            rest = f'"{hours}","{factor}","{points}","{minimum}"'
+        yield f"[{numbers[place]},{encode_basestring(identity)},{quoted[name]},{charged},{rest},{_FLAG[is_member]}]"
 
 
-def _exact_row(value: Fraction) -> str:
-    # Most are one of these two objects, and writing a fraction down takes its time.
-    return "0" if value is ZERO else "1" if value is ONE else str(value)
+def _person_rows(people: People) -> Iterator[str]:
+    """Of whom there is anything to tell; who is missing among the people has nothing special."""
+    for identity, number, owed, loss, consent, withhold, joined, left in zip(*people.every(), strict=True):
+        if number or owed or loss or consent or withhold or joined or left:
+            yield (
+                f"[{number},{encode_basestring(identity)},{owed},{loss},{_FLAG[consent]},{_FLAG[withhold]}"
+                f",{encode_basestring(joined)},{encode_basestring(left)}]"
+            )
 
 
-def _is_special(one: Person) -> bool:
-    """Whether there is anything to tell; who is missing among the people has nothing special."""
-    return bool(
-        one.number
-        or one.owed_minor
-        or one.loss_minor
-        or one.consent
-        or one.withhold
-        or one.joined
-        or one.left
-    )
+def _allocation_rows(rows: Allocations) -> Iterator[str]:
+    ids, classes, _, *amounts = rows.every()
+    quoted = {name: encode_basestring(name) for name in set(classes)}
+    for identity, name, amount, cash, retained, qualified, nonqualified in zip(
+        ids, classes, *amounts, strict=True
+    ):
+        yield f"[{encode_basestring(identity)},{quoted[name]},{amount},{cash},{retained},{qualified},{nonqualified}]"
 
 
-def _person_row(one: Person) -> tuple[Any, ...]:
-    return (
-        one.number, one.id, one.owed_minor, one.loss_minor, one.consent, one.withhold, one.joined, one.left,
-    )  # fmt: skip
+def _settlement_rows(settled: Settlements) -> Iterator[str]:
+    columns = zip(settled.ids, *settled.lines(), strict=True)
+    for identity, amount, cash, retained, met, withheld, set_off, given, held, paid in columns:
+        if amount:
+            yield (
+                f"[{encode_basestring(identity)},{amount},{cash},{retained},{met},{withheld},{set_off},{given},{held}"
+                f",{paid}]"
+            )
 
 
 def year_document(closing: YearClosing) -> Document:

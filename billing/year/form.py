@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
+from functools import partial
+from itertools import compress
+from operator import sub
 from typing import NamedTuple
 
-from billing.money import ceil_share, divide_half_up, exponent, quotient_text
+from billing.money import ceil_share, ceil_shares, divide_half_up, exponent, quotient_text
 from billing.rules.ruleset import CashBase
+from billing.year.columns import People, summed
 from billing.year.course import Course
-from billing.year.inputs import ONE, ZERO, Person, Small
-from billing.year.outcome import Settlement, YearAllocation
-from billing.year.sharing import Place, Shared
+from billing.year.inputs import CUSTOMER, ONE, ZERO, Person, Small
+from billing.year.outcome import Allocations, Settlements
+from billing.year.sharing import Shared
 from billing.year.split import Split
 
 
@@ -52,102 +58,126 @@ def _terms(course: Course) -> Terms:
     )
 
 
-def allocations(course: Course, shared: Shared) -> tuple[tuple[YearAllocation, ...], tuple[Settlement, ...]]:
-    """Each member's shares in cash and retained, and what becomes of the cash, by member number and id."""
-    people = {person.id: person for person in course.inputs.people}
-    rows: dict[Place, list[tuple[str, Fraction | int, int]]] = {}
-    for member_class, measures in sorted(shared.measures.items()):
-        amounts = shared.amounts.get(member_class, {})
-        for place, weight in measures.items():
-            rows.setdefault(place, []).append((member_class, weight, amounts.get(place, 0)))
-    found: list[YearAllocation] = []
-    settled: list[Settlement] = []
-    terms, nobody = _terms(course), Person("")
-    for place in sorted(rows):
-        identity, own = place[1], rows[place]
-        settlement = _settle(terms, identity, people.get(identity, nobody), own, found)
-        if settlement is not None:
-            settled.append(settlement)
-    return tuple(found), tuple(settled)
+def allocations(course: Course, shared: Shared) -> tuple[Allocations, Settlements]:
+    """Each member's shares in cash and retained, and what becomes of the cash, in the order of the roll."""
+    people, terms = course.roll.people, _terms(course)
+    places, rows = _shares(course, shared)
+    totals = summed(places, rows.amounts, of=len(people))
+    if not any(amount < 0 for amount in shared.pools.values()):
+        rows = _in_form(terms, places, rows, people)
+
+    def by_member(amounts: Sequence[int]) -> list[int]:
+        return summed(places, amounts, of=len(people))
+
+    def nothing() -> list[int]:
+        return [0] * len(people)
+
+    settled = Settlements(
+        people.ids, totals, by_member(rows.cash), by_member(rows.retained), nothing(), nothing(), nothing(), nothing(),
+        nothing(), by_member(rows.cash), by_member(rows.qualified), by_member(rows.nonqualified),
+    )  # fmt: skip
+    for place in _special(terms, totals, people):
+        _settle(terms, people[place], place, (places, rows), settled)
+    return rows, settled
+
+
+def _shares(course: Course, shared: Shared) -> tuple[Sequence[int], Allocations]:
+    """Whose each share is, and the shares, all of them retained."""
+    roll = course.roll
+    weights: list[Fraction | int] = [ZERO] * len(roll.uses)
+    amounts = [0] * len(roll.uses)
+    for name, measures in shared.measures.items():
+        got = shared.amounts.get(name) or [0] * len(measures.rows)
+        for row, weight, amount in zip(measures.rows, measures.weights, got, strict=True):
+            weights[row], amounts[row] = weight, amount
+    is_member = [name != CUSTOMER for name in roll.uses.classes]
+    own = list(compress(amounts, is_member))
+    cash, qualified, nonqualified = ([0] * len(own) for _ in range(3))
+    rows = Allocations(
+        list(compress(roll.uses.ids, is_member)), list(compress(roll.uses.classes, is_member)),
+        list(compress(weights, is_member)), own, cash, own, qualified, nonqualified,
+    )  # fmt: skip
+    return list(compress(roll.places, is_member)), rows
+
+
+def _in_form(terms: Terms, places: Sequence[int], rows: Allocations, people: People) -> Allocations:
+    """What most shares come to: nothing happens to the cash but that it is paid."""
+    cash = ceil_shares(rows.amounts, terms.share)
+    retained = list(map(sub, rows.amounts, cash))
+    if not terms.kinds:
+        return replace(rows, cash=cash, retained=retained)
+    consents = [people.consents[place] for place in places]
+    qualified = [
+        _qualified(terms, amount, paid) if consent else 0
+        for amount, paid, consent in zip(rows.amounts, cash, consents, strict=True)
+    ]
+    nonqualified = list(map(sub, retained, qualified))
+    return replace(rows, cash=cash, retained=retained, qualified=qualified, nonqualified=nonqualified)
+
+
+def _special(terms: Terms, totals: Sequence[int], people: People) -> list[int]:
+    """Places of those whose cash is not simply paid: too little, owed, to be withheld of, or with a loss to meet."""
+    columns = zip(totals, people.owed, people.losses, people.withholds, strict=True)
+    return [
+        place
+        for place, (total, owed, loss, withhold) in enumerate(columns)
+        if total > 0 and (total < terms.minimum_minor or owed or loss or withhold)
+    ]
 
 
 def _settle(
-    terms: Terms,
-    identity: str,
-    person: Person,
-    own: list[tuple[str, Fraction | int, int]],
-    found: list[YearAllocation],
-) -> Settlement | None:
-    """Add one member's rows to those found; what becomes of all of them, None for nothing."""
-    total = own[0][2] if len(own) == 1 else sum(amount for _, _, amount in own)
-    if total <= 0:
-        found += [
-            YearAllocation(identity, name, weight, amount, 0, amount, 0, 0) for name, weight, amount in own
-        ]
-        return Settlement(identity, total, 0, total, 0, 0, 0, 0, 0, 0) if total else None
+    terms: Terms, person: Person, place: int, shares: tuple[Sequence[int], Allocations], settled: Settlements
+) -> None:
+    """Work one such member out, and put it into the columns."""
+    places, rows = shares
+    own = range(bisect_left(places, place), bisect_right(places, place))
+    amounts = [rows.amounts[row] for row in own]
+    total = sum(amounts)
     small = total < terms.minimum_minor
-    if len(own) == 1 and not small and not (person.owed_minor or person.loss_minor or person.withhold):
-        return _pay(terms, identity, person.consent, own[0], found)
     given = small and terms.small_is_given
     loss_met = 0 if given else min(person.loss_minor, total)
-    paid = _in_cash(own, ONE if given else terms.share, total - loss_met)
-    cash = paid[0] if len(paid) == 1 else sum(paid)
+    paid = _in_cash(amounts, ONE if given else terms.share, total - loss_met)
+    cash = sum(paid)
     withheld = set_off = 0
     if not given:
         withheld = min(_withheld(terms, total), cash) if person.withhold else 0
-        least = sum(_least_money(terms, amount, one) for (_, _, amount), one in zip(own, paid, strict=True)) if person.consent else 0  # fmt: skip
+        least = sum(map(partial(_least_money, terms), amounts, paid)) if person.consent else 0
         set_off = min(person.owed_minor, max(cash - withheld - least, 0))
     rest = cash - withheld - set_off
     held = rest if small and not given else 0
-    for (name, weight, amount), one in zip(own, paid, strict=True):
+    for row, amount, one in zip(own, amounts, paid, strict=True):
         qualified = _qualified(terms, amount, one) if person.consent and not held else 0
-        nonqualified = amount - one - qualified if terms.kinds else 0
-        found.append(
-            YearAllocation(identity, name, weight, amount, one, amount - one, qualified, nonqualified)
-        )
-    return Settlement(
-        identity, total, cash, total - cash, loss_met, withheld, set_off,
-        rest if given else 0, held, 0 if given or held else rest,
+        rows.cash[row], rows.retained[row], rows.qualified[row] = one, amount - one, qualified
+        rows.nonqualified[row] = amount - one - qualified if terms.kinds else 0
+    outcome = (
+        total, cash, total - cash, loss_met, withheld, set_off, rest if given else 0, held, 0 if given or held else rest,
     )  # fmt: skip
+    for column, amount in zip(settled.lines(), outcome, strict=True):
+        column[place] = amount
+    settled.qualified[place] = sum(rows.qualified[row] for row in own)
+    settled.nonqualified[place] = sum(rows.nonqualified[row] for row in own)
 
 
-def say_settled(course: Course, settled: Sequence[Settlement], cash: int) -> None:
+def say_settled(course: Course, settled: Settlements, cash: int) -> None:
     """Steps 11 and 12 in total, where not all cash is simply paid."""
-    paid = sum(one.paid_minor for one in settled)
+    paid = sum(settled.paid)
     if paid == cash:
         return
     lines = (
-        ("withheld", "withheld for taxes", sum(one.withheld_minor for one in settled)),
-        ("set_off", "set off against what members owe", sum(one.set_off_minor for one in settled)),
-        ("given", "small amounts, to the community purpose", sum(one.given_minor for one in settled)),
-        ("held", "small amounts, held until there is more", sum(one.held_minor for one in settled)),
+        ("withheld", "withheld for taxes", sum(settled.withheld)),
+        ("set_off", "set off against what members owe", sum(settled.set_off)),
+        ("given", "small amounts, to the community purpose", sum(settled.given)),
+        ("held", "small amounts, held until there is more", sum(settled.held)),
         ("paid", "paid out", paid),
     )
     for key, name, amount in lines:
         course.note(key, name, "the sum over all members, out of what is in cash", amount)
 
 
-def _pay(
-    terms: Terms,
-    identity: str,
-    consent: bool,
-    own: tuple[str, Fraction | int, int],
-    found: list[YearAllocation],
-) -> Settlement:
-    """What _settle comes to for most members: one class, and nothing happens to the cash but that it is paid."""
-    name, weight, amount = own
-    cash = ceil_share(amount, terms.share)
-    retained = amount - cash
-    qualified = _qualified(terms, amount, cash) if consent else 0
-    nonqualified = retained - qualified if terms.kinds else 0
-    found.append(YearAllocation(identity, name, weight, amount, cash, retained, qualified, nonqualified))
-    return Settlement(identity, amount, cash, retained, 0, 0, 0, 0, 0, cash)
-
-
-def _in_cash(own: list[tuple[str, Fraction | int, int]], share: Fraction, most: int) -> list[int]:
+def _in_cash(amounts: Sequence[int], share: Fraction, most: int) -> list[int]:
     """Cash of each row, rounded up; together at most so much."""
     paid = []
-    for _, _, amount in own:
+    for amount in amounts:
         cash = min(ceil_share(amount, share), most)
         most -= cash
         paid.append(cash)

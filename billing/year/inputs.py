@@ -5,7 +5,7 @@ It reads nothing: the books or a file of a simulation fill it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from fractions import Fraction
@@ -127,8 +127,8 @@ class YearInputs:
     currency: str
     rule_set: RuleSet
     costs_minor: int
-    uses: tuple[Use, ...]
-    people: tuple[Person, ...] = ()
+    uses: Sequence[Use]
+    people: Sequence[Person] = ()
     """Who is missing has nothing special."""
     fiscal_year: str = ""
     fiscal_year_number: int | None = None

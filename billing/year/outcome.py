@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import NamedTuple
+from itertools import compress
+from typing import Any, ClassVar, NamedTuple
 
+from billing.year.columns import Columns
 from billing.year.inputs import YearInputs
+from billing.year.roll import Roll
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,53 @@ class Settlement(NamedTuple):
     paid_minor: int
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Allocations(Columns[YearAllocation]):
+    """Who gets what through which class, in the order of the roll and of classes."""
+
+    row: ClassVar[Any] = YearAllocation
+    ids: Sequence[str]
+    classes: Sequence[str]
+    weights: Sequence[Fraction | int]
+    amounts: Sequence[int]
+    cash: list[int]
+    retained: list[int]
+    qualified: list[int]
+    nonqualified: list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Settlements:
+    """What becomes of what members were allocated: a place for everybody on the roll, zeros for who got nothing.
+
+    Read as rows, those who got nothing are left out.
+    """
+
+    ids: Sequence[str]
+    amounts: list[int]
+    cash: list[int]
+    retained: list[int]
+    losses_met: list[int]
+    withheld: list[int]
+    set_off: list[int]
+    given: list[int]
+    held: list[int]
+    paid: list[int]
+    qualified: list[int]
+    """Of what is retained, over all classes; no part of a row."""
+    nonqualified: list[int]
+
+    def lines(self) -> tuple[list[int], ...]:
+        """The columns of amounts of a row, in its order."""
+        return (
+            self.amounts, self.cash, self.retained, self.losses_met, self.withheld, self.set_off, self.given,
+            self.held, self.paid,
+        )  # fmt: skip
+
+    def __iter__(self) -> Iterator[Settlement]:
+        return map(Settlement, *(compress(column, self.amounts) for column in (self.ids, *self.lines())))
+
+
 @dataclass(frozen=True, slots=True)
 class YearCheck:
     """A sum worked out in two ways."""
@@ -83,8 +133,9 @@ class YearClosing:
     pool_minor: int
     """What members share; below zero for a loss."""
     class_pools: Mapping[str, int]
-    allocations: tuple[YearAllocation, ...]
-    settlements: tuple[Settlement, ...]
+    roll: Roll
+    allocations: Allocations
+    settlements: Settlements
     interest: Mapping[str, int]
     """Interest on share capital by member, where lots were given."""
     accounts: Mapping[str, int]

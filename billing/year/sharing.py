@@ -5,12 +5,20 @@ Largest remainder on exact numbers both times; ties by class name, and by member
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import NamedTuple
 
-from billing.money import apportion_exact, ceil_share, floor_share, percent_text, plain_number
+from billing.money import (
+    apportion_exact,
+    apportion_exact_in_order,
+    ceil_share,
+    floor_share,
+    percent_text,
+    plain_number,
+)
 from billing.rules.ruleset import Empty
+from billing.year.columns import Uses
 from billing.year.course import Course
 from billing.year.inputs import (
     CUSTOMER,
@@ -21,33 +29,37 @@ from billing.year.inputs import (
     WORKER,
     ZERO,
     Key,
-    Use,
     YearInputs,
 )
 from meter.refusal import Refusal
 
-Place = tuple[int, str]
-"""Member number and id: what settles a tie."""
-Measures = dict[str, dict[Place, Fraction | int]]
 KNOWN = (USER, WORKER, SUPPORTER)
+
+
+class Measures(NamedTuple):
+    """What the members of one class share by, in the order of the roll."""
+
+    rows: Sequence[int]
+    """The places of their uses on the roll."""
+    weights: Sequence[Fraction | int]
 
 
 class Shared(NamedTuple):
     """A pool shared out. Invariant: pools and unshared sum to what was to be shared."""
 
     pools: dict[str, int]
-    amounts: dict[str, dict[Place, int]]
-    """Class → member → amount."""
-    measures: Measures
+    amounts: dict[str, list[int]]
+    """Class → amount of each of its measures; none of a class that gets nothing."""
+    measures: dict[str, Measures]
     unshared_minor: int
     """Parts of classes that cannot have them and whose part goes to no other class."""
 
 
 def share_out(course: Course, amount: int, *, surplus: int) -> Shared:
     """Share a pool, or a loss when it is below zero. `surplus`: what the workers' least part is a percentage of."""
-    measures = measures_of(course.inputs, loss=amount < 0)
+    measures = measures_of(course, loss=amount < 0)
     weights = {name: weight for name, weight in course.inputs.class_weights.items() if weight}
-    full = {name for name in weights if may_share(course, name) and any(measures.get(name, {}).values())}
+    full = {name for name in weights if may_share(course, name) and _any(measures, name)}
     least = _workers_least(course, measures, surplus) if amount > 0 else 0
     if least:
         full.add(WORKER)
@@ -59,7 +71,7 @@ def share_out(course: Course, amount: int, *, surplus: int) -> Shared:
     drawing = {name: weights.get(name, ZERO) for name in having}
     parts = _parts(course, amount, drawing, least)
     pools = {name: part for name, part in sorted(parts.items()) if name in full}
-    amounts = {name: apportion_exact(pool, measures[name]) for name, pool in pools.items()}
+    amounts = {name: apportion_exact_in_order(pool, measures[name].weights) for name, pool in pools.items()}
     return Shared(pools, amounts, measures, amount - sum(pools.values()))
 
 
@@ -79,9 +91,14 @@ def may_share(course: Course, member_class: str) -> bool:
     return member_class in course.rules.classes.sharing or member_class not in (*KNOWN, CUSTOMER)
 
 
-def _workers_least(course: Course, measures: Measures, surplus: int) -> int:
+def _any(measures: Mapping[str, Measures], name: str) -> bool:
+    """Whether anybody in a class has anything to share by."""
+    return name in measures and any(measures[name].weights)
+
+
+def _workers_least(course: Course, measures: Mapping[str, Measures], surplus: int) -> int:
     rule = course.rules.classes.workers
-    if rule is None or not any(measures.get(WORKER, {}).values()):
+    if rule is None or not _any(measures, WORKER):
         return 0
     return ceil_share(surplus, rule.share)
 
@@ -107,20 +124,16 @@ def _parts(course: Course, amount: int, drawing: Mapping[str, Fraction], least: 
     return parts
 
 
-def measures_of(inputs: YearInputs, *, loss: bool) -> Measures:
-    """Class → member → what they share by; of a loss at least the activity they were obliged to."""
-    numbers = {person.id: person.number for person in inputs.people}
-    found: Measures = {}
-    keys: dict[str, Key] = {}
-    for use in inputs.uses:
-        name = use.member_class
-        if name not in found:
-            found[name], keys[name] = {}, key_of(inputs, name)
-        measure = measure_of(use, keys[name])
-        if loss and use.minimum > measure:
-            measure = use.minimum
-        found[name][numbers.get(use.id, 0), use.id] = measure
-    found.pop(CUSTOMER, None)
+def measures_of(course: Course, *, loss: bool) -> dict[str, Measures]:
+    """Class → what its members share by; of a loss at least the activity they were obliged to."""
+    uses = course.roll.uses
+    found = {}
+    for name in sorted(set(uses.classes) - {CUSTOMER}):
+        rows = [row for row, own in enumerate(uses.classes) if own == name]
+        weights = _weights(uses if len(rows) == len(uses) else uses.picked(rows), key_of(course.inputs, name))
+        if loss:
+            weights = [max(weight, uses.minimums[row]) for row, weight in zip(rows, weights, strict=True)]
+        found[name] = Measures(rows, weights)
     return found
 
 
@@ -129,10 +142,10 @@ def key_of(inputs: YearInputs, member_class: str) -> Key:
     return inputs.class_keys.get(member_class) or DEFAULT_KEYS.get(member_class, Key.POINTS)
 
 
-def measure_of(use: Use, key: Key) -> Fraction | int:
-    """One member's own measure, 0 or more."""
+def _weights(uses: Uses, key: Key) -> Sequence[Fraction | int]:
+    """Each one's own measure, 0 or more."""
     if key is Key.CHARGES:
-        return max(use.charges_minor, 0)
+        return uses.charges
     if key is Key.HOURS:
-        return use.hours * use.factor
-    return use.points if key is Key.POINTS else 1
+        return [worked * factor for worked, factor in zip(uses.hours, uses.factors, strict=True)]
+    return uses.points if key is Key.POINTS else [1] * len(uses)

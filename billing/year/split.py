@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import compress
+from operator import and_
 
 from billing.money import apportion_exact, ceil_share, percent_text
 from billing.rules.ruleset import Base, Levy, Origin
 from billing.year.course import COLLECTIVE, Course
-from billing.year.inputs import CUSTOMER, WORKER, ZERO, Use, YearInputs
+from billing.year.inputs import CUSTOMER, WORKER, ZERO
 
 _MEMBERS, _OTHERS = 0, 1
 
@@ -28,13 +30,15 @@ class Split:
 def split(course: Course) -> Split:
     """Work the result out and say whose it is; Germany's § 22 KStG has this key: revenue to revenue."""
     inputs = course.inputs
-    of_members = sum(use.charges_minor for use in inputs.uses if is_members(use))
-    of_others = inputs.non_member_minor + sum(use.charges_minor for use in inputs.uses if not is_members(use))
+    uses = course.uses
+    theirs = [member and name != CUSTOMER for member, name in zip(uses.members, uses.classes, strict=True)]
+    of_members = sum(compress(uses.charges, theirs))
+    of_others = inputs.non_member_minor + sum(uses.charges) - of_members
     operating = course.note(
         "operating_result", "result of the service",
         "members' charges + non-members' revenue - costs", of_members + of_others - inputs.costs_minor,
     )  # fmt: skip
-    by, weights = _key(inputs, of_members, of_others)
+    by, weights = _key(course, of_members, of_others)
     shares = apportion_exact(operating, weights)
     course.note(
         "member_result",
@@ -49,18 +53,14 @@ def split(course: Course) -> Split:
     return Split(of_members + of_others, result, shares[_MEMBERS], shares[_OTHERS], others)
 
 
-def is_members(use: Use) -> bool:
-    """Whether it is business with a member."""
-    return use.member and use.member_class != CUSTOMER
-
-
-def _key(inputs: YearInputs, of_members: int, of_others: int) -> tuple[str, dict[int, Fraction]]:
-    if inputs.non_member_hours is None:
+def _key(course: Course, of_members: int, of_others: int) -> tuple[str, dict[int, Fraction]]:
+    outside, uses = course.inputs.non_member_hours, course.uses
+    if outside is None:
         by, members, others = "revenue", Fraction(of_members), Fraction(of_others)
     else:
-        workers = [use for use in inputs.uses if use.member_class == WORKER]
-        members = sum((use.hours for use in workers if use.member), ZERO)
-        others = inputs.non_member_hours + sum((use.hours for use in workers if not use.member), ZERO)
+        works = [name == WORKER for name in uses.classes]
+        members = sum(compress(uses.hours, map(and_, works, uses.members)), ZERO)
+        others = outside + sum(compress(uses.hours, works), ZERO) - members
         by = "hours"
     if not members + others:
         members = Fraction(1)  # Nobody outside had a part in it.

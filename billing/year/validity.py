@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator, Sequence
+from itertools import compress
+from typing import TypeVar
 
 from billing.money import exponent, percent_text, plain_number
 from billing.year.course import Course
@@ -11,6 +13,10 @@ from billing.year.form import cash_share, least_cash
 from billing.year.inputs import CUSTOMER, ONE, SUPPORTER, WORKER, ZERO, YearInputs
 from billing.year.sharing import KNOWN, Shared
 from meter.refusal import Refusal
+
+Key = TypeVar("Key", bound=Hashable)
+NOTHING = [ZERO, ONE, ZERO, ZERO]
+"""Hours, factor, points and minimum of who only has charges."""
 
 
 def check_inputs(course: Course) -> None:
@@ -22,12 +28,12 @@ def check_inputs(course: Course) -> None:
             raise Refusal(
                 f"{field}: {plain_number(amount, inputs.currency)} is negative; it must be 0 or more"
             )
-    if all(use.member_class == CUSTOMER for use in inputs.uses):
+    if set(course.uses.classes) <= {CUSTOMER}:
         raise Refusal("members: there is none; a surplus needs at least one member to belong to")
     _check_uses(course)
     _check_weights(course)
     _check_form(course)
-    _check_interest(inputs)
+    _check_interest(course)
 
 
 def _amounts(inputs: YearInputs) -> Iterator[tuple[str, int]]:
@@ -46,44 +52,44 @@ def _amounts(inputs: YearInputs) -> Iterator[tuple[str, int]]:
 
 
 def _check_uses(course: Course) -> None:
-    inputs = course.inputs
-    times = Counter((use.id, use.member_class) for use in inputs.uses)
-    if len(times) < len(inputs.uses):
-        identity, member_class = next(key for key, count in times.items() if count > 1)
-        raise Refusal(f"members: '{identity}' is there twice as {member_class}; a member has one row a class")
-    people = Counter(person.id for person in inputs.people)
-    if len(people) < len(inputs.people):
-        raise Refusal(f"members: '{next(key for key, count in people.items() if count > 1)}' is there twice")
+    inputs, uses = course.inputs, course.uses
+    twice = _twice(list(zip(uses.ids, uses.classes, strict=True)))
+    if twice is not None:
+        raise Refusal(f"members: '{twice[0]}' is there twice as {twice[1]}; a member has one row a class")
+    named = _twice(course.people.ids)
+    if named is not None:
+        raise Refusal(f"members: '{named}' is there twice")
     allowed = {*KNOWN, CUSTOMER, *inputs.class_weights, *inputs.class_keys}
-    for use in inputs.uses:
-        if use.member_class not in allowed:
+    for identity, name, charges, *measures, is_member in zip(*uses.every(), strict=True):
+        if name not in allowed:
+            raise Refusal(f"members: '{identity}' is of class '{name}', which class_weights does not name")
+        if charges < 0 or (measures != NOTHING and min(measures) < 0):
+            raise Refusal(f"members: '{identity}' has a negative number; all must be 0 or more")
+        if not is_member and not (name == WORKER and course.rules.classes.workers_need_not_be_members):
             raise Refusal(
-                f"members: '{use.id}' is of class '{use.member_class}', which class_weights does not name"
-            )
-        if (
-            use.charges_minor < 0
-            or use.hours.numerator < 0
-            or use.factor.numerator < 0
-            or use.points.numerator < 0
-            or use.minimum.numerator < 0
-        ):
-            raise Refusal(f"members: '{use.id}' has a negative number; all must be 0 or more")
-        if not use.member and not (
-            use.member_class == WORKER and course.rules.classes.workers_need_not_be_members
-        ):
-            raise Refusal(
-                f"members: '{use.id}' is no member, and by {course.rules.id} only members share;"
+                f"members: '{identity}' is no member, and by {course.rules.id} only members share;"
                 f" business with others is of class {CUSTOMER}"
             )
-    if course.rules.withholding is None:
-        for person in inputs.people:
-            if person.withhold:
-                raise Refusal(
-                    f"members: '{person.id}' has withholding, and {course.rules.id} holds no rule for it"
-                )
-    elif course.rules.withholding.currency != inputs.currency and any(one.withhold for one in inputs.people):
+    _check_withholding(course)
+
+
+def _twice(keys: Sequence[Key]) -> Key | None:
+    """The first that is there more than once."""
+    if len(set(keys)) == len(keys):
+        return None
+    return next(key for key, count in Counter(keys).items() if count > 1)
+
+
+def _check_withholding(course: Course) -> None:
+    inputs, held = course.inputs, course.rules.withholding
+    first = next(compress(course.people.ids, course.people.withholds), None)
+    if first is None:
+        return
+    if held is None:
+        raise Refusal(f"members: '{first}' has withholding, and {course.rules.id} holds no rule for it")
+    if held.currency != inputs.currency:
         raise Refusal(
-            f"currency: withholding by {course.rules.id} is in {course.rules.withholding.currency}, not {inputs.currency}"
+            f"currency: withholding by {course.rules.id} is in {held.currency}, not {inputs.currency}"
         )
 
 
@@ -124,8 +130,13 @@ def _check_form(course: Course) -> None:
         )
 
 
-def _check_interest(inputs: YearInputs) -> None:
-    interest, members = inputs.interest, {use.id for use in inputs.uses if use.member_class != CUSTOMER}
+def _check_interest(course: Course) -> None:
+    interest, uses = course.inputs.interest, course.uses
+    members = (
+        {one for one, name in zip(uses.ids, uses.classes, strict=True) if name != CUSTOMER}
+        if interest.lots
+        else set()
+    )
     if interest.lots and interest.amount_minor:
         raise Refusal("share_interest: share_lots are there too; give the amount or the lots it follows from")
     if interest.days_in_year not in (365, 366):

@@ -135,16 +135,15 @@ async def _options(
 def _show(done: YearDone, *, as_json: bool) -> None:
     page = done.page
     if as_json:
-        lines = [
-            {"id": line.name, "number": line.number,
-             "amount_minor": 0 if line.settlement is None else line.settlement.amount_minor}
-            for line in done.lines
-        ]  # fmt: skip
-        print_json({"kind": done.kind, **page, **({"members": lines} if lines else {})})
+        members = [
+            {"id": name, "number": number, "amount_minor": amount} for number, name, amount in done.shares()
+        ]
+        print_json({"kind": done.kind, **page, **({"members": members} if members else {})})
         return
     currency = page["currency"]
     say(f"the fiscal year {page['fiscal_year']}, {done.kind}, by the rules {page['rule_set']}")
-    shared = [(line.number, line.settlement) for line in done.lines if line.settlement is not None]
+    # In the order of members' numbers.
+    shared = [] if done.closing is None else list(enumerate(done.closing.settlements))
     if shared:
         most = sorted(shared, key=lambda one: (-abs(one[1].amount_minor), one[0]))[:TABLE_ROWS_MAX]
         rows = [

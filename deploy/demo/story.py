@@ -201,7 +201,7 @@ async def _outcome(
     charged: Mapping[MemberId, MemberMonth],
     year: YearDone,
 ) -> Outcome:
-    shares = {line.number: line.settlement.amount_minor for line in year.lines if line.settlement is not None}
+    shares = {number: amount for number, _, amount in year.shares()}
     lines = [
         MemberLine(
             member.name,

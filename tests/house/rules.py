@@ -39,6 +39,7 @@ PURE = {
     "meter/caps.py", "gateway/caps.py", "billing/portal/caps.py", "billing/rules/ruleset.py",
     "billing/rules/text.py", "billing/rules/document.py", "billing/fields.py", "billing/document.py", "billing/year/closing.py",
     "billing/year/inputs.py", "billing/year/outcome.py", "billing/year/validity.py", "billing/year/course.py",
+    "billing/year/columns.py", "billing/year/roll.py",
     "billing/year/split.py", "billing/year/taking.py", "billing/year/sharing.py", "billing/year/loss.py",
     "billing/year/form.py", "billing/year/checks.py", "billing/year/average.py", "billing/year/document.py", "billing/ledger/chain.py",
     "billing/ledger/reports.py", "billing/ledger/export.py", "billing/payments/sepa.py",

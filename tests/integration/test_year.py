@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import gc
+
 import asyncpg
 import pytest
 
 from billing import year_run
 from billing.canon import canonical
-from billing.costs.costing import add_cost
+from billing.costs.costing import add_cost, add_credit
 from billing.governance import store as governance_store
 from billing.governance.decisions import Choice, ResolutionKind
 from billing.ledger import store as ledger_store
 from billing.ledger.books import reverse
+from billing.month.member_month import MemberMonth
 from billing.rules.book import rule_set_text
-from billing.run import close, trial_balance
+from billing.run import close, trial, trial_balance
 from billing.year_gather import Options
 from billing.year_proof import verify_year
+from meter.ids import MemberId
 from meter.refusal import Refusal
 from meter.window import Month
 from tests.coop import CENT, Coop
@@ -86,6 +90,62 @@ async def test_what_a_year_booked_is_not_taken_back_by_reversing_an_entry(co_op:
         ):
             await reverse(books, number, memo="no", now_us=NOW)
     assert balances == await trial_balance(books)
+
+
+async def test_an_open_month_counts_in_the_year_as_its_own_trial_says(co_op: Coop) -> None:
+    """In the middle of a month, with a credit in it, which takes a member's line the readable way."""
+    books, (a, b, *_) = await g18(co_op, closed=False)
+    await add_credit(books, member=b, month=MONTHS[3], amount="3.00", reason="outage", now_us=NOW)
+    middle = MONTHS[3].start_us + 10 * 86_400 * 10**6
+    page = (await year_run.trial(books, 2026, now_us=middle)).page
+    charged: dict[int, int] = {}
+
+    def note(one: MemberMonth) -> None:
+        charged[one.member.id] = charged.get(one.member.id, 0) + one.charge.amount_minor
+
+    for month in MONTHS:
+        done = await trial(books, month, now_us=middle, each=note)
+        assert done.digest == page["months"][str(month)]
+    assert (151237, 90311 - 300) == (charged[a], charged[b])
+    for member in (a, b):
+        told = await year_run.statement(books, member, 2026, now_us=middle)
+        assert ("trial", charged[member], page["digest"]) == (
+            told["kind"],
+            told["charges_minor"],
+            told["digest"],
+        )
+
+
+async def test_a_statement_of_an_open_year_is_that_of_its_closing_but_for_what_makes_it_final(
+    co_op: Coop,
+) -> None:
+    books, members = await g18(co_op)
+    open_year = [await year_run.statement(books, one, 2026, now_us=NOW) for one in members]
+    await year_run.close(books, 2026, resolution=await decided(books), now_us=NOW)
+    closed = [await year_run.statement(books, one, 2026, now_us=NOW) for one in members]
+    differing = {"kind", "resolution", "closed", "sentence", "meaning"}
+    assert [{key: told for key, told in one.items() if key not in differing} for one in closed] == [
+        {key: told for key, told in one.items() if key not in differing} for one in open_year
+    ]
+
+
+async def test_whoever_was_not_there_has_no_statement_of_an_open_year(co_op: Coop) -> None:
+    books, members = await g18(co_op)
+    for stranger in (MemberId(max(members) + 1), MemberId(10**6)):
+        with pytest.raises(Refusal, match="they were not in the register then"):
+            await year_run.statement(books, stranger, 2026, now_us=NOW)
+
+
+async def test_the_collector_rests_only_while_a_year_is_worked_out(co_op: Coop) -> None:
+    books, _ = await g18(co_op)
+    resolution, seen = await decided(books), list[bool]()
+    await year_run.close(
+        books, 2026, resolution=resolution, now_us=NOW, progress=lambda _: seen.append(gc.isenabled())
+    )
+    assert ([False], True) == (seen, gc.isenabled())
+    with pytest.raises(Refusal, match="is closed already"):
+        await year_run.close(books, 2026, resolution=resolution, now_us=NOW)
+    assert gc.isenabled()
 
 
 async def test_a_year_is_closed_once(co_op: Coop) -> None:

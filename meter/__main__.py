@@ -18,6 +18,7 @@ from meter.caps import CapLevel, nearness
 from meter.daily import Daily
 from meter.gate import wait_at_gate
 from meter.metrics import ShipperMetrics
+from meter.pace import Pace
 from meter.postgres import Connection, connect
 from meter.recorder import now_us
 from meter.refusal import Refusal
@@ -75,12 +76,12 @@ async def _while_connected(
         settings.database_url, role="weir_meter", timeout_s=settings.database_timeout_s
     )
     try:
-        await _ship_until(connection, shipper, settings, metrics, stopping, shipped)
+        await ship_until(connection, shipper, settings, metrics, stopping, shipped)
     finally:
         await connection.close()
 
 
-async def _ship_until(
+async def ship_until(
     connection: Connection,
     shipper: Shipper,
     settings: MeterSettings,
@@ -90,11 +91,12 @@ async def _ship_until(
 ) -> None:
     """Ship round after round; `shipped` is kept for the time when Postgres is away."""
     daily, looked_s = Daily(settings), -float(CAPS_EVERY_S)
+    pace = Pace(interval_s=settings.ship_interval_ms / 1000, longest_s=settings.ship_interval_max_ms / 1000)
     while True:
         last_round = stopping.is_set()
         done = await shipper.ship(connection)
         await daily.look(connection, now_us=now_us())
-        shipped.update(await places(connection, settings.journal_directory))
+        shipped.update(await places(connection, settings.journal_directory, known=shipper.shipped))
         metrics.rounds(done)
         metrics.torn(torn_bytes(settings.journal_directory))
         metrics.waiting(backlog(settings.journal_directory, shipped), now_us=now_us())
@@ -104,13 +106,15 @@ async def _ship_until(
         metrics.publish()
         if last_round:
             return
-        await _wait(stopping, settings.ship_interval_ms / 1000)
+        await _wait(stopping, pace.after(done.strain, chance=random.random()))  # noqa: S311 - jitter, not a secret
 
 
 async def _near_caps(connection: Connection) -> Mapping[tuple[str, CapLevel], int]:
     """How many members are near their own caps."""
     known = await caps(connection)
     members = list(known)
+    if not members:
+        return nearness({}, sent={}, stored={})
     sent = await sent_in(connection, members, Month.of(now_us()))
     return nearness(known, sent=sent, stored=await stored_by(connection, members))
 

@@ -82,6 +82,9 @@ class MeterSettings(RoomSettings):
     ship_interval_ms: int = Field(
         500, ge=10, le=60_000, description="how often the shipper looks for new records"
     )
+    ship_interval_max_ms: int = Field(
+        30_000, ge=10, le=600_000, description="how rarely it looks while PostgreSQL is slow"
+    )
     ship_batch_records_max: int = Field(
         200_000, ge=1, le=1_000_000, description="records shipped in one transaction at most"
     )

@@ -6,7 +6,7 @@ rounds carry the same records in fewer transactions, so whoever finds Postgres s
 
 from __future__ import annotations
 
-TRANSACTION_S, RECORD_S = 0.25, 0.0002
+TRANSACTION_S, RECORD_S = 1.0, 0.0002
 """What a transaction, and each record in it, may take: several times what they take where nothing waits."""
 LONGER, SHORTER = 2.0, 0.8
 JITTER = 0.1

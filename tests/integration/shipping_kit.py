@@ -49,7 +49,10 @@ def shipping(data: Path, dsn: str, *, alarms: int = 0, **settings: int) -> Itera
     `alarms` is how many streams may stand still at once.
     """
     reading, writing = os.pipe()
-    chosen = {"ship_interval_ms": 20, "ship_retry_max_s": 1, "ship_batch_records_max": 200, **settings}
+    chosen = {
+        "ship_interval_ms": 20, "ship_interval_max_ms": 1000, "ship_retry_max_s": 1, "ship_batch_records_max": 200,
+        **settings,
+    }  # fmt: skip
     environment = {
         **os.environ, "WEIR_DATA": str(data), "WEIR_DATABASE_URL": dsn, "WEIR_METRICS_FD": str(writing),
         **{f"WEIR_{name.upper()}": str(value) for name, value in chosen.items()},

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -58,6 +59,8 @@ def options() -> argparse.Namespace:
 def main() -> int:
     """Entry point."""
     chosen = options()
+    # So that whoever ends it ends the fleet too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     with tempfile.TemporaryDirectory(prefix="weir-scale-") as name:
         sessions = max(chosen.gateways, chosen.listeners)
         with measured_server(

@@ -19,7 +19,7 @@ from meter.daily import Daily
 from meter.gate import wait_at_gate
 from meter.metrics import ShipperMetrics
 from meter.pace import Pace
-from meter.postgres import Connection, connect
+from meter.postgres import Connection, connect, connect_pooled
 from meter.recorder import now_us
 from meter.refusal import Refusal
 from meter.settings import MeterSettings
@@ -72,13 +72,20 @@ async def _while_connected(
     stopping: asyncio.Event,
     shipped: dict[Path, int],
 ) -> None:
-    connection = await connect(
-        settings.database_url, role="weir_meter", timeout_s=settings.database_timeout_s
-    )
+    connection = await _connected(settings)
     try:
         await ship_until(connection, shipper, settings, metrics, stopping, shipped)
     finally:
         await connection.close()
+
+
+async def _connected(settings: MeterSettings) -> Connection:
+    """Through the pooler, if there is one for shippers."""
+    if settings.ship_database_url:
+        return await connect_pooled(
+            settings.ship_database_url, role="weir_meter", timeout_s=settings.database_timeout_s
+        )
+    return await connect(settings.database_url, role="weir_meter", timeout_s=settings.database_timeout_s)
 
 
 async def ship_until(

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,7 +43,9 @@ class Shipping:
 
 
 @contextmanager
-def shipping(data: Path, dsn: str, *, alarms: int = 0, **settings: int) -> Iterator[Shipping]:
+def shipping(
+    data: Path, dsn: str, *, alarms: int = 0, text: Mapping[str, str] | None = None, **settings: int
+) -> Iterator[Shipping]:
     """`python -m meter` for the time of the block; killed at its end, for a kill must change nothing.
 
     `alarms` is how many streams may stand still at once.
@@ -55,7 +57,7 @@ def shipping(data: Path, dsn: str, *, alarms: int = 0, **settings: int) -> Itera
     }  # fmt: skip
     environment = {
         **os.environ, "WEIR_DATA": str(data), "WEIR_DATABASE_URL": dsn, "WEIR_METRICS_FD": str(writing),
-        **{f"WEIR_{name.upper()}": str(value) for name, value in chosen.items()},
+        **{f"WEIR_{name.upper()}": str(value) for name, value in [*chosen.items(), *(text or {}).items()]},
     }  # fmt: skip
     process = subprocess.Popen(
         [sys.executable, "-m", "meter"], env=environment, pass_fds=[writing],

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
 from datetime import date
 from pathlib import Path
@@ -15,10 +17,11 @@ from meter import shipper as spine
 from meter import store
 from meter.event import Event
 from meter.journal import Journal
-from meter.postgres import connect
+from meter.postgres import PooledAsSomebodyElse, connect, connect_pooled
 from meter.settings import MeterSettings
 from meter.shipper import Shipper, places
 from tests.events import NOON_US, PLAIN, stored
+from tests.integration.shipping_kit import shipping
 
 NOVEMBER = date(2026, 11, 1)
 
@@ -192,3 +195,37 @@ async def test_an_upsert_carries_what_it_inserts_and_what_it_updates(
     assert [(3, 3, 3000), (4, 1, 1000)] == [tuple(row) for row in days]
     kept = await connection.fetch("SELECT bucket, delta::bigint FROM meter.stored ORDER BY bucket")
     assert [(7, 14), (8, 1)] == [tuple(row) for row in kept]
+
+
+async def test_behind_a_pooler_a_shipper_keeps_nothing_in_its_session(
+    settings: MeterSettings, database: str, owner: asyncpg.Connection
+) -> None:
+    """Named statements would stay in a session that the next transaction does not get."""
+    name = database.partition("///")[2].partition("?")[0]
+    await owner.execute(f"ALTER ROLE weir IN DATABASE {name} SET role = 'weir_meter'")
+    pooled = await connect_pooled(database, role="weir_meter")
+    write(settings, *[PLAIN] * 3)
+    assert 3 == (await Shipper(settings).ship(pooled)).records
+    assert 0 == await pooled.fetchval("SELECT count(*) FROM pg_prepared_statements WHERE name <> ''")
+    await pooled.close()
+
+
+async def test_behind_a_pooler_a_shipper_acts_as_the_meter_or_not_at_all(database: str) -> None:
+    with pytest.raises(PooledAsSomebodyElse, match="act as weir and not as weir_meter"):
+        await connect_pooled(database, role="weir_meter")
+
+
+async def test_a_shipper_takes_the_way_that_is_set_for_it(
+    settings: MeterSettings, database: str, owner: asyncpg.Connection
+) -> None:
+    """database_url leads nowhere here, ship_database_url to PostgreSQL."""
+    name = database.partition("///")[2].partition("?")[0]
+    await owner.execute(f"ALTER ROLE weir IN DATABASE {name} SET role = 'weir_meter'")
+    write(settings, *[PLAIN] * 3)
+    with shipping(
+        settings.data, "postgresql:///nowhere?host=/nowhere", text={"ship_database_url": database}
+    ) as told:
+        deadline = time.monotonic() + 60
+        while told.latest.get("weir_meter_shipped_events_total") != 3:
+            assert time.monotonic() < deadline, told.latest
+            await asyncio.sleep(0.02)

@@ -17,6 +17,7 @@ from pathlib import Path
 from tests.bench.scale.server import DATABASE, MeasuredServer
 
 PORT = 6432
+USER = "weir_pooled"
 READY_S = 10
 
 
@@ -33,23 +34,21 @@ def pooler(server: MeasuredServer, size: int) -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix="weir-pool-") as name:
         place = Path(name)
         owner = server.socket_directory.stat().st_uid
-        for path in (place,):
-            os.chown(path, owner, -1)
+        os.chown(place, owner, -1)
         users, settings = place / "users.txt", place / "pgbouncer.ini"
-        users.write_text('"weir" ""\n')
+        users.write_text(f'"{USER}" ""\n')
         settings.write_text(
-            f"[databases]\n{DATABASE} = host={server.socket_directory} user=weir\n[pgbouncer]\n"
+            f"[databases]\n{DATABASE} = host={server.socket_directory} user={USER}\n[pgbouncer]\n"
             f"unix_socket_dir = {place}\nlisten_port = {PORT}\nauth_type = any\nauth_file = {users}\n"
             f"pool_mode = transaction\ndefault_pool_size = {size}\nmax_client_conn = 20000\n"
-            "query_wait_timeout = 600\nlog_connections = 0\nlog_disconnections = 0\nmax_prepared_statements = 200\n"
-            "ignore_startup_parameters = role,max_parallel_workers_per_gather,extra_float_digits\n"
+            "query_wait_timeout = 600\nlog_connections = 0\nlog_disconnections = 0\n"
         )
         process = subprocess.Popen(
             [program, "-q", "-u", pwd.getpwuid(owner).pw_name, str(settings)], stdout=subprocess.DEVNULL
         )
         try:
             _wait(place / f".s.PGSQL.{PORT}")
-            yield f"postgresql:///{DATABASE}?host={place}&port={PORT}&user=weir"
+            yield f"postgresql:///{DATABASE}?host={place}&port={PORT}&user={USER}"
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait()

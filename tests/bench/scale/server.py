@@ -33,6 +33,12 @@ class MeasuredServer(EmbeddedServer):
             "track_wal_io_timing": "on",
         }
 
+    def _write_access_rules(self) -> None:
+        """The pooler's user too: its socket lies in a directory that only the server's own user enters."""
+        super()._write_access_rules()
+        with (self._directory / "pg_hba.conf").open("a") as file:
+            file.write("local all weir_pooled trust\n")
+
     def _server_command(self) -> list[str | Path]:
         more = [part for name, value in self._more.items() for part in ("-c", f"{name}={value}")]
         return [*super()._server_command(), *more]
@@ -92,6 +98,10 @@ async def prepare(owner: asyncpg.Connection, plan: Plan) -> None:
             await owner.execute(
                 f"ALTER TABLE meter.{await part(owner, parent)} SET (fillfactor = {plan.fillfactor})"
             )
+    if plan.pooled:
+        await owner.execute("DROP ROLE IF EXISTS weir_pooled")
+        await owner.execute("CREATE ROLE weir_pooled LOGIN IN ROLE weir_meter")
+        await owner.execute("ALTER ROLE weir_pooled SET role = 'weir_meter'")
     await owner.execute("VACUUM ANALYZE")
     await owner.execute("CHECKPOINT")
 

@@ -16,7 +16,7 @@ import numpy as np
 from meter.__main__ import ship_until
 from meter.frame import RECORD_BYTES
 from meter.metrics import ShipperMetrics
-from meter.postgres import Connection, connect
+from meter.postgres import Connection, connect, connect_pooled
 from meter.recorder import now_us
 from meter.settings import MeterSettings
 from meter.shipper import Round, Shipper
@@ -84,7 +84,8 @@ async def _ship_some(
 
     async def connected() -> Connection:
         async with at_once:
-            return await connect(dsn, role="weir_meter", timeout_s=600)
+            opened = connect_pooled if plan.pooled else connect
+            return await opened(dsn, role="weir_meter", timeout_s=600)
 
     connections = await asyncio.gather(*(connected() for _ in gateways))
     await asyncio.to_thread(start.wait)

@@ -73,6 +73,7 @@ async def _while_connected(
     shipped: dict[Path, int],
 ) -> None:
     connection = await _connected(settings)
+    shipper.forget()
     try:
         await ship_until(connection, shipper, settings, metrics, stopping, shipped)
     finally:

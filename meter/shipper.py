@@ -77,6 +77,11 @@ class Shipper:
         """How far each stream is shipped, as it was last seen or moved here: nobody needs to ask Postgres again."""
         self._strain = 0.0
 
+    def forget(self) -> None:
+        """Look every place up anew. After a lost connection Postgres may be another one, that lost the last commits."""
+        self._tails.clear()
+        self.shipped.clear()
+
     async def ship(self, connection: Connection) -> Round:
         """Ship what is on disk now, stream after stream. Raises what asyncpg raises; nothing is lost then."""
         done, self._strain = Round(), 0.0

@@ -23,6 +23,7 @@ from tests.bench.billing import bench_billing, bench_statements
 from tests.bench.books import bench_books
 from tests.bench.large import bench_large
 from tests.bench.ledger import bench_ledger
+from tests.bench.scale.rows import bench_fleet
 from tests.bench.small import bench_small, signed
 from tests.bench.table import ROOT, cost, load, paired, show
 from tests.gateway import RunningGateway, client, running_gateway
@@ -106,6 +107,7 @@ def main() -> None:
             (place / "shipped").mkdir()
             bench_statements(place / "shipped", database)
             bench_ledger(server.database())
+    bench_fleet()
     storage.run()
     bench_start()
 

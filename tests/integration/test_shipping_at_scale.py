@@ -15,13 +15,17 @@ import pytest_asyncio
 
 from meter import shipper as spine
 from meter import store
+from meter.__main__ import _while_connected
 from meter.event import Event
 from meter.journal import Journal
+from meter.metrics import ShipperMetrics
 from meter.postgres import PooledAsSomebodyElse, connect, connect_pooled
 from meter.settings import MeterSettings
 from meter.shipper import Shipper, places
+from meter.signing import ensure_key
 from tests.events import NOON_US, PLAIN, stored
 from tests.integration.shipping_kit import shipping
+from tests.postgres import TestServer
 
 NOVEMBER = date(2026, 11, 1)
 
@@ -229,3 +233,30 @@ async def test_a_shipper_takes_the_way_that_is_set_for_it(
         while told.latest.get("weir_meter_shipped_events_total") != 3:
             assert time.monotonic() < deadline, told.latest
             await asyncio.sleep(0.02)
+
+
+async def test_a_failover_that_lost_commits_is_made_good_from_the_journal(
+    settings: MeterSettings, database: str, postgres_server: TestServer
+) -> None:
+    """The replica that takes over knows three records of five. Nothing new is written, and nobody starts the shipper."""
+    stopping, shipper = asyncio.Event(), Shipper(settings)
+    stopping.set()  # one round each
+
+    async def ship_to(dsn: str) -> None:
+        there = settings.model_copy(update={"database_url": dsn})
+        await _while_connected(shipper, there, ShipperMetrics(), stopping, {})
+
+    ensure_key(settings.data)
+    write(settings, *[PLAIN] * 3)
+    await ship_to(database)
+    replica = postgres_server.copy(database)
+    try:
+        write(settings, *[PLAIN] * 2)
+        await ship_to(database)
+        await ship_to(replica)
+        session = await connect(replica)
+        counted = await session.fetchval("SELECT sum(requests)::bigint FROM meter.reading")
+        await session.close()
+        assert 5 == counted
+    finally:
+        postgres_server.drop(replica)

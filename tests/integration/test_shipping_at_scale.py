@@ -13,9 +13,10 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
+from meter import heads_store, store
 from meter import shipper as spine
-from meter import store
 from meter.__main__ import _while_connected
+from meter.daily import make_due_heads
 from meter.event import Event
 from meter.journal import Journal
 from meter.metrics import ShipperMetrics
@@ -260,3 +261,18 @@ async def test_a_failover_that_lost_commits_is_made_good_from_the_journal(
         assert 5 == counted
     finally:
         postgres_server.drop(replica)
+
+
+async def test_a_shipper_that_finds_no_head_due_waits_for_nobody_who_writes_one(
+    settings: MeterSettings, connection: asyncpg.Connection, owner: asyncpg.Connection
+) -> None:
+    """Somebody holds the pen for the whole test. A closing without its head is due, and waits for it."""
+    ensure_key(settings.data)
+    assert 1 == len(await make_due_heads(connection, settings, now_us=NOON_US))
+    async with owner.transaction():
+        await heads_store.take_pen(owner)
+        assert [] == await asyncio.wait_for(make_due_heads(connection, settings, now_us=NOON_US), 60)
+    await owner.execute("INSERT INTO meter.closed_month VALUES ('2026-10-01', now(), '{}')")
+    assert ["2026-10"] == [
+        str(one.month) for one in await make_due_heads(connection, settings, now_us=NOON_US)
+    ]

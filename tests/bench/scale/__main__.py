@@ -73,7 +73,7 @@ def main() -> int:
             else:
                 rows = _fleets(chosen, server)
     if chosen.json:
-        chosen.json.write_text(json.dumps({"processors": os.cpu_count(), "runs": rows}, indent=2) + "\n")
+        keep(chosen.json, rows)
     return 0
 
 
@@ -86,13 +86,23 @@ def _fleets(chosen: argparse.Namespace, server: MeasuredServer) -> list[dict[str
         seed=chosen.seed,
     )  # fmt: skip
     shown, kept = [], list[dict[str, object]]()
-    for title, one in compared(plan, chosen.compare):
-        with bar(f"{one.gateways} gateways, {title}", total=STEPS) as advance:
-            figures = summary(run(one, server, lambda part: advance(int(part * STEPS))))
-        shown.append((title, figures))
-        kept.append({"run": title, "plan": asked(one), "figures": figures})
-    print_rows(shown)
+    try:
+        for title, one in compared(plan, chosen.compare):
+            with bar(f"{one.gateways} gateways, {title}", total=STEPS) as advance:
+                figures = summary(run(one, server, lambda part: advance(int(part * STEPS))))
+            shown.append((title, figures))
+            kept.append({"run": title, "plan": asked(one), "figures": figures})
+            if chosen.json:
+                keep(chosen.json, kept)
+    finally:
+        # Whoever ends it early has waited for some of it.
+        print_rows(shown)
     return kept
+
+
+def keep(path: Path, rows: list[dict[str, object]]) -> None:
+    """The figures so far, for programs."""
+    path.write_text(json.dumps({"processors": os.cpu_count(), "runs": rows}, indent=2) + "\n")
 
 
 if __name__ == "__main__":

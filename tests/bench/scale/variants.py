@@ -14,7 +14,7 @@ VARIANTS: Mapping[str, Sequence[Mapping[str, Any]]] = {
     "fillfactor": ({"fillfactor": 50}, {"fillfactor": 80}),
     "spread": ({"spread": 3},),
     "hot": ({"hot": 0.3},),
-    "pool": ({"pooled": 8}, {"pooled": 32}),
+    "pool": ({"pooled": 2}, {"pooled": 16}),
     "members": ({"members": 100_000}, {"members": 1_000_000}),
     "workers": ({"workers": 4},),
 }

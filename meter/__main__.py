@@ -18,7 +18,8 @@ from meter.caps import CapLevel, nearness
 from meter.daily import Daily
 from meter.gate import wait_at_gate
 from meter.metrics import ShipperMetrics
-from meter.postgres import AWAY, Connection, connect
+from meter.pace import Pace
+from meter.postgres import AWAY, Connection, connect, connect_pooled
 from meter.recorder import now_us
 from meter.refusal import Refusal
 from meter.settings import MeterSettings
@@ -68,16 +69,24 @@ async def _while_connected(
     stopping: asyncio.Event,
     shipped: dict[Path, int],
 ) -> None:
-    connection = await connect(
-        settings.database_url, role="weir_meter", timeout_s=settings.database_timeout_s
-    )
+    connection = await _connected(settings)
+    shipper.forget()
     try:
-        await _ship_until(connection, shipper, settings, metrics, stopping, shipped)
+        await ship_until(connection, shipper, settings, metrics, stopping, shipped)
     finally:
         await connection.close()
 
 
-async def _ship_until(
+async def _connected(settings: MeterSettings) -> Connection:
+    """Through the pooler, if there is one for shippers."""
+    if settings.ship_database_url:
+        return await connect_pooled(
+            settings.ship_database_url, role="weir_meter", timeout_s=settings.database_timeout_s
+        )
+    return await connect(settings.database_url, role="weir_meter", timeout_s=settings.database_timeout_s)
+
+
+async def ship_until(
     connection: Connection,
     shipper: Shipper,
     settings: MeterSettings,
@@ -87,11 +96,12 @@ async def _ship_until(
 ) -> None:
     """Ship round after round; `shipped` is kept for the time when Postgres is away."""
     daily, looked_s = Daily(settings), -float(CAPS_EVERY_S)
+    pace = Pace(interval_s=settings.ship_interval_ms / 1000, longest_s=settings.ship_interval_max_ms / 1000)
     while True:
         last_round = stopping.is_set()
         done = await shipper.ship(connection)
         await daily.look(connection, now_us=now_us())
-        shipped.update(await places(connection, settings.journal_directory))
+        shipped.update(await places(connection, settings.journal_directory, known=shipper.shipped))
         metrics.rounds(done)
         metrics.torn(torn_bytes(settings.journal_directory))
         metrics.waiting(backlog(settings.journal_directory, shipped), now_us=now_us())
@@ -101,13 +111,15 @@ async def _ship_until(
         metrics.publish()
         if last_round:
             return
-        await _wait(stopping, settings.ship_interval_ms / 1000)
+        await _wait(stopping, pace.after(done.strain, chance=random.random()))  # noqa: S311 - jitter, not a secret
 
 
 async def _near_caps(connection: Connection) -> Mapping[tuple[str, CapLevel], int]:
     """How many members are near their own caps."""
     known = await caps(connection)
     members = list(known)
+    if not members:
+        return nearness({}, sent={}, stored={})
     sent = await sent_in(connection, members, Month.of(now_us()))
     return nearness(known, sent=sent, stored=await stored_by(connection, members))
 

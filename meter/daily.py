@@ -69,13 +69,15 @@ async def make_due_heads(connection: Connection, settings: MeterSettings, *, now
     key = open_key(settings.data)
     day = to_datetime(now_us).date()
     made = []
-    async with connection.transaction(isolation="read_committed"):
-        await heads_store.take_pen(connection)
-        for month, watermark in await heads_store.closings_without_head(connection):
-            closed = {"month": str(month), "watermark": watermark}
-            made.append(await _make(connection, settings, key, day, month, closed, now_us=now_us))
-        if not await heads_store.has_head_of_day(connection, day):
-            made.append(await _make(connection, settings, key, day, None, None, now_us=now_us))
+    # The pen is one for all machines: a thousand shippers that only look must not wait for each other.
+    if await heads_store.is_due(connection, day):
+        async with connection.transaction(isolation="read_committed"):
+            await heads_store.take_pen(connection)
+            for month, watermark in await heads_store.closings_without_head(connection):
+                closed = {"month": str(month), "watermark": watermark}
+                made.append(await _make(connection, settings, key, day, month, closed, now_us=now_us))
+            if not await heads_store.has_head_of_day(connection, day):
+                made.append(await _make(connection, settings, key, day, None, None, now_us=now_us))
     await _write_missing_files(connection, settings.heads_directory)
     return made
 

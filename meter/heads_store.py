@@ -98,6 +98,16 @@ async def has_head_of_day(connection: Connection, day: date) -> bool:
     return bool(await connection.fetchval(query, day))
 
 
+async def is_due(connection: Connection, day: date) -> bool:
+    """Whether the day or a closing has no head yet; asked before the pen is taken, for mostly nothing is due."""
+    query = (
+        "SELECT NOT EXISTS (SELECT FROM meter.head WHERE day = $1 AND month IS NULL) OR EXISTS ("
+        "SELECT FROM meter.closed_month AS closed"
+        " WHERE NOT EXISTS (SELECT FROM meter.head WHERE head.month = closed.month))"
+    )
+    return bool(await connection.fetchval(query, day))
+
+
 async def closings_without_head(connection: Connection) -> list[tuple[Month, dict[str, Any]]]:
     """Closed months that no head speaks of yet, with their watermarks, in order."""
     rows = await connection.fetch(

@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 
@@ -55,13 +56,38 @@ SESSION = {"application_name": "weir", "timezone": "UTC", "max_parallel_workers_
 and the other processors belong to those who serve."""
 
 
+class PooledAsSomebodyElse(Refusal):
+    """Behind the pooler our sessions have rights that are not this room's."""
+
+
 async def connect(dsn: str, *, role: str | None = None, timeout_s: int = 30) -> Connection:
     """A connection that acts as `role` (weir_meter, weir_gateway, weir_billing). Raises DatabaseAway."""
     settings = SESSION | ({"role": role} if role else {})
-    try:
-        return await asyncpg.connect(
-            dsn, timeout=timeout_s, command_timeout=timeout_s, server_settings=settings
+    return await _connected(dsn, timeout_s, server_settings=settings)
+
+
+async def connect_pooled(dsn: str, *, role: str, timeout_s: int = 30) -> Connection:
+    """A connection through a pooler that shares sessions out by transaction; its user must act as `role` by itself.
+
+    What a session would keep is not used: neither settings of ours nor named statements. Raises DatabaseAway,
+    PooledAsSomebodyElse.
+    """
+    connection = await _connected(
+        dsn, timeout_s, server_settings={"application_name": "weir"}, statement_cache_size=0
+    )
+    acts_as = await connection.fetchval("SELECT current_user")
+    if acts_as != role:
+        await connection.close()
+        raise PooledAsSomebodyElse(
+            f"behind the pooler sessions act as {acts_as} and not as {role}; let its user act so by"
+            f" `ALTER ROLE … SET role = '{role}'`"
         )
+    return connection
+
+
+async def _connected(dsn: str, timeout_s: int, **options: Any) -> Connection:
+    try:
+        return await asyncpg.connect(dsn, timeout=timeout_s, command_timeout=timeout_s, **options)
     except (asyncpg.PostgresError, *AWAY) as error:
         raise DatabaseAway(f"the database does not answer: {error or type(error).__name__}") from error
 

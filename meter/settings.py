@@ -79,8 +79,15 @@ class MeterSettings(RoomSettings):
         le=1200,
         description="5-minute samples of a closed month are kept for so many whole months; 0 keeps them for ever",
     )
+    ship_database_url: str = Field(
+        "",
+        description="where the shipper alone reaches PostgreSQL: a pooler by transaction; empty is database_url",
+    )
     ship_interval_ms: int = Field(
         500, ge=10, le=60_000, description="how often the shipper looks for new records"
+    )
+    ship_interval_max_ms: int = Field(
+        30_000, ge=10, le=600_000, description="how rarely it looks while PostgreSQL is slow"
     )
     ship_batch_records_max: int = Field(
         200_000, ge=1, le=1_000_000, description="records shipped in one transaction at most"

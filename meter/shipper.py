@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +26,7 @@ from meter.columns import tally_records
 from meter.event import Mark
 from meter.frame import RECORD_BYTES, DamagedSegment
 from meter.journal import JournalLocked
+from meter.pace import strain
 from meter.postgres import Connection, connect
 from meter.reader import compress, event_at, identity, published_sequence, streams, view
 from meter.recorder import adopt, now_us
@@ -49,6 +51,8 @@ class Round:
     """What one look at all streams did."""
 
     records: int = 0
+    strain: float = 0.0
+    """How slow Postgres was at worst, as meter.pace counts it; 0 when nothing was shipped."""
     alarms: list[str] = field(default_factory=list)
     """One sentence for each stream that is damaged; it stands still until somebody looks."""
 
@@ -69,10 +73,18 @@ class Shipper:
         self._unpacked: dict[Path, list[int]] = {}
         """Shipped segments that are not compressed yet, oldest last."""
         self._records_max = settings.ship_batch_records_max
+        self.shipped: dict[Path, int] = {}
+        """How far each stream is shipped, as it was last seen or moved here: nobody needs to ask Postgres again."""
+        self._strain = 0.0
+
+    def forget(self) -> None:
+        """Look every place up anew. After a lost connection Postgres may be another one, that lost the last commits."""
+        self._tails.clear()
+        self.shipped.clear()
 
     async def ship(self, connection: Connection) -> Round:
         """Ship what is on disk now, stream after stream. Raises what asyncpg raises; nothing is lost then."""
-        done = Round()
+        done, self._strain = Round(), 0.0
         if self._opened != (month := Month.of(now_us())):
             await store.open_ahead(connection)
             self._opened = month
@@ -88,6 +100,7 @@ class Shipper:
                 # The tail has moved on, Postgres has not: look the place up again next time.
                 self._tails.pop(directory, None)
                 raise
+        done.strain = self._strain
         return done
 
     async def ship_stream(self, connection: Connection, directory: Path, *, told: Told = _nobody) -> int:
@@ -97,6 +110,7 @@ class Shipper:
             tail = self._tails.get(directory)
             if tail is None:
                 tail = self._tails[directory] = await find_place(connection, directory)
+                self.shipped[directory] = tail.next_sequence - 1
                 self._unpacked[directory] = await asyncio.to_thread(_plain_before, tail)
             batch = await asyncio.to_thread(tail.read, self._records_max)
             if not batch.records and not batch.sealed:
@@ -104,18 +118,22 @@ class Shipper:
             if not await self._ship_batch(connection, tail, batch):
                 del self._tails[directory]
                 continue
+            self.shipped[directory] = batch.last_sequence
             count = len(batch.records) // RECORD_BYTES
             total += count
             told(count)
             self._unpacked[directory][:0] = [one.number for one in reversed(batch.sealed)]
 
     async def _ship_batch(self, connection: Connection, tail: Tail, batch: Batch) -> bool:
+        began_s = time.monotonic()
         try:
             is_ours = await ship_batch(connection, tail, batch)
         except TimeoutError:
             # The same batch would take as long again: the next ones are smaller until they pass.
             self._records_max = max(min(SMALL_BATCH, self._records_max), self._records_max // 4)
             raise
+        took_s, count = time.monotonic() - began_s, len(batch.records) // RECORD_BYTES
+        self._strain = max(self._strain, strain(took_s, count))
         self._records_max = min(self._settings.ship_batch_records_max, self._records_max * 2)
         return is_ours
 
@@ -211,10 +229,17 @@ class Backlog:
     """When the oldest of them ended; None when there is none."""
 
 
-async def places(connection: Connection, journal_directory: Path) -> dict[Path, int]:
-    """How far each stream has been shipped; a damaged one is left out, for the shipper raises its alarm."""
-    found = {}
+async def places(
+    connection: Connection, journal_directory: Path, *, known: Mapping[Path, int] | None = None
+) -> dict[Path, int]:
+    """How far each stream has been shipped; a damaged one is left out, for the shipper raises its alarm.
+
+    Of those that are `known` Postgres is not asked.
+    """
+    found = dict(known or {})
     for directory in streams(journal_directory):
+        if directory in found:
+            continue
         try:
             stream = identity(directory)
         except DamagedSegment:

@@ -104,11 +104,16 @@ async def stream_place(
     connection: Connection, stream: StreamId, *, label: str, lock: bool
 ) -> tuple[int, bytes]:
     """(last sequence, SHA-256 of its record) of a stream, made on first sight; with lock for this transaction."""
-    await connection.execute(
-        "INSERT INTO meter.stream (id, label) VALUES ($1, $2) ON CONFLICT (id) DO NOTHING", stream, label
-    )
     query = "SELECT last_sequence, last_record FROM meter.stream WHERE id = $1"
-    row = await connection.fetchrow(query + " FOR UPDATE" if lock else query, stream)
+    if lock:
+        query += " FOR UPDATE"
+    row = await connection.fetchrow(query, stream)
+    if row is None:
+        # Once in a stream's life; the insert that is in vain would cost more than the look, every time.
+        await connection.execute(
+            "INSERT INTO meter.stream (id, label) VALUES ($1, $2) ON CONFLICT (id) DO NOTHING", stream, label
+        )
+        row = await connection.fetchrow(query, stream)
     assert row is not None
     return row["last_sequence"], row["last_record"]
 

@@ -64,6 +64,14 @@ class TestServer:
         self._loop.run(self._admin(f"CREATE DATABASE {name}"))
         return dsn(self.server.socket_directory, database=name)
 
+    def copy(self, database_dsn: str) -> str:
+        """The same database once more, as it is now; nobody may be connected to it. Its connection string."""
+        self._count += 1
+        name = f"weir_{self._count}"
+        source = database_dsn.partition("///")[2].partition("?")[0]
+        self._loop.run(self._admin(f"CREATE DATABASE {name} TEMPLATE {source}"))
+        return dsn(self.server.socket_directory, database=name)
+
     def drop(self, database_dsn: str) -> None:
         """Remove a database, whoever is still connected."""
         name = database_dsn.partition("///")[2].partition("?")[0]

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,16 +43,21 @@ class Shipping:
 
 
 @contextmanager
-def shipping(data: Path, dsn: str, *, alarms: int = 0, **settings: int) -> Iterator[Shipping]:
+def shipping(
+    data: Path, dsn: str, *, alarms: int = 0, text: Mapping[str, str] | None = None, **settings: int
+) -> Iterator[Shipping]:
     """`python -m meter` for the time of the block; killed at its end, for a kill must change nothing.
 
     `alarms` is how many streams may stand still at once.
     """
     reading, writing = os.pipe()
-    chosen = {"ship_interval_ms": 20, "ship_retry_max_s": 1, "ship_batch_records_max": 200, **settings}
+    chosen = {
+        "ship_interval_ms": 20, "ship_interval_max_ms": 1000, "ship_retry_max_s": 1, "ship_batch_records_max": 200,
+        **settings,
+    }  # fmt: skip
     environment = {
         **os.environ, "WEIR_DATA": str(data), "WEIR_DATABASE_URL": dsn, "WEIR_METRICS_FD": str(writing),
-        **{f"WEIR_{name.upper()}": str(value) for name, value in chosen.items()},
+        **{f"WEIR_{name.upper()}": str(value) for name, value in [*chosen.items(), *(text or {}).items()]},
     }  # fmt: skip
     process = subprocess.Popen(
         [sys.executable, "-m", "meter"], env=environment, pass_fds=[writing],

@@ -75,10 +75,11 @@ class Worker:
             )
         self._directory = PostgresDirectory(
             self._meter_settings.database_url,
-            snapshot=settings.data / "directory.json",
+            snapshot=settings.data / "directory.db",
             vault=Vault.open(settings.data / "secret.key"),
             poll_s=settings.directory_poll_s,
             timeout_s=self._meter_settings.database_timeout_s,
+            stale_max_s=settings.directory_stale_max_s,
         )
         await self._directory.start()
         self._engine: DiskEngine = await open_engine(settings.engine_directory, settings)

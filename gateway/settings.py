@@ -111,7 +111,15 @@ class GatewaySettings(RoomSettings):
     connections_max: int = Field(4096, ge=1, description="connections a worker keeps open at most")
     drain_bytes_max: int = Field(256 * 1024, ge=0, description="unread body taken in after an early error")
     drain_timeout_s: int = Field(60, ge=0, description="at a stop, open exchanges get so long to finish")
-    directory_poll_s: int = Field(30, ge=1, description="the directory is reread at least this often")
+    directory_poll_s: int = Field(
+        5, ge=1, description="the directory is asked for changes at least this often, should no notice arrive"
+    )
+    directory_stale_max_s: int = Field(
+        0,
+        ge=0,
+        description="with PostgreSQL away for longer, signed requests are answered 503, for a key may have been "
+        "revoked; 0: they are served for as long as it takes",
+    )
     disk_free_bytes_min: int = Field(
         256 * 2**20,
         ge=0,

@@ -94,6 +94,11 @@ class PostgresDirectory:
         """The number of the last change that is known here."""
         return self._seen.last_change
 
+    @property
+    def age_s(self) -> float:
+        """How long ago Postgres last said what is new."""
+        return time.monotonic() - self._looked_s
+
     async def start(self) -> None:
         """Load the snapshot, try Postgres once, and keep refreshing in the background."""
         self._mark.open()
@@ -125,7 +130,7 @@ class PostgresDirectory:
 
     def _is_stale(self) -> bool:
         """Whether Postgres has been away for longer than keys may be trusted."""
-        return bool(self._stale_max_s) and time.monotonic() - self._looked_s > self._stale_max_s
+        return bool(self._stale_max_s) and self.age_s > self._stale_max_s
 
     def _key_here(self, access_key: str) -> Key | None:
         found = self._open_keys.get(access_key)

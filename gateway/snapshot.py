@@ -68,12 +68,17 @@ def unpack_bucket(text: str) -> Bucket:
 
 
 def keep(path: Path, text: str) -> None:
+    """Replace a small text in one step, durably; readable by its owner only."""
+    keep_bytes(path, text.encode())
+
+
+def keep_bytes(path: Path, content: bytes) -> None:
     """Replace a file in one step, durably; readable by its owner only."""
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_suffix(f".{os.getpid()}.new")
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
         file.flush()
         os.fsync(file.fileno())
     fresh.rename(path)

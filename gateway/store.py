@@ -59,6 +59,12 @@ async def keys(
     ]  # fmt: skip
 
 
+async def some_key(connection: Connection) -> KeyRow | None:
+    """Any one, the first by name: whoever has the master key can open it."""
+    name = await connection.fetchval("SELECT min(access_key) FROM gateway.access_key")
+    return None if name is None else (await keys(connection, access_key=name))[0]
+
+
 async def add_key(
     connection: Connection, *, access_key: str, member: MemberId, secret: bytes, now_us: int,
     scope: str | None = None,

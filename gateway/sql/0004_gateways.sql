@@ -88,3 +88,6 @@ SELECT gateway.watch('gateway.bucket_document', 'document');
 
 -- A member's status changes what all their keys open.
 CREATE INDEX access_key_by_member ON gateway.access_key (member);
+
+-- For the list of gateways: when something of a stream entered the sums last.
+GRANT SELECT (shipped_at) ON meter.stream TO weir_gateway;

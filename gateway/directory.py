@@ -67,6 +67,8 @@ class PostgresDirectory:
         self._dsn = dsn
         self._snapshot = SnapshotStore(snapshot)
         self._seen = Seen()
+        self._kept = self._seen.position
+        """All that is known here had been read by then: looks after it found nothing new."""
         self._is_unkept = False
         self._stale_max_s = stale_max_s
         self._looked_s = time.monotonic()
@@ -104,6 +106,7 @@ class PostgresDirectory:
         self._mark.open()
         self._snapshot.open()
         known, self._seen = await asyncio.to_thread(self._snapshot.load)
+        self._kept = self._seen.position
         self._apply(known)
         try:
             await self._refresh()
@@ -306,7 +309,6 @@ class PostgresDirectory:
     async def _refresh(self) -> None:
         """Read what is new. Raises what says that Postgres is away."""
         self._changed.clear()
-        since = self._seen.position
         # All in one turn on the connection: of two refreshes at once the later read is also kept last.
         look, found = await self._with_connection(self._look)
         self._looked_s = time.monotonic()
@@ -315,15 +317,16 @@ class PostgresDirectory:
         if isinstance(found, News):
             self._apply_news(found)
             if not self._is_unkept and await self._keep(
-                lambda: self._snapshot.change(found, look, since=since)
+                lambda: self._snapshot.change(found, look, since=self._kept)
             ):
+                self._kept = look.position
                 return
         elif found is not None:
             self._apply(found)
         elif not self._is_unkept:
             return
         all_of_it = Known(list(self._keys.values()), list(self._buckets.values()), dict(self.egress_caps))
-        self._is_unkept = False
+        self._is_unkept, self._kept = False, look.position
         await self._keep(lambda: self._snapshot.replace(all_of_it, look, always=always))
 
     async def _look(self, connection: Connection) -> tuple[Look, Known | News | None]:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import socket
 import statistics
+import subprocess
+import sys
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -16,7 +20,7 @@ from meter.ids import MemberId
 from meter.postgres import Connection, connect
 from meter.recorder import now_us
 from tests.bench.small import signed
-from tests.bench.table import SECONDS, cpu_us, load, paired, show
+from tests.bench.table import ROOT, SECONDS, cpu_us, load, paired, show
 from tests.gateway import Credentials, RunningGateway, client, running_gateway
 
 GATEWAYS = 8
@@ -96,12 +100,39 @@ def bench_revocation(place: Path, database: str) -> None:
     )  # fmt: skip
 
 
-def cost_of_all(gateway: RunningGateway, request: bytes) -> float:
-    """Microseconds of processor time an answer, all workers together."""
-    pids = [process.pid for process in gateway.processes]
+def cost_of_all(pids: Sequence[int], port: int, request: bytes) -> float:
+    """Microseconds of processor time an answer, all processes together."""
     used = sum(map(cpu_us, pids))
-    rate = load(gateway.port, [request], len(BODY))
+    rate = load(port, [request], len(BODY))
     return (sum(map(cpu_us, pids)) - used) / (rate * SECONDS)
+
+
+@contextmanager
+def bare_servers(count: int) -> Iterator[tuple[list[int], int]]:
+    """So many bare handlers on one port, as workers are; their processes, and the port."""
+    listeners: list[socket.socket] = []
+    processes = []
+    try:
+        for _ in range(count):
+            listener = socket.socket()
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            listener.bind(("127.0.0.1", listeners[0].getsockname()[1] if listeners else 0))
+            listener.listen(1024)
+            listeners.append(listener)
+            process = subprocess.Popen(
+                [sys.executable, "-m", "tests.bench.bare", str(listener.fileno())],
+                pass_fds=[listener.fileno()], stdout=subprocess.PIPE, cwd=ROOT, text=True,
+            )  # fmt: skip
+            processes.append(process)
+            assert process.stdout is not None
+            process.stdout.readline()
+        yield [process.pid for process in processes], int(listeners[0].getsockname()[1])
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+        for listener in listeners:
+            listener.close()
 
 
 def bench_workers(place: Path, database: str, other_database: str) -> None:
@@ -116,8 +147,14 @@ def bench_workers(place: Path, database: str, other_database: str) -> None:
             s3 = client(gateway, member)
             s3.create_bucket(Bucket="bench")
             s3.put_object(Bucket="bench", Key="small", Body=BODY)
-            figures.append(partial(cost_of_all, gateway, signed(gateway.port, member, "small")))
+            pids = [process.pid for process in gateway.processes]
+            request = signed(gateway.port, member, "small")
+            figures.append(partial(cost_of_all, pids, gateway.port, request))
+        bare = [
+            partial(cost_of_all, *stack.enter_context(bare_servers(workers)), request) for workers in (2, 1)
+        ]
         two, one, ratio = paired(*figures)
+        bare_two, bare_one, bare_ratio = paired(*bare)
     show(
         "CPU of a 4 KiB GET, two workers / one",
         f"{two:,.0f} µs",
@@ -125,6 +162,11 @@ def bench_workers(place: Path, database: str, other_database: str) -> None:
         ratio,
         "≤ 1.15",
     )
+    # Two processes share caches, and two loads a machine: that part is the machine's, and no program's.
+    show(
+        "  the same of a bare aiohttp handler", f"{bare_two:,.0f} µs", f"one process {bare_one:,.0f} µs",
+        bare_ratio, "",
+    )  # fmt: skip
 
 
 def run(place: Path, databases: list[str]) -> None:

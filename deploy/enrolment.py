@@ -21,6 +21,7 @@ from gateway.enrolment import (
     begin_start,
     decide,
     default_name,
+    fresh_identity,
     host_name,
     is_name,
     place_of,
@@ -74,7 +75,7 @@ class Enrolment:
             await self._begin(connection)
 
     async def _begin(self, connection: Connection) -> None:
-        identity, place = read(self._data), place_of(self._data)
+        identity, place = read(self._data) or await self._by_streams(connection), place_of(self._data)
         row = await store.gateway_row(connection, identity.id)
         lease_s = LEASE_BEATS * self._heartbeat_s
         while (claim := decide(identity, row, place=place, lease_s=lease_s)) is Claim.WAIT:
@@ -100,6 +101,13 @@ class Enrolment:
             raise NotThisGateway(self._why(row.name, "was started at the same time from another copy"))
         self._identity = started(self._data, fresh)
         await self._claim_streams(connection)
+
+    async def _by_streams(self, connection: Connection) -> Identity:
+        """Of a directory that does not say who it is: the gateway its journal belongs to, else a new one."""
+        ids = [stream_of(directory) for directory in streams(self._data / "journal")]
+        owners = await store.owners_of(connection, ids)
+        row = await store.gateway_row(connection, owners[0]) if len(owners) == 1 else None
+        return fresh_identity() if row is None else Identity(owners[0], row.start, row.start)
 
     def _why(self, name: str, what: str) -> str:
         return (

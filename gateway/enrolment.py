@@ -67,21 +67,24 @@ def decide(identity: Identity, row: Row | None, *, place: str, lease_s: float) -
     return Claim.WAIT
 
 
-def read(data: Path) -> Identity:
-    """The directory's identity, made on first use. Raises Refusal for a file that cannot be read."""
+def fresh_identity() -> Identity:
+    """That of a new gateway."""
+    first = uuid4()
+    return Identity(uuid4(), first, first)
+
+
+def read(data: Path) -> Identity | None:
+    """The directory's identity; None where it has none yet, or lost it. Raises Refusal for a file that cannot be read."""
     path = data / FILE_NAME
     try:
         told = json.loads(path.read_text())
         return Identity(UUID(told["id"]), UUID(told["start"]), UUID(told["next"]))
     except FileNotFoundError:
-        first = uuid4()
-        made = Identity(uuid4(), first, first)
-        write(data, made)
-        return made
+        return None
     except (ValueError, KeyError, TypeError):
         raise Refusal(
-            f"{path} is damaged: it says who this gateway is. Put it back from a backup, or begin with an empty "
-            "data directory and the same secret.key"
+            f"{path} is damaged: it says who this gateway is. Remove it if no copy of this data directory runs "
+            "anywhere; the journal's streams say it too"
         ) from None
 
 

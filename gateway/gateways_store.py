@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -82,6 +83,14 @@ async def claim_stream(connection: Connection, stream: StreamId, gateway: UUID, 
     return UUID(
         str(await connection.fetchval("SELECT gateway FROM gateway.gateway_stream WHERE stream = $1", stream))
     )
+
+
+async def owners_of(connection: Connection, streams: Sequence[StreamId]) -> list[UUID]:
+    """The gateways that any of these streams belong to."""
+    rows = await connection.fetch(
+        "SELECT DISTINCT gateway FROM gateway.gateway_stream WHERE stream = ANY($1::uuid[])", list(streams)
+    )
+    return [UUID(str(row["gateway"])) for row in rows]
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ its position; whoever has read less far writes nothing over it.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import sqlite3
@@ -42,6 +43,15 @@ class SnapshotStore:
         """Make it or open it; one that is damaged or of another format is begun anew."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
         os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        # One worker after the other: SQLite does not wait for a file that is just being made ready for many.
+        turn = os.open(self._path.with_suffix(".opening"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(turn, fcntl.LOCK_EX)
+            self._open_or_begin_anew()
+        finally:
+            os.close(turn)
+
+    def _open_or_begin_anew(self) -> None:
         try:
             self._begin()
         except sqlite3.DatabaseError as error:

@@ -18,7 +18,7 @@ from tests.integration.s3_kit import eventually
 
 @pytest.fixture
 def home(tmp_path: Path, database: str) -> Iterator[Started]:
-    one = up(tmp_path / "home", database, workers="2", child_start_timeout_s="120")
+    one = up(tmp_path / "home", database, workers="2")
     with running(one):
         yield one
     assert "Traceback" not in one.log()

@@ -112,7 +112,10 @@ class Fleet:
 
 
 def add(snapshots: Iterable[Snapshot]) -> Snapshot:
-    """Counters, histograms and gauges summed; a gauge in seconds is an age, and the oldest counts."""
+    """Counters, histograms and gauges summed; a gauge in seconds is an age, and the oldest counts.
+
+    A gauge that ends in `_least` says what all have reached.
+    """
     counters: dict[str, int] = {}
     gauges: dict[str, float] = {}
     histograms: dict[str, Distribution] = {}
@@ -120,8 +123,13 @@ def add(snapshots: Iterable[Snapshot]) -> Snapshot:
         for key, count in snapshot.counters.items():
             counters[key] = counters.get(key, 0) + count
         for key, value in snapshot.gauges.items():
-            known = gauges.get(key, 0.0)
-            gauges[key] = max(known, value) if parse_series(key).name.endswith("_seconds") else known + value
+            known, name = gauges.get(key), parse_series(key).name
+            if known is None:
+                gauges[key] = value
+            elif name.endswith("_least"):
+                gauges[key] = min(known, value)
+            else:
+                gauges[key] = max(known, value) if name.endswith("_seconds") else known + value
         for key, distribution in snapshot.histograms.items():
             histograms[key] = _merged(histograms.get(key), distribution)
     return Snapshot(counters, gauges, histograms)

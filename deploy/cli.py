@@ -27,6 +27,8 @@ ERROR_FILES_MAX = 20
 # Each subject is loaded when it is asked for: `weir usage` need not wait for the web server's modules.
 SUBJECTS = {
     "up": "up",
+    "reload": "reload",
+    "gateway": "gateway",
     "demo": "demo",
     "status": "status",
     "config": "config",

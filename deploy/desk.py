@@ -75,7 +75,7 @@ async def ship_up_to_now(desk: Desk) -> int:
     if gateway.engine_directory.exists():
         engine = await open_engine(gateway.engine_directory, gateway)
         try:
-            await feed_what_is_left(engine, meter.journal_directory, meter)
+            await feed_what_is_left(engine, gateway.engine_journal_directory, meter)
         finally:
             await engine.close()
     async with desk.connected("weir_meter") as connection:

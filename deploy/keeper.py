@@ -63,12 +63,33 @@ class Counted:
             self.rejected += 1
 
 
+class Either:
+    """Set once one of two events is."""
+
+    def __init__(self, first: asyncio.Event, second: asyncio.Event) -> None:
+        self._events = (first, second)
+
+    def is_set(self) -> bool:
+        """Whether one of them is."""
+        return any(event.is_set() for event in self._events)
+
+    async def wait(self) -> bool:
+        """Until one of them is."""
+        waits = {asyncio.create_task(event.wait()) for event in self._events}
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for one in waits:
+                one.cancel()
+        return True
+
+
 async def keep(
     child: Keepable,
     settings: DeploySettings,
     counted: Counted,
     *,
-    stopping: asyncio.Event,
+    stopping: asyncio.Event | Either,
     tell: Tell,
 ) -> None:
     """Watch a started child until `stopping`. Raises GaveUp."""
@@ -106,7 +127,7 @@ def _tell_end(child: Keepable, status: int, tell: Tell) -> None:
         tell(f"{child.name}: {line}")
 
 
-async def _stopped_within(stopping: asyncio.Event, seconds: float) -> bool:
+async def _stopped_within(stopping: asyncio.Event | Either, seconds: float) -> bool:
     try:
         await asyncio.wait_for(stopping.wait(), seconds)
     except TimeoutError:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from gateway.operation import Operation
 from gateway.store import name_operations
-from meter.postgres import Connection, connect, migrate
+from meter.postgres import Connection, DatabaseAway, applied_migrations, check, connect, migrate, migrations
+from meter.refusal import Refusal
 from meter.store import open_ahead
 
 ROOT = Path(__file__).parents[1]
@@ -30,6 +31,28 @@ async def bring_up_to_date(connection: Connection) -> list[str]:
     await open_ahead(connection)
     await name_operations(connection, {one.code: one.s3_name for one in Operation})
     return applied
+
+
+async def check_schema(dsn: str, data: Path, *, timeout_s: int) -> None:
+    """Returns where the database is as this Weir wants it, or cannot be asked and a snapshot is here to serve from.
+
+    For who may not change it. Raises Refusal; DatabaseAway where there is no snapshot either.
+    """
+    try:
+        async with connected(dsn, role=None, timeout_s=timeout_s) as connection:
+            applied = await applied_migrations(connection)
+    except DatabaseAway:
+        if (data / "directory.db").exists():
+            return
+        raise
+    wanted = [one for room, directory in room_migrations() for one in migrations(room, directory)]
+    check(applied, wanted)
+    missing = [f"{one.room}/{one.version:04d}" for one in wanted if (one.room, one.version) not in applied]
+    if missing:
+        raise Refusal(
+            f"the database lacks {missing[0]}: start the co-op's own machine with this version first, or "
+            "`weir db migrate` there"
+        )
 
 
 @asynccontextmanager

@@ -43,6 +43,13 @@ class DeploySettings(RoomSettings):
     admin_port: int = Field(
         9002, ge=0, le=65535, description="port of metrics and health; 0 takes a free one"
     )
+    gateway_name: str = Field(
+        "",
+        description="how `weir gateway list` calls this gateway; empty: the machine's name and some of the id",
+    )
+    gateway_heartbeat_s: int = Field(
+        10, ge=1, le=600, description="a gateway tells PostgreSQL this often that it is alive"
+    )
     gateway_url: str = Field("", description="the gateway's public URL; empty is http:// and its address")
     workers: int = Field(
         0, ge=0, le=256, description="gateway processes; 0 is one for each core this machine gives us"

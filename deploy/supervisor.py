@@ -1,7 +1,8 @@
-"""`weir up`: everything on one machine, in order, and down again in order.
+"""`weir up`: everything on one machine, in order, and down again in order; `weir gateway run`: the same without books.
 
 The order is written here once: lock, format, sockets, children (they load and wait), database,
-migrations, founding, gates open, ready; and back: not ready, workers drain, the shipper ships what is left, portal, database.
+migrations, founding, enrolment, gates open, ready; and back: not ready, workers drain, the shipper ships what is left,
+portal, database.
 """
 
 from __future__ import annotations
@@ -19,88 +20,66 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
-from billing.settings import BillingSettings
 from deploy.admin import Admin, build_info
 from deploy.aggregate import Snapshot, add
 from deploy.children import Child, ChildSpec, python_module
 from deploy.embedded import EmbeddedServer
+from deploy.enrolment import Enrolment
 from deploy.founding import Founding, ensure_signing_key, found, login_link
-from deploy.keeper import Counted, keep
+from deploy.keeper import Counted, Either, keep
 from deploy.place import Hold, check_format, held, prepare
-from deploy.rooms import bring_up_to_date, connected
-from deploy.settings import DeploySettings
+from deploy.rooms import bring_up_to_date, check_schema, connected
+from deploy.running import RoomsSettings, Running, has_terminal
 from deploy.sockets import listen, url_of
+from deploy.workers import Workers
+from meter.postgres import DatabaseAway
 from meter.refusal import Refusal
-from meter.settings import MeterSettings
 
 Tell = Callable[[str], None]
 Result = TypeVar("Result")
+FACTS = ("gateway_directory_change_least", "meter_unshipped_events")
 HURRY_S = 3
 """After a second signal a child gets this long instead of its setting."""
-
-
-@dataclass(frozen=True, slots=True)
-class Running:
-    """A co-op that is ready, as the first screen and the ready file tell it."""
-
-    gateway_url: str
-    portal_url: str
-    admin_url: str
-    data: Path
-    is_embedded: bool
-    founding: Founding | None
-    login_link: str | None
-
-    def ready_document(self) -> dict[str, object]:
-        """What `--ready-file` holds; credentials are null when the first member has none left."""
-        first = self.founding
-        return {
-            "gateway_url": self.gateway_url,
-            "portal_url": self.portal_url,
-            "admin_url": self.admin_url,
-            "member": first.member.name if first else None,
-            "access_key": first.access_key if first else None,
-            "secret_key": first.secret_key if first else None,
-            "login_link": self.login_link,
-            "pid": os.getpid(),
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class RoomsSettings:
-    """The settings the start needs, of every room that has some."""
-
-    deploy: DeploySettings
-    meter: MeterSettings
-    billing: BillingSettings
 
 
 @dataclass(slots=True)
 class _Parts:
     """What is running; readiness looks at it."""
 
-    gateways: list[Child]
+    workers: Workers | None = None
     is_stopping: bool = False
+
+    def ready(self) -> int:
+        """How many workers serve."""
+        return 0 if self.workers is None else self.workers.ready()
 
     def readiness(self) -> Mapping[str, bool]:
         """Postgres is not among the parts on purpose: object traffic goes on without it."""
-        serving = any(child.ready.is_set() for child in self.gateways)
-        return {"gateway": serving, "not_stopping": not self.is_stopping}
+        return {"gateway": self.ready() > 0, "not_stopping": not self.is_stopping}
 
 
 class Supervisor:
-    """One start of Weir. `tell` prints a line for the operator."""
+    """One start of Weir. `tell` prints a line for the operator.
 
-    def __init__(self, settings: RoomsSettings, *, tell: Tell) -> None:
+    alone: a gateway and nothing else; the co-op's books and its database are on another machine.
+    """
+
+    def __init__(self, settings: RoomsSettings, *, tell: Tell, alone: bool = False) -> None:
+        self._alone = alone
         self._rooms = settings
         self._settings = settings.deploy
         self._tell = tell
         self._stopping = asyncio.Event()
         self._hurrying = asyncio.Event()
         self._counted = Counted(settings.deploy)
-        self._parts = _Parts([])
+        self._parts = _Parts()
+        self._restarted_at_reload: list[Child] = []
+        self._reloads = 0
+        self._reloading: set[asyncio.Task[None]] = set()
         self._keepers: set[asyncio.Task[None]] = set()
         self._began = time.time()
+        self._enrolment: Enrolment | None = None
+        self._seen: asyncio.Task[None] | None = None
 
     async def run(self, announce: Callable[[Running], Awaitable[None]]) -> None:
         """Start everything, call `announce` once it serves, and stay until a signal.
@@ -131,26 +110,60 @@ class Supervisor:
         server = self._embedded(stack, data)
         dsn = self._rooms.meter.database_url if server is None else server.dsn
         gateway = self._listen("gateway", slots=self._settings.worker_count())
-        portal = self._listen("portal", slots=1)
+        portal = [] if self._alone else self._listen("portal", slots=1)
         admin = self._listen("admin", slots=1)
         for one in (*gateway, *portal, *admin):
             stack.callback(one.close)
         gateway_url = self._settings.gateway_url or url_of(gateway[0])
-        portal_url = self._rooms.billing.portal_url or url_of(portal[0])
+        portal_url = self._rooms.billing.portal_url or (url_of(portal[0]) if portal else "")
         environment = {"WEIR_DATABASE_URL": dsn, "WEIR_DATA": str(data)}
         environment |= {"WEIR_GATEWAY_URL": gateway_url, "WEIR_PORTAL_URL": portal_url}
-        children = self._children(stack, data, environment, gateway=gateway, portal=portal[0])
+        children = self._children(stack, data, environment, gateway=gateway, portal=portal)
         # They load while the database is made and started, and wait at their gates.
         await _all_at_once(child.launch() for child in children)
         founding = await self._database(server, dsn, data)
+        await self._enrol(dsn, data)
         await self._serve_admin(stack, admin[0])
         await _all_at_once(child.start() for child in children)
         for child in children:
-            self._keep(keep(child, self._settings, self._counted, stopping=self._stopping, tell=self._tell))
+            self._keep_child(child)
         link = await self._login_link(dsn, founding, portal_url=portal_url)
-        running = Running(gateway_url, portal_url, url_of(admin[0]), data, server is not None, founding, link)
+        running = Running(
+            gateway_url, portal_url or None, url_of(admin[0]), data, server is not None, founding, link
+        )  # fmt: skip
         hold.tell(self._facts(running))
+        self._when_asked_to_reload(lambda told: hold.tell(self._facts(running) | told))
         return running
+
+    async def _enrol(self, dsn: str, data: Path) -> None:
+        """Enter this start; it is seen until everything else has stopped."""
+        enrolment = Enrolment(
+            dsn, data, name=self._settings.gateway_name, heartbeat_s=self._settings.gateway_heartbeat_s,
+            timeout_s=self._rooms.meter.database_timeout_s, tell=self._tell,
+        )  # fmt: skip
+        try:
+            await enrolment.begin()
+        except DatabaseAway as error:
+            if not self._alone:
+                raise
+            self._tell(f"starting with what this gateway knew last: {error}")
+        self._enrolment = enrolment
+        seen = asyncio.create_task(enrolment.keep_seen(self._facts_of_gateway))
+        self._keepers.add(seen)
+        seen.add_done_callback(self._on_kept)
+        self._seen = seen
+
+    async def _unenrol(self) -> None:
+        """Last but the database: what it ran has stopped, and nothing waits to be shipped."""
+        if self._enrolment is not None and self._seen is not None:
+            self._seen.cancel()
+            await asyncio.wait({self._seen})
+            await self._enrolment.end()
+
+    def _facts_of_gateway(self) -> tuple[int | None, int | None]:
+        gauges = self._counted.fleet.total().gauges
+        change, backlog = (gauges.get(f"weir_{name}") for name in FACTS)
+        return None if change is None else int(change), None if backlog is None else int(backlog)
 
     def _embedded(self, stack: AsyncExitStack, data: Path) -> EmbeddedServer | None:
         """Our own server, not started yet; it stops after everything that uses it."""
@@ -166,6 +179,9 @@ class Supervisor:
             await server.start()
             self._keep(keep(server, self._settings, self._counted, stopping=self._stopping, tell=self._tell))
         timeout_s = self._rooms.meter.database_timeout_s
+        if self._alone:
+            await check_schema(dsn, data, timeout_s=timeout_s)
+            return None
         async with connected(dsn, role=None, timeout_s=timeout_s) as connection:
             await bring_up_to_date(connection)
         if lost := await ensure_signing_key(dsn, data, timeout_s=timeout_s):
@@ -193,19 +209,23 @@ class Supervisor:
         environment: dict[str, str],
         *,
         gateway: list[socket.socket],
-        portal: socket.socket,
+        portal: list[socket.socket],
     ) -> list[Child]:
         """Stopped in the opposite order: workers drain first, then the shipper ships what they left."""
-        portal_child = self._child(data, _portal_spec(portal, environment))
-        stack.push_async_callback(self._stop, portal_child)
-        shipper = self._child(data, ChildSpec("shipper", python_module("meter"), environment))
-        stack.push_async_callback(self._stop, shipper)
-        workers = [
-            self._child(data, _gateway_spec(index, one, environment)) for index, one in enumerate(gateway)
-        ]
-        self._parts.gateways = workers
-        stack.push_async_callback(self._drain, workers, gateway)
-        return [portal_child, shipper, *workers]
+        stack.push_async_callback(self._unenrol)
+        specs = [_portal_spec(one, environment) for one in portal]
+        specs.append(ChildSpec("shipper", python_module("meter"), environment))
+        others = [self._child(data, spec) for spec in specs]
+        for child in others:
+            stack.push_async_callback(self._stop, child)
+        self._restarted_at_reload = others
+        workers = Workers(
+            gateway, environment, make=lambda spec: self._child(data, spec),
+            stop=lambda child: self._stop(child, self._settings.worker_stop_timeout_s),
+        )  # fmt: skip
+        self._parts.workers = workers
+        stack.push_async_callback(workers.drain)
+        return [*others, *workers.serving]
 
     def _child(self, data: Path, spec: ChildSpec) -> Child:
         return Child(spec, self._settings, data, take_metrics=self._counted.take)
@@ -228,14 +248,55 @@ class Supervisor:
             "portal_url": running.portal_url,
             "admin_url": running.admin_url,
             "is_embedded": running.is_embedded,
+            "reloads": self._reloads,
             "started_us": int(self._began * 1_000_000),
         }
+
+    def _keep_child(self, child: Child) -> None:
+        """Watch a child for as long as it is to run."""
+        workers = self._parts.workers
+        assert workers is not None
+        stopping = Either(self._stopping, workers.leaving(child))
+        self._keep(keep(child, self._settings, self._counted, stopping=stopping, tell=self._tell))
 
     def _keep(self, watching: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(watching)
         self._keepers.add(task)
-        # A keeper that gave up is a reason to stop everything.
-        task.add_done_callback(lambda _: self._stopping.set())
+        task.add_done_callback(self._on_kept)
+
+    def _on_kept(self, task: asyncio.Task[None]) -> None:
+        """A keeper that gave up is a reason to stop everything; one whose child was to end is not."""
+        if not task.cancelled() and task.exception() is not None:
+            self._stopping.set()
+
+    def _when_asked_to_reload(self, tell_others: Callable[[dict[str, object]], None]) -> None:
+        """From now on SIGUSR2 exchanges the workers, and so does SIGHUP where no terminal could have sent it."""
+        loop = asyncio.get_running_loop()
+
+        def reload() -> None:
+            task = asyncio.create_task(self._reload(tell_others))
+            self._reloading.add(task)
+            task.add_done_callback(self._reloading.discard)
+
+        loop.add_signal_handler(signal.SIGUSR2, reload)
+        if not has_terminal():
+            loop.add_signal_handler(signal.SIGHUP, reload)
+
+    async def _reload(self, tell_others: Callable[[dict[str, object]], None]) -> None:
+        """Fresh workers in the place of the old ones, then a fresh shipper and portal; settings are read anew."""
+        workers = self._parts.workers
+        if workers is None or self._stopping.is_set():
+            return
+        problem = None
+        try:
+            await workers.exchange(self._keep_child)
+            for child in self._restarted_at_reload:
+                child.signal(signal.SIGTERM)
+        except Refusal as refusal:
+            problem = str(refusal)
+            self._tell(f"not reloaded, the old workers serve on: {problem}")
+        self._reloads += 1
+        tell_others({"reloads": self._reloads, "reload_problem": problem})
 
     def _raise_what_stopped_us(self) -> None:
         """Raises GaveUp when a child could not be kept."""
@@ -259,18 +320,11 @@ class Supervisor:
     async def _notice(self) -> None:
         """Say "not ready" for a while, so that a load balancer turns away before we drain."""
         self._parts.is_stopping = True
+        if self._parts.workers is not None and self._settings.stop_notice_s:
+            self._parts.workers.give_notice()
         self._tell("stopping: open exchanges are finished first; press Ctrl-C again to hurry")
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._hurrying.wait(), self._settings.stop_notice_s or 0.001)
-
-    async def _drain(self, workers: list[Child], listening: list[socket.socket]) -> None:
-        """Workers finish what is open; a hurry ends them at once, and their journals keep the count."""
-        for worker in workers:
-            worker.signal(signal.SIGTERM)
-        for one in listening:
-            one.close()
-        stops = [self._stop(worker, self._settings.worker_stop_timeout_s) for worker in workers]
-        await asyncio.gather(*stops)
 
     async def _stop(self, child: Child, timeout_s: int | None = None) -> None:
         stopping = asyncio.create_task(child.stop(timeout_s=timeout_s or self._settings.child_stop_timeout_s))
@@ -291,8 +345,7 @@ class Supervisor:
             for name, count in self._counted.restarts.items()
         }
         counters["weir_metrics_snapshots_rejected_total"] = self._counted.rejected
-        ready = sum(child.ready.is_set() for child in self._parts.gateways)
-        gauges = {build_info(): 1.0, "weir_gateway_workers_ready": float(ready)}
+        gauges = {build_info(): 1.0, "weir_gateway_workers_ready": float(self._parts.ready())}
         return add([self._counted.fleet.total(), Snapshot(counters, gauges)])
 
     @contextmanager
@@ -327,13 +380,6 @@ async def _all_at_once(steps: Iterable[Coroutine[None, None, None]]) -> None:
     else:
         return
     raise first
-
-
-def _gateway_spec(index: int, listening: socket.socket, environment: Mapping[str, str]) -> ChildSpec:
-    own = {"WEIR_GATEWAY_FD": str(listening.fileno()), "WEIR_WORKER": str(index)}
-    return ChildSpec(
-        f"gateway-{index}", python_module("gateway"), {**environment, **own}, (listening.fileno(),)
-    )
 
 
 def _portal_spec(listening: socket.socket, environment: Mapping[str, str]) -> ChildSpec:

@@ -21,7 +21,10 @@ log = logging.getLogger("gateway")
 
 
 async def run() -> None:
-    """Serve until SIGTERM, then drain. The socket is WEIR_GATEWAY_FD, the stream that of WEIR_WORKER."""
+    """Serve until SIGTERM, then drain; SIGUSR1 says that it is near.
+
+    The socket is WEIR_GATEWAY_FD, the stream that of WEIR_WORKER.
+    """
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -31,6 +34,7 @@ async def run() -> None:
         GatewaySettings.read(), MeterSettings.read(), index=int(os.environ.get("WEIR_WORKER", "0"))
     )
     await worker.start(listener)
+    loop.add_signal_handler(signal.SIGUSR1, worker.give_notice)
     print("ready", flush=True)  # noqa: T201 - the line the supervisor waits for
     await stopping.wait()
     await worker.stop()

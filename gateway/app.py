@@ -35,6 +35,8 @@ log = logging.getLogger(__name__)
 HEADER_BYTES_MAX = 16 * 1024
 HEADERS_MAX = 100
 LINGERING_S = 2.0
+CUT_WITHIN_S = 0.1
+"""What is still open when the drain's time is over ends this fast."""
 BACKLOG = 1024
 READ_BUFFERS = 2
 """The library stops reading at twice its buffer, so a connection holds one block more than we have taken."""
@@ -76,10 +78,11 @@ class Worker:
             )
         self._directory = PostgresDirectory(
             self._meter_settings.database_url,
-            snapshot=settings.data / "directory.json",
+            snapshot=settings.data / "directory.db",
             vault=Vault.open(settings.data / "secret.key"),
             poll_s=settings.directory_poll_s,
             timeout_s=self._meter_settings.database_timeout_s,
+            stale_max_s=settings.directory_stale_max_s,
         )
         await self._directory.start()
         self._engine: DiskEngine = await open_engine(settings.engine_directory, settings)
@@ -106,7 +109,9 @@ class Worker:
             self._admit, sock=listener, backlog=BACKLOG
         )
         self._tasks = [
-            asyncio.create_task(keep_feeding(self._engine, journal, self._meter_settings)),
+            asyncio.create_task(
+                keep_feeding(self._engine, settings.engine_journal_directory, self._meter_settings)
+            ),
             asyncio.create_task(self._every(METRICS_EVERY_S, self._publish)),
             asyncio.create_task(keep_collecting(self._engine, files_max=settings.collect_files_max)),
             asyncio.create_task(self._keep_caps()),
@@ -120,11 +125,16 @@ class Worker:
         gc.freeze()
         gc.set_threshold(GC_THRESHOLD)
 
+    def give_notice(self) -> None:
+        """A stop is near: say so to whoever asks, and end each connection with its next answer."""
+        self._server.is_leaving = True
+
     async def stop(self) -> None:
         """Take no more connections, let open exchanges finish, and make everything durable."""
         self._listening.close()
-        self._server.pre_shutdown()
-        await self._server.shutdown(self._settings.drain_timeout_s)
+        settings = self._settings
+        await self._server.leave(goodbye_s=settings.goodbye_ms / 1000, drain_s=settings.drain_timeout_s)
+        await self._server.shutdown(CUT_WITHIN_S)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -147,6 +157,8 @@ class Worker:
     def _publish(self) -> None:
         registry = self.metrics.registry
         registry.gauges["weir_gateway_connections"] = len(self._server.connections)
+        registry.gauges["weir_gateway_directory_change_least"] = self._directory.last_change
+        registry.gauges["weir_gateway_directory_age_seconds"] = self._directory.age_s
         self.metrics.still_open(open_in(self._recorder.journal.directory))
         self._recorder.journal.roll_if_aged(now_us())
         registry.publish()

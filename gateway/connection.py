@@ -27,6 +27,8 @@ from gateway.head import response_head
 from gateway.wire import PeerVanished
 
 log = logging.getLogger(__name__)
+LINGERING_S = 0.5
+"""So long a client that was told goodbye has for closing its own end."""
 BODY_BROKE_OFF = (ConnectionError, RequestPayloadError, ClientError)
 """What reading a body raises when its sender left or its framing is broken."""
 
@@ -41,7 +43,7 @@ class Incoming:
         self.raw_path: str = message.path
         self.headers: CIMultiDictProxy[str] = message.headers
         # We speak no other protocol, and what follows a wish for one has no defined place.
-        self.keep_alive: bool = not (message.should_close or message.upgrade)
+        self.keep_alive: bool = not (message.should_close or message.upgrade or connection.is_leaving)
         self.content = content
         self._connection = connection
 
@@ -62,6 +64,11 @@ class Incoming:
     def go_on(self, *, past_parser: bool) -> None:
         """Read again. past_parser: the rest of the body was read there, and the next request comes."""
         self._connection.go_on(self.content, past_parser=past_parser)
+
+    @property
+    def is_leaving(self) -> bool:
+        """Whether this worker is about to end: every answer is the last one of its connection."""
+        return self._connection.is_leaving
 
     @property
     def remote(self) -> str:
@@ -86,11 +93,13 @@ Handle = Callable[[Incoming], Coroutine[Any, Any, bool]]
 class Connection(RequestHandler):
     """One client's connection."""
 
-    __slots__ = ("_begun", "_handle", "_new_parser", "descriptor", "remote")
+    __slots__ = ("_begun", "_handle", "_has_left", "_new_parser", "_server", "descriptor", "remote")
 
     def __init__(self, server: ConnectionServer, **limits: Any) -> None:
         super().__init__(server, **limits)
         self._handle = server.handle
+        self._server = server
+        self._has_left = False
         self._new_parser = partial(
             HttpRequestParser, self, self._loop, self._read_bufsize, max_line_size=self.max_line_size,
             max_field_size=self.max_field_size, max_headers=self.max_headers,
@@ -111,6 +120,8 @@ class Connection(RequestHandler):
 
     def data_received(self, data: bytes) -> None:
         """Parse; when nothing else is going on, begin the request that this completes."""
+        if self._has_left:
+            return
         waiter = self._waiter
         if waiter is None or waiter.done():
             super().data_received(data)
@@ -163,8 +174,28 @@ class Connection(RequestHandler):
             self._renew_patience()
         if not self._force_close:
             self._task_handler = None
-            if self.transport is not None:
+            if self.is_leaving:
+                self._say_goodbye()
+            elif self.transport is not None:
                 self.transport.close()
+
+    @property
+    def is_leaving(self) -> bool:
+        """See Incoming."""
+        return self._server.is_leaving
+
+    def leave_if_idle(self) -> None:
+        """Say goodbye where no request is under way; where one is, its end does so."""
+        if self._waiter is not None and not self._messages and self._begun is None:
+            self._say_goodbye()
+
+    def _say_goodbye(self) -> None:
+        """Our end is closed first, and what still comes is taken in: a plain close would reset it."""
+        if self._has_left or self.transport is None:
+            return
+        self._has_left = True
+        self.transport.write_eof()
+        self._loop.call_later(LINGERING_S, self.force_close)
 
     def hold(self) -> None:
         """See Incoming."""
@@ -226,7 +257,7 @@ class Connection(RequestHandler):
                 self._handler_waiter.set_result(None)
         if not content.is_eof():
             going_on = await self._drained(content) and going_on
-        return going_on and not self._close
+        return going_on and not (self._close or self._server.is_closing)
 
     async def _drained(self, content: StreamReader) -> bool:
         """Take in what nobody read, for a while; whether that was all of it."""
@@ -259,10 +290,41 @@ class ConnectionServer(Server):
     def __init__(self, handle: Handle, **limits: Any) -> None:
         super().__init__(_unused, **limits)
         self.handle = handle
+        self.is_leaving = False
+        self.is_closing = False
+        self._ended = asyncio.Event()
 
     def __call__(self) -> Connection:
         """For the next client."""
         return Connection(self, loop=self._loop, **self._kwargs)
+
+    def connection_lost(self, handler: RequestHandler, exc: BaseException | None = None) -> None:
+        """One is over."""
+        super().connection_lost(handler, exc)
+        self._ended.set()
+
+    async def leave(self, *, goodbye_s: float, drain_s: float) -> None:
+        """Let every client go without a reset; nobody new may be let in any more.
+
+        For goodbye_s each answer says that it is the last one, and clients that wait to send are waited for. Then
+        idle connections are closed, and those with a request after its answer, for drain_s at most.
+        """
+        self.is_leaving = True
+        await self._until_none_is_left(goodbye_s)
+        self.is_closing = True
+        for one in self.connections:
+            if isinstance(one, Connection):
+                one.leave_if_idle()
+        await self._until_none_is_left(drain_s)
+
+    async def _until_none_is_left(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                while self.connections:
+                    self._ended.clear()
+                    await self._ended.wait()
+        except TimeoutError:
+            log.debug("%d connections are left", len(self.connections))
 
 
 async def _unused(_: object) -> Any:

@@ -54,7 +54,8 @@ class Counting:
         self.tab = tab
         self.moved_out = 0
         self.is_left_out = False
-        """Refused because the journal has no room: nothing of it is billed, and its record would take an open one's."""
+        """Refused because the journal has no room: nothing of it is billed, and its record would take an open one's.
+        Or nothing of the co-op's business: a load balancer that asks for this worker."""
         self._recorder = recorder
         self._clock = clock
         self._checkpoints = checkpoints

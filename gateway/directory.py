@@ -1,16 +1,18 @@
 """The gateway's copy of the directory: keys and buckets, served from memory, kept on disk, refreshed by NOTIFY.
 
-With Postgres away it serves what it knows, also after a restart; only changes to the directory wait.
+A look reads what changed since the one before, and costs one statement when nothing did. With Postgres away the
+gateway serves what it knows, also after a restart; only changes to the directory wait.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import random
+import sqlite3
+import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -20,13 +22,14 @@ import asyncpg
 from gateway import store
 from gateway.call import Bucket, Subject
 from gateway.changemark import ChangeMark
+from gateway.changes import Known, Look, News, Seen
+from gateway.directory_store import news
 from gateway.errors import s3_error
 from gateway.scope import KeyScope, parse_scope
-from gateway.snapshot import Known, keep, pack, unpack
+from gateway.snapshot_store import SnapshotStore
 from gateway.store import KeyRow
 from gateway.vault import Vault
 from meter import postgres
-from meter.cap_store import caps
 from meter.ids import MemberId
 from meter.postgres import Connection, connect
 from meter.refusal import Refusal
@@ -39,6 +42,8 @@ MISS_LIFE_S = 1.0
 ASK_TIMEOUT_S = 2.0
 """A request waits no longer for Postgres than this; what is known already has to do."""
 REFRESH_PAUSE_S = 0.1
+LOOK_TIMEOUT_S = 2.0
+"""A look that has no answer by then went into a connection that is dead, whatever the kernel thinks of it."""
 Answer = TypeVar("Answer")
 
 
@@ -57,9 +62,17 @@ class Key:
 class PostgresDirectory:
     """Directory of gateway.call, plus the keys."""
 
-    def __init__(self, dsn: str, *, snapshot: Path, vault: Vault, poll_s: int, timeout_s: int) -> None:
+    def __init__(
+        self, dsn: str, *, snapshot: Path, vault: Vault, poll_s: float, timeout_s: int, stale_max_s: int = 0
+    ) -> None:  # fmt: skip
         self._dsn = dsn
-        self._snapshot = snapshot
+        self._snapshot = SnapshotStore(snapshot)
+        self._seen = Seen()
+        self._kept = self._seen.position
+        """All that is known here had been read by then: looks after it found nothing new."""
+        self._is_unkept = False
+        self._stale_max_s = stale_max_s
+        self._looked_s = time.monotonic()
         self._vault = vault
         self._poll_s = poll_s
         self._timeout_s = timeout_s
@@ -74,18 +87,28 @@ class PostgresDirectory:
         self._task: asyncio.Task[None] | None = None
         self._mark = ChangeMark(snapshot.with_suffix(".change"))
         self._catching_up = asyncio.Lock()
-        self.egress_caps: Mapping[MemberId, int] = {}
+        self.egress_caps: dict[MemberId, int] = {}
         """Hard caps of members who set one: bytes out in a month."""
         self.generation = 0
-        """Grows with each refresh: caches derived from secrets are dropped when it does."""
+        """Grows with each change of keys: caches derived from secrets are dropped when it does."""
+
+    @property
+    def last_change(self) -> int:
+        """The number of the last change that is known here."""
+        return self._seen.last_change
+
+    @property
+    def age_s(self) -> float:
+        """How long ago Postgres last said what is new."""
+        return time.monotonic() - self._looked_s
 
     async def start(self) -> None:
         """Load the snapshot, try Postgres once, and keep refreshing in the background."""
         self._mark.open()
-        if self._snapshot.exists():
-            known = unpack(json.loads(self._snapshot.read_text()))
-            if known is not None:
-                self._apply(known)
+        self._snapshot.open()
+        known, self._seen = await asyncio.to_thread(self._snapshot.load)
+        self._kept = self._seen.position
+        self._apply(known)
         try:
             await self._refresh()
         except AWAY as error:
@@ -100,9 +123,20 @@ class PostgresDirectory:
         if self._connection is not None:
             self._connection.terminate()
         self._mark.close()
+        async with self._snapshot_lock:
+            self._snapshot.close()
 
     def known_key(self, access_key: str) -> Key | None:
-        """The open key, from memory only."""
+        """The open key, from memory only; None also where key() may know better."""
+        if self._stale_max_s and self._is_stale():
+            return None
+        return self._key_here(access_key)
+
+    def _is_stale(self) -> bool:
+        """Whether Postgres has been away for longer than keys may be trusted."""
+        return bool(self._stale_max_s) and self.age_s > self._stale_max_s
+
+    def _key_here(self, access_key: str) -> Key | None:
         found = self._open_keys.get(access_key)
         if found is None and (row := self._keys.get(access_key)) is not None:
             secret = self._vault.reveal(row.secret, access_key=access_key)
@@ -113,17 +147,22 @@ class PostgresDirectory:
         return found
 
     async def key(self, access_key: str) -> Key | None:
-        """The open key; a miss is asked of Postgres before it is believed."""
+        """The open key; a miss is asked of Postgres before it is believed.
+
+        Raises S3Error ServiceUnavailable where it may have been revoked longer ago than directory_stale_max_s.
+        """
         if self._mark.news() is not None:
             await self._catch_up()
-        found = self.known_key(access_key)
+        if self._is_stale():
+            raise s3_error("ServiceUnavailable")
+        found = self._key_here(access_key)
         if found is None and self._worth_asking(f"key {access_key}"):
             rows = await self.ask(lambda connection: store.keys(connection, access_key=access_key))
             for row in rows or ():
                 if row.revoked_us is None:
                     self._keys[access_key] = row
-                    await self._keep_snapshot()
-            found = self.known_key(access_key)
+                    await self._keep(lambda: self._snapshot.note(keys=rows or ()))
+            found = self._key_here(access_key)
         return found
 
     def known_bucket(self, name: str) -> Bucket | None:
@@ -143,7 +182,7 @@ class PostgresDirectory:
         if found is None and ask:
             for row in await self.ask(lambda connection: store.buckets(connection, name=name)) or ():
                 found = self._buckets[row.name] = row
-                await self._keep_snapshot()
+                await self._keep_bucket(row)
         return found
 
     def known_buckets(self) -> list[Bucket]:
@@ -171,7 +210,7 @@ class PostgresDirectory:
 
         bucket, new = await self._write(enter)
         self._buckets[name] = bucket
-        await self._keep_snapshot()
+        await self._keep_bucket(bucket)
         if new:
             self._mark.tell()
         return bucket, new
@@ -181,7 +220,7 @@ class PostgresDirectory:
         await self._write(lambda connection: store.remove_bucket(connection, bucket.id, now_us=now_us))
         if (known := self._buckets.get(bucket.name)) is not None and known.id == bucket.id:
             del self._buckets[bucket.name]
-        await self._keep_snapshot()
+            await self._keep(lambda: self._snapshot.note(gone=bucket.name))
         self._mark.tell()
 
     async def set_document(
@@ -202,7 +241,7 @@ class PostgresDirectory:
 
         for row in await self._write(enter):
             self._buckets[row.name] = row
-        await self._keep_snapshot()
+            await self._keep_bucket(row)
         self._mark.tell()
 
     async def _catch_up(self) -> None:
@@ -262,30 +301,82 @@ class PostgresDirectory:
             connection.terminate()
             raise
         connection.add_termination_listener(self._on_notify)
+        self._seen.step_back()
         return connection
 
     def _on_notify(self, *_: object) -> None:
         self._changed.set()
 
     async def _refresh(self) -> None:
+        """Read what is new. Raises what says that Postgres is away."""
         self._changed.clear()
         # All in one turn on the connection: of two refreshes at once the later read is also kept last.
-        self._apply(await self._with_connection(_everything))
-        await self._keep_snapshot()
+        look, found = await self._with_connection(self._look)
+        self._looked_s = time.monotonic()
+        always = self._seen.is_behind(look)
+        self._seen.note(look)
+        if isinstance(found, News):
+            self._apply_news(found)
+            if not self._is_unkept and await self._keep(
+                lambda: self._snapshot.change(found, look, since=self._kept)
+            ):
+                self._kept = look.position
+                return
+        elif found is not None:
+            self._apply(found)
+        elif not self._is_unkept:
+            return
+        all_of_it = Known(list(self._keys.values()), list(self._buckets.values()), dict(self.egress_caps))
+        self._is_unkept, self._kept = False, look.position
+        await self._keep(lambda: self._snapshot.replace(all_of_it, look, always=always))
 
-    async def _keep_snapshot(self) -> None:
-        """What this worker knows outlives it, also when Postgres goes away the next moment."""
-        told = pack(self._keys.values(), self._buckets.values(), self.egress_caps)
-        packed = json.dumps(told, sort_keys=True)
+    async def _look(self, connection: Connection) -> tuple[Look, Known | News | None]:
+        try:
+            return await news(connection, self._seen, timeout_s=LOOK_TIMEOUT_S)
+        except BaseException:
+            # In the middle of an answer, or with nobody at the other end: of no use to anybody.
+            connection.terminate()
+            raise
+
+    async def _keep_bucket(self, bucket: Bucket) -> None:
+        await self._keep(lambda: self._snapshot.note(buckets=(bucket,)))
+
+    async def _keep(self, work: Callable[[], Answer]) -> Answer | None:
+        """What this worker knows outlives it, also when Postgres goes away the next moment.
+
+        A disk that takes nothing more is logged and stops nobody; the next look writes all of it.
+        """
         async with self._snapshot_lock:
-            await asyncio.to_thread(keep, self._snapshot, packed)
+            try:
+                return await asyncio.to_thread(work)
+            except sqlite3.Error as error:
+                log.warning("the directory's snapshot could not be written: %s", error)
+                self._is_unkept = True
+                return None
 
     def _apply(self, known: Known) -> None:
         self._keys = {row.access_key: row for row in known.keys if row.revoked_us is None}
         self._open_keys.clear()
         self._buckets = {bucket.name: bucket for bucket in known.buckets}
-        self.egress_caps = known.egress_caps
+        self.egress_caps = dict(known.egress_caps)
         self.generation += 1
+
+    def _apply_news(self, found: News) -> None:
+        wanted, known = found
+        keys = {row.access_key: row for row in known.keys if row.revoked_us is None}
+        for gone in (wanted.access_keys | {row.access_key for row in known.keys}) - keys.keys():
+            self._keys.pop(gone, None)
+        self._keys |= keys
+        for name in wanted.access_keys | {row.access_key for row in known.keys}:
+            self._open_keys.pop(name, None)
+        for name in wanted.buckets:
+            self._buckets.pop(name, None)
+        self._buckets |= {bucket.name: bucket for bucket in known.buckets}
+        for member in wanted.members:
+            self.egress_caps.pop(member, None)
+        self.egress_caps |= known.egress_caps
+        if wanted.access_keys or wanted.members:
+            self.generation += 1
 
     async def _keep_fresh(self) -> None:
         while True:
@@ -300,13 +391,3 @@ class PostgresDirectory:
                 log.warning("directory not refreshed, Postgres is away: %s", error)
                 await asyncio.sleep(random.uniform(0.5, 2.0))  # noqa: S311 - jitter, not a secret
                 self._changed.set()
-
-
-async def _everything(connection: Connection) -> Known:
-    # Of one moment: a member who was suspended in between must not have a key that opens and a bucket that does not.
-    async with connection.transaction(isolation="repeatable_read", readonly=True):
-        keys = await store.keys(connection)
-        buckets = await store.buckets(connection)
-        found = await caps(connection)
-    hard = {member: one.egress.hard for member, one in found.items() if one.egress.hard is not None}
-    return Known(keys, buckets, hard)

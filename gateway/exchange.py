@@ -33,7 +33,7 @@ from gateway.metrics import GatewayMetrics
 from gateway.operation import Operation
 from gateway.policy.facts import Asked
 from gateway.request import Request, read_head
-from gateway.route import Route, route
+from gateway.route import Route, is_readiness, route
 from gateway.sigv4.parse import Claim, parse_claim
 from gateway.sigv4.unsigned import unsigned_claim
 from gateway.wire import PeerVanished
@@ -129,6 +129,9 @@ class Exchanges:
             how.resource = request.raw_path
             if self._browsers.have_websites and (site := self._browsers.site_of(request)):
                 return await self._browsers.visit(raw, request, site, counting, how)
+            if is_readiness(request.raw_path, request.effective, host_suffix=self._settings.host_suffix):
+                counting.is_left_out, counting.tab.head_only = True, request.method == "HEAD"
+                return readiness(is_leaving=raw.is_leaving)
             asked = route(
                 request.method, request.raw_path, request.raw_query, request.effective,
                 host_suffix=self._settings.host_suffix,
@@ -215,6 +218,12 @@ class Exchanges:
             if question is None:
                 raise
             raise concealed(error, question, bucket) from error
+
+
+def readiness(*, is_leaving: bool) -> Reply:
+    """What a load balancer is told. It stands in no journal: nobody pays for it."""
+    status, word = (503, b"leaving\n") if is_leaving else (200, b"ready\n")
+    return Reply(status, {"Content-Type": "text/plain", "Cache-Control": "no-store"}, word)
 
 
 def is_browser_at_the_door(operation: Operation, headers: dict[str, str]) -> bool:

@@ -15,6 +15,7 @@ from gateway.operation import Level, Operation
 
 _SERVICE, _BUCKET, _OBJECT = Level.SERVICE, Level.BUCKET, Level.OBJECT
 _OTHER = Operation.OTHER
+READINESS_PATH = "/-/ready"
 QUERY_PARAMETERS_MAX = 100
 """A protocol bound: no S3 operation has nearly as many."""
 
@@ -80,6 +81,16 @@ def route(
     level = _OBJECT if key else _BUCKET if bucket else _SERVICE
     operation = _operation(level, method, query, headers)
     return Route(operation, bucket, key, query)
+
+
+def is_readiness(raw_path: str, headers: Mapping[str, str], *, host_suffix: str = "") -> bool:
+    """Whether a load balancer asks for this worker, and nobody for an object.
+
+    No bucket can have this name; where the host names one, the path is the key of an object.
+    """
+    return raw_path == READINESS_PATH and not (
+        host_suffix and _bucket_of_host(headers.get("host", ""), host_suffix)
+    )
 
 
 def _address(raw_path: str, headers: Mapping[str, str], host_suffix: str) -> tuple[str, str]:

@@ -25,6 +25,10 @@ class GatewaySettings(RoomSettings):
     """Limits and places of the S3 door. Every body, queue and cache has its limit here."""
 
     data: Path = Field(Path("data"), description="directory that holds everything Weir keeps on this machine")
+    disk_home: str = Field(
+        "",
+        description="data directory on this machine whose disk engine keeps the objects; empty: this gateway's own",
+    )
     region: str = Field(
         "us-east-1", description="region name clients sign for; any other is refused with this one"
     )
@@ -117,8 +121,22 @@ class GatewaySettings(RoomSettings):
     )
     connections_max: int = Field(4096, ge=1, description="connections a worker keeps open at most")
     drain_bytes_max: int = Field(256 * 1024, ge=0, description="unread body taken in after an early error")
+    goodbye_ms: int = Field(
+        1000,
+        ge=0,
+        le=60_000,
+        description="at a stop, clients that keep a connection get so long to send once more and be told to close it",
+    )
     drain_timeout_s: int = Field(60, ge=0, description="at a stop, open exchanges get so long to finish")
-    directory_poll_s: int = Field(30, ge=1, description="the directory is reread at least this often")
+    directory_poll_s: int = Field(
+        5, ge=1, description="the directory is asked for changes at least this often, should no notice arrive"
+    )
+    directory_stale_max_s: int = Field(
+        0,
+        ge=0,
+        description="with PostgreSQL away for longer, signed requests are answered 503, for a key may have been "
+        "revoked; 0: they are served for as long as it takes",
+    )
     disk_free_bytes_min: int = Field(
         256 * 2**20,
         ge=0,
@@ -199,4 +217,13 @@ class GatewaySettings(RoomSettings):
     @property
     def engine_directory(self) -> Path:
         """Where the disk engine keeps index and blobs."""
-        return self.data / "engine"
+        return self._home / "engine"
+
+    @property
+    def engine_journal_directory(self) -> Path:
+        """The journal that has the engine's changes of stored bytes: it stays with the disk, whoever serves from it."""
+        return self._home / "journal"
+
+    @property
+    def _home(self) -> Path:
+        return Path(self.disk_home) if self.disk_home else self.data

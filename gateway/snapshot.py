@@ -1,101 +1,84 @@
-"""The directory as a worker keeps it on disk: read when Postgres is away at a start."""
+"""Lines of the directory as a gateway keeps them on disk, and how a small file is replaced."""
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
 
 from gateway.call import Bucket, Subject
 from gateway.store import KeyRow
 from meter.ids import BucketId, MemberId
 from meter.usage import MemberStatus
 
-SNAPSHOT_FORMAT = 4
-"""A snapshot of another format is not read: the first start after an upgrade asks Postgres."""
+SNAPSHOT_FORMAT = 5
+"""Lines of another format are not read: the first start after an upgrade asks Postgres."""
 
 
-class Known(NamedTuple):
-    """All that a gateway knows of the co-op."""
-
-    keys: list[KeyRow]
-    buckets: list[Bucket]
-    egress_caps: Mapping[MemberId, int]
-    """Hard caps of members who set one: bytes out in a month."""
+def pack_key(row: KeyRow) -> str:
+    """An open key as JSON; its secret is sealed."""
+    return json.dumps(
+        [row.access_key, row.member, row.member_name, row.member_status, row.secret.hex(), row.created_us, row.scope]
+    )  # fmt: skip
 
 
-def pack(
-    keys: Iterable[KeyRow], buckets: Iterable[Bucket], egress_caps: Mapping[MemberId, int]
-) -> dict[str, object]:
-    """As JSON has it."""
-    return {
-        "format": SNAPSHOT_FORMAT,
-        "keys": [
-            [
-                row.access_key,
-                row.member,
-                row.member_name,
-                row.member_status,
-                row.secret.hex(),
-                row.created_us,
-                row.scope,
-            ]
-            for row in keys
-        ],
-        "buckets": [
-            [
-                bucket.id,
-                bucket.name,
-                bucket.owner,
-                bucket.created_us,
-                bucket.owner_name,
-                bucket.owner_status,
-                bucket.bytes_max,
-                bucket.owner_bytes_max,
-                bucket.owner_cap_bytes,
-                bucket.documents,
-            ]
-            for bucket in buckets
-        ],
-        "egress_caps": sorted(egress_caps.items()),
-    }
+def unpack_key(text: str) -> KeyRow:
+    """Read what pack_key made."""
+    access_key, member, name, status, secret, created_us, scope = json.loads(text)
+    return KeyRow(
+        access_key, MemberId(member), name, MemberStatus(status), bytes.fromhex(secret), created_us, None, scope
+    )  # fmt: skip
 
 
-def unpack(packed: dict[str, Any]) -> Known | None:
-    """Read what pack made; None for one of another format."""
-    if packed.get("format") != SNAPSHOT_FORMAT:
-        return None
-    keys = [
-        KeyRow(a, MemberId(m), name, MemberStatus(status), bytes.fromhex(secret), created, None, scope)
-        for a, m, name, status, secret, created, scope in packed["keys"]
-    ]
-    buckets = [
-        Bucket(
-            BucketId(number),
-            name,
-            MemberId(owner),
-            created,
-            owner_name,
-            MemberStatus(status),
-            bytes_max,
-            owner_bytes_max,
-            owner_cap_bytes,
-            {Subject(subject): document for subject, document in documents.items()},
-        )
-        for number, name, owner, created, owner_name, status, bytes_max, owner_bytes_max, owner_cap_bytes, documents
-        in packed["buckets"]
-    ]  # fmt: skip
-    return Known(keys, buckets, {MemberId(member): cap for member, cap in packed["egress_caps"]})
+def pack_bucket(bucket: Bucket) -> str:
+    """A bucket as JSON."""
+    return json.dumps(
+        [
+            bucket.id,
+            bucket.name,
+            bucket.owner,
+            bucket.created_us,
+            bucket.owner_name,
+            bucket.owner_status,
+            bucket.bytes_max,
+            bucket.owner_bytes_max,
+            bucket.owner_cap_bytes,
+            dict(bucket.documents),
+        ]
+    )
+
+
+def unpack_bucket(text: str) -> Bucket:
+    """Read what pack_bucket made."""
+    number, name, owner, created, owner_name, status, bytes_max, owner_bytes_max, owner_cap_bytes, documents = (
+        json.loads(text)
+    )  # fmt: skip
+    return Bucket(
+        BucketId(number),
+        name,
+        MemberId(owner),
+        created,
+        owner_name,
+        MemberStatus(status),
+        bytes_max,
+        owner_bytes_max,
+        owner_cap_bytes,
+        {Subject(subject): document for subject, document in documents.items()},
+    )
 
 
 def keep(path: Path, text: str) -> None:
+    """Replace a small text in one step, durably; readable by its owner only."""
+    keep_bytes(path, text.encode())
+
+
+def keep_bytes(path: Path, content: bytes) -> None:
     """Replace a file in one step, durably; readable by its owner only."""
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_suffix(f".{os.getpid()}.new")
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
         file.flush()
         os.fsync(file.fileno())
     fresh.rename(path)

@@ -12,6 +12,9 @@ from meter.postgres import Connection
 from meter.usage import MemberStatus
 from meter.window import to_datetime, to_us
 
+Among = tuple[Sequence[str], Sequence[MemberId]]
+"""Those that bear one of these names, and those of these members."""
+
 
 @dataclass(frozen=True, slots=True)
 class KeyRow:
@@ -32,22 +35,34 @@ _KEYS = """
     SELECT k.access_key, k.member, m.name, m.status, k.secret, k.created_at, k.revoked_at, k.scope
     FROM gateway.access_key k JOIN meter.member m ON m.id = k.member
     WHERE ($1::bigint IS NULL OR k.member = $1) AND ($2::text IS NULL OR k.access_key = $2)
+      AND ($3::text[] IS NULL OR k.access_key = ANY($3) OR k.member = ANY($4::bigint[]))
     ORDER BY k.created_at, k.access_key
 """
 
 
 async def keys(
-    connection: Connection, *, member: MemberId | None = None, access_key: str | None = None
+    connection: Connection,
+    *,
+    member: MemberId | None = None,
+    access_key: str | None = None,
+    among: Among | None = None,
 ) -> list[KeyRow]:
-    """Access keys with their members, all or those of one member or name, revoked ones included."""
+    """Access keys with their members, all or those of one member or name or among some, revoked ones included."""
+    names, members = among or (None, None)
     return [
         KeyRow(
             row["access_key"], MemberId(row["member"]), row["name"], MemberStatus(row["status"]), row["secret"],
             to_us(row["created_at"]), None if row["revoked_at"] is None else to_us(row["revoked_at"]),
             row["scope"],
         )
-        for row in await connection.fetch(_KEYS, member, access_key)
+        for row in await connection.fetch(_KEYS, member, access_key, names, members)
     ]  # fmt: skip
+
+
+async def some_key(connection: Connection) -> KeyRow | None:
+    """Any one, the first by name: whoever has the master key can open it."""
+    name = await connection.fetchval("SELECT min(access_key) FROM gateway.access_key")
+    return None if name is None else (await keys(connection, access_key=name))[0]
 
 
 async def add_key(
@@ -81,21 +96,27 @@ _BUCKETS = """
     LEFT JOIN gateway.member_limit l ON l.member = b.owner
     LEFT JOIN meter.member_cap c ON c.member = b.owner
     WHERE b.deleted_at IS NULL AND ($1::text IS NULL OR b.name = $1) AND ($2::bigint IS NULL OR b.owner = $2)
+      AND ($3::text[] IS NULL OR b.name = ANY($3) OR b.owner = ANY($4::bigint[]))
     ORDER BY b.name COLLATE "C"
 """
 
 
 async def buckets(
-    connection: Connection, *, name: str | None = None, owner: MemberId | None = None
+    connection: Connection,
+    *,
+    name: str | None = None,
+    owner: MemberId | None = None,
+    among: Among | None = None,
 ) -> list[Bucket]:
-    """All buckets that exist, or the one of that name, or those of that member; by name."""
+    """All buckets that exist, or the one of that name, or those of that member, or those among some; by name."""
+    names, owners = among or (None, None)
     return [
         Bucket(
             BucketId(row["id"]), row["name"], MemberId(row["owner"]), to_us(row["created_at"]),
             row["owner_name"], MemberStatus(row["status"]), row["bytes_max"], row["owner_bytes_max"],
             row["owner_cap_bytes"], {} if row["documents"] is None else _documents(json.loads(row["documents"])),
         )
-        for row in await connection.fetch(_BUCKETS, name, owner)
+        for row in await connection.fetch(_BUCKETS, name, owner, names, owners)
     ]  # fmt: skip
 
 

@@ -11,15 +11,18 @@ from meter.postgres import Connection
 from meter.window import Month, to_datetime
 
 
-async def caps(connection: Connection, *, member: MemberId | None = None) -> dict[MemberId, Caps]:
-    """The caps of every member who has some, or of that one."""
+async def caps(
+    connection: Connection, *, member: MemberId | None = None, among: Sequence[MemberId] | None = None
+) -> dict[MemberId, Caps]:
+    """The caps of every member who has some, or of that one, or of those among some."""
     rows = await connection.fetch(
         """
         SELECT member, egress_soft, egress_hard, storage_soft, storage_hard
-        FROM meter.member_cap WHERE $1::bigint IS NULL OR member = $1 ORDER BY member
+        FROM meter.member_cap
+        WHERE ($1::bigint IS NULL OR member = $1) AND ($2::bigint[] IS NULL OR member = ANY($2)) ORDER BY member
         """,
-        member,
-    )
+        member, among,
+    )  # fmt: skip
     return {
         MemberId(row["member"]): Caps(
             Cap(row["egress_soft"], row["egress_hard"]), Cap(row["storage_soft"], row["storage_hard"])

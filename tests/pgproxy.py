@@ -47,6 +47,7 @@ class Proxy:
     loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.new_event_loop)
     _held: asyncio.Event = field(default_factory=asyncio.Event)
     _open: set[asyncio.StreamWriter] = field(default_factory=set)
+    _silent: set[asyncio.StreamWriter] = field(default_factory=set)
 
     def arm(self, fault: Fault, times: int = 1) -> None:
         """Let the fault happen that often."""
@@ -56,6 +57,10 @@ class Proxy:
     def release(self) -> None:
         """Let held answers go."""
         self.loop.call_soon_threadsafe(self._held.set)
+
+    def silence(self) -> None:
+        """Of connections that are open now nothing passes any more, and neither side is told; new ones are well."""
+        self._silent |= self._open
 
     def cut_all(self) -> None:
         """Cut every connection that is open now."""
@@ -111,6 +116,8 @@ class Proxy:
                     if self._strikes(Fault.CUT_BEFORE_COMMIT):
                         raise ConnectionResetError
                     commits.set()
+                if writer in self._silent:
+                    continue
                 writer.write(head + body)
                 await writer.drain()
         except (asyncio.IncompleteReadError, OSError):
@@ -135,6 +142,8 @@ class Proxy:
                         raise ConnectionResetError
                     if self._strikes(Fault.HOLD_AFTER_COMMIT):
                         await self._held.wait()
+                if writer in self._silent:
+                    continue
                 writer.write(head + body)
                 await writer.drain()
         except (asyncio.IncompleteReadError, OSError):

@@ -166,7 +166,7 @@ async def _ship(found: Found, dsn: str, meter: MeterSettings) -> dict[str, objec
 
 async def _feed(data: Path, meter: MeterSettings) -> list[str]:
     """Changes of stored bytes that the dead engine had committed, and nobody had told the journal."""
-    gateway = read(GatewaySettings).model_copy(update={"data": data})
+    gateway = read(GatewaySettings).model_copy(update={"data": data, "disk_home": ""})
     if not (gateway.engine_directory / "index.sqlite").exists():
         return []
     dead = meter.model_copy(update={"data": data})

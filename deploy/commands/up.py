@@ -16,8 +16,9 @@ from deploy import snippets
 from deploy.commands.options import data_option, set_setting
 from deploy.output import console
 from deploy.place import replace_file
+from deploy.running import RoomsSettings, Running
 from deploy.settings import DeploySettings, read
-from deploy.supervisor import RoomsSettings, Running, Supervisor
+from deploy.supervisor import Supervisor
 from gateway.settings import GatewaySettings
 from meter.settings import MeterSettings
 
@@ -74,7 +75,8 @@ def show(running: Running, screen: Console, *, region: str) -> None:
     """The first screen."""
     screen.print(Panel.fit(Text("Weir is up. Every byte is counted.", style="bold")))
     _line(screen, "gateway", running.gateway_url)
-    _line(screen, "portal", running.portal_url)
+    if running.portal_url is not None:
+        _line(screen, "portal", running.portal_url)
     _line(screen, "metrics", f"{running.admin_url}/metrics")
     _line(screen, "data", str(running.data))
     if running.is_embedded:

@@ -14,7 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.bench import meter, storage
+from tests.bench import gateways, meter, storage
 from tests.bench.billing import bench_billing, bench_statements
 from tests.bench.books import bench_books
 from tests.bench.large import bench_large
@@ -70,6 +70,7 @@ def main() -> None:
         with running_server(place / "pg") as server:
             (place / "gateway").mkdir()
             bench_gateway(place / "gateway", server.database())
+            gateways.run(place / "gateways", [server.database() for _ in range(3)])
             meter.bench_shipping(place, server)
             meter.bench_restart(place, server.database())
             bench_books(server.database())

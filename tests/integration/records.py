@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from meter import frame
 from meter.event import Event
 from meter.reader import chain, streams
@@ -14,17 +16,22 @@ def record_of(gateway: RunningGateway, request_id: str) -> Event:
     found: list[Event] = []
 
     def is_there() -> bool:
-        found.extend(one for one in _everything(gateway) if one.request_id.hex() == request_id)
+        found.extend(
+            one
+            for one in records_in(gateway.settings.journal_directory)
+            if one.request_id.hex() == request_id
+        )
         return bool(found)
 
     assert eventually(is_there), request_id
     return found[0]
 
 
-def _everything(gateway: RunningGateway) -> list[Event]:
+def records_in(journal: Path) -> list[Event]:
+    """Everything a journal directory holds."""
     return [
         event
-        for directory in streams(gateway.settings.journal_directory)
+        for directory in streams(journal)
         for view in chain(directory)
         for _, event in frame.events(view.records)
     ]

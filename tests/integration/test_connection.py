@@ -251,3 +251,62 @@ async def test_what_is_no_http_is_refused_and_the_connection_closed() -> None:
     assert rest.startswith(b"HTTP/1.1 400 Bad Request\r\n")
     assert b"\r\nConnection: close\r\n" in rest
     assert rest.endswith(b"</Error>")
+
+
+async def test_a_leaving_server_answers_once_more_says_so_and_ends_without_a_reset() -> None:
+    kept: list[bool] = []
+
+    async def handle(incoming: Incoming) -> bool:
+        kept.append(incoming.keep_alive)
+        say(incoming)
+        return incoming.keep_alive
+
+    async with serving(handle) as (client, made):
+        client.send(GET % 1)
+        await client.answer()
+        leaving = asyncio.create_task(made[0]._server.leave(goodbye_s=PATIENCE_S, drain_s=PATIENCE_S))
+        while not made[0].is_leaving:
+            await asyncio.sleep(0)
+        client.send(GET % 2)
+        assert b"/2" == await client.answer()
+        assert b"" == await client.rest()
+        assert [True, False] == kept
+        await leaving
+
+
+async def test_an_upload_that_is_under_way_when_the_server_leaves_arrives_whole() -> None:
+    got: list[bytes] = []
+
+    async def handle(incoming: Incoming) -> bool:
+        got.append(await incoming.content.read())
+        say(incoming)
+        return True
+
+    async with serving(handle) as (client, made):
+        client.send(b"PUT /u HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n")
+        while not made or not made[0]._request_in_progress:
+            await asyncio.sleep(0)
+        leaving = asyncio.create_task(made[0]._server.leave(goodbye_s=0, drain_s=PATIENCE_S))
+        while not made[0]._server.is_closing:
+            await asyncio.sleep(0)
+        client.send(b"3\r\ndef\r\n0\r\n\r\n")
+        assert b"/u" == await client.answer()
+        assert b"" == await client.rest()
+        await leaving
+    assert [b"abcdef"] == got
+
+
+async def test_what_is_sent_after_the_goodbye_is_taken_in_and_not_reset() -> None:
+    async def handle(incoming: Incoming) -> bool:
+        say(incoming)
+        return True
+
+    async with serving(handle) as (client, made):
+        client.send(GET % 1)
+        await client.answer()
+        leaving = asyncio.create_task(made[0]._server.leave(goodbye_s=0, drain_s=PATIENCE_S))
+        while not made[0]._has_left:
+            await asyncio.sleep(0)
+        client.send(GET % 2)
+        assert b"" == await client.rest()
+        await leaving

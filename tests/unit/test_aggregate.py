@@ -103,3 +103,10 @@ def test_no_sum_ever_goes_back_whatever_ends(story: list[tuple[str, str, int]]) 
         assert last <= total
         assert everything == total
         last = total
+
+
+def test_what_all_have_reached_is_the_least() -> None:
+    fleet = Fleet()
+    fleet.report("a", Snapshot({}, {"weir_gateway_directory_change_least": 7.0}))
+    fleet.report("b", Snapshot({}, {"weir_gateway_directory_change_least": 5.0}))
+    assert {"weir_gateway_directory_change_least": 5.0} == fleet.total().gauges

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from gateway.errors import S3Error, not_supported, s3_error
 from gateway.names import CopySource, is_bucket_name, parse_copy_source
 from gateway.operation import Level, Operation
-from gateway.route import parse_query, route, split_target
+from gateway.route import READINESS_PATH, is_readiness, parse_query, route, split_target
 
 MODEL = botocore.session.get_session().get_service_model("s3")
 SERIALIZER = create_serializer("rest-xml", include_validation=False)
@@ -271,3 +271,24 @@ def test_levels_follow_the_address() -> None:
     assert Operation.GET_OBJECT.level == Level.OBJECT
     assert not Operation.SELECT_OBJECT_CONTENT.writes
     assert Operation.DELETE_OBJECTS.writes
+
+
+@pytest.mark.parametrize(
+    ("path", "host", "suffix", "expected"),
+    [
+        ("/-/ready", "gw.example.org", "", True),
+        ("/-/ready", "s3.example.org", "s3.example.org", True),
+        # The key '-/ready' of a bucket that the host names.
+        ("/-/ready", "photos.s3.example.org:9000", "s3.example.org", False),
+        ("/-/ready/", "a", "", False),
+        ("/photos/-/ready", "a", "", False),
+    ],
+)
+def test_a_load_balancer_s_question_is_no_object_s(
+    path: str, host: str, suffix: str, *, expected: bool
+) -> None:
+    assert expected == is_readiness(path, {"host": host}, host_suffix=suffix)
+
+
+def test_no_bucket_can_have_the_name_that_readiness_takes() -> None:
+    assert not is_bucket_name(READINESS_PATH.split("/")[1])

@@ -142,9 +142,11 @@ async def test_a_hybrid_and_a_minimum_and_a_set_off(co_op: Coop) -> None:
 async def test_what_older_months_kept_gets_its_lots_once(co_op: Coop) -> None:
     anna, ben = await co_op.found("anna", "ben")
     connection = await co_op.books()
-    for member, year, amount in ((anna, 2024, 700), (anna, 2025, 300), (ben, 2025, 50), (anna, 2026, -100)):
+    kept = {(anna, Month(2024, 12)): 700, (anna, Month(2025, 1)): 200, (anna, Month(2025, 12)): 100,
+            (ben, Month(2025, 12)): 50, (anna, Month(2026, 12)): -100}  # fmt: skip
+    for (member, month), amount in kept.items():
         sides = [(retained(member), -amount), (Account("surplus:undistributed"), amount)]
-        await move(connection, sides, key=f"{member}:{year}", month=Month(year, 12))
+        await move(connection, sides, key=f"{member}:{month}", month=month)
     # What was taken back counts against the oldest: 7.00 − 1.00.
     expected = {(2024, 1): 600, (2025, 1): 300, (2025, 2): 50}
     tried = await carry_over(connection, "2027-1", trial=True, now_us=NOW)

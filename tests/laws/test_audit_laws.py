@@ -104,3 +104,9 @@ def test_no_record_is_no_change() -> None:
     assert Tally() == tally_share(b"", first_open=Month(1, 1), credible=None, part=0, parts=1)
     assert [] == list(alike(Books({}, {}, {}, {}, [], [], 0), STREAM, 5, 4))
     assert (Counter(), 0) == stored_changes(packed([PLAIN]))
+
+
+def test_the_record_at_a_watermark_belongs_to_the_closed_month_and_the_next_one_does_not() -> None:
+    books = Books({}, {}, {}, {Month(2026, 11): {STREAM: 5}}, [], [], 0)
+    runs = [(run.first, run.last, run.first_open) for run in alike(books, STREAM, 5, 7)]
+    assert [(5, 5, Month(1, 1)), (6, 7, Month(2026, 12))] == runs

@@ -62,6 +62,7 @@ def main() -> int:
     # So that whoever ends it ends the fleet too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     with tempfile.TemporaryDirectory(prefix="weir-scale-") as name:
+        Path(name).chmod(0o755)  # for PostgreSQL's and the pooler's user
         sessions = max(chosen.gateways, chosen.listeners)
         with measured_server(
             Path(name) / "pg", connections=sessions, shared_buffers_mb=chosen.shared_buffers_mb

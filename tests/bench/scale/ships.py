@@ -72,7 +72,12 @@ def ship_some(
     """Ship those gateways' journals until told to stop; then send what was shipped. `begun` counts who has begun."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    found.send(asyncio.run(_ship_some(plan, place, dsn, gateways, start, stop, begun)))
+    try:
+        shipped = asyncio.run(_ship_some(plan, place, dsn, gateways, start, stop, begun))
+    except BaseException:
+        start.abort()  # nobody waits at the start for who will not come
+        raise
+    found.send(shipped)
     found.close()
 
 

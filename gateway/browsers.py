@@ -118,7 +118,7 @@ class BrowserDoors:
         check_there(asked.operation, bucket)
         assert bucket is not None
         # No answer but success can tell what was there: a form has no conditions.
-        admit(
+        await admit(
             self._services,
             posted.question(asked, request.headers, tab.began_us, self._settings.trusted_proxies),
             bucket,

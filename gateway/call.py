@@ -18,6 +18,9 @@ from gateway.storage.model import NO_QUOTA, Checksum, Quota
 from meter.ids import BucketId, MemberId
 from meter.usage import MemberStatus
 
+DISK = "disk"
+"""The name of the engine on this machine's own disk."""
+
 
 class Subject(StrEnum):
     """What a document of a bucket is about; written into the directory, so never renamed."""
@@ -73,6 +76,10 @@ class Bucket:
     """The co-op's limit for its owner over all buckets; None: none."""
     owner_cap_bytes: int | None = None
     """What the owner allows themselves over all buckets; None: anything."""
+    engine: str = DISK
+    """The name of the storage engine its bytes are on; one bucket number stays on one engine."""
+    upstream_name: str = ""
+    """The bucket's name there; empty on the disk."""
     documents: Mapping[Subject, str] = field(default_factory=dict)
     """What its owner set, as the gateway keeps it; each subject's own module reads its document."""
 

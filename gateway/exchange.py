@@ -190,7 +190,7 @@ class Exchanges:
                 asked.operation, asked.bucket, asked.key, asked.query, request.effective, caller, origin,
                 tab.began_us, self._settings.trusted_proxies,
             )  # fmt: skip
-            admit(services, question, bucket)
+            await admit(services, question, bucket)
         tab.payer = bucket.owner if bucket is not None else tab.requester
         if tab.payer in self._caps.capped:
             await self._caps.admit(tab.payer, asked.operation)

@@ -12,7 +12,7 @@ from gateway.store import KeyRow
 from meter.ids import BucketId, MemberId
 from meter.usage import MemberStatus
 
-SNAPSHOT_FORMAT = 4
+SNAPSHOT_FORMAT = 5
 """A snapshot of another format is not read: the first start after an upgrade asks Postgres."""
 
 
@@ -54,6 +54,8 @@ def pack(
                 bucket.bytes_max,
                 bucket.owner_bytes_max,
                 bucket.owner_cap_bytes,
+                bucket.engine,
+                bucket.upstream_name,
                 bucket.documents,
             ]
             for bucket in buckets
@@ -81,9 +83,12 @@ def unpack(packed: dict[str, Any]) -> Known | None:
             bytes_max,
             owner_bytes_max,
             owner_cap_bytes,
+            engine,
+            upstream_name,
             {Subject(subject): document for subject, document in documents.items()},
         )
-        for number, name, owner, created, owner_name, status, bytes_max, owner_bytes_max, owner_cap_bytes, documents
+        for number, name, owner, created, owner_name, status, bytes_max, owner_bytes_max, owner_cap_bytes,
+        engine, upstream_name, documents
         in packed["buckets"]
     ]  # fmt: skip
     return Known(keys, buckets, {MemberId(member): cap for member, cap in packed["egress_caps"]})

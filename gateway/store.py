@@ -73,7 +73,7 @@ async def revoke_key(connection: Connection, access_key: str, *, now_us: int) ->
 
 _BUCKETS = """
     SELECT b.id, b.name, b.owner, b.created_at, m.name AS owner_name, m.status, b.bytes_max, l.bytes_max AS owner_bytes_max,
-           c.storage_hard AS owner_cap_bytes,
+           c.storage_hard AS owner_cap_bytes, b.engine, b.upstream_name,
            (SELECT jsonb_object_agg(d.subject, d.document)
             FROM gateway.bucket_document d WHERE d.bucket = b.id) AS documents
     FROM gateway.bucket b
@@ -93,7 +93,8 @@ async def buckets(
         Bucket(
             BucketId(row["id"]), row["name"], MemberId(row["owner"]), to_us(row["created_at"]),
             row["owner_name"], MemberStatus(row["status"]), row["bytes_max"], row["owner_bytes_max"],
-            row["owner_cap_bytes"], {} if row["documents"] is None else _documents(json.loads(row["documents"])),
+            row["owner_cap_bytes"], row["engine"], row["upstream_name"],
+            {} if row["documents"] is None else _documents(json.loads(row["documents"])),
         )
         for row in await connection.fetch(_BUCKETS, name, owner)
     ]  # fmt: skip

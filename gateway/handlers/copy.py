@@ -48,6 +48,7 @@ from gateway.sealing import Arrival, opened
 from gateway.storage.base import ObjectReader
 from gateway.storage.errors import IsDeleteMarker, NoSuchKey, NoSuchVersion
 from gateway.storage.model import (
+    Arriving,
     Checksum,
     ComputedExtent,
     Condition,
@@ -77,12 +78,12 @@ async def copy_object(services: Services, call: Call) -> Reply:
             "This copy request is illegal because it is trying to copy an object to itself without changing "
             "the object's metadata, storage class, website redirect location or encryption attributes.",
         )
-    given = new_properties(services, call)
+    given = await new_properties(services, call)
     reader = await open_source(services, call, source)
     try:
         if reader.head.size_bytes > services.settings.put_bytes_max:
             raise _too_large(services)
-        check_room(services, call, grows_bytes=reader.head.size_bytes)
+        await check_room(services, call, grows_bytes=reader.head.size_bytes)
         kept = reader.head.properties
         properties = replace(
             given,
@@ -124,7 +125,9 @@ async def _copy(
         )
     md5, check = hashlib.md5(usedforsecurity=False), hasher(algorithm)
     digests: list[Hasher] = [md5] if keeps_checksum else [md5, check]
-    staged = await services.engine.stage()
+    staged = await services.engine.stage(
+        Arriving(bucket.id, call.key, source.size_bytes, properties, condition)
+    )
     arrival = Arrival(staged, key)
     try:
         async for piece in pieces(reader, start=0, stop=source.size_bytes, digests=digests):
@@ -171,10 +174,10 @@ async def open_source(services: Services, call: Call, source: CopySource) -> Obj
     if bucket is None:
         raise s3_error("NoSuchBucket", BucketName=source.bucket)
     asked = read_asked(services, call, source.bucket, source.key, source.version_id)
-    admit(services, asked, bucket)
+    await admit(services, asked, bucket)
     check_expected_owner(call.headers, owner=bucket.owner, prefix="x-amz-source-")
     try:
-        reader = services.engine.open_object(bucket.id, source.key, source.version_id or None)
+        reader = await services.engine.open_object(bucket.id, source.key, source.version_id or None)
     except NoSuchKey:
         raise concealed(s3_error("NoSuchKey", Key=source.key), asked, bucket) from None
     except NoSuchVersion:

@@ -17,6 +17,7 @@ from gateway.storage.errors import (
     PartTooSmall,
     QuotaExceeded,
     StorageError,
+    Unsupported,
 )
 
 # An engine's errors carry S3's names where S3 has one; these are the others.
@@ -26,6 +27,8 @@ _CODES = {
     "Busy": "SlowDown",
     "DamagedObject": "InternalError",
     "ObjectLocked": "AccessDenied",
+    "Unsupported": "NotImplemented",
+    "EngineAway": "ServiceUnavailable",
 }
 _SAME = frozenset(
     (
@@ -55,7 +58,10 @@ def translate(error: StorageError, call: Call) -> S3Error:
             return s3_error(code, "Access Denied because object protected by object lock.")
         case "NoSuchUpload":
             return s3_error(code, UploadId=call.query.get("uploadId", "")[:200])
-        case "ServiceUnavailable":
+        case "NotImplemented" if isinstance(error, Unsupported):
+            what, engine = error.args
+            return s3_error(code, f"The storage engine {engine} of this bucket has no {what}.", Engine=engine)
+        case "ServiceUnavailable" if name == "StorageFull":
             return s3_error(code, "There is no room left for this object.")
         case _:
             failure = s3_error(code)

@@ -31,7 +31,7 @@ from gateway.headers import (
 )
 from gateway.locks import lock_headers
 from gateway.sealing import Arrival, opened, opened_head
-from gateway.storage.model import ObjectHead
+from gateway.storage.model import Arriving, ObjectHead
 
 _PROCEED = Outcome.PROCEED
 
@@ -46,11 +46,13 @@ async def put_object(services: Services, call: Call) -> Reply:
         )
     refuse_version(call)
     condition = write_condition(call.headers)
-    properties = new_properties(services, call)
+    properties = await new_properties(services, call)
     check_proven(call)
     key = customer_key(call.headers)
-    check_room(services, call, grows_bytes=announced_bytes(call))
-    staged = await services.engine.stage()
+    await check_room(services, call, grows_bytes=announced_bytes(call))
+    staged = await services.engine.stage(
+        Arriving(bucket.id, call.key, announced_bytes(call), properties, condition)
+    )
     arrival = Arrival(staged, key)
     try:
         received = await call.body.into(arrival.staged, limit_bytes=services.settings.put_bytes_max)
@@ -80,7 +82,7 @@ async def put_object(services: Services, call: Call) -> Reply:
 async def get_object(services: Services, call: Call) -> Reply:
     """The object, or the version, part or range of it that was asked for."""
     key = customer_key(call.headers)
-    reader = opened(services.engine.open_object(bucket_of(call).id, call.key, version_asked(call)), key)
+    reader = opened(await services.engine.open_object(bucket_of(call).id, call.key, version_asked(call)), key)
     try:
         reply = _answer(call, reader.head)
     except BaseException:
@@ -98,7 +100,7 @@ async def get_object(services: Services, call: Call) -> Reply:
 async def head_object(services: Services, call: Call) -> Reply:
     """What a GET would answer, without the bytes."""
     key = customer_key(call.headers)
-    head = services.engine.head_object(bucket_of(call).id, call.key, version_asked(call))
+    head = await services.engine.head_object(bucket_of(call).id, call.key, version_asked(call))
     reply = _answer(call, opened_head(head, key))
     if reply.status != 304:
         reply.content_length = reply.stop - reply.start

@@ -16,7 +16,9 @@ StorageError
 ├── QuotaExceeded       the commit would pass the bucket's or the member's limit
 ├── StorageFull         the disk refused; nothing was committed
 ├── Busy                too many changes wait; the client should slow down and try again
-└── DamagedObject       the index knows the object, its bytes are missing or short
+├── DamagedObject       the index knows the object, its bytes are missing or short
+├── Unsupported         this engine cannot do it, and nobody pretends that it did
+└── EngineAway          the machine that holds the bytes does not answer; nobody knows more
 """
 
 from __future__ import annotations
@@ -85,3 +87,11 @@ class Busy(StorageError):
 
 class DamagedObject(StorageError):
     """args[0] says which file is missing or short; bytes that are gone are never answered as zeros."""
+
+
+class Unsupported(StorageError):
+    """args are what was asked, in a few words, and the engine's name."""
+
+
+class EngineAway(StorageError):
+    """args[0] is the engine's name. Of a write nobody knows whether it happened; a read may be asked again."""

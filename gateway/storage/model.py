@@ -27,6 +27,22 @@ class Checksum:
     """FULL_OBJECT or COMPOSITE."""
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a reader is going to read, told to an engine that asks another machine for it: one question then does.
+
+    Only a hint: whoever reads still checks the head against what was asked, and may read other bytes.
+    """
+
+    range: str = ""
+    """The Range header, if it applies whatever the object is."""
+    part_number: int = 0
+    """The one part that is read; 0: not by parts."""
+
+
+EVERYTHING = Wanted()
+
+
 class Versioning(Enum):
     """What a bucket does with the object a write replaces, or a delete hides."""
 
@@ -187,6 +203,21 @@ class Condition:
 
 
 NO_CONDITION = Condition()
+
+
+@dataclass(frozen=True, slots=True)
+class Arriving:
+    """Of which object or part the bytes are that are going to be staged. The commit names all of it again."""
+
+    bucket: BucketId
+    key: str
+    size_bytes: int
+    """As announced, after unframing."""
+    properties: ObjectProperties = field(default_factory=ObjectProperties)
+    condition: Condition = NO_CONDITION
+    upload_id: str = ""
+    """Of a part; empty: an object."""
+    part_number: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,7 +48,7 @@ class DiskEngine(ObjectMethods, UploadMethods, Engine):
         await self._committer.commit(partial(index_buckets.delete_bucket, bucket=bucket))
         await self._committer.make_durable()
 
-    def bucket_rules(self, bucket: BucketId) -> BucketRules:
+    async def bucket_rules(self, bucket: BucketId) -> BucketRules:
         """See Engine."""
         _, rules = index_buckets.read_bucket(self._workers.connection(), bucket)
         return rules
@@ -58,7 +58,7 @@ class DiskEngine(ObjectMethods, UploadMethods, Engine):
         await self._committer.commit(partial(index_buckets.set_rules, bucket=bucket, rules=rules))
         await self._committer.make_durable()
 
-    def check_space(self, grows_bytes: int) -> None:
+    def check_space(self, bucket: BucketId, grows_bytes: int) -> None:  # noqa: ARG002 - one disk for all buckets
         """See Engine."""
         self._blobs.check_space(grows_bytes)
 

@@ -104,7 +104,7 @@ async def test_what_was_acknowledged_survives_kill_9(tmp_path: Path) -> None:
             state = known[key] = await read_state(engine, key)
             assert state in allowed, (key, state, allowed)
             if state is not None:
-                assert bytes_of(key, *state) == get(engine, key)
+                assert bytes_of(key, *state) == await get(engine, key)
         await _assert_nothing_is_lost_or_left(engine, tmp_path)
         await engine.close()
 

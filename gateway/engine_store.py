@@ -123,3 +123,12 @@ async def buckets_on(connection: Connection) -> dict[str, int]:
         "SELECT engine, count(*) AS buckets FROM gateway.bucket WHERE deleted_at IS NULL GROUP BY engine"
     )
     return {row["engine"]: row["buckets"] for row in rows}
+
+
+async def upstream_names(connection: Connection, engine: str) -> list[str]:
+    """What our buckets on an engine are called there."""
+    rows = await connection.fetch(
+        "SELECT upstream_name FROM gateway.bucket WHERE engine = $1 AND deleted_at IS NULL ORDER BY id",
+        engine,
+    )
+    return [row["upstream_name"] for row in rows]

@@ -17,8 +17,10 @@ StorageError
 ├── StorageFull         the disk refused; nothing was committed
 ├── Busy                too many changes wait; the client should slow down and try again
 ├── DamagedObject       the index knows the object, its bytes are missing or short
-├── Unsupported         this engine cannot do it, and nobody pretends that it did
-└── EngineAway          the machine that holds the bytes does not answer; nobody knows more
+├── Unsupported         this engine cannot do it, and it is not emulated
+├── Unavailable         the system behind the engine fails or cannot be reached
+├── Misconfigured       the system behind refuses the co-op's own key, region or bucket: the operator's matter
+└── Refused             the system behind refuses for a reason S3 has a code for
 """
 
 from __future__ import annotations
@@ -90,8 +92,16 @@ class DamagedObject(StorageError):
 
 
 class Unsupported(StorageError):
-    """args are what was asked, in a few words, and the engine's name."""
+    """args are the operation, by S3's name, and the engine's name."""
 
 
-class EngineAway(StorageError):
-    """args[0] is the engine's name. Of a write nobody knows whether it happened; a read may be asked again."""
+class Unavailable(StorageError):
+    """args[0] says in a sentence what the system behind did. Whether it changed anything is not known."""
+
+
+class Misconfigured(StorageError):
+    """args[0] says what the system behind said; it is for the operator, and no member is told."""
+
+
+class Refused(StorageError):
+    """args are S3's code and the sentence that came with it. Nothing was changed."""

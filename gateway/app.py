@@ -8,6 +8,7 @@ import logging
 import resource
 import socket
 from collections.abc import Callable
+from uuid import uuid4
 
 import aiohttp.http_parser
 
@@ -21,6 +22,9 @@ from gateway.exchange import Exchanges
 from gateway.feed import keep_feeding
 from gateway.lifecycle_run import keep_looking
 from gateway.metrics import GatewayMetrics
+from gateway.move_store import WorkerRow
+from gateway.moving.holds import Holds
+from gateway.moving.noting import in_background, noting
 from gateway.scrubbing import keep_scrubbing
 from gateway.settings import Durability, GatewaySettings
 from gateway.storage.disk.engine import DiskEngine, open_engine
@@ -80,18 +84,31 @@ class Worker:
             poll_s=settings.directory_poll_s,
             timeout_s=self._meter_settings.database_timeout_s,
         )
+        worker = WorkerRow(
+            self._recorder.journal.stream,
+            uuid4(),
+            self._recorder.journal.directory.name,
+            socket.gethostname(),
+        )
+        self._holds = Holds(
+            self._directory, worker, keys_max=settings.move_keys_max, hold_max_s=settings.move_hold_max_s,
+            poll_s=settings.directory_poll_s,
+        )  # fmt: skip
         await self._directory.start()
+        # Before the first request: from here on no bucket leaves its engine without this worker's word.
+        await self._holds.start()
         self._engine: DiskEngine = await open_engine(settings.engine_directory, settings)
         self._caps = CapWatch(
             self._directory, journal, settings.data / "caps.json", poll_s=settings.cap_poll_s, clock=now_us
         )
         await self._caps.start()
         exchanges = Exchanges(
-            Services(self._engine, self._directory, settings),
+            Services(noting(self._engine, self._holds.note), self._directory, settings),
             Authenticator(self._directory, settings),
             self._recorder,
             self.metrics,
             self._caps,
+            self._holds,
         )
         self._server = ConnectionServer(
             exchanges.handle, access_log=None, auto_decompress=False, max_line_size=HEADER_BYTES_MAX,
@@ -126,6 +143,7 @@ class Worker:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._caps.close()
+        await self._holds.close()
         await self._directory.close()
         await self._engine.close()
         self._recorder.close()
@@ -162,7 +180,7 @@ class Worker:
         while True:
             try:
                 await keep_looking(
-                    self._engine, self._directory, self._settings, self.metrics.registry,
+                    in_background(self._engine, self._holds), self._directory, self._settings, self.metrics.registry,
                     self._settings.data / "lifecycle.lock",
                 )  # fmt: skip
             except Exception:  # a bug here must not end the rules for good, nor the worker

@@ -213,6 +213,16 @@ class PostgresDirectory:
         await self._keep_snapshot()
         self._mark.tell()
 
+    async def look_again(self) -> bool:
+        """Read everything anew, now; whether Postgres was there."""
+        try:
+            async with asyncio.timeout(ASK_TIMEOUT_S):
+                await self._refresh()
+        except AWAY as error:
+            log.warning("directory not refreshed, Postgres is away: %s", error)
+            return False
+        return True
+
     async def _catch_up(self) -> None:
         """Another worker changed something and told its client so: read it before answering."""
         async with self._catching_up:

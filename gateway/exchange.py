@@ -30,6 +30,7 @@ from gateway.errors import S3Error, s3_error
 from gateway.handlers.cors import origin_headers
 from gateway.handlers.table import HANDLERS
 from gateway.metrics import GatewayMetrics
+from gateway.moving.holds import Holds
 from gateway.operation import Operation
 from gateway.policy.facts import Asked
 from gateway.request import Request, read_head
@@ -44,6 +45,8 @@ from meter.recorder import Recorder, now_us
 from meter.window import MICROSECONDS
 
 log = logging.getLogger(__name__)
+READING = frozenset(("GET", "HEAD", "OPTIONS"))
+"""Methods that change nothing of a bucket."""
 PREFLIGHTS = frozenset((Operation.PREFLIGHT_BUCKET, Operation.PREFLIGHT_OBJECT))
 _LIST_BUCKETS, _CREATE_BUCKET = Operation.LIST_BUCKETS, Operation.CREATE_BUCKET
 _POST_OBJECT = Operation.POST_OBJECT
@@ -59,13 +62,14 @@ class Exchanges:
 
     def __init__(
         self, services: Services, authenticator: Authenticator, recorder: Recorder, metrics: GatewayMetrics,
-        caps: CapWatch,
+        caps: CapWatch, holds: Holds,
     ) -> None:  # fmt: skip
         self._services = services
         self._authenticator = authenticator
         self._recorder = recorder
         self._metrics = metrics
         self._caps = caps
+        self._holds = holds
         self._settings = services.settings
         self._id_prefix = os.urandom(8)
         self._requests = 0
@@ -78,7 +82,7 @@ class Exchanges:
             own=self._settings.zones_own, peering=self._settings.zones_peering,
             proxies=self._settings.trusted_proxies,
         )  # fmt: skip
-        self._browsers = BrowserDoors(services, authenticator, recorder, metrics, caps)
+        self._browsers = BrowserDoors(services, authenticator, recorder, metrics, caps, holds)
 
     async def handle(self, raw: Incoming) -> bool:
         """One request, to its end; whether the connection goes on. The answer has been sent by then."""
@@ -194,6 +198,9 @@ class Exchanges:
                 tab.began_us, self._settings.trusted_proxies,
             )  # fmt: skip
             await admit(services, question, bucket)
+        writes = bucket is not None and request.method not in READING
+        if bucket is not None and writes:
+            bucket = await self._holds.enter(bucket, asked.operation)
         tab.payer = bucket.owner if bucket is not None else tab.requester
         if tab.payer in self._caps.capped:
             await self._caps.admit(tab.payer, asked.operation)
@@ -215,6 +222,9 @@ class Exchanges:
             if question is None:
                 raise
             raise concealed(error, question, bucket) from error
+        finally:
+            if writes:
+                self._holds.leave(tab.bucket, asked.operation)
 
 
 def is_browser_at_the_door(operation: Operation, headers: dict[str, str]) -> bool:

@@ -162,6 +162,22 @@ class GatewaySettings(RoomSettings):
         86_400, ge=0, description="a completed upload answers a repeated Complete so long"
     )
 
+    move_hold_max_s: int = Field(
+        10, ge=1, le=300, description="longest wait of writes to a bucket while it changes its engine"
+    )
+    move_keys_max: int = Field(
+        100_000,
+        ge=1,
+        description="keys a worker notes of a bucket on its way; more, and all of it is compared again",
+    )
+    move_last_keys_max: int = Field(
+        500, ge=1, description="a bucket changes its engine once so few keys were written since the last pass"
+    )
+    move_passes_max: int = Field(
+        50, ge=1, description="passes over what changed before a move gives way; it can be gone on with"
+    )
+    move_copies_max: int = Field(8, ge=1, le=256, description="keys copied at once by a move")
+
     @field_validator("website_suffix")
     @classmethod
     def _is_not_the_endpoints(cls, value: str, info: ValidationInfo) -> str:

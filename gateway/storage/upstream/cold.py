@@ -101,7 +101,7 @@ class Cold:
     def empty_bucket(self, name: str, *, step: Step = lambda _: None) -> None:
         """Remove all that is in a bucket, and the bucket; one that is gone already is no error."""
         try:
-            for upload in self._pages("list_multipart_uploads", name, "Uploads"):
+            for upload in self._uploads(name):
                 self.s3.abort_multipart_upload(Bucket=name, Key=upload["Key"], UploadId=upload["UploadId"])
             batch: list[dict[str, str]] = []
             for key, version_id, _, _ in self._versions(name):
@@ -134,7 +134,7 @@ class Cold:
             for _, _, size_bytes, is_latest in self._versions(name):
                 found[StorageLine.OBJECT if is_latest else StorageLine.VERSION] += size_bytes
                 step(1)
-            for upload in self._pages("list_multipart_uploads", name, "Uploads"):
+            for upload in self._uploads(name):
                 for part in self._pages(
                     "list_parts", name, "Parts", Key=upload["Key"], UploadId=upload["UploadId"]
                 ):
@@ -151,14 +151,30 @@ class Cold:
     def _versions(self, name: str) -> Iterator[tuple[str, str, int, bool]]:
         """(key, version id, bytes, is latest) of all; markers too, with 0 bytes."""
         if not self._engine.features.get("versioning", True):
-            for one in self._pages("list_objects_v2", name, "Contents"):
-                yield one["Key"], "", one["Size"], True
+            yield from self._objects(name)
             return
-        for page in self.s3.get_paginator("list_object_versions").paginate(Bucket=name):
-            for one in page.get("Versions", ()):
-                yield one["Key"], one["VersionId"], one["Size"], one["IsLatest"]
-            for one in page.get("DeleteMarkers", ()):
-                yield one["Key"], one["VersionId"], 0, False
+        try:
+            for page in self.s3.get_paginator("list_object_versions").paginate(Bucket=name):
+                for one in page.get("Versions", ()):
+                    yield one["Key"], one["VersionId"], one["Size"], one["IsLatest"]
+                for one in page.get("DeleteMarkers", ()):
+                    yield one["Key"], one["VersionId"], 0, False
+        except ClientError as error:
+            if code_of(error) != "NotImplemented":
+                raise
+            yield from self._objects(name)
+
+    def _objects(self, name: str) -> Iterator[tuple[str, str, int, bool]]:
+        for one in self._pages("list_objects_v2", name, "Contents"):
+            yield one["Key"], "", one["Size"], True
+
+    def _uploads(self, name: str) -> Iterator[dict[str, Any]]:
+        try:
+            yield from self._pages("list_multipart_uploads", name, "Uploads")
+        except ClientError as error:
+            # Some systems answer so where there is none, and some where they do not know the question.
+            if code_of(error) not in ("NoSuchUpload", "NotImplemented"):
+                raise
 
     def _pages(self, operation: str, name: str, element: str, **more: str) -> Iterator[dict[str, Any]]:
         for page in self.s3.get_paginator(operation).paginate(Bucket=name, **more):

@@ -16,12 +16,11 @@ from uuid import uuid4
 import pytest
 
 from gateway import engine_store, move_store, store
-from gateway.call import Bucket
+from gateway.call import Bucket, Subject
 from gateway.directory import PostgresDirectory
 from gateway.engine_store import S3_KIND, EngineRow
 from gateway.move_store import Asked, Move, WorkerRow
 from gateway.moving.compare import Loss, keeps
-from gateway.moving.copying import Copier, WrongBytes
 from gateway.moving.holds import Holds
 from gateway.moving.mover import Mover, look
 from gateway.moving.noting import in_background, noting
@@ -157,9 +156,7 @@ class Place:
             poll_s=5, timeout_s=5,
         )  # fmt: skip
         row = WorkerRow(uuid4(), uuid4(), label, "here")
-        holds = Holds(
-            directory, row, keys_max=keys_max, hold_max_s=self.settings.move_hold_max_s, poll_s=5
-        )
+        holds = Holds(directory, row, keys_max=keys_max, hold_max_s=self.settings.move_hold_max_s, poll_s=5)
         await directory.start()
         await holds.start()
         engines = {"disk": noting(self.disk, holds.note), "ceph-a": noting(self.ceph, holds.note)}
@@ -224,7 +221,9 @@ async def deltas(engine: Engine) -> Counter[tuple[int, int]]:
     return Counter({key: count for key, count in found.items() if count})
 
 
-async def traffic(place: Place, worker: OneWorker, number: int, seed: int, until: asyncio.Event) -> dict[str, Any]:
+async def traffic(
+    place: Place, worker: OneWorker, number: int, seed: int, until: asyncio.Event
+) -> dict[str, Any]:
     """A member's program: puts, deletes and tags of its own keys; what stands under each in the end."""
     chance, kept = random.Random(seed + number), dict[str, Any]()
     while not until.is_set():
@@ -274,3 +273,283 @@ async def test_a_bucket_moves_under_traffic_and_nothing_is_lost(place: Place, se
     assert {} == await deltas(place.disk)
     assert {(now.id, 0): sum(len(body) for body, _ in kept.values())} == await deltas(place.ceph)
     assert mover.progress.held_s < place.settings.move_hold_max_s
+
+
+async def test_a_worker_that_does_not_hold_undoes_the_switch_and_members_go_on_writing(place: Place) -> None:
+    """Its long write is under way all the time: the bound passes, everybody goes on where the bucket was."""
+    place.settings = place.settings.model_copy(update={"move_hold_max_s": 1, "move_passes_max": 1})
+    first, second = await place.worker("worker-0"), await place.worker("worker-1")
+    await first.put(place.bucket.name, "a", b"one")
+    begun, end = asyncio.Event(), asyncio.Event()
+
+    async def long_write(engine: Engine, bucket: Bucket) -> None:
+        begun.set()
+        await end.wait()
+        await put(engine, bucket.id, "slow", b"slow")
+
+    slow = asyncio.create_task(second.write(place.bucket.name, long_write, operation=Operation.PUT_OBJECT))
+    await begun.wait()
+    mover = await place.mover()
+    with pytest.raises(Refusal, match="writes under way did not end in time: worker-1 on here"):
+        await mover.run(place.bucket)
+    assert place.bucket.id == (await place.now()).id
+    await asyncio.wait_for(first.put(place.bucket.name, "b", b"two"), 10)
+    end.set()
+    await slow
+    await (await place.mover()).run(place.bucket)
+    now = await place.now()
+    assert [b"one", b"two", b"slow"] == [await read(place.ceph, now.id, key) for key in ("a", "b", "slow")]
+
+
+async def test_a_switch_without_every_answer_does_not_happen(place: Place) -> None:
+    worker = await place.worker("worker-0")
+    await worker.holds.close()  # it says goodbye, and stands in the table again as one that hangs
+    row = WorkerRow(uuid4(), uuid4(), "worker-7", "elsewhere")
+    move = await place.begin()
+    async with place.connected() as connection:
+        await move_store.enter_worker(connection, row, now_us=now_us())
+        number = await move_store.ask(connection, move, Asked.HOLD)
+        asked = (await move_store.open_moves(connection))[0]
+        assert not await move_store.switch(connection, move, number, [row], without=(), now_us=now_us())
+        other = WorkerRow(row.stream, uuid4(), row.label, row.host)
+        assert await move_store.answer(connection, asked, other, (), is_complete=True)
+        # Answered by an earlier start of it: what that one noted is gone.
+        assert not await move_store.switch(connection, move, number, [row], without=(), now_us=now_us())
+        await move_store.withdraw(connection, asked, row.stream)
+        assert await move_store.answer(connection, asked, row, ("x",), is_complete=True)
+        await move_store.withdraw(connection, asked, row.stream)
+        assert not await move_store.switch(connection, move, number, [row], without=(), now_us=now_us())
+        assert await move_store.answer(connection, asked, row, (), is_complete=True)
+        late = await move_store.ask(connection, move, Asked.HAND_OVER)
+        assert late == number + 1
+        assert not await move_store.answer(connection, asked, row, ("late",), is_complete=True)
+        assert not await move_store.switch(connection, move, number, [row], without=(), now_us=now_us())
+    assert place.bucket.id == (await place.now()).id
+
+
+async def test_what_a_worker_could_not_note_is_found_by_comparing_everything(place: Place) -> None:
+    worker = await place.worker("worker-0", keys_max=3)
+    mover = await place.mover()
+    everyone = await mover._begin_noting()
+    await mover._target.create_bucket(mover.move.target, owner=place.owner)
+    await mover._copy_all()
+    for number in range(10):
+        await worker.put(place.bucket.name, f"k{number}", b"1")
+    with pytest.raises(Exception, match="more was written than a worker could note"):
+        await mover._hand_over(everyone)
+    await mover.run(place.bucket)
+    there = await place.ceph.list_objects(mover.move.target, prefix="", delimiter="", after="", limit=100)
+    assert [f"k{number}" for number in range(10)] == [one.key for one in there.objects]
+
+
+class Killed(BaseException):
+    """Nothing after it runs, as after kill -9."""
+
+
+class Dying:
+    """An engine at whose n-th call the mover dies."""
+
+    def __init__(self, engine: Engine, calls: list[int]) -> None:
+        self._engine, self._calls = engine, calls
+
+    def __getattr__(self, name: str) -> Any:
+        self._calls[0] -= 1
+        if self._calls[0] <= 0:
+            raise Killed
+        return getattr(self._engine, name)
+
+
+async def test_a_move_that_was_killed_anywhere_goes_on_and_misses_nothing(place: Place, seed: int) -> None:
+    """Between two lives objects go, come and change beside their bytes; each life gets a little further."""
+    worker = await place.worker("worker-0")
+    chance, kept = random.Random(seed), dict[str, bytes]()
+    await worker.write(
+        place.bucket.name,
+        lambda engine, bucket: engine.set_bucket_rules(bucket.id, BucketRules(Versioning.ENABLED)),
+        operation=Operation.PUT_BUCKET_VERSIONING,
+    )
+    for life in range(12):
+        for _ in range(6):
+            key = f"k{chance.randrange(8)}"
+            if chance.randrange(3):
+                kept[key] = chance.randbytes(50)
+                await worker.put(place.bucket.name, key, kept[key])
+            else:
+                kept.pop(key, None)
+                await worker.delete(place.bucket.name, key)
+        calls = [5 + life * 9]
+        mover = await place.mover(Dying(place.disk, calls), Dying(place.ceph, calls))  # type: ignore[arg-type]
+        with pytest.raises(Killed):
+            await mover.run(place.bucket)
+        if place.bucket.id != (await place.now()).id:
+            break
+    if place.bucket.id == (await place.now()).id:
+        await (await place.mover()).run(place.bucket)
+    now = await place.now()
+    ours = await place.disk.list_versions(
+        place.bucket.id, prefix="", delimiter="", after_key="", after_version_id="", limit=1000
+    )
+    theirs = await place.ceph.list_versions(
+        now.id, prefix="", delimiter="", after_key="", after_version_id="", limit=1000
+    )
+    assert len(ours.versions) > 20
+    assert [(one.key, one.etag, one.size_bytes, one.is_marker, one.is_latest) for one in ours.versions] == [
+        (one.key, one.etag, one.size_bytes, one.is_marker, one.is_latest) for one in theirs.versions
+    ]
+    for key, body in kept.items():
+        assert body == await read(place.ceph, now.id, key)
+
+
+async def test_all_that_stands_beside_the_bytes_goes_along(place: Place) -> None:
+    worker = await place.worker("worker-0")
+    until_us = now_us() + 3600 * 10**6
+    disk, number = place.disk, place.bucket.id
+    await disk.set_bucket_rules(number, BucketRules(Versioning.ENABLED, locks=True))
+    sums = Checksum("SHA256", "LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ=")
+    await put(
+        disk, number, "a", b"hello", headers={"content-type": "text/x", "x-amz-meta-a": "ü"}, tags={"t": "1"},
+        checksum=sums, retention=Retention(RetentionMode.GOVERNANCE, until_us), legal_hold=True,
+    )  # fmt: skip
+    upload = await disk.create_upload(
+        number, "parts", properties=ObjectProperties({"content-type": "x/y"}), checksum_algorithm="",
+        checksum_kind="", now_us=now_us(),
+    )  # fmt: skip
+    bodies = [bytes([part]) * 100 for part in (1, 2, 3)]
+    for part, body in enumerate(bodies, 1):
+        staged = await disk.stage(
+            Arriving(number, "parts", 100, upload_id=upload.upload_id, part_number=part)
+        )
+        await staged.write(body)
+        await disk.put_part(
+            number, "parts", upload.upload_id, part, staged, etag=hashlib.md5(body).hexdigest(), checksum=None,
+            now_us=now_us(),
+        )  # fmt: skip
+    whole = hashlib.md5(b"".join(hashlib.md5(body).digest() for body in bodies)).hexdigest() + "-3"
+    await disk.complete_upload(
+        number, "parts", upload.upload_id,
+        [(part, hashlib.md5(body).hexdigest()) for part, body in enumerate(bodies, 1)], etag=whole, checksum=None,
+        condition=NO_CONDITION, part_bytes_min=1, now_us=now_us(),
+    )  # fmt: skip
+    mover = await place.mover()
+    await mover.run(place.bucket)
+    head = await place.ceph.head_object(mover.move.target, "a")
+    assert (await disk.head_object(number, "a")).properties == head.properties
+    assert (head.properties.legal_hold, head.properties.checksum) == (True, sums)
+    parts = await place.ceph.head_object(mover.move.target, "parts")
+    assert (whole, (100, 100, 100)) == (parts.etag, parts.part_sizes)
+    assert BucketRules(Versioning.ENABLED, locks=True) == await place.ceph.bucket_rules(mover.move.target)
+    # The old place lets go of what is held: it stands elsewhere by now.
+    await mover.wait_until_known()
+    await mover.clear(disk, number, told=lambda _: None)
+    assert {} == await deltas(disk)
+    assert {(mover.move.target, 0): 305} == await deltas(place.ceph)
+    assert worker.directory.known_bucket("photos") is not None
+
+
+class Wrong:
+    """An engine that keeps a bit otherwise than it was told, and says of it what it has."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._engine, name)
+
+    async def put_object(self, bucket: BucketId, key: str, staged: Any, *, etag: str, **more: Any) -> Any:
+        return await self._engine.put_object(bucket, key, staged, etag=etag[::-1], **more)
+
+
+async def test_bytes_that_are_not_those_that_left_are_refused(place: Place, tmp_path: Path) -> None:
+    await place.worker("worker-0")
+    await put(place.disk, place.bucket.id, "a", bytes(40_000))
+    mover = await place.mover(target=Wrong(place.ceph))  # type: ignore[arg-type]
+    with pytest.raises(Refusal, match="arrived with"):
+        await mover.run(place.bucket)
+    (blob,) = [
+        path for path in (tmp_path / "disk").rglob("*") if path.is_file() and path.stat().st_size == 40_000
+    ]
+    blob.chmod(0o600)
+    blob.write_bytes(bytes(39_999) + b"1")
+    with pytest.raises(Refusal, match="and its bytes the MD5"):
+        await (await place.mover()).run(place.bucket)
+    assert place.bucket.id == (await place.now()).id
+
+
+async def test_what_would_be_lost_is_known_before_it_begins(place: Place) -> None:
+    await put(place.disk, place.bucket.id, "open", b"1", acl='{"grants": []}')
+    await put(place.disk, place.bucket.id, "tagged", b"12", tags={"a": "1"})
+    poor = EngineRow("poor", S3_KIND)
+    found = await look(place.disk, place.bucket.id, keeps(poor), may_change_ids=False, told=lambda _: None)
+    assert (2, 3, {Loss.ACCESS_LIST: 1, Loss.TAGS: 1}) == (found.objects, found.size_bytes, dict(found.lost))
+    assert {Loss.ACCESS_LIST: "open", Loss.TAGS: "tagged"} == found.examples
+    await place.disk.set_bucket_rules(place.bucket.id, BucketRules(Versioning.ENABLED))
+    for may_change_ids, expected in (
+        (False, {Loss.ACCESS_LIST, Loss.VERSION_IDS}),
+        (True, {Loss.ACCESS_LIST}),
+    ):
+        found = await look(
+            place.disk, place.bucket.id, keeps(CEPH), may_change_ids=may_change_ids, told=lambda _: None
+        )
+        assert expected == set(found.lost)
+    assert not keeps(poor).versions
+
+
+async def test_an_open_upload_keeps_the_bucket_where_it_is_and_new_ones_wait_only_for_a_moment(
+    place: Place,
+) -> None:
+    place.settings = place.settings.model_copy(update={"move_hold_max_s": 1, "move_passes_max": 1})
+    worker = await place.worker("worker-0")
+
+    async def begin(engine: Engine, bucket: Bucket) -> Any:
+        return await engine.create_upload(
+            bucket.id,
+            "big",
+            properties=ObjectProperties(),
+            checksum_algorithm="",
+            checksum_kind="",
+            now_us=now_us(),
+        )
+
+    upload = await worker.write(place.bucket.name, begin, operation=Operation.CREATE_MULTIPART_UPLOAD)
+    with pytest.raises(Refusal, match="1 uploads in parts are open"):
+        await (await place.mover()).run(place.bucket)
+    other = await asyncio.wait_for(
+        worker.write(place.bucket.name, begin, operation=Operation.CREATE_MULTIPART_UPLOAD), 10
+    )
+    for one in (upload, other):
+        await place.disk.abort_upload(place.bucket.id, "big", one.upload_id, now_us=now_us())
+    await (await place.mover()).run(place.bucket)
+    assert "ceph-a" == (await place.now()).engine
+
+
+async def test_lifecycle_does_not_delete_while_writes_are_held(place: Place) -> None:
+    worker = await place.worker("worker-0")
+    await worker.put(place.bucket.name, "a", b"1")
+    quiet = in_background(place.disk, worker.holds)
+    move = await place.begin()
+    async with place.connected() as connection:
+        number = await move_store.ask(connection, move, Asked.HOLD)
+        while not await move_store.answers(connection, move, number):
+            await asyncio.sleep(0.01)
+        with pytest.raises(Busy):
+            await quiet.delete_objects(place.bucket.id, [Deletion("a")], now_us=now_us())
+        await move_store.end(connection, move, is_given_up=True, now_us=now_us())
+    await asyncio.wait_for(worker.put(place.bucket.name, "a", b"12"), 10)
+    (gone,) = await quiet.delete_objects(place.bucket.id, [Deletion("a")], now_us=now_us())
+    assert gone.existed
+
+
+async def test_documents_and_limit_go_along_and_the_name_has_one_bucket(place: Place) -> None:
+    await place.worker("worker-0")
+    async with place.connected() as connection:
+        await store.put_document(connection, place.bucket.id, Subject.CORS, "<cors/>", now_us=now_us())
+        await store.limit_bucket(connection, place.bucket.id, 5000)
+    before = await place.now()
+    await (await place.mover()).run(place.bucket)
+    now = await place.now()
+    assert ({Subject.CORS: "<cors/>"}, 5000, before.created_us) == (
+        now.documents,
+        now.bytes_max,
+        now.created_us,
+    )
+    assert f"weir-{now.id}-photos" == now.upstream_name

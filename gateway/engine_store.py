@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import asyncpg
 
 from meter.postgres import Connection
+from meter.refusal import Refusal
 from meter.window import to_datetime, to_us
 
 DISK_KIND, S3_KIND = "disk", "s3"
@@ -37,6 +38,8 @@ class EngineRow:
     """From when on it takes no new buckets."""
     features: Mapping[str, bool] = field(default_factory=dict)
     checked_us: int | None = None
+    usage_uid: str = ""
+    """The account's name in Ceph's usage log; empty: nothing is reconciled with it."""
 
     @property
     def sealed_under(self) -> str:
@@ -54,6 +57,14 @@ def sealed_under(name: str) -> str:
     return f"engine:{name}"
 
 
+def find(rows: Iterable[EngineRow], name: str) -> EngineRow:
+    """The engine of that name. Raises Refusal."""
+    for row in rows:
+        if row.name == name:
+            return row
+    raise Refusal(f"there is no engine named '{name}'; `weir engine list` names them")
+
+
 async def engines(connection: Connection) -> list[EngineRow]:
     """All engines, closed ones too, by name."""
     return [_row(row) for row in await connection.fetch("SELECT * FROM gateway.engine ORDER BY name")]
@@ -66,6 +77,7 @@ def _row(row: asyncpg.Record) -> EngineRow:
         row["is_default"], to_us(row["added_at"]),
         None if row["closed_at"] is None else to_us(row["closed_at"]),
         json.loads(row["features"]), None if row["checked_at"] is None else to_us(row["checked_at"]),
+        row["usage_uid"] or "",
     )  # fmt: skip
 
 
@@ -99,6 +111,13 @@ async def note_features(
         "UPDATE gateway.engine SET features = $2::jsonb, checked_at = $3 WHERE name = $1",
         name, json.dumps(dict(features), sort_keys=True), to_datetime(now_us),
     )  # fmt: skip
+
+
+async def set_usage_uid(connection: Connection, name: str, uid: str) -> None:
+    """Whose entries in the engine's own usage log are ours; empty: none."""
+    await connection.execute(
+        "UPDATE gateway.engine SET usage_uid = nullif($2, '') WHERE name = $1", name, uid
+    )
 
 
 async def make_default(connection: Connection, name: str) -> None:

@@ -135,12 +135,14 @@ async def begin(connection: Connection, bucket: BucketId, engine: EngineRow, *, 
         return (await open_moves(connection, row["name"]))[-1]
 
 
-async def target_name(connection: Connection, move: Move) -> str:
-    """What the target is called on its engine."""
-    found: str = await connection.fetchval(
-        "SELECT upstream_name FROM gateway.bucket WHERE id = $1", move.target
+async def names_there(connection: Connection, move: Move) -> tuple[str, str]:
+    """What the old and the new bucket are called on their engines."""
+    rows = await connection.fetch(
+        "SELECT id, upstream_name FROM gateway.bucket WHERE id = ANY($1::bigint[])",
+        [move.bucket, move.target],
     )
-    return found
+    found = {row["id"]: row["upstream_name"] for row in rows}
+    return found[move.bucket], found[move.target]
 
 
 async def ask(connection: Connection, move: Move, asked: Asked) -> int:

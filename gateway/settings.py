@@ -162,6 +162,9 @@ class GatewaySettings(RoomSettings):
         86_400, ge=0, description="a completed upload answers a repeated Complete so long"
     )
 
+    inventory_interval_s: int = Field(
+        86_400, ge=60, description="pause between two inventories of engines other than the disk"
+    )
     move_hold_max_s: int = Field(
         10, ge=1, le=300, description="longest wait of writes to a bucket while it changes its engine"
     )

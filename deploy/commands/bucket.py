@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from deploy.commands.move import move
 from deploy.commands.options import data_option, json_option
 from deploy.desk import Desk, at_desk
 from deploy.instants import instant_text
@@ -80,3 +81,6 @@ def limit(name: str, size: str, as_json: bool) -> None:
         print_json({"name": name, "limit_bytes": bytes_max})
     else:
         say(f"{name} has {limit_text(bytes_max)}; gateways hear of it within seconds")
+
+
+bucket.add_command(move)

@@ -11,12 +11,13 @@ from pathlib import Path
 import asyncpg
 import click
 
+from deploy.commands.inventory import inventory, usage
 from deploy.commands.options import data_option, json_option
 from deploy.desk import Desk, at_desk
 from deploy.instants import instant_text
 from deploy.output import print_json, print_table, say
 from gateway import engine_store
-from gateway.engine_store import DISK_KIND, S3_KIND, EngineRow, sealed_under
+from gateway.engine_store import DISK_KIND, S3_KIND, EngineRow, find, sealed_under
 from gateway.storage.upstream.cold import Cold
 from gateway.storage.upstream.trial import Trial, try_out
 from meter.refusal import Refusal
@@ -31,14 +32,6 @@ _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 @click.group()
 def engine() -> None:
     """Storage engines: this machine's disk, and S3 systems that others run."""
-
-
-def find(rows: list[EngineRow], name: str) -> EngineRow:
-    """The engine of that name. Raises Refusal."""
-    for row in rows:
-        if row.name == name:
-            return row
-    raise Refusal(f"there is no engine named '{name}'; `weir engine list` names them")
 
 
 def document(row: EngineRow, buckets: int) -> dict[str, object]:
@@ -311,3 +304,7 @@ async def _check_same(row: EngineRow, secret: str, held: list[str]) -> None:
             f"with that key or address {row.name} does not show {len(missing)} of our {len(held)} buckets, such as"
             f" {missing[0]}; nothing was changed"
         )
+
+
+engine.add_command(inventory)
+engine.add_command(usage)

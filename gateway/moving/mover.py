@@ -318,14 +318,15 @@ class Mover:
         """Empty and remove the bucket of that number on that engine; may be done again."""
         try:
             rules = await engine.bucket_rules(bucket)
-            await self._abort_uploads(engine, bucket)
+            await self.abort_uploads(engine, bucket)
             while await self._delete_page(engine, bucket, rules.versioning, told):
                 pass  # until a page finds nothing
             await engine.delete_bucket(bucket)
         except NoSuchBucket:
             return
 
-    async def _abort_uploads(self, engine: Engine, bucket: BucketId) -> None:
+    async def abort_uploads(self, engine: Engine, bucket: BucketId) -> None:
+        """End every open upload in parts."""
         while True:
             uploads, _ = await engine.list_uploads(
                 bucket, prefix="", after_key="", after_upload_id="", limit=PAGE

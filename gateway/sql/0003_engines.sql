@@ -16,6 +16,8 @@ CREATE TABLE gateway.engine (
     -- What it was found to be able to when it was last tried, as the gateway writes it.
     features      jsonb NOT NULL DEFAULT '{}',
     checked_at    timestamptz,
+    -- The account's name in Ceph's usage log, if `weir audit` is to reconcile with it.
+    usage_uid     text CHECK (usage_uid ~ '^[A-Za-z0-9._$:-]{1,128}$'),
     added_at      timestamptz NOT NULL,
     -- No new buckets from then on; those that are there stay.
     closed_at     timestamptz,
@@ -34,7 +36,7 @@ ALTER TABLE gateway.bucket
 CREATE UNIQUE INDEX bucket_upstream_name ON gateway.bucket (engine, upstream_name) WHERE upstream_name <> '';
 
 GRANT SELECT, INSERT ON gateway.engine TO weir_gateway;
-GRANT UPDATE (endpoint, region, access_key, secret, storage_class, location, features, checked_at, is_default, closed_at)
+GRANT UPDATE (endpoint, region, access_key, secret, storage_class, location, features, checked_at, usage_uid, is_default, closed_at)
     ON gateway.engine TO weir_gateway;
 GRANT SELECT (name, kind) ON gateway.engine TO weir_meter, weir_billing;
 GRANT SELECT (engine, upstream_name) ON gateway.bucket TO weir_meter, weir_billing;
@@ -107,3 +109,16 @@ BEGIN
 END $$;
 CREATE TRIGGER tell_move AFTER INSERT OR UPDATE ON gateway.move
     FOR EACH STATEMENT EXECUTE FUNCTION gateway.tell_move();
+
+-- What the last look at each bucket that is not on the disk found: what lies there, and what we had counted.
+CREATE TABLE gateway.inventory (
+    bucket    bigint NOT NULL REFERENCES gateway.bucket,
+    line      smallint NOT NULL,
+    counted   bigint NOT NULL,
+    listed    bigint NOT NULL,
+    looked_at timestamptz NOT NULL,
+    PRIMARY KEY (bucket, line)
+);
+GRANT SELECT, INSERT, UPDATE, DELETE ON gateway.inventory TO weir_gateway;
+GRANT SELECT ON gateway.inventory TO weir_meter;
+GRANT SELECT ON meter.storage_day TO weir_gateway;

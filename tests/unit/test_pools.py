@@ -153,9 +153,7 @@ def test_a_pool_of_one_engine_is_borne_by_who_used_that_engine() -> None:
     use = Use(MONTH, USE.members, USE.usage, USE.peaks, on)
     assert [0, 75_000, 25_000, 0] == parts("gb_out@ceph-a", use=use)
     assert [0, 100_000, 0, 0] == parts("gb_month@ceph-a", use=use)
-    assert [12_500, 75_000, 12_500, 0] == parts(
-        "50 % gb_month@ceph-a + 50 % gb_out:internet", use=use
-    )
+    assert [12_500, 75_000, 12_500, 0] == parts("50 % gb_month@ceph-a + 50 % gb_out:internet", use=use)
 
 
 @pytest.mark.parametrize("text", ["gb_out:internet@ceph-a", "requests:10:1@disk", "gb_in@b2"])

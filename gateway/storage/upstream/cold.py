@@ -8,9 +8,7 @@ from __future__ import annotations
 import json
 import urllib.error
 import urllib.request
-from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import boto3
@@ -21,8 +19,8 @@ from botocore.credentials import Credentials
 from botocore.exceptions import BotoCoreError, ClientError
 
 from gateway.engine_store import EngineRow
+from gateway.reconcile import Used
 from gateway.vault import Vault
-from meter.event import StorageLine
 from meter.refusal import Refusal
 
 ATTEMPTS_MAX = 3
@@ -32,20 +30,6 @@ DELETE_KEYS_MAX = 1000
 FAILURES = (BotoCoreError, ClientError)
 Step = Callable[[int], None]
 """Told how many objects, versions or parts more were seen."""
-
-
-@dataclass(frozen=True, slots=True)
-class Used:
-    """What an upstream's own log says of one kind of request to one bucket."""
-
-    bucket: str
-    category: str
-    """The upstream's word for the operation."""
-    requests: int
-    successful: int
-    sent_bytes: int
-    """From the upstream to us."""
-    received_bytes: int
 
 
 class Cold:
@@ -126,27 +110,6 @@ class Cold:
         for refused in answer.get("Errors", ()):
             raise Refusal(f"{self.name} does not delete {refused['Key']!r} in {name}: {refused['Message']}")
         step(len(batch))
-
-    def inventory(self, name: str, *, step: Step = lambda _: None) -> Counter[StorageLine] | None:
-        """Bytes in a bucket by line, by looking at every object, version and part; None: it is not there."""
-        found: Counter[StorageLine] = Counter()
-        try:
-            for _, _, size_bytes, is_latest in self._versions(name):
-                found[StorageLine.OBJECT if is_latest else StorageLine.VERSION] += size_bytes
-                step(1)
-            for upload in self._uploads(name):
-                for part in self._pages(
-                    "list_parts", name, "Parts", Key=upload["Key"], UploadId=upload["UploadId"]
-                ):
-                    found[StorageLine.PART] += part["Size"]
-                    step(1)
-        except ClientError as error:
-            if code_of(error) == "NoSuchBucket":
-                return None
-            raise self.refusal(f"list the bucket {name}", error) from error
-        except BotoCoreError as error:
-            raise self.refusal(f"list the bucket {name}", error) from error
-        return found
 
     def _versions(self, name: str) -> Iterator[tuple[str, str, int, bool]]:
         """(key, version id, bytes, is latest) of all; markers too, with 0 bytes."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
+from gateway.engine_store import EngineRow
 from gateway.operation import Operation
 from gateway.scope import KeyScope
 from gateway.settings import GatewaySettings
@@ -123,6 +124,11 @@ class IncomingBody(Protocol):
 class Directory(Protocol):
     """Buckets and their owners. Changes need Postgres and raise S3Error ServiceUnavailable without it."""
 
+    engines: Mapping[str, EngineRow]
+    """Storage engines by name, closed ones too."""
+    engines_at: frozenset[str]
+    """The locations of engines."""
+
     def known_bucket(self, name: str) -> Bucket | None:
         """The bucket, from memory only; None also where bucket() may know better."""
         ...
@@ -135,7 +141,9 @@ class Directory(Protocol):
         """The member's buckets by name."""
         ...
 
-    async def create_bucket(self, name: str, owner: MemberId, *, now_us: int) -> tuple[Bucket, bool]:
+    async def create_bucket(
+        self, name: str, owner: MemberId, *, engine: EngineRow, now_us: int
+    ) -> tuple[Bucket, bool]:
         """The bucket now under that name and whether it is new. The owner may be another member."""
         ...
 

@@ -17,9 +17,10 @@ from typing import TypeVar
 
 import asyncpg
 
-from gateway import store
+from gateway import engine_store, store
 from gateway.call import Bucket, Subject
 from gateway.changemark import ChangeMark
+from gateway.engine_store import EngineRow
 from gateway.errors import s3_error
 from gateway.scope import KeyScope, parse_scope
 from gateway.snapshot import Known, keep, pack, unpack
@@ -75,6 +76,12 @@ class PostgresDirectory:
         self._catching_up = asyncio.Lock()
         self.egress_caps: Mapping[MemberId, int] = {}
         """Hard caps of members who set one: bytes out in a month."""
+        self.engines: Mapping[str, EngineRow] = {store.ON_DISK.name: store.ON_DISK}
+        """Storage engines by name, closed ones too; their secrets are sealed."""
+        self.engines_at: frozenset[str] = frozenset()
+        """Their locations."""
+        self.told: dict[str, Callable[[], None]] = {}
+        """Channels of Postgres beside the directory's own, and what is called when one speaks or may have spoken."""
         self.generation = 0
         """Grows with each refresh: caches derived from secrets are dropped when it does."""
 
@@ -158,12 +165,14 @@ class PostgresDirectory:
             (bucket for bucket in self._buckets.values() if bucket.owner == member), key=lambda b: b.name
         )
 
-    async def create_bucket(self, name: str, owner: MemberId, *, now_us: int) -> tuple[Bucket, bool]:
+    async def create_bucket(
+        self, name: str, owner: MemberId, *, engine: EngineRow = store.ON_DISK, now_us: int
+    ) -> tuple[Bucket, bool]:
         """The bucket now under that name and whether it is new. Raises S3Error ServiceUnavailable."""
 
         async def enter(connection: Connection) -> tuple[Bucket, bool]:
             while True:
-                new = await store.add_bucket(connection, name, owner, now_us=now_us)
+                new = await store.add_bucket(connection, name, owner, engine=engine, now_us=now_us)
                 rows = await store.buckets(connection, name=name)
                 if rows:
                     return rows[0], new
@@ -257,6 +266,9 @@ class PostgresDirectory:
         connection = await connect(self._dsn, role="weir_gateway", timeout_s=self._timeout_s)
         try:
             await connection.add_listener("weir_directory", self._on_notify)
+            for channel in self.told:
+                await connection.add_listener(channel, self._on_other)
+                self.told[channel]()
         except BaseException:
             connection.terminate()
             raise
@@ -266,6 +278,9 @@ class PostgresDirectory:
     def _on_notify(self, *_: object) -> None:
         self._changed.set()
 
+    def _on_other(self, _connection: object, _process: object, channel: str, _payload: object) -> None:
+        self.told[channel]()
+
     async def _refresh(self) -> None:
         self._changed.clear()
         # All in one turn on the connection: of two refreshes at once the later read is also kept last.
@@ -274,7 +289,7 @@ class PostgresDirectory:
 
     async def _keep_snapshot(self) -> None:
         """What this worker knows outlives it, also when Postgres goes away the next moment."""
-        told = pack(self._keys.values(), self._buckets.values(), self.egress_caps)
+        told = pack(self._keys.values(), self._buckets.values(), self.egress_caps, self.engines.values())
         packed = json.dumps(told, sort_keys=True)
         async with self._snapshot_lock:
             await asyncio.to_thread(keep, self._snapshot, packed)
@@ -284,6 +299,8 @@ class PostgresDirectory:
         self._open_keys.clear()
         self._buckets = {bucket.name: bucket for bucket in known.buckets}
         self.egress_caps = known.egress_caps
+        self.engines = {row.name: row for row in known.engines} or {store.ON_DISK.name: store.ON_DISK}
+        self.engines_at = frozenset(row.location for row in known.engines if row.location)
         self.generation += 1
 
     async def _keep_fresh(self) -> None:
@@ -307,5 +324,6 @@ async def _everything(connection: Connection) -> Known:
         keys = await store.keys(connection)
         buckets = await store.buckets(connection)
         found = await caps(connection)
+        engines = await engine_store.engines(connection)
     hard = {member: one.egress.hard for member, one in found.items() if one.egress.hard is not None}
-    return Known(keys, buckets, hard)
+    return Known(keys, buckets, hard, engines)

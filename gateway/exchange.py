@@ -139,7 +139,10 @@ class Exchanges:
                 )
             if asked.operation in PREFLIGHTS:
                 return await self._browsers.preflight(request, asked, counting.tab)
-            claim = parse_claim(request.raw_query, request.headers, region=self._settings.region)
+            claim = parse_claim(
+                request.raw_query, request.headers, region=self._settings.region,
+                locations=self._services.directory.engines_at,
+            )  # fmt: skip
             if asked.operation is _POST_OBJECT:
                 return await self._browsers.form(raw, request, asked, claim, counting, how)
             if claim is None and is_browser_at_the_door(asked.operation, request.headers):

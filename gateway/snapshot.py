@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from gateway.call import Bucket, Subject
+from gateway.engine_store import EngineRow
 from gateway.store import KeyRow
 from meter.ids import BucketId, MemberId
 from meter.usage import MemberStatus
 
-SNAPSHOT_FORMAT = 5
+SNAPSHOT_FORMAT = 6
 """A snapshot of another format is not read: the first start after an upgrade asks Postgres."""
 
 
@@ -23,11 +25,13 @@ class Known(NamedTuple):
     buckets: list[Bucket]
     egress_caps: Mapping[MemberId, int]
     """Hard caps of members who set one: bytes out in a month."""
+    engines: list[EngineRow]
 
 
 def pack(
-    keys: Iterable[KeyRow], buckets: Iterable[Bucket], egress_caps: Mapping[MemberId, int]
-) -> dict[str, object]:
+    keys: Iterable[KeyRow], buckets: Iterable[Bucket], egress_caps: Mapping[MemberId, int],
+    engines: Iterable[EngineRow],
+) -> dict[str, object]:  # fmt: skip
     """As JSON has it."""
     return {
         "format": SNAPSHOT_FORMAT,
@@ -61,6 +65,7 @@ def pack(
             for bucket in buckets
         ],
         "egress_caps": sorted(egress_caps.items()),
+        "engines": [{**asdict(row), "secret": row.secret.hex()} for row in engines],
     }
 
 
@@ -91,7 +96,8 @@ def unpack(packed: dict[str, Any]) -> Known | None:
         engine, upstream_name, documents
         in packed["buckets"]
     ]  # fmt: skip
-    return Known(keys, buckets, {MemberId(member): cap for member, cap in packed["egress_caps"]})
+    engines = [EngineRow(**{**row, "secret": bytes.fromhex(row["secret"])}) for row in packed["engines"]]
+    return Known(keys, buckets, {MemberId(member): cap for member, cap in packed["egress_caps"]}, engines)
 
 
 def keep(path: Path, text: str) -> None:

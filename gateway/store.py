@@ -6,11 +6,16 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gateway.call import Bucket, Subject
+from gateway.call import DISK, Bucket, Subject
+from gateway.engine_store import DISK_KIND, EngineRow
+from gateway.placement import upstream_name
 from meter.ids import BucketId, MemberId
 from meter.postgres import Connection
 from meter.usage import MemberStatus
 from meter.window import to_datetime, to_us
+
+ON_DISK = EngineRow(DISK, DISK_KIND, is_default=True)
+"""The engine that is always there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,12 +158,16 @@ async def bucket_names(connection: Connection, ids: Sequence[int]) -> dict[int, 
     return {row["id"]: row["name"] for row in rows}
 
 
-async def add_bucket(connection: Connection, name: str, owner: MemberId, *, now_us: int) -> bool:
-    """Enter a bucket unless the name is taken; whether it was entered."""
+async def add_bucket(
+    connection: Connection, name: str, owner: MemberId, *, engine: EngineRow = ON_DISK, now_us: int
+) -> bool:
+    """Enter a bucket on that engine unless the name is taken; whether it was entered."""
+    number: int = await connection.fetchval("SELECT nextval('gateway.bucket_id_seq')")
     row = await connection.fetchrow(
-        "INSERT INTO gateway.bucket (name, owner, created_at) VALUES ($1, $2, $3)"
+        "INSERT INTO gateway.bucket (id, name, owner, created_at, engine, upstream_name)"
+        " OVERRIDING SYSTEM VALUE VALUES ($1, $2, $3, $4, $5, $6)"
         " ON CONFLICT (name) WHERE deleted_at IS NULL DO NOTHING RETURNING id",
-        name, owner, to_datetime(now_us),
+        number, name, owner, to_datetime(now_us), engine.name, upstream_name(engine, number, name),
     )  # fmt: skip
     return row is not None
 

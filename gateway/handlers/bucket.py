@@ -8,6 +8,7 @@ from gateway.errors import S3Error, invalid_argument, s3_error
 from gateway.exposure import lists_count
 from gateway.grants import of_headers, private, render
 from gateway.handlers.support import bucket_of, caller_of, xml_reply
+from gateway.placement import choose, location_of
 from gateway.results import location
 from gateway.rights_documents import ownership_named
 from gateway.storage.model import BucketRules, Versioning
@@ -23,10 +24,12 @@ async def create_bucket(services: Services, call: Call) -> Reply:
     locks = _asks_for_lock(call)
     body = await call.body.document(services.settings.document_bytes_max)
     constraint = parse_create_bucket(body)
-    if constraint not in ("", services.settings.region):
-        raise s3_error("InvalidLocationConstraint", LocationConstraint=constraint[:64])
+    engine = choose(
+        services.directory.engines, constraint=constraint, region=services.settings.region,
+        storage_class=call.headers.get("x-amz-storage-class", ""),
+    )  # fmt: skip
     bucket, is_new = await services.directory.create_bucket(
-        call.bucket_name, caller.member, now_us=call.now_us
+        call.bucket_name, caller.member, engine=engine, now_us=call.now_us
     )
     if bucket.owner != caller.member:
         raise s3_error("BucketAlreadyExists", BucketName=call.bucket_name)
@@ -83,6 +86,6 @@ async def delete_bucket(services: Services, call: Call) -> Reply:
 
 
 async def get_bucket_location(services: Services, call: Call) -> Reply:
-    """The gateway's region."""
-    bucket_of(call)
-    return xml_reply(location(services.settings.region))
+    """The location of its storage engine, or the gateway's region."""
+    bucket, region = bucket_of(call), services.settings.region
+    return xml_reply(location(location_of(services.directory.engines, bucket.engine, region=region)))

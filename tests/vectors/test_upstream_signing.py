@@ -56,14 +56,19 @@ def test_a_published_request_gets_its_published_signature(example: str) -> None:
     assert "20130524T000000Z" == headers.pop("x-amz-date")
     sent = signed_headers(ACCOUNT, method, path, query, headers, now_us=NOW_US, payload=payload)
     scope = f"{ACCESS_KEY}/20130524/us-east-1/s3/aws4_request"
-    assert f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders={signed}, Signature={signature}" == sent["authorization"]
+    assert (
+        f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders={signed}, Signature={signature}"
+        == sent["authorization"]
+    )
     assert ("20130524T000000Z", payload) == (sent["x-amz-date"], sent["x-amz-content-sha256"])
 
 
 @given(
     bucket=st.from_regex(r"[a-z0-9]{3,20}", fullmatch=True),
     key=TEXT,
-    parameters=st.dictionaries(st.from_regex(r"[A-Za-z-]{1,12}", fullmatch=True), TEXT | st.just(""), max_size=4),
+    parameters=st.dictionaries(
+        st.from_regex(r"[A-Za-z-]{1,12}", fullmatch=True), TEXT | st.just(""), max_size=4
+    ),
     metadata=st.dictionaries(st.from_regex(r"x-amz-meta-[a-z]{1,8}", fullmatch=True), VALUE, max_size=4),
     at_us=st.integers(1_000_000_000_000_000, 4_000_000_000_000_000),
     payload=st.sampled_from((UNSIGNED_PAYLOAD, EMPTY_SHA256)),
@@ -85,7 +90,9 @@ def test_the_key_changes_with_the_day_and_the_secret() -> None:
     headers = {"host": "a"}
     day_us = 86_400_000_000
     for at_us in (NOW_US, NOW_US + day_us - 1, NOW_US + day_us, NOW_US):
-        expected = by_botocore("GET", "/b", "", headers, payload=EMPTY_SHA256, at_us=at_us, region="us-east-1")
+        expected = by_botocore(
+            "GET", "/b", "", headers, payload=EMPTY_SHA256, at_us=at_us, region="us-east-1"
+        )
         sent = signed_headers(ACCOUNT, "GET", "/b", "", headers, now_us=at_us, payload=EMPTY_SHA256)
         assert expected == sent["authorization"]
     other = signed_headers(Account(ACCESS_KEY, "other", "us-east-1"), "GET", "/b", "", headers, now_us=NOW_US)

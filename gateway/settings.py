@@ -161,6 +161,28 @@ class GatewaySettings(RoomSettings):
     upload_tombstone_s: int = Field(
         86_400, ge=0, description="a completed upload answers a repeated Complete so long"
     )
+    upstream_connections_max: int = Field(
+        256, ge=1, description="connections a worker keeps to one upstream engine at most"
+    )
+    upstream_waiting_max: int = Field(
+        1024, ge=0, description="requests that wait for such a connection at most; more is SlowDown"
+    )
+    upstream_connect_timeout_s: int = Field(
+        5, ge=1, description="an upstream that takes no connection for so long has failed"
+    )
+    upstream_timeout_s: int = Field(
+        30, ge=1, description="an upstream that moves no byte for so long while we wait for it has failed"
+    )
+    upstream_idle_s: int = Field(
+        20, ge=1, description="a connection to an upstream nobody used for so long is closed"
+    )
+    upstream_attempts_max: int = Field(
+        3, ge=1, le=10, description="a request that may be done twice is sent to an upstream so often at most"
+    )
+    upstream_failures_max: int = Field(
+        10, ge=1, description="after so many failures in a row an upstream is left alone, but for a probe"
+    )
+    upstream_rest_s: int = Field(5, ge=1, description="and so long after the last failure it is probed")
 
     inventory_interval_s: int = Field(
         86_400, ge=60, description="pause between two inventories of engines other than the disk"

@@ -34,7 +34,7 @@ async def create_bucket(services: Services, call: Call) -> Reply:
     if bucket.owner != caller.member:
         raise s3_error("BucketAlreadyExists", BucketName=call.bucket_name)
     # Also for a bucket that is there: a crash between the two leaves a name without a place.
-    await services.engine.create_bucket(bucket.id, owner=bucket.owner)
+    await services.engine.create_bucket(bucket.id, owner=bucket.owner, locks=locks)
     if not is_new:
         raise s3_error("BucketAlreadyOwnedByYou", BucketName=call.bucket_name)
     if locks:

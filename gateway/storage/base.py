@@ -67,8 +67,11 @@ class Engine(Protocol):
     nothing of it is visible.
     """
 
-    async def create_bucket(self, bucket: BucketId, *, owner: MemberId) -> None:
-        """Make an empty bucket; doing it twice changes nothing."""
+    async def create_bucket(self, bucket: BucketId, *, owner: MemberId, locks: bool = False) -> None:
+        """Make an empty bucket; doing it twice changes nothing.
+
+        locks: it will have object lock, which some systems must know by now; set_bucket_rules still says so.
+        """
         ...
 
     async def delete_bucket(self, bucket: BucketId) -> None:
@@ -168,6 +171,13 @@ class Engine(Protocol):
 
         The version named may be gone by now: the page goes on where it was. Only where the version 'null'
         was, nobody knows; then its key is told again from its newest version.
+        """
+        ...
+
+    def copies_alone(self, source: ObjectReader, bucket: BucketId) -> bool:
+        """Whether copy_object from there into this bucket takes any object, and makes ETag and checksum itself.
+
+        Else the caller sees to it that the copy's bytes are one piece, and what their checksum is.
         """
         ...
 

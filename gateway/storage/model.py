@@ -5,7 +5,7 @@ Sizes are bytes, times UTC microseconds.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import NamedTuple
@@ -36,8 +36,8 @@ class Wanted:
 
     range: str = ""
     """The Range header, if it applies whatever the object is."""
-    part_number: int = 0
-    """The one part that is read; 0: not by parts."""
+    head_first: bool = False
+    """The head decides whether anything is read at all."""
 
 
 EVERYTHING = Wanted()
@@ -187,7 +187,17 @@ class ComputedExtent:
     in a thread, and is asked for little at a time."""
 
 
-Extent = MemoryExtent | FileExtent | ComputedExtent
+@dataclass(frozen=True, slots=True)
+class StreamedExtent:
+    """Bytes of an object that come from another machine; they can be read once, from the first to the last."""
+
+    size_bytes: int
+    read: Callable[[], Awaitable[bytes]]
+    """The next bytes, as many as are there; empty behind the last. Raises DamagedObject when they end early,
+    Unavailable."""
+
+
+Extent = MemoryExtent | FileExtent | ComputedExtent | StreamedExtent
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +228,10 @@ class Arriving:
     upload_id: str = ""
     """Of a part; empty: an object."""
     part_number: int = 0
+    is_exact: bool = True
+    """Whether it is known to be that many. Not of an upload form, which says how long it is as a whole."""
+    is_sealed: bool = False
+    """Whether they are sealed with a customer's key."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,9 @@ from pathlib import Path
 
 from tests.engines.place import S3System, answers, free_ports, need, running, until
 
-PROGRAMS = ("ceph", "ceph-authtool", "ceph-mon", "ceph-osd", "monmaptool", "radosgw", "radosgw-admin")
+PROGRAMS = (
+    "ceph", "ceph-authtool", "ceph-mon", "ceph-osd", "monmaptool", "radosgw", "radosgw-admin", "setpriv",
+)  # fmt: skip
 """Debian's packages ceph-common, ceph-mon, ceph-osd and radosgw bring them."""
 STORE_BYTES = 4 * 2**30
 """Its limit; memory is taken as it is filled."""

@@ -53,7 +53,9 @@ PURE = {
     "billing/retirement.py", "billing/revolving.py", "billing/exits.py", "billing/unclaimed.py",
     "billing/deadlines.py", "billing/notices.py", "billing/notice_file.py", "gateway/placement.py",
     "gateway/reconcile.py", "gateway/moving/compare.py",
-    "gateway/storage/upstream/signing.py", "gateway/storage/upstream/errors.py",
+    "gateway/storage/abilities.py", "gateway/storage/upstream/signing.py", "gateway/storage/upstream/errors.py",
+    "gateway/storage/upstream/acts.py", "gateway/storage/upstream/breaker.py", "gateway/storage/upstream/endpoint.py",
+    "gateway/storage/upstream/response.py", "gateway/storage/upstream/stored.py",
     "gateway/storage/upstream/requests.py", "gateway/storage/upstream/answers.py",
     "gateway/storage/upstream/rules.py", "gateway/storage/upstream/properties.py",
 }  # fmt: skip

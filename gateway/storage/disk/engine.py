@@ -37,7 +37,13 @@ class DiskEngine(ObjectMethods, UploadMethods, Engine):
 
     # Buckets
 
-    async def create_bucket(self, bucket: BucketId, *, owner: MemberId) -> None:
+    async def create_bucket(
+        self,
+        bucket: BucketId,
+        *,
+        owner: MemberId,
+        locks: bool = False,  # noqa: ARG002 - set_bucket_rules says it in time
+    ) -> None:
         """See Engine."""
         await self._committer.commit(partial(index_buckets.create_bucket, bucket=bucket, owner=owner))
         # The directory's row follows, or is gone already, and a power cut must not leave one without the other.

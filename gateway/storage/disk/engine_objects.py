@@ -102,6 +102,10 @@ class ObjectMethods(EngineBase):
             )
         )
 
+    def copies_alone(self, source: ObjectReader, bucket: BucketId) -> bool:  # noqa: ARG002 - it never does
+        """See Engine."""
+        return False
+
     async def copy_object(
         self,
         source: ObjectReader,

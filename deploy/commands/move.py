@@ -22,10 +22,11 @@ from gateway.moving.compare import SENTENCES, keeps
 from gateway.moving.ends import Ends
 from gateway.moving.mover import Inventory, Mover, Progress, look
 from gateway.storage.base import Engine
-from gateway.storage.errors import EngineAway, StorageError
+from gateway.storage.errors import StorageError, Unavailable
 from gateway.storage.upstream.engine_base import Place
 from gateway.store import buckets
 from meter.journal import JournalLocked, lock_stream
+from meter.postgres import Connection
 from meter.refusal import Refusal
 from meter.segments import stream_of
 
@@ -87,7 +88,7 @@ def move(
     async def work(desk: Desk) -> Told:
         try:
             return await _work(desk, wish)
-        except EngineAway as error:
+        except Unavailable as error:
             raise Refusal(
                 f"the engine {error.args[0]} does not answer; the same command goes on from here"
             ) from None
@@ -211,7 +212,7 @@ async def _to_the_end(
         await move_store.end(connection, under_way, is_given_up=False, now_us=desk.now_us)
 
 
-async def _places(connection: move_store.Connection, under_way: Move, bucket: Bucket) -> tuple[Place, Place]:
+async def _places(connection: Connection, under_way: Move, bucket: Bucket) -> tuple[Place, Place]:
     source, target = await move_store.names_there(connection, under_way)
     return Place(under_way.bucket, source, bucket.owner), Place(under_way.target, target, bucket.owner)
 

@@ -70,7 +70,7 @@ class Ends:
         client = Client(upstream, self._settings, metrics, recorder.record)
         return UpstreamEngine(
             client, self._settings, find=self._places.get, tell=self._tell, sums=StoredSums(), metrics=metrics,
-            spool=self._settings.data, features=row.features,
+            spool=self._settings.data,
         )  # fmt: skip
 
     def _tell(self, change: StorageChange) -> None:

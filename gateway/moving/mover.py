@@ -121,7 +121,8 @@ class Mover:
 
     async def run(self, bucket: Bucket) -> None:
         """Copy and switch. Raises Refusal; the same move can be gone on with."""
-        await self._target.create_bucket(self.move.target, owner=bucket.owner)
+        locks = (await self._source.bucket_rules(self.move.bucket)).locks
+        await self._target.create_bucket(self.move.target, owner=bucket.owner, locks=locks)
         reasons: list[str] = []
         for _ in range(self._settings.move_passes_max):
             try:

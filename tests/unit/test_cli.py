@@ -13,6 +13,7 @@ from deploy.cli import run, weir
 from tests.ordinary import ROOT
 
 SUBJECTS = {
+    "engine",
     "up", "demo", "status", "config", "member", "register", "share", "resolution", "consent", "hours",
     "ruleset", "bucket", "key", "login-link", "usage", "correct", "tariff", "cost", "ledger", "pay",
     "pool", "credit", "income", "trueup", "bill", "statement", "verify", "simulate", "year", "audit",

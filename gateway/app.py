@@ -24,6 +24,8 @@ from gateway.metrics import GatewayMetrics
 from gateway.scrubbing import keep_scrubbing
 from gateway.settings import Durability, GatewaySettings
 from gateway.storage.disk.engine import DiskEngine, open_engine
+from gateway.storage.placed import PlacedEngines
+from gateway.upstreams import Upstreams
 from gateway.vault import Vault
 from meter.live import open_in
 from meter.recorder import RECORDS_TO_END, Recorder, now_us
@@ -65,29 +67,30 @@ class Worker:
         # The pure-Python parser was the home of most request-smuggling faults.
         assert aiohttp.http_parser.HttpRequestParser is aiohttp.http_parser.HttpRequestParserC
         settings, journal = self._settings, self._meter_settings.journal_directory
-        self._recorder = Recorder(
-            journal / f"worker-{self._index}", self._meter_settings, slots_max=settings.connections_max
-        )
-        if self._recorder.journal.capacity <= RECORDS_TO_END * settings.connections_max:
-            raise Refusal(
-                f"a journal segment of journal_segment_bytes_max={self._meter_settings.journal_segment_bytes_max} "
-                f"does not hold the ends of connections_max={settings.connections_max} exchanges"
-            )
+        self._recorder = self._opened_recorder()
+        vault = Vault.open(settings.data / "secret.key")
         self._directory = PostgresDirectory(
             self._meter_settings.database_url,
             snapshot=settings.data / "directory.json",
-            vault=Vault.open(settings.data / "secret.key"),
+            vault=vault,
             poll_s=settings.directory_poll_s,
             timeout_s=self._meter_settings.database_timeout_s,
         )
         await self._directory.start()
         self._engine: DiskEngine = await open_engine(settings.engine_directory, settings)
+        self._upstreams = Upstreams(self._directory, vault, settings, self.metrics.registry, self._recorder)
+        self._placed = PlacedEngines(
+            self._engine,
+            self._upstreams.of,
+            owner_of=self._upstreams.owner_of,
+            stored_elsewhere=self._upstreams.stored_bytes_of,
+        )
         self._caps = CapWatch(
             self._directory, journal, settings.data / "caps.json", poll_s=settings.cap_poll_s, clock=now_us
         )
         await self._caps.start()
         exchanges = Exchanges(
-            Services(self._engine, self._directory, settings),
+            Services(self._placed, self._directory, settings),
             Authenticator(self._directory, settings),
             self._recorder,
             self.metrics,
@@ -107,6 +110,7 @@ class Worker:
             asyncio.create_task(self._every(METRICS_EVERY_S, self._publish)),
             asyncio.create_task(keep_collecting(self._engine, files_max=settings.collect_files_max)),
             asyncio.create_task(self._keep_caps()),
+            asyncio.create_task(self._upstreams.keep_sums()),
             asyncio.create_task(self._keep_rules()),
             asyncio.create_task(keep_scrubbing(self._engine.scrub, self.metrics, settings.scrub_bytes_per_s)),
         ]
@@ -117,6 +121,19 @@ class Worker:
         gc.freeze()
         gc.set_threshold(GC_THRESHOLD)
 
+    def _opened_recorder(self) -> Recorder:
+        """The worker's stream. Raises Refusal, JournalLocked."""
+        settings, journal = self._settings, self._meter_settings.journal_directory
+        recorder = Recorder(
+            journal / f"worker-{self._index}", self._meter_settings, slots_max=settings.connections_max
+        )
+        if recorder.journal.capacity <= RECORDS_TO_END * settings.connections_max:
+            raise Refusal(
+                f"a journal segment of journal_segment_bytes_max={self._meter_settings.journal_segment_bytes_max} "
+                f"does not hold the ends of connections_max={settings.connections_max} exchanges"
+            )
+        return recorder
+
     async def stop(self) -> None:
         """Take no more connections, let open exchanges finish, and make everything durable."""
         self._listening.close()
@@ -126,6 +143,7 @@ class Worker:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._caps.close()
+        await self._upstreams.close()
         await self._directory.close()
         await self._engine.close()
         self._recorder.close()
@@ -162,7 +180,7 @@ class Worker:
         while True:
             try:
                 await keep_looking(
-                    self._engine, self._directory, self._settings, self.metrics.registry,
+                    self._placed, self._directory, self._settings, self.metrics.registry,
                     self._settings.data / "lifecycle.lock",
                 )  # fmt: skip
             except Exception:  # a bug here must not end the rules for good, nor the worker

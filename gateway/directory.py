@@ -27,7 +27,7 @@ from gateway.snapshot import Known, keep, pack, unpack
 from gateway.store import KeyRow
 from gateway.vault import Vault
 from meter.cap_store import caps
-from meter.ids import MemberId
+from meter.ids import BucketId, MemberId
 from meter.postgres import Connection, connect
 from meter.refusal import Refusal
 from meter.usage import MemberStatus
@@ -66,6 +66,8 @@ class PostgresDirectory:
         self._keys: dict[str, KeyRow] = {}
         self._open_keys: dict[str, Key] = {}
         self._buckets: dict[str, Bucket] = {}
+        self._numbered: dict[BucketId, Bucket] = {}
+        """By number, those that had lost their name when the directory was last read too: requests may be under way."""
         self._misses: OrderedDict[str, float] = OrderedDict()
         self._connection: Connection | None = None
         self._lock = asyncio.Lock()
@@ -148,9 +150,17 @@ class PostgresDirectory:
         found = self._buckets.get(name)
         if found is None and ask:
             for row in await self.ask(lambda connection: store.buckets(connection, name=name)) or ():
-                found = self._buckets[row.name] = row
+                found = self._know(row)
                 await self._keep_snapshot()
         return found
+
+    def bucket_numbered(self, number: BucketId) -> Bucket | None:
+        """The bucket of that number, from memory only."""
+        return self._numbered.get(number)
+
+    def _know(self, bucket: Bucket) -> Bucket:
+        self._buckets[bucket.name] = self._numbered[bucket.id] = bucket
+        return bucket
 
     def known_buckets(self) -> list[Bucket]:
         """All buckets of all members, from memory only."""
@@ -178,7 +188,7 @@ class PostgresDirectory:
                     return rows[0], new
 
         bucket, new = await self._write(enter)
-        self._buckets[name] = bucket
+        self._know(bucket)
         await self._keep_snapshot()
         if new:
             self._mark.tell()
@@ -209,7 +219,7 @@ class PostgresDirectory:
             return await store.buckets(connection, name=bucket.name)
 
         for row in await self._write(enter):
-            self._buckets[row.name] = row
+            self._know(row)
         await self._keep_snapshot()
         self._mark.tell()
 
@@ -307,7 +317,9 @@ class PostgresDirectory:
     def _apply(self, known: Known) -> None:
         self._keys = {row.access_key: row for row in known.keys if row.revoked_us is None}
         self._open_keys.clear()
+        before = self._buckets.values()
         self._buckets = {bucket.name: bucket for bucket in known.buckets}
+        self._numbered = {bucket.id: bucket for bucket in (*before, *known.buckets)}
         self.egress_caps = known.egress_caps
         self.engines = {row.name: row for row in known.engines} or {store.ON_DISK.name: store.ON_DISK}
         self.engines_at = frozenset(row.location for row in known.engines if row.location)

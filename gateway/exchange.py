@@ -198,8 +198,7 @@ class Exchanges:
                 tab.began_us, self._settings.trusted_proxies,
             )  # fmt: skip
             await admit(services, question, bucket)
-        writes = bucket is not None and request.method not in READING
-        if bucket is not None and writes:
+        if bucket is not None and (writes := request.method not in READING):
             bucket = await self._holds.enter(bucket, asked.operation)
         tab.payer = bucket.owner if bucket is not None else tab.requester
         if tab.payer in self._caps.capped:

@@ -127,7 +127,7 @@ async def _parts(engine: Engine, bucket: BucketId, found: Counter[StorageLine], 
                 number = parts[-1].number if parts else number
 
 
-async def keep_looking(
+async def keep_inventories(
     engine: Engine,
     directory: PostgresDirectory,
     settings: GatewaySettings,

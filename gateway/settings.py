@@ -182,6 +182,9 @@ class GatewaySettings(RoomSettings):
     upstream_failures_max: int = Field(
         10, ge=1, description="after so many failures in a row an upstream is left alone, but for a probe"
     )
+    upstream_sums_poll_s: int = Field(
+        10, ge=1, description="what is stored on upstreams is read from PostgreSQL this often, for limits"
+    )
     upstream_rest_s: int = Field(5, ge=1, description="and so long after the last failure it is probed")
 
     inventory_interval_s: int = Field(

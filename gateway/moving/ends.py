@@ -11,13 +11,9 @@ from gateway.settings import GatewaySettings
 from gateway.storage.base import Engine
 from gateway.storage.disk.engine import open_engine
 from gateway.storage.model import StorageChange
-from gateway.storage.upstream.client import Client
-from gateway.storage.upstream.endpoint import Upstream
-from gateway.storage.upstream.engine import UpstreamEngine
 from gateway.storage.upstream.engine_base import Place
-from gateway.storage.upstream.metrics import UpstreamMetrics
-from gateway.storage.upstream.signing import Account
 from gateway.storage.upstream.stored import StoredSums
+from gateway.upstreams import open_upstream
 from gateway.vault import Vault
 from meter.ids import BucketId
 from meter.journal import JournalLocked
@@ -60,17 +56,10 @@ class Ends:
             self._recorder.close()
 
     def _upstream(self, row: EngineRow) -> Engine:
-        secret = self._vault.reveal(row.secret, access_key=row.sealed_under)
-        try:
-            upstream = Upstream.at(row.name, row.endpoint, Account(row.access_key, secret, row.region))
-        except ValueError as error:
-            raise Refusal(f"the engine {row.name} cannot be asked: {error}") from error
         recorder = self._recorder = self._recorder or self._own_stream()
-        metrics = UpstreamMetrics(Registry(), row.name)
-        client = Client(upstream, self._settings, metrics, recorder.record)
-        return UpstreamEngine(
-            client, self._settings, find=self._places.get, tell=self._tell, sums=StoredSums(), metrics=metrics,
-            spool=self._settings.data,
+        return open_upstream(
+            row, self._vault, self._settings, Registry(), record=recorder.record, find=self._places.get,
+            tell=self._tell, sums=StoredSums(),
         )  # fmt: skip
 
     def _tell(self, change: StorageChange) -> None:

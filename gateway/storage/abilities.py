@@ -24,7 +24,7 @@ class Ability(StrEnum):
     ACCESS_LISTS = "access_lists"
     CUSTOMER_KEYS = "customer_keys"
     PARTS = "parts"
-    SMALL_PARTS = "small_parts"
+    REPEATED_COMPLETE = "repeated_complete"
     ANY_KEY = "any_key"
 
 
@@ -38,7 +38,7 @@ WORDS: Mapping[Ability, str] = {
     Ability.ACCESS_LISTS: "access lists of single objects; those of buckets work everywhere",
     Ability.CUSTOMER_KEYS: "encryption with your own key (SSE-C)",
     Ability.PARTS: "the parts of a finished upload: `partNumber`, `ObjectParts`",
-    Ability.SMALL_PARTS: "a last part of any size, and completing the same upload twice",
+    Ability.REPEATED_COMPLETE: "completing an upload again, after an answer that was lost or a refusal",
     Ability.ANY_KEY: "keys with `//`, `.`, `..`, or both `a` and `a/b`",
 }
 
@@ -70,7 +70,7 @@ MISSING: Mapping[str, Mapping[Ability, str]] = {
         Ability.ACCESS_LISTS: _OURS,
         Ability.CUSTOMER_KEYS: _OURS,
         Ability.PARTS: "it does not tell of them",
-        Ability.SMALL_PARTS: "it forgets an upload with its completion, and also with a refused one",
+        Ability.REPEATED_COMPLETE: "it forgets an upload with its completion, and with a refused one too",
         Ability.ANY_KEY: "its keys are paths",
     },
 }

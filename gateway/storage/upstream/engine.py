@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from gateway.locks import lock_configuration_document
 from gateway.results import versioning
+from gateway.storage.abilities import Ability
 from gateway.storage.base import Engine
 from gateway.storage.errors import BucketNotEmpty, InvalidRules, NoSuchBucket
 from gateway.storage.model import BucketRules, StorageChange, Versioning
@@ -28,6 +29,8 @@ class UpstreamEngine(CopyMethods, DeleteMethods, UploadMethods, Engine):
     async def create_bucket(self, bucket: BucketId, *, owner: MemberId, locks: bool = False) -> None:
         """See Engine."""
         del owner
+        if locks:
+            self.need(Ability.OBJECT_LOCK)
         place = self.place(bucket)
         headers = {"x-amz-bucket-object-lock-enabled": "true"} if locks else {}
         request = self.request("CreateBucket", Act.WRITE, "PUT", place, headers=headers)
@@ -53,6 +56,10 @@ class UpstreamEngine(CopyMethods, DeleteMethods, UploadMethods, Engine):
     async def set_bucket_rules(self, bucket: BucketId, rules: BucketRules) -> None:
         """See Engine."""
         place = self.place(bucket)
+        if rules.versioning is not Versioning.OFF:
+            self.need(Ability.VERSIONING)
+        if rules.locks:
+            self.need(Ability.OBJECT_LOCK)
         known = await self._read_rules(place)
         if rules.locks and (not known.locks and known.versioning is Versioning.ENABLED):
             raise InvalidRules("object lock belongs to a bucket from its creation on")

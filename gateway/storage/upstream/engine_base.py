@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from gateway.settings import GatewaySettings
+from gateway.storage.abilities import WORDS, Ability
 from gateway.storage.errors import (
     Busy,
     IsDeleteMarker,
@@ -37,7 +38,7 @@ from gateway.storage.upstream.acts import Act
 from gateway.storage.upstream.client import Client, Request
 from gateway.storage.upstream.errors import Asked, says_nothing_is_set, storage_error
 from gateway.storage.upstream.metrics import UpstreamMetrics
-from gateway.storage.upstream.properties import Told, read_head
+from gateway.storage.upstream.properties import Told, property_headers, read_head
 from gateway.storage.upstream.requests import body_headers, object_path, query_text
 from gateway.storage.upstream.rules import read_lock_configuration, read_tagging, read_versioning
 from gateway.storage.upstream.stored import StoredSums
@@ -87,9 +88,13 @@ class UpstreamBase:
 
     def __init__(
         self, client: Client, settings: GatewaySettings, *, find: Find, tell: Tell, sums: StoredSums,
-        metrics: UpstreamMetrics, spool: Path,
+        metrics: UpstreamMetrics, spool: Path, features: Mapping[str, bool] | None = None,
     ) -> None:  # fmt: skip
-        """Owns the client from now on. spool is a directory for bytes whose number nobody announced."""
+        """Owns the client from now on. spool is a directory for bytes whose number nobody announced.
+
+        features: what the upstream was found to be able to, and not, when it was tried. What it is known to lack is
+        refused before it is asked, since many pass over what they do not know.
+        """
         self._client = client
         self._settings = settings
         self._find = find
@@ -97,6 +102,9 @@ class UpstreamBase:
         self._sums = sums
         self._metrics = metrics
         self._spool = spool
+        found = features or {}
+        self._lacks = frozenset(one for one in Ability if found.get(one) is False)
+        self._keeps_checksums = found.get(Ability.CHECKSUMS) is True
         self._turns = Turns(waiting_max=settings.upstream_waiting_max)
         self._rules: dict[BucketId, tuple[float, BucketRules]] = {}
         self._loop = asyncio.get_running_loop()
@@ -233,8 +241,24 @@ class UpstreamBase:
             if limit is not None and stored + grows_bytes > limit:
                 raise QuotaExceeded(whose, limit)
 
+    def need(self, ability: Ability) -> None:
+        """Raises Unsupported where the upstream was found to lack it."""
+        if ability in self._lacks:
+            raise self.unsupported(WORDS[ability])
+
+    def headers_of(self, properties: ObjectProperties) -> dict[str, str]:
+        """What is kept beside the bytes, as headers. A checksum is passed on where the upstream keeps them, or not at all."""
+        keeps = self._keeps_checksums
+        return property_headers(
+            properties if keeps else properties.with_checksum(None), keeps_checksums=keeps
+        )
+
     def check_properties(self, properties: ObjectProperties, *, is_sealed: bool = False) -> None:
-        """Raises Unsupported for what no upstream keeps for us."""
+        """Raises Unsupported for what no upstream keeps for us, or this one does not."""
+        if properties.tags:
+            self.need(Ability.TAGGING)
+        if properties.retention is not None or properties.legal_hold:
+            self.need(Ability.OBJECT_LOCK)
         if is_sealed or properties.sealing:
             raise self.unsupported("encryption with the customer's key (SSE-C)")
         if properties.acl:

@@ -10,9 +10,11 @@ from functools import partial
 
 from gateway.locks import legal_hold_document, retention_document
 from gateway.markup import document
+from gateway.storage.abilities import Ability
 from gateway.storage.base import ObjectReader, Staged
 from gateway.storage.errors import DamagedObject
 from gateway.storage.model import (
+    NO_CONDITION,
     NO_QUOTA,
     Amendment,
     Arriving,
@@ -30,7 +32,6 @@ from gateway.storage.upstream.acts import Act
 from gateway.storage.upstream.answers import Written, read_copy
 from gateway.storage.upstream.engine_base import Place, Standing
 from gateway.storage.upstream.engine_objects import ObjectMethods
-from gateway.storage.upstream.properties import property_headers
 from gateway.storage.upstream.reader import UpstreamReader
 from gateway.storage.upstream.requests import condition_headers, copy_source
 from gateway.tags import tagging_document
@@ -55,6 +56,8 @@ class CopyMethods(ObjectMethods):
     ) -> ObjectHead:  # fmt: skip
         """See Engine. Within the upstream no byte comes here; from another engine all of them do."""
         self.check_properties(properties)
+        if condition != NO_CONDITION:
+            self.need(Ability.CONDITIONAL_PUT)
         place = self.place(bucket)
         if isinstance(source, UpstreamReader) and source.engine_name == self.name:
             made = ObjectHead(key, source.head.size_bytes, source.head.etag, now_us, properties)
@@ -74,7 +77,7 @@ class CopyMethods(ObjectMethods):
     async def _copy(
         self, place: Place, source: UpstreamReader, made: ObjectHead, condition: Condition, quota: Quota
     ) -> ObjectHead:
-        headers = property_headers(made.properties, keeps_checksums=False) | condition_headers(condition)
+        headers = self.headers_of(made.properties) | condition_headers(condition)
         headers["x-amz-copy-source"] = copy_source(
             source.source_name, source.head.key, source.head.version_id
         )
@@ -119,10 +122,13 @@ class CopyMethods(ObjectMethods):
         if amendment.acl is not None:
             raise self.unsupported("access list of an object")
         if amendment.tags is not None:
+            self.need(Ability.TAGGING)
             body = tagging_document(amendment.tags) if amendment.tags else b""
             method = "PUT" if body else "DELETE"
             operation = "PutObjectTagging" if body else "DeleteObjectTagging"
             await self._change(place, key, asks, operation, method, "tagging", body)
+        if amendment.retention is not None or amendment.clear_retention or amendment.legal_hold is not None:
+            self.need(Ability.OBJECT_LOCK)
         if amendment.retention is not None or amendment.clear_retention:
             bypass = BYPASS if amendment.may_bypass else {}
             kept = amendment.retention

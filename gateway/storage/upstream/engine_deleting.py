@@ -104,7 +104,7 @@ class DeleteMethods(UpstreamBase):
         try:
             one.before = await self.standing(place, deletion.key)
             named = one.before.head
-            if deletion.version_id is not None and (named is None or named.version_id != deletion.version_id):
+            if deletion.version_id is not None and (named is None or id_of(named) != deletion.version_id):
                 named = await self.found(place, deletion.key, deletion.version_id)
             one.removed_bytes = 0 if named is None else named.size_bytes
             await self._check(place, deletion, named)
@@ -174,7 +174,7 @@ class DeleteMethods(UpstreamBase):
             gone = before.null_bytes if marker in ("", NULL_VERSION) else 0
             self.tell_object(place, total=-gone, current=-before.bytes, at_us=now_us)
             return
-        if not is_unknown and before.head is not None and named not in (None, before.head.version_id):
+        if not is_unknown and before.head is not None and named not in (None, id_of(before.head)):
             # An older one: what is current stays so.
             self.tell_object(place, total=-one.removed_bytes, current=0, at_us=now_us)
             return
@@ -266,3 +266,8 @@ async def _some_at_once(work: Sequence[Coroutine[object, object, None]]) -> None
 def _named(query: dict[str, str], *, keep: str) -> dict[str, str]:
     """Without what has no value, but for the parameter that names the operation."""
     return {name: value for name, value in query.items() if value or name == keep}
+
+
+def id_of(head: ObjectHead) -> str:
+    """The version's id; upstreams may leave it out for what was written without versions."""
+    return head.version_id or NULL_VERSION

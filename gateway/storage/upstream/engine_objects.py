@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 
 from gateway.headers import quoted
+from gateway.storage.abilities import Ability
 from gateway.storage.base import ObjectReader, Staged
 from gateway.storage.errors import (
     DamagedObject,
@@ -32,7 +33,7 @@ from gateway.storage.upstream.acts import Act
 from gateway.storage.upstream.client import Exchange, Request
 from gateway.storage.upstream.engine_base import Place, Standing, UpstreamBase
 from gateway.storage.upstream.errors import storage_error
-from gateway.storage.upstream.properties import property_headers, read_head
+from gateway.storage.upstream.properties import read_head
 from gateway.storage.upstream.reader import UpstreamReader
 from gateway.storage.upstream.requests import condition_headers
 from gateway.storage.upstream.response import ResponseHead
@@ -55,6 +56,8 @@ class ObjectMethods(UpstreamBase):
         if arriving.upload_id:
             return self.staged_part(place, arriving)
         condition = condition_headers(arriving.condition)
+        if condition:
+            self.need(Ability.CONDITIONAL_PUT)
         rules = await self.rules_of(place)
         # Done twice, a conditional write would find itself, and one with versions would make two.
         may_repeat = not condition and rules.versioning is Versioning.OFF
@@ -67,7 +70,7 @@ class ObjectMethods(UpstreamBase):
             )  # fmt: skip
             return replace(made, body=body, body_bytes=body_bytes, is_unsigned=True)
 
-        known = property_headers(arriving.properties, keeps_checksums=False)
+        known = self.headers_of(arriving.properties)
         return UpstreamStaged(self._client, arriving, request, known, self._spool)
 
     def staged_part(self, place: Place, arriving: Arriving) -> Staged:
@@ -95,7 +98,7 @@ class ObjectMethods(UpstreamBase):
         async with self._turns.of((place.bucket, made.key)):
             before = await self.standing(place, made.key)
             self.check_quota(place, quota, made.size_bytes - before.null_bytes)
-            headers = property_headers(made.properties, keeps_checksums=False)
+            headers = self.headers_of(made.properties)
             answer, failed = await self.outcome(
                 staged.commit(headers), lambda: self.was_put(place, made, before), f"a PutObject into {place.bucket}"
             )  # fmt: skip

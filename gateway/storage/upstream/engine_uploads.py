@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from gateway.storage.abilities import Ability
 from gateway.storage.base import Staged
 from gateway.storage.errors import (
     InvalidPart,
@@ -13,6 +14,7 @@ from gateway.storage.errors import (
     Unavailable,
 )
 from gateway.storage.model import (
+    NO_CONDITION,
     NO_QUOTA,
     Checksum,
     Condition,
@@ -32,7 +34,6 @@ from gateway.storage.upstream.answers import (
 )
 from gateway.storage.upstream.engine_base import Place, Standing, UpstreamBase
 from gateway.storage.upstream.engine_objects import ObjectMethods
-from gateway.storage.upstream.properties import property_headers
 from gateway.storage.upstream.requests import complete_document, condition_headers
 from gateway.storage.upstream.response import ResponseHead
 from gateway.storage.upstream.staged import UpstreamStaged
@@ -55,7 +56,7 @@ class UploadMethods(ObjectMethods, UpstreamBase):
         place = self.place(bucket)
         request = self.request(
             "CreateMultipartUpload", Act.WRITE, "POST", place, key, {"uploads": ""},
-            property_headers(properties, keeps_checksums=False), may_repeat=False,
+            self.headers_of(properties), may_repeat=False,
             sets_lock=properties.retention is not None or properties.legal_hold,
         )  # fmt: skip
         _, body = await self._client.ask(request)
@@ -117,6 +118,8 @@ class UploadMethods(ObjectMethods, UpstreamBase):
     ) -> ObjectHead:  # fmt: skip
         """See Engine. A repeated Complete answers while the object it made is the current one."""
         del checksum
+        if condition != NO_CONDITION:
+            self.need(Ability.CONDITIONAL_PUT)
         self.check_properties(ObjectProperties(), is_sealed=bool(sealing))
         made = ObjectHead(key, 0, etag, now_us, ObjectProperties())
         work = self._complete(self.place(bucket), upload_id, parts, made, condition, part_bytes_min)

@@ -1,6 +1,6 @@
 """What is stored on upstreams, for limits: PostgreSQL's sums as last read, and what this worker told since.
 
-A limit is therefore passed by what other workers told and nobody shipped yet: docs/engines.md says how much that is.
+A limit is therefore passed by what other workers told and nobody shipped yet: docs/engines.md says how much that is. Pure.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from meter.ids import BucketId, MemberId
 
 
 class StoredSums:
-    """Bytes by bucket and by member. Pure but for what it is told."""
+    """Bytes by bucket and by member."""
 
     def __init__(self) -> None:
         self._buckets: dict[BucketId, int] = {}

@@ -198,32 +198,37 @@ class Exchanges:
                 tab.began_us, self._settings.trusted_proxies,
             )  # fmt: skip
             await admit(services, question, bucket)
-        if bucket is not None and (writes := request.method not in READING):
-            bucket = await self._holds.enter(bucket, asked.operation)
         tab.payer = bucket.owner if bucket is not None else tab.requester
         if tab.payer in self._caps.capped:
             await self._caps.admit(tab.payer, asked.operation)
-        headers = request.effective
-        signed = claim or unsigned_claim(headers)
-        tab.authorised, tab.bucket = True, NO_BUCKET if bucket is None else bucket.id
-        how.body = Body(
-            raw.content, headers, claim=signed, signing_key=signing_key, counting=counting,
-            settings=self._settings, ask_for_it=how.expects_continue(request.headers), descriptor=how.descriptor,
-            incoming=raw,
+        incoming = Body(
+            raw.content, request.effective, claim=claim or unsigned_claim(request.effective),
+            signing_key=signing_key, counting=counting, settings=self._settings,
+            ask_for_it=how.expects_continue(request.headers), descriptor=how.descriptor, incoming=raw,
         )  # fmt: skip
         call = Call(
-            asked.operation, tab.request_id.hex(), asked.bucket, asked.key, asked.query, headers,
-            caller, bucket, how.body, tab.began_us, origin,
+            asked.operation, tab.request_id.hex(), asked.bucket, asked.key, asked.query, request.effective,
+            caller, bucket, incoming, tab.began_us, origin,
         )  # fmt: skip
+        how.body = incoming
+        if bucket is None or request.method in READING:
+            return await self._handled(call, tab, question)
+        # While the bucket changes its engine a write waits here, before its body is read.
+        bucket = await self._holds.enter(bucket, asked.operation)
         try:
-            return await HANDLERS[asked.operation](services, call)
+            return await self._handled(call._replace(bucket=bucket), tab, question)
+        finally:
+            self._holds.leave(bucket.id, asked.operation)
+
+    async def _handled(self, call: Call, tab: Tab, question: Asked | None) -> Reply:
+        """The answer of the operation's handler."""
+        tab.authorised, tab.bucket = True, NO_BUCKET if call.bucket is None else call.bucket.id
+        try:
+            return await HANDLERS[call.operation](self._services, call)
         except S3Error as error:
             if question is None:
                 raise
-            raise concealed(error, question, bucket) from error
-        finally:
-            if writes:
-                self._holds.leave(tab.bucket, asked.operation)
+            raise concealed(error, question, call.bucket) from error
 
 
 def is_browser_at_the_door(operation: Operation, headers: dict[str, str]) -> bool:

@@ -26,6 +26,8 @@ class CorrectionKind(StrEnum):
     """Somebody looked and decided."""
     INVENTORY = "inventory"
     """An engine holds other bytes than were counted."""
+    MOVE = "move"
+    """A bucket had two copies while it went to another engine, of which its member pays one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import asyncpg
 
 from meter.correction import Correction, CorrectionKind, Entered
@@ -32,6 +34,16 @@ async def after(connection: Connection, stream: StreamId, sequence: int) -> list
         "SELECT * FROM meter.correction WHERE stream = $1 AND sequence > $2 ORDER BY sequence",
         stream,
         sequence,
+    )
+    return [_entered(row) for row in rows]
+
+
+async def of_buckets(connection: Connection, buckets: Sequence[int]) -> list[Entered]:
+    """Corrections of these buckets' stored bytes, in the order they were entered."""
+    rows = await connection.fetch(
+        "SELECT * FROM meter.correction WHERE bucket = ANY($1::bigint[]) AND line IS NOT NULL"
+        " ORDER BY stream, sequence",
+        list(buckets),
     )
     return [_entered(row) for row in rows]
 

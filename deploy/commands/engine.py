@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,8 +21,11 @@ from gateway import engine_store
 from gateway.engine_store import DISK_KIND, S3_KIND, EngineRow, find, sealed_under
 from gateway.storage.upstream.cold import Cold
 from gateway.storage.upstream.trial import Trial, try_out
+from gateway.upstream_store import UpstreamUse, upstream_use
 from meter.refusal import Refusal
+from meter.window import Month
 
+MONTH = ("month_requests", "month_bytes_to", "month_bytes_from")
 SECRET_VARIABLE = "WEIR_ENGINE_SECRET"  # noqa: S105 - the name of a variable
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
 _ENDPOINT = re.compile(r"https?://[^/\s]+")
@@ -34,8 +38,8 @@ def engine() -> None:
     """Storage engines: this machine's disk, and S3 systems that others run."""
 
 
-def document(row: EngineRow, buckets: int) -> dict[str, object]:
-    """An engine as JSON, without its secret."""
+def document(row: EngineRow, buckets: int, use: Sequence[UpstreamUse] = ()) -> dict[str, object]:
+    """An engine as JSON, without its secret; use is what was asked of it in this month."""
     return {
         "name": row.name,
         "kind": row.kind,
@@ -50,6 +54,10 @@ def document(row: EngineRow, buckets: int) -> dict[str, object]:
         "closed": None if row.closed_us is None else instant_text(row.closed_us),
         "checked": None if row.checked_us is None else instant_text(row.checked_us),
         "features": dict(row.features),
+        "usage_uid": row.usage_uid or None,
+        "month_requests": sum(one.requests for one in use),
+        "month_bytes_to": sum(one.bytes_in for one in use),
+        "month_bytes_from": sum(one.bytes_out for one in use),
     }
 
 
@@ -62,15 +70,20 @@ def list_(as_json: bool) -> None:
     async def work(desk: Desk) -> list[dict[str, object]]:
         async with desk.connected("weir_gateway") as connection:
             counts = await engine_store.buckets_on(connection)
-            return [document(row, counts.get(row.name, 0)) for row in await engine_store.engines(connection)]
+            month = Month.of(desk.now_us)
+            use = await upstream_use(connection, start_us=month.start_us, end_us=month.end_us)
+            return [
+                document(row, counts.get(row.name, 0), [one for one in use if one.engine == row.name])
+                for row in await engine_store.engines(connection)
+            ]
 
     told = at_desk(work)
     if as_json:
         print_json({"engines": told})
         return
-    columns = ("name", "kind", "endpoint", "location", "storage_class", "buckets")
+    columns = ("name", "kind", "endpoint", "location", "storage_class", "buckets", *MONTH)
     rows = [[*(one[name] for name in columns), _standing(one)] for one in told]
-    print_table((*columns, " "), rows, numbers=("buckets",))
+    print_table((*columns, " "), rows, numbers=("buckets", *MONTH))
 
 
 def _standing(one: dict[str, object]) -> str:

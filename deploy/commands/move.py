@@ -14,6 +14,7 @@ import click
 from deploy.commands.options import data_option, json_option
 from deploy.desk import Desk, at_desk, gateway_settings
 from deploy.output import bytes_text, counted, print_json, say
+from deploy.settling import settle
 from gateway import engine_store, move_store
 from gateway.call import Bucket
 from gateway.engine_store import DISK_KIND, EngineRow, find
@@ -55,6 +56,8 @@ class Told:
     progress: Progress = field(default_factory=Progress)
     number: int | None = None
     state: str = "looked at"
+    corrections: int = 0
+    """Entries that take the second copy off the member's bill."""
 
 
 class _Lossy(Refusal):
@@ -193,6 +196,7 @@ async def _to_the_end(
             async with desk.connected("weir_gateway") as connection:
                 await move_store.end(connection, under_way, is_given_up=True, now_us=desk.now_us)
             await mover.clear(target, under_way.target, told=lambda _: None)
+            told.corrections = await settle(desk, under_way, told.bucket, switched_us=desk.now_us)
             told.state = "given up"
             return
         if wish.aborts_uploads:
@@ -208,8 +212,17 @@ async def _to_the_end(
         # The disk itself keeps files for those who still read them; of an upstream nobody knows.
         await asyncio.sleep(gateway_settings(desk).blob_delete_delay_s)
     await mover.clear(source, under_way.bucket, told=lambda _: None)
+    switched_us = await _switched(desk, under_way)
+    told.corrections = await settle(desk, under_way, told.bucket, switched_us=switched_us)
     async with desk.connected("weir_gateway") as connection:
         await move_store.end(connection, under_way, is_given_up=False, now_us=desk.now_us)
+
+
+async def _switched(desk: Desk, under_way: Move) -> int:
+    async with desk.connected("weir_gateway") as connection:
+        now = next(one for one in await move_store.open_moves(connection) if one.id == under_way.id)
+    assert now.switched_us is not None, "it has the name"
+    return now.switched_us
 
 
 async def _places(connection: Connection, under_way: Move, bucket: Bucket) -> tuple[Place, Place]:
@@ -252,6 +265,7 @@ def _print(told: Told, *, as_json: bool) -> None:
             ],
             "keys": done.keys, "copied_bytes": done.size_bytes, "passes": done.passes,
             "held_ms": int(done.held_s * 1000),
+            "corrections": told.corrections,
         })  # fmt: skip
         return
     if found is not None:

@@ -7,5 +7,6 @@ CREATE TABLE meter.bucket_engine (
 CREATE INDEX bucket_engine_by_engine ON meter.bucket_engine (engine);
 GRANT SELECT ON meter.bucket_engine TO weir_meter, weir_billing, weir_gateway;
 
--- Why a correction was entered: by a person, or because an inventory of an engine found other bytes than were counted.
-ALTER TABLE meter.correction ADD COLUMN kind text NOT NULL DEFAULT 'person' CHECK (kind IN ('person', 'inventory'));
+-- Why a correction was entered: by a person; because an inventory of an engine found other bytes than were counted;
+-- or because a bucket had two copies for a while.
+ALTER TABLE meter.correction ADD COLUMN kind text NOT NULL DEFAULT 'person' CHECK (kind IN ('person', 'inventory', 'move'));

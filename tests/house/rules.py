@@ -52,7 +52,7 @@ PURE = {
     "billing/cost_entries.py", "billing/lines.py", "billing/capital.py",
     "billing/retirement.py", "billing/revolving.py", "billing/exits.py", "billing/unclaimed.py",
     "billing/deadlines.py", "billing/notices.py", "billing/notice_file.py", "gateway/placement.py",
-    "gateway/reconcile.py", "gateway/moving/compare.py",
+    "gateway/reconcile.py", "gateway/moving/compare.py", "gateway/moving/settling.py",
     "gateway/storage/abilities.py", "gateway/storage/upstream/signing.py", "gateway/storage/upstream/errors.py",
     "gateway/storage/upstream/acts.py", "gateway/storage/upstream/breaker.py", "gateway/storage/upstream/endpoint.py",
     "gateway/storage/upstream/response.py", "gateway/storage/upstream/stored.py",

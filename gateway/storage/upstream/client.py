@@ -213,7 +213,7 @@ class Client:
                 if is_last:
                     raise self.away(request, error) from error
             else:
-                if head.status < 400:
+                if head.status < 300:
                     self._is_well()
                     return exchange, None
                 failure = await exchange.failure()

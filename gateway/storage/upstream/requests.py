@@ -52,10 +52,13 @@ def start_behind(after: str, *, prefix: str, delimiter: str) -> str:
 
 
 def condition_headers(condition: Condition) -> dict[str, str]:
-    """If-Match and If-None-Match of a write; that of the time has no header."""
+    """If-Match and If-None-Match of a write; that of the time has no header.
+
+    Without the quotes HTTP wants: radosgw compares with them, and finds no ETag the same. S3 takes both.
+    """
     headers = {}
     if condition.if_match is not None:
-        headers["if-match"] = "*" if condition.if_match == "*" else quoted(condition.if_match)
+        headers["if-match"] = condition.if_match
     if condition.if_none_match:
         headers["if-none-match"] = "*"
     return headers

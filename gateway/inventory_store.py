@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gateway.reconcile import AskedOf
+from gateway.storage.upstream.acts import Act
 from meter.event import StorageLine
 from meter.ids import BucketId, MemberId
 from meter.postgres import Connection
@@ -121,11 +122,15 @@ async def asked_of(connection: Connection, engine: str) -> dict[str, AskedOf]:
     """What was asked of an engine ever, by the bucket's name there; the connection acts as weir_meter."""
     rows = await connection.fetch(
         """
-        SELECT b.upstream_name AS name, sum(r.requests)::bigint AS requests, sum(r.bytes_in)::bigint AS bytes_in,
-               sum(r.bytes_out)::bigint AS bytes_out
+        SELECT b.upstream_name AS name, sum(r.requests)::bigint AS requests,
+               coalesce(sum(r.bytes_in) FILTER (WHERE r.operation = $2), 0)::bigint AS bytes_in,
+               coalesce(sum(r.bytes_out) FILTER (WHERE r.operation = $3), 0)::bigint AS bytes_out
         FROM meter.reading_day r JOIN gateway.bucket b ON b.id = r.bucket
-        WHERE b.engine = $1 AND r.payer = 0 AND r.operation BETWEEN 1001 AND 1099 GROUP BY b.upstream_name
+        WHERE b.engine = $1 AND r.payer = 0 AND r.operation = ANY($4::smallint[]) GROUP BY b.upstream_name
         """,
         engine,
+        Act.WRITE.code,
+        Act.READ.code,
+        [act.code for act in Act],
     )
     return {row["name"]: AskedOf(row["requests"], row["bytes_in"], row["bytes_out"]) for row in rows}

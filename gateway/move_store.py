@@ -13,9 +13,10 @@ from uuid import UUID
 
 import asyncpg
 
+from gateway.call import Bucket
 from gateway.engine_store import EngineRow
 from gateway.placement import upstream_name
-from meter.ids import BucketId
+from meter.ids import BucketId, MemberId
 from meter.postgres import Connection
 from meter.window import to_datetime, to_us
 
@@ -92,6 +93,8 @@ async def workers(connection: Connection) -> list[WorkerRow]:
     return [WorkerRow(row["stream"], row["incarnation"], row["label"], row["host"]) for row in rows]
 
 
+_ALONE = int.from_bytes(b"move", "big") << 32
+"""Advisory locks of moves begin here."""
 _OPEN = """
     SELECT m.id, m.bucket, m.target, b.name, b.engine AS source_engine, t.engine AS target_engine, m.asked, m.round,
            m.started_at, m.switched_at
@@ -133,6 +136,28 @@ async def begin(connection: Connection, bucket: BucketId, engine: EngineRow, *, 
             bucket, number, to_datetime(now_us),
         )  # fmt: skip
         return (await open_moves(connection, row["name"]))[-1]
+
+
+async def take_alone(connection: Connection, move: Move) -> bool:
+    """Whether this connection alone works on the move from now on, for as long as it lives.
+
+    Two at once could each copy a key, and the older bytes arrive last.
+    """
+    taken: bool = await connection.fetchval("SELECT pg_try_advisory_lock($1)", _ALONE + move.id)
+    return taken
+
+
+async def bucket_of(connection: Connection, move: Move) -> Bucket:
+    """The bucket that moves as it was before, even if it was deleted since; without limits and documents."""
+    row = await connection.fetchrow(
+        "SELECT id, name, owner, created_at, engine, upstream_name FROM gateway.bucket WHERE id = $1",
+        move.bucket,
+    )
+    assert row is not None, "a move names its bucket"
+    return Bucket(
+        BucketId(row["id"]), row["name"], MemberId(row["owner"]), to_us(row["created_at"]), engine=row["engine"],
+        upstream_name=row["upstream_name"],
+    )  # fmt: skip
 
 
 async def names_there(connection: Connection, move: Move) -> tuple[str, str]:

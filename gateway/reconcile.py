@@ -21,12 +21,21 @@ class Used(NamedTuple):
 
 
 class AskedOf(NamedTuple):
-    """Requests to one bucket there, and bodies both ways, as our journals have them."""
+    """What one bucket there was asked for with success, as our journals have it.
+
+    Refused requests are left out: a log may keep them under no bucket, and without their bytes. So are lists and
+    deletions in the bytes: Ceph counts their chunks' framing, and not what they were sent.
+    """
 
     requests: int = 0
     sent_bytes: int = 0
-    """From us to the upstream."""
+    """Objects' bytes from us to the upstream."""
     received_bytes: int = 0
+    """What reads brought, a provider's egress."""
+
+
+READS = "get_"
+"""How Ceph's words for reads begin: get_obj, get_obj_tags, get_bucket_versioning, …"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +54,8 @@ def disagreements(ours: Mapping[str, AskedOf], theirs: Iterable[Used]) -> list[D
     for one in theirs:
         before = sums.get(one.bucket, AskedOf())
         sums[one.bucket] = AskedOf(
-            before.requests + one.requests, before.sent_bytes + one.received_bytes,
-            before.received_bytes + one.sent_bytes,
+            before.requests + one.successful, before.sent_bytes + one.received_bytes,
+            before.received_bytes + (one.sent_bytes if one.category.startswith(READS) else 0),
         )  # fmt: skip
     return [
         Disagreement(bucket, what.replace("_", " "), ours_of, theirs_of)

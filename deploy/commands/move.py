@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field, replace
 from uuid import UUID
 
+import asyncpg
 import click
 
 from deploy.commands.options import data_option, json_option
@@ -21,7 +23,7 @@ from gateway.engine_store import DISK_KIND, EngineRow, find
 from gateway.move_store import Move
 from gateway.moving.compare import SENTENCES, keeps
 from gateway.moving.ends import Ends
-from gateway.moving.mover import Inventory, Mover, Progress, look
+from gateway.moving.mover import Connect, Inventory, Mover, Progress, look
 from gateway.storage.base import Engine
 from gateway.storage.errors import StorageError, Unavailable
 from gateway.storage.upstream.engine_base import Place
@@ -113,18 +115,21 @@ async def _work(desk: Desk, wish: Wish) -> Told:
         found = await move_store.open_moves(connection, wish.name)
         there = await buckets(connection, name=wish.name)
     under_way = found[0] if found else None
+    if under_way is None:
+        _check_begin(wish, there, target)
+        told = Told(there[0], there[0].engine, wish.to)
+    else:
+        if under_way.target_engine != wish.to:
+            raise Refusal(
+                f"{wish.name} is on its way to {under_way.target_engine}; --give-up with that engine ends it"
+            )
+        async with desk.connected("weir_gateway") as connection:
+            told = Told(await move_store.bucket_of(connection, under_way), under_way.source_engine, wish.to)
+        if under_way.switched_us is None and under_way.bucket not in [one.id for one in there]:
+            # Its owner deleted it on the way: nothing is left to be moved.
+            wish = replace(wish, gives_up=True)
     ends = Ends(gateway_settings(desk), desk.meter.model_copy(update={"data": desk.data}), desk.vault())
     try:
-        if under_way is not None:
-            if under_way.target_engine != wish.to:
-                raise Refusal(
-                    f"{wish.name} is on its way to {under_way.target_engine}; --give-up with that engine ends it"
-                )
-        else:
-            _check_begin(wish, there, target)
-        told = Told(
-            there[0], find(engines, under_way.source_engine if under_way else there[0].engine).name, wish.to
-        )
         await _move(desk, wish, told, under_way, engines, ends)
         return told
     finally:
@@ -166,7 +171,12 @@ async def _move(
         if wish.is_dry:
             return
         async with desk.connected("weir_gateway") as connection:
-            under_way = await move_store.begin(connection, told.bucket.id, rows[wish.to], now_us=desk.now_us)
+            try:
+                under_way = await move_store.begin(
+                    connection, told.bucket.id, rows[wish.to], now_us=desk.now_us
+                )
+            except asyncpg.UniqueViolationError:
+                raise Refusal(f"somebody else just began to move {wish.name}") from None
         if under_way is None:
             raise Refusal(f"{wish.name} was deleted meanwhile")
     told.number = under_way.target
@@ -175,10 +185,33 @@ async def _move(
     source = await ends.engine(rows[under_way.source_engine], source_place)
     target = await ends.engine(rows[under_way.target_engine], target_place)
     await _forget_dead(desk)
+    async with _alone(desk, under_way) as connect:
+        await _alone_on_it(desk, wish, told, under_way, source, target, rows, connect)
+
+
+@asynccontextmanager
+async def _alone(desk: Desk, under_way: Move) -> AsyncIterator[Connect]:
+    """Connections for whoever is the only one to work on the move. Raises Refusal, also when that ends."""
+    async with desk.connected("weir_gateway") as lock:
+        if not await move_store.take_alone(lock, under_way):
+            raise Refusal(f"another command moves {under_way.name} at this moment")
+
+        def connect() -> AbstractAsyncContextManager[Connection]:
+            if lock.is_closed():
+                raise Refusal("PostgreSQL went away; the same command goes on from here")
+            return desk.connected("weir_gateway")
+
+        yield connect
+
+
+async def _alone_on_it(
+    desk: Desk, wish: Wish, told: Told, under_way: Move, source: Engine, target: Engine,
+    rows: dict[str, EngineRow], connect: Connect,
+) -> None:  # fmt: skip
     with counted("copying") as tell:
         size = told.inventory.size_bytes if told.inventory else 0
         mover = Mover(
-            lambda: desk.connected("weir_gateway"), under_way, source, target, gateway_settings(desk),
+            connect, under_way, source, target, gateway_settings(desk),
             clock=lambda: time.time_ns() // 1000, without=wish.without,
             told=lambda now: tell(now.size_bytes, max(size, now.size_bytes)),
         )  # fmt: skip

@@ -539,6 +539,19 @@ async def test_lifecycle_does_not_delete_while_writes_are_held(place: Place) -> 
     assert gone.existed
 
 
+async def test_only_one_works_on_a_move(place: Place) -> None:
+    move = await place.begin()
+    async with place.connected() as one, place.connected() as other:
+        assert await move_store.take_alone(one, move)
+        assert not await move_store.take_alone(other, move)
+        await one.close()
+        for _ in range(100):
+            if await move_store.take_alone(other, move):
+                return
+            await asyncio.sleep(0.05)
+    raise AssertionError("the lock outlived its holder")
+
+
 async def test_documents_and_limit_go_along_and_the_name_has_one_bucket(place: Place) -> None:
     await place.worker("worker-0")
     async with place.connected() as connection:

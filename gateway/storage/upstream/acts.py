@@ -18,6 +18,8 @@ class Act(Enum):
     WRITE = (1002, "UpstreamWrite", RequestClass.A)
     LIST = (1003, "UpstreamList", RequestClass.A)
     DELETE = (1004, "UpstreamDelete", RequestClass.FREE)
+    DOCUMENT = (1005, "UpstreamDocument", RequestClass.A)
+    """A change whose body is a document and no object's bytes: upstreams' own logs leave such bodies out."""
 
     # Members are single objects; Enum's own hash is a Python call on every look-up.
     __hash__ = object.__hash__
@@ -33,6 +35,8 @@ class Act(Enum):
         return self.value[1]
 
 
+REFUSED = 50
+"""Added to the code of a request that was refused or got no answer, so that sums tell them apart."""
 NO_ANSWER = 0
 """Status of a request that nobody answered."""
 
@@ -45,8 +49,9 @@ def upstream_event(
     Nobody pays for it: it is what members' requests cost the co-op.
     """
     is_aborted = status == NO_ANSWER
+    code = act.code + (REFUSED if is_aborted or status >= 400 else 0)
     return Event(
-        bytes(16), NOBODY, NOBODY, bucket, act.code, act.value[2], Zone.INTERNET, began_us, max(began_us, ended_us),
+        bytes(16), NOBODY, NOBODY, bucket, code, act.value[2], Zone.INTERNET, began_us, max(began_us, ended_us),
         bytes_in, bytes_out, bytes_in, bytes_out, 599 if is_aborted else status,
         Mark.ABORTED if is_aborted else Mark.NONE,
     )  # fmt: skip

@@ -34,7 +34,10 @@ class UpstreamEngine(CopyMethods, DeleteMethods, UploadMethods, Engine):
         place = self.place(bucket)
         headers = {"x-amz-bucket-object-lock-enabled": "true"} if locks else {}
         request = self.request("CreateBucket", Act.WRITE, "PUT", place, headers=headers)
-        _, failure = await self._client.attempt(request)
+        exchange, failure = await self._client.attempt(request)
+        if failure is None:
+            # Read to its end, so that it is counted and its connection is free.
+            await exchange.whole()
         if failure is not None and failure.code != _OURS_ALREADY:
             raise storage_error(failure, request.asked)
 

@@ -145,6 +145,8 @@ class UpstreamBase:
             self.name, operation, key, version_id, "uploadId" in parameters, may_be_locked, sets_lock
         )
         sent = dict(headers or {})
+        if body and act is Act.WRITE:
+            act = Act.DOCUMENT
         if body:
             sent.update(body_headers(body))
         return Request(

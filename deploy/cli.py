@@ -40,6 +40,7 @@ SUBJECTS = {
     "hours": "hours",
     "ruleset": "ruleset",
     "bucket": "bucket",
+    "engine": "engine",
     "key": "key",
     "login-link": "key",
     "usage": "usage",

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from gateway.operation import Operation
+from gateway.storage.upstream.acts import Act
 from gateway.store import name_operations
 from meter.postgres import Connection, DatabaseAway, applied_migrations, check, connect, migrate, migrations
 from meter.refusal import Refusal
@@ -29,7 +30,9 @@ async def bring_up_to_date(connection: Connection) -> list[str]:
     """
     applied = await migrate(connection, room_migrations())
     await open_ahead(connection)
-    await name_operations(connection, {one.code: one.s3_name for one in Operation})
+    await name_operations(
+        connection, {one.code: one.s3_name for one in Operation} | {act.code: act.title for act in Act}
+    )
     return applied
 
 

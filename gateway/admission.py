@@ -27,7 +27,7 @@ def check_there(operation: Operation, bucket: Bucket | None) -> None:
         raise s3_error("NoSuchBucket")
 
 
-def admit(services: Services, asked: Asked, bucket: Bucket | None) -> None:
+async def admit(services: Services, asked: Asked, bucket: Bucket | None) -> None:
     """Returns when the caller may; bucket None is none named, or one that is to be made.
 
     Raises AccessDenied; AllAccessDisabled where the owner's account is closed; ExpiredToken; InvalidRequest for an
@@ -40,7 +40,7 @@ def admit(services: Services, asked: Asked, bucket: Bucket | None) -> None:
         raise s3_error("AllAccessDisabled")
     decision = decide(asked, bucket)
     if decision is Decision.LOOK and bucket is not None:
-        decision = decide(asked, bucket, _look(services, asked, bucket))
+        decision = decide(asked, bucket, await _look(services, asked, bucket))
     if decision is not Decision.ALLOW:
         raise s3_error("AccessDenied")
     if caller is None and any(name.startswith("response-") for name in asked.query):
@@ -83,15 +83,15 @@ async def refused_deletion(
         services.settings.trusted_proxies,
     )  # fmt: skip
     try:
-        admit(services, asked, call.bucket)
+        await admit(services, asked, call.bucket)
     except S3Error as error:
         return error
     return None
 
 
-def _look(services: Services, asked: Asked, bucket: Bucket) -> Seen:
+async def _look(services: Services, asked: Asked, bucket: Bucket) -> Seen:
     try:
-        head = services.engine.head_object(bucket.id, asked.key, asked.query.get("versionId"))
+        head = await services.engine.head_object(bucket.id, asked.key, asked.query.get("versionId"))
     except (NoSuchKey, NoSuchVersion, IsDeleteMarker, NoSuchBucket):
         return Seen(is_there=False)
     except StorageError:

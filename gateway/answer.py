@@ -15,7 +15,7 @@ from gateway.counting import Counting, CutOff
 from gateway.errors import S3Error, render_error
 from gateway.head import response_head
 from gateway.settings import GatewaySettings
-from gateway.storage.errors import Busy, DamagedObject
+from gateway.storage.errors import StorageError
 from gateway.storage.model import Extent, MemoryExtent
 from gateway.wire import RESET, DamagedFile, LongSend, ReceiverGone
 
@@ -154,7 +154,7 @@ async def _send_long(
     except (ReceiverGone, CutOff, S3Error):
         # Of the last two what a checkpoint was answered with: the head has left, there is no other way to say it.
         return _gone(reply, counting, how, moved_out=sending.delivered)
-    except (DamagedFile, DamagedObject, Busy, OSError):
+    except (DamagedFile, StorageError, OSError):
         log.exception("cannot read a stored file: request=%s", counting.tab.request_id.hex())
         return _gone(reply, counting, how, moved_out=sending.delivered)
     except asyncio.CancelledError:

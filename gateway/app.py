@@ -7,7 +7,8 @@ import gc
 import logging
 import resource
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from uuid import uuid4
 
 import aiohttp.http_parser
 
@@ -19,11 +20,17 @@ from gateway.connection import ConnectionServer
 from gateway.directory import PostgresDirectory
 from gateway.exchange import Exchanges
 from gateway.feed import keep_feeding
+from gateway.inventory import keep_inventories
 from gateway.lifecycle_run import keep_looking
 from gateway.metrics import GatewayMetrics
+from gateway.move_store import WorkerRow
+from gateway.moving.holds import Holds
+from gateway.moving.noting import in_background, noting
 from gateway.scrubbing import keep_scrubbing
 from gateway.settings import Durability, GatewaySettings
 from gateway.storage.disk.engine import DiskEngine, open_engine
+from gateway.storage.placed import PlacedEngines
+from gateway.upstreams import Upstreams
 from gateway.vault import Vault
 from gateway.wire import expect_answers
 from meter.live import open_in
@@ -68,34 +75,39 @@ class Worker:
         # The pure-Python parser was the home of most request-smuggling faults.
         assert aiohttp.http_parser.HttpRequestParser is aiohttp.http_parser.HttpRequestParserC
         settings, journal = self._settings, self._meter_settings.journal_directory
-        self._recorder = Recorder(
-            journal / f"worker-{self._index}", self._meter_settings, slots_max=settings.connections_max
-        )
-        if self._recorder.journal.capacity <= RECORDS_TO_END * settings.connections_max:
-            raise Refusal(
-                f"a journal segment of journal_segment_bytes_max={self._meter_settings.journal_segment_bytes_max} "
-                f"does not hold the ends of connections_max={settings.connections_max} exchanges"
-            )
+        self._recorder = self._opened_recorder()
+        vault = Vault.open(settings.data / "secret.key")
         self._directory = PostgresDirectory(
             self._meter_settings.database_url,
             snapshot=settings.data / "directory.db",
-            vault=Vault.open(settings.data / "secret.key"),
+            vault=vault,
             poll_s=settings.directory_poll_s,
             timeout_s=self._meter_settings.database_timeout_s,
             stale_max_s=settings.directory_stale_max_s,
         )
+        self._holds = self._made_holds()
         await self._directory.start()
+        # Before the first request: from here on no bucket leaves its engine without this worker's word.
+        await self._holds.start()
         self._engine: DiskEngine = await open_engine(settings.engine_directory, settings)
+        self._upstreams = Upstreams(self._directory, vault, settings, self.metrics.registry, self._recorder)
+        self._placed = PlacedEngines(
+            self._engine,
+            self._upstreams.of,
+            owner_of=self._upstreams.owner_of,
+            stored_elsewhere=self._upstreams.stored_bytes_of,
+        )
         self._caps = CapWatch(
             self._directory, journal, settings.data / "caps.json", poll_s=settings.cap_poll_s, clock=now_us
         )
         await self._caps.start()
         exchanges = Exchanges(
-            Services(self._engine, self._directory, settings),
+            Services(noting(self._placed, self._holds.note), self._directory, settings),
             Authenticator(self._directory, settings),
             self._recorder,
             self.metrics,
             self._caps,
+            self._holds,
         )
         self._server = ConnectionServer(
             exchanges.handle, access_log=None, auto_decompress=False, max_line_size=HEADER_BYTES_MAX,
@@ -108,16 +120,7 @@ class Worker:
         self._listening = await asyncio.get_running_loop().create_server(
             self._admit, sock=listener, backlog=BACKLOG
         )
-        self._tasks = [
-            asyncio.create_task(
-                keep_feeding(self._engine, settings.engine_journal_directory, self._meter_settings)
-            ),
-            asyncio.create_task(self._every(METRICS_EVERY_S, self._publish)),
-            asyncio.create_task(keep_collecting(self._engine, files_max=settings.collect_files_max)),
-            asyncio.create_task(self._keep_caps()),
-            asyncio.create_task(self._keep_rules()),
-            asyncio.create_task(keep_scrubbing(self._engine.scrub, self.metrics, settings.scrub_bytes_per_s)),
-        ]
+        self._tasks = [asyncio.create_task(one) for one in self._upkeep()]
         if settings.durability is Durability.RELAXED:
             log.warning("durability is relaxed: a power cut may take writes that were answered")
         allow_descriptors()
@@ -129,6 +132,41 @@ class Worker:
         """A stop is near: say so to whoever asks, and end each connection with its next answer."""
         self._server.is_leaving = True
 
+    def _upkeep(self) -> list[Coroutine[None, None, None]]:
+        """What goes on beside the requests."""
+        settings = self._settings
+        return [
+            keep_feeding(self._engine, settings.engine_journal_directory, self._meter_settings),
+            self._every(METRICS_EVERY_S, self._publish),
+            keep_collecting(self._engine, files_max=settings.collect_files_max),
+            self._keep("counting for caps", self._caps.keep_counting),
+            self._upstreams.keep_sums(),
+            self._keep("lifecycle", self._look_at_rules),
+            self._keep("inventory", self._look_at_engines),
+            keep_scrubbing(self._engine.scrub, self.metrics, settings.scrub_bytes_per_s),
+        ]
+
+    def _made_holds(self) -> Holds:
+        journal, settings = self._recorder.journal, self._settings
+        worker = WorkerRow(journal.stream, uuid4(), journal.directory.name, socket.gethostname())
+        return Holds(
+            self._directory, worker, keys_max=settings.move_keys_max, hold_max_s=settings.move_hold_max_s,
+            poll_s=settings.directory_poll_s,
+        )  # fmt: skip
+
+    def _opened_recorder(self) -> Recorder:
+        """The worker's stream. Raises Refusal, JournalLocked."""
+        settings, journal = self._settings, self._meter_settings.journal_directory
+        recorder = Recorder(
+            journal / f"worker-{self._index}", self._meter_settings, slots_max=settings.connections_max
+        )
+        if recorder.journal.capacity <= RECORDS_TO_END * settings.connections_max:
+            raise Refusal(
+                f"a journal segment of journal_segment_bytes_max={self._meter_settings.journal_segment_bytes_max} "
+                f"does not hold the ends of connections_max={settings.connections_max} exchanges"
+            )
+        return recorder
+
     async def stop(self) -> None:
         """Take no more connections, let open exchanges finish, and make everything durable."""
         self._listening.close()
@@ -139,6 +177,8 @@ class Worker:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._caps.close()
+        await self._holds.close()
+        await self._upstreams.close()
         await self._directory.close()
         await self._engine.close()
         self._recorder.close()
@@ -163,26 +203,26 @@ class Worker:
         self._recorder.journal.roll_if_aged(now_us())
         registry.publish()
 
-    async def _keep_caps(self) -> None:
-        """Count capped members; a failure is logged and counting begins again."""
+    async def _keep(self, what: str, work: Callable[[], Awaitable[None]]) -> None:
+        """Work that has no end; a bug in it is logged, and it begins again."""
         while True:
             try:
-                await self._caps.keep_counting()
-            except Exception:  # a bug here must not end the counting for good, nor the worker
-                log.exception("counting for caps failed, again in %d s", LOOK_AGAIN_S)
+                await work()
+            except Exception:  # a bug there must not end the work for good, nor the worker
+                log.exception("%s failed, again in %d s", what, LOOK_AGAIN_S)
             await asyncio.sleep(LOOK_AGAIN_S)
 
-    async def _keep_rules(self) -> None:
-        """Carry lifecycle rules out; a failure is logged and the next look tried."""
-        while True:
-            try:
-                await keep_looking(
-                    self._engine, self._directory, self._settings, self.metrics.registry,
-                    self._settings.data / "lifecycle.lock",
-                )  # fmt: skip
-            except Exception:  # a bug here must not end the rules for good, nor the worker
-                log.exception("lifecycle failed, again in %d s", LOOK_AGAIN_S)
-            await asyncio.sleep(LOOK_AGAIN_S)
+    async def _look_at_rules(self) -> None:
+        await keep_looking(
+            in_background(self._placed, self._holds), self._directory, self._settings, self.metrics.registry,
+            self._settings.data / "lifecycle.lock",
+        )  # fmt: skip
+
+    async def _look_at_engines(self) -> None:
+        await keep_inventories(
+            self._placed, self._directory, self._settings, self.metrics.registry,
+            self._settings.data / "inventory.lock",
+        )  # fmt: skip
 
 
 def bound_buffers(listener: socket.socket, settings: GatewaySettings) -> None:

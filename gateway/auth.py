@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple, Protocol
 
 from gateway.call import Caller
-from gateway.directory import Key
+from gateway.directory_copy import Key
 from gateway.errors import s3_error
 from gateway.settings import GatewaySettings
 from gateway.sigv4.canonical import canonical_request

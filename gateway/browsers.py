@@ -21,6 +21,7 @@ from gateway.handlers.cors import origin_headers
 from gateway.handlers.table import HANDLERS
 from gateway.handlers.website import METHODS, Visit
 from gateway.metrics import GatewayMetrics
+from gateway.moving.holds import Holds
 from gateway.operation import Operation
 from gateway.request import Request
 from gateway.route import Route
@@ -35,13 +36,14 @@ class BrowserDoors:
 
     def __init__(
         self, services: Services, authenticator: Authenticator, recorder: Recorder, metrics: GatewayMetrics,
-        caps: CapWatch,
+        caps: CapWatch, holds: Holds,
     ) -> None:  # fmt: skip
         self._services = services
         self._authenticator = authenticator
         self._recorder = recorder
         self._metrics = metrics
         self._caps = caps
+        self._holds = holds
         self._settings = services.settings
         self.have_websites = bool(self._settings.website_suffix or self._settings.website_domains)
         """Whether any host shows one."""
@@ -118,14 +120,18 @@ class BrowserDoors:
         check_there(asked.operation, bucket)
         assert bucket is not None
         # No answer but success can tell what was there: a form has no conditions.
-        admit(
+        await admit(
             self._services,
             posted.question(asked, request.headers, tab.began_us, self._settings.trusted_proxies),
             bucket,
         )
+        bucket = await self._holds.enter(bucket, asked.operation)
         tab.authorised, tab.payer, tab.bucket = True, bucket.owner, bucket.id
         call = Call(
             asked.operation, tab.request_id.hex(), asked.bucket, posted.key, posted.parameters, posted.headers,
             posted.caller, bucket, body, tab.began_us, posted.origin,
         )  # fmt: skip
-        return await HANDLERS[asked.operation](self._services, call)
+        try:
+            return await HANDLERS[asked.operation](self._services, call)
+        finally:
+            self._holds.leave(bucket.id, asked.operation)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
+from gateway.engine_store import EngineRow
 from gateway.operation import Operation
 from gateway.scope import KeyScope
 from gateway.settings import GatewaySettings
@@ -17,6 +18,9 @@ from gateway.storage.base import Engine, ObjectReader, Staged
 from gateway.storage.model import NO_QUOTA, Checksum, Quota
 from meter.ids import BucketId, MemberId
 from meter.usage import MemberStatus
+
+DISK = "disk"
+"""The name of the engine on this machine's own disk."""
 
 
 class Subject(StrEnum):
@@ -73,6 +77,10 @@ class Bucket:
     """The co-op's limit for its owner over all buckets; None: none."""
     owner_cap_bytes: int | None = None
     """What the owner allows themselves over all buckets; None: anything."""
+    engine: str = DISK
+    """The name of the storage engine its bytes are on; one bucket number stays on one engine."""
+    upstream_name: str = ""
+    """The bucket's name there; empty on the disk."""
     documents: Mapping[Subject, str] = field(default_factory=dict)
     """What its owner set, as the gateway keeps it; each subject's own module reads its document."""
 
@@ -116,6 +124,11 @@ class IncomingBody(Protocol):
 class Directory(Protocol):
     """Buckets and their owners. Changes need Postgres and raise S3Error ServiceUnavailable without it."""
 
+    engines: Mapping[str, EngineRow]
+    """Storage engines by name, closed ones too."""
+    engines_at: frozenset[str]
+    """The locations of engines."""
+
     def known_bucket(self, name: str) -> Bucket | None:
         """The bucket, from memory only; None also where bucket() may know better."""
         ...
@@ -128,7 +141,9 @@ class Directory(Protocol):
         """The member's buckets by name."""
         ...
 
-    async def create_bucket(self, name: str, owner: MemberId, *, now_us: int) -> tuple[Bucket, bool]:
+    async def create_bucket(
+        self, name: str, owner: MemberId, *, engine: EngineRow, now_us: int
+    ) -> tuple[Bucket, bool]:
         """The bucket now under that name and whether it is new. The owner may be another member."""
         ...
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from gateway.call import Bucket
+from gateway.engine_store import EngineRow
 from gateway.store import KeyRow
 from meter.ids import MemberId
 
@@ -89,6 +90,8 @@ class Known(NamedTuple):
     buckets: list[Bucket]
     egress_caps: Mapping[MemberId, int]
     """Hard caps of members who set one: bytes out in a month."""
+    engines: Sequence[EngineRow] = ()
+    """Storage engines; empty where only what changed was read, for a change of theirs has everything read."""
 
 
 class News(NamedTuple):

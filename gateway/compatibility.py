@@ -1,7 +1,7 @@
 """The compatibility page, docs/s3.md: every S3 operation, and whether this gateway answers it. Pure.
 
-It renders the operation table and knows nothing else about operations; `python -m gateway.compatibility`
-writes the page to standard output.
+It renders the operation table and that of the engines' abilities, and knows nothing else about them;
+`python -m gateway.compatibility` writes the page to standard output.
 """
 
 from __future__ import annotations
@@ -10,21 +10,33 @@ import sys
 from collections.abc import Iterable, Iterator
 
 from gateway.operation import Level, Operation
+from gateway.storage.abilities import ENGINES, MISSING, WORDS, can, does
 from meter.event import RequestClass
 
 HEAD = """\
 # S3 compatibility
 
 This page is written by `python -m gateway.compatibility > docs/s3.md` from the operation table in
-`gateway/operation.py`; a test fails when the two differ. Do not edit it by hand.
+`gateway/operation.py` and that of the storage engines in `gateway/storage/abilities.py`; a test fails when they differ.
+Do not edit it by hand.
 
-An operation in the first table works. One in the second has a name here and is answered with
-`501 NotImplemented` and that name, so that a client can tell it from a mistake of its own. It is refused before
-anything is touched.
+An operation in the first table works. A bucket lives on a storage engine: the machine's own disk, or another S3 system
+behind the gateway. Each column says whether the operation works on a bucket of that engine; where it does not, the
+answer is `501 NotImplemented` with the names of operation and engine. An operation in the last table has a name here
+and is answered with `501 NotImplemented` and that name, so that a client can tell it from a mistake of its own. It is
+refused before anything is touched.
 
 The class says how a request is counted on the bill: **A** changes or lists, **B** reads, **free** is not
 counted. A request that was refused at the door, and one that failed through a fault of ours (5xx), is free
 whatever its class.
+"""
+ENGINES_HEAD = """\
+## What the storage engines can do
+
+The same tests run on each of these. What is passed through to an upstream is the upstream's: where it says more or less
+than this page, it is the upstream that is asked. Members' keys, rights, websites, CORS, lifecycle rules, limits and
+bills are the gateway's and are the same on every engine. Another S3 system is tried out when it is added, and what it
+was found to be unable to do is refused in the same way.
 """
 FOOT = """\
 ## What is different from other S3 systems
@@ -117,25 +129,39 @@ def page() -> str:
     named = [one for one in Operation if one is not Operation.OTHER]
     there = [one for one in named if one.supported]
     missing = [one for one in named if not one.supported]
-    lines = [HEAD, f"## What works: {len(there)} operations\n", *_table(there), ""]
+    lines = [HEAD, f"## What works: {len(there)} operations\n", *_table(there, with_engines=True), ""]
+    lines += [ENGINES_HEAD, *_engines(), ""]
     lines += [
         f"## What has a name and no answer yet: {len(missing)} operations\n",
-        *_table(missing),
+        *_table(missing, with_engines=False),
         "",
         FOOT,
     ]
     return "\n".join(lines)
 
 
-def _table(operations: Iterable[Operation]) -> Iterator[str]:
-    yield "| operation | about | method | selected by | class |"
-    yield "|---|---|---|---|---|"
+def _table(operations: Iterable[Operation], *, with_engines: bool) -> Iterator[str]:
+    columns = ["operation", "about", "method", "selected by", "class", *(ENGINES if with_engines else ())]
+    yield _row(columns)
+    yield "|---" * len(columns) + "|"
     for one in operations:
         chosen = f"`{one.parameter}`" if one.parameter else ""
-        yield (
-            f"| {one.s3_name} | {_LEVEL_WORDS[one.level]} | {one.method} | {chosen} "
-            f"| {_CLASS_WORDS[one.request_class]} |"
+        facts = [one.s3_name, _LEVEL_WORDS[one.level], one.method, chosen, _CLASS_WORDS[one.request_class]]
+        works = ["yes" if does(engine, one) else "**no**" for engine in ENGINES] if with_engines else []
+        yield _row([*facts, *works])
+
+
+def _engines() -> Iterator[str]:
+    yield _row(["", *(f"{name}: {words}" for name, words in ENGINES.items())])
+    yield "|---" * (len(ENGINES) + 1) + "|"
+    for ability, words in WORDS.items():
+        yield _row(
+            [words, *("yes" if can(one, ability) else f"**no**: {MISSING[one][ability]}" for one in ENGINES)]
         )
+
+
+def _row(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"
 
 
 if __name__ == "__main__":

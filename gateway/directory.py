@@ -13,7 +13,6 @@ import sqlite3
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -23,17 +22,16 @@ from gateway import store
 from gateway.call import Bucket, Subject
 from gateway.changemark import ChangeMark
 from gateway.changes import Known, Look, News, Seen
+from gateway.directory_copy import DirectoryCopy, Key
 from gateway.directory_store import news
+from gateway.engine_store import EngineRow
 from gateway.errors import s3_error
-from gateway.scope import KeyScope, parse_scope
 from gateway.snapshot_store import SnapshotStore
-from gateway.store import KeyRow
 from gateway.vault import Vault
 from meter import postgres
 from meter.ids import MemberId
 from meter.postgres import Connection, connect
 from meter.refusal import Refusal
-from meter.usage import MemberStatus
 
 log = logging.getLogger(__name__)
 AWAY = (*postgres.AWAY, asyncpg.PostgresError, Refusal)
@@ -47,24 +45,13 @@ LOOK_TIMEOUT_S = 2.0
 Answer = TypeVar("Answer")
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
-    """An open access key, its secret unsealed."""
-
-    access_key: str
-    member: MemberId
-    member_name: str
-    member_status: MemberStatus
-    secret: str
-    scope: KeyScope | None = None
-
-
-class PostgresDirectory:
+class PostgresDirectory(DirectoryCopy):
     """Directory of gateway.call, plus the keys."""
 
     def __init__(
         self, dsn: str, *, snapshot: Path, vault: Vault, poll_s: float, timeout_s: int, stale_max_s: int = 0
     ) -> None:  # fmt: skip
+        super().__init__(vault)
         self._dsn = dsn
         self._snapshot = SnapshotStore(snapshot)
         self._seen = Seen()
@@ -73,12 +60,8 @@ class PostgresDirectory:
         self._is_unkept = False
         self._stale_max_s = stale_max_s
         self._looked_s = time.monotonic()
-        self._vault = vault
         self._poll_s = poll_s
         self._timeout_s = timeout_s
-        self._keys: dict[str, KeyRow] = {}
-        self._open_keys: dict[str, Key] = {}
-        self._buckets: dict[str, Bucket] = {}
         self._misses: OrderedDict[str, float] = OrderedDict()
         self._connection: Connection | None = None
         self._lock = asyncio.Lock()
@@ -87,10 +70,8 @@ class PostgresDirectory:
         self._task: asyncio.Task[None] | None = None
         self._mark = ChangeMark(snapshot.with_suffix(".change"))
         self._catching_up = asyncio.Lock()
-        self.egress_caps: dict[MemberId, int] = {}
-        """Hard caps of members who set one: bytes out in a month."""
-        self.generation = 0
-        """Grows with each change of keys: caches derived from secrets are dropped when it does."""
+        self.told: dict[str, Callable[[], None]] = {}
+        """Channels of Postgres beside the directory's own, and what is called when one speaks or may have spoken."""
 
     @property
     def last_change(self) -> int:
@@ -136,16 +117,6 @@ class PostgresDirectory:
         """Whether Postgres has been away for longer than keys may be trusted."""
         return bool(self._stale_max_s) and self.age_s > self._stale_max_s
 
-    def _key_here(self, access_key: str) -> Key | None:
-        found = self._open_keys.get(access_key)
-        if found is None and (row := self._keys.get(access_key)) is not None:
-            secret = self._vault.reveal(row.secret, access_key=access_key)
-            found = Key(
-                access_key, row.member, row.member_name, row.member_status, secret, parse_scope(row.scope)
-            )
-            self._open_keys[access_key] = found
-        return found
-
     async def key(self, access_key: str) -> Key | None:
         """The open key; a miss is asked of Postgres before it is believed.
 
@@ -181,13 +152,9 @@ class PostgresDirectory:
         found = self._buckets.get(name)
         if found is None and ask:
             for row in await self.ask(lambda connection: store.buckets(connection, name=name)) or ():
-                found = self._buckets[row.name] = row
+                found = self._know(row)
                 await self._keep_bucket(row)
         return found
-
-    def known_buckets(self) -> list[Bucket]:
-        """All buckets of all members, from memory only."""
-        return list(self._buckets.values())
 
     async def buckets_of(self, member: MemberId) -> list[Bucket]:
         """The member's buckets by name, as Postgres has them; with Postgres away, as they were last known."""
@@ -198,18 +165,20 @@ class PostgresDirectory:
             (bucket for bucket in self._buckets.values() if bucket.owner == member), key=lambda b: b.name
         )
 
-    async def create_bucket(self, name: str, owner: MemberId, *, now_us: int) -> tuple[Bucket, bool]:
+    async def create_bucket(
+        self, name: str, owner: MemberId, *, engine: EngineRow = store.ON_DISK, now_us: int
+    ) -> tuple[Bucket, bool]:
         """The bucket now under that name and whether it is new. Raises S3Error ServiceUnavailable."""
 
         async def enter(connection: Connection) -> tuple[Bucket, bool]:
             while True:
-                new = await store.add_bucket(connection, name, owner, now_us=now_us)
+                new = await store.add_bucket(connection, name, owner, engine=engine, now_us=now_us)
                 rows = await store.buckets(connection, name=name)
                 if rows:
                     return rows[0], new
 
         bucket, new = await self._write(enter)
-        self._buckets[name] = bucket
+        self._know(bucket)
         await self._keep_bucket(bucket)
         if new:
             self._mark.tell()
@@ -219,7 +188,7 @@ class PostgresDirectory:
         """Take the name out of the directory. Raises S3Error ServiceUnavailable."""
         await self._write(lambda connection: store.remove_bucket(connection, bucket.id, now_us=now_us))
         if (known := self._buckets.get(bucket.name)) is not None and known.id == bucket.id:
-            del self._buckets[bucket.name]
+            self._let_go(bucket.name)
             await self._keep(lambda: self._snapshot.note(gone=bucket.name))
         self._mark.tell()
 
@@ -240,9 +209,19 @@ class PostgresDirectory:
             return await store.buckets(connection, name=bucket.name)
 
         for row in await self._write(enter):
-            self._buckets[row.name] = row
+            self._know(row)
             await self._keep_bucket(row)
         self._mark.tell()
+
+    async def look_again(self) -> bool:
+        """Read what is new, now; whether Postgres was there."""
+        try:
+            async with asyncio.timeout(ASK_TIMEOUT_S):
+                await self._refresh()
+        except AWAY as error:
+            log.warning("directory not refreshed, Postgres is away: %s", error)
+            return False
+        return True
 
     async def _catch_up(self) -> None:
         """Another worker changed something and told its client so: read it before answering."""
@@ -297,6 +276,9 @@ class PostgresDirectory:
         connection = await connect(self._dsn, role="weir_gateway", timeout_s=self._timeout_s)
         try:
             await connection.add_listener("weir_directory", self._on_notify)
+            for channel in self.told:
+                await connection.add_listener(channel, self._on_other)
+                self.told[channel]()
         except BaseException:
             connection.terminate()
             raise
@@ -306,6 +288,9 @@ class PostgresDirectory:
 
     def _on_notify(self, *_: object) -> None:
         self._changed.set()
+
+    def _on_other(self, _connection: object, _process: object, channel: str, _payload: object) -> None:
+        self.told[channel]()
 
     async def _refresh(self) -> None:
         """Read what is new. Raises what says that Postgres is away."""
@@ -326,7 +311,7 @@ class PostgresDirectory:
             self._apply(found)
         elif not self._is_unkept:
             return
-        all_of_it = Known(list(self._keys.values()), list(self._buckets.values()), dict(self.egress_caps))
+        all_of_it = self._all()
         self._is_unkept, self._kept = False, look.position
         await self._keep(lambda: self._snapshot.replace(all_of_it, look, always=always))
 
@@ -353,30 +338,6 @@ class PostgresDirectory:
                 log.warning("the directory's snapshot could not be written: %s", error)
                 self._is_unkept = True
                 return None
-
-    def _apply(self, known: Known) -> None:
-        self._keys = {row.access_key: row for row in known.keys if row.revoked_us is None}
-        self._open_keys.clear()
-        self._buckets = {bucket.name: bucket for bucket in known.buckets}
-        self.egress_caps = dict(known.egress_caps)
-        self.generation += 1
-
-    def _apply_news(self, found: News) -> None:
-        wanted, known = found
-        keys = {row.access_key: row for row in known.keys if row.revoked_us is None}
-        for gone in (wanted.access_keys | {row.access_key for row in known.keys}) - keys.keys():
-            self._keys.pop(gone, None)
-        self._keys |= keys
-        for name in wanted.access_keys | {row.access_key for row in known.keys}:
-            self._open_keys.pop(name, None)
-        for name in wanted.buckets:
-            self._buckets.pop(name, None)
-        self._buckets |= {bucket.name: bucket for bucket in known.buckets}
-        for member in wanted.members:
-            self.egress_caps.pop(member, None)
-        self.egress_caps |= known.egress_caps
-        if wanted.access_keys or wanted.members:
-            self.generation += 1
 
     async def _keep_fresh(self) -> None:
         while True:

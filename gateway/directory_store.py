@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from gateway import store
+from gateway import engine_store, store
 from gateway.changes import Change, Known, Look, News, Position, Seen, Wanted
 from meter.cap_store import caps
 from meter.caps import Caps
@@ -63,8 +63,11 @@ async def news(connection: Connection, seen: Seen, *, timeout_s: float) -> tuple
 
 
 async def everything(connection: Connection) -> Known:
-    """All keys and buckets, and caps that bind; inside a transaction of the caller's."""
-    return Known(await store.keys(connection), await store.buckets(connection), _hard(await caps(connection)))
+    """All keys, buckets and engines, and caps that bind; inside a transaction of the caller's."""
+    return Known(
+        await store.keys(connection), await store.buckets(connection), _hard(await caps(connection)),
+        await engine_store.engines(connection),
+    )  # fmt: skip
 
 
 async def _again(connection: Connection, wanted: Wanted) -> Known:

@@ -30,6 +30,7 @@ from gateway.errors import S3Error, s3_error
 from gateway.handlers.cors import origin_headers
 from gateway.handlers.table import HANDLERS
 from gateway.metrics import GatewayMetrics
+from gateway.moving.holds import Holds
 from gateway.operation import Operation
 from gateway.policy.facts import Asked
 from gateway.request import Request, read_head
@@ -45,6 +46,8 @@ from meter.recorder import Recorder, now_us
 from meter.window import MICROSECONDS
 
 log = logging.getLogger(__name__)
+READING = frozenset(("GET", "HEAD", "OPTIONS"))
+"""Methods that change nothing of a bucket."""
 PREFLIGHTS = frozenset((Operation.PREFLIGHT_BUCKET, Operation.PREFLIGHT_OBJECT))
 _LIST_BUCKETS, _CREATE_BUCKET = Operation.LIST_BUCKETS, Operation.CREATE_BUCKET
 _POST_OBJECT = Operation.POST_OBJECT
@@ -60,13 +63,14 @@ class Exchanges:
 
     def __init__(
         self, services: Services, authenticator: Authenticator, recorder: Recorder, metrics: GatewayMetrics,
-        caps: CapWatch,
+        caps: CapWatch, holds: Holds,
     ) -> None:  # fmt: skip
         self._services = services
         self._authenticator = authenticator
         self._recorder = recorder
         self._metrics = metrics
         self._caps = caps
+        self._holds = holds
         self._settings = services.settings
         self._id_prefix = os.urandom(8)
         self._requests = 0
@@ -79,7 +83,7 @@ class Exchanges:
             own=self._settings.zones_own, peering=self._settings.zones_peering,
             proxies=self._settings.trusted_proxies,
         )  # fmt: skip
-        self._browsers = BrowserDoors(services, authenticator, recorder, metrics, caps)
+        self._browsers = BrowserDoors(services, authenticator, recorder, metrics, caps, holds)
 
     async def handle(self, raw: Incoming) -> bool:
         """One request, to its end; whether the connection goes on. The answer has been sent by then."""
@@ -145,7 +149,10 @@ class Exchanges:
                 )
             if asked.operation in PREFLIGHTS:
                 return await self._browsers.preflight(request, asked, counting.tab)
-            claim = parse_claim(request.raw_query, request.headers, region=self._settings.region)
+            claim = parse_claim(
+                request.raw_query, request.headers, region=self._settings.region,
+                locations=self._services.directory.engines_at,
+            )  # fmt: skip
             if asked.operation is _POST_OBJECT:
                 return await self._browsers.form(raw, request, asked, claim, counting, how)
             if claim is None and is_browser_at_the_door(asked.operation, request.headers):
@@ -196,28 +203,38 @@ class Exchanges:
                 asked.operation, asked.bucket, asked.key, asked.query, request.effective, caller, origin,
                 tab.began_us, self._settings.trusted_proxies,
             )  # fmt: skip
-            admit(services, question, bucket)
+            await admit(services, question, bucket)
         tab.payer = bucket.owner if bucket is not None else tab.requester
         if tab.payer in self._caps.capped:
             await self._caps.admit(tab.payer, asked.operation)
-        headers = request.effective
-        signed = claim or unsigned_claim(headers)
-        tab.authorised, tab.bucket = True, NO_BUCKET if bucket is None else bucket.id
-        how.body = Body(
-            raw.content, headers, claim=signed, signing_key=signing_key, counting=counting,
-            settings=self._settings, ask_for_it=how.expects_continue(request.headers), descriptor=how.descriptor,
-            incoming=raw,
+        incoming = Body(
+            raw.content, request.effective, claim=claim or unsigned_claim(request.effective),
+            signing_key=signing_key, counting=counting, settings=self._settings,
+            ask_for_it=how.expects_continue(request.headers), descriptor=how.descriptor, incoming=raw,
         )  # fmt: skip
         call = Call(
-            asked.operation, tab.request_id.hex(), asked.bucket, asked.key, asked.query, headers,
-            caller, bucket, how.body, tab.began_us, origin,
+            asked.operation, tab.request_id.hex(), asked.bucket, asked.key, asked.query, request.effective,
+            caller, bucket, incoming, tab.began_us, origin,
         )  # fmt: skip
+        how.body = incoming
+        if bucket is None or request.method in READING:
+            return await self._handled(call, tab, question)
+        # While the bucket changes its engine a write waits here, before its body is read.
+        bucket = await self._holds.enter(bucket, asked.operation)
         try:
-            return await HANDLERS[asked.operation](services, call)
+            return await self._handled(call._replace(bucket=bucket), tab, question)
+        finally:
+            self._holds.leave(bucket.id, asked.operation)
+
+    async def _handled(self, call: Call, tab: Tab, question: Asked | None) -> Reply:
+        """The answer of the operation's handler."""
+        tab.authorised, tab.bucket = True, NO_BUCKET if call.bucket is None else call.bucket.id
+        try:
+            return await HANDLERS[call.operation](self._services, call)
         except S3Error as error:
             if question is None:
                 raise
-            raise concealed(error, question, bucket) from error
+            raise concealed(error, question, call.bucket) from error
 
 
 def readiness(*, is_leaving: bool) -> Reply:

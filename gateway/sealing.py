@@ -28,6 +28,7 @@ from gateway.storage.model import (
     ObjectHead,
     ObjectProperties,
     Part,
+    StreamedExtent,
 )
 
 VERIFIER, SALTS = "verifier", "salts"
@@ -119,6 +120,7 @@ class SealedReader(ObjectReader):
             until = min(stop, self._ends[number])
             at = start - begins_at
             for extent in self._inner.extents(start, until):
+                assert not isinstance(extent, StreamedExtent), "no upstream keeps sealed objects"
                 piece = _SealedExtent(self._key, self._salts[number], extent, at)
                 at += piece.size_bytes
                 opened.append(piece.opened())
@@ -137,7 +139,7 @@ class _SealedExtent:
 
     key: CustomerKey
     salt: bytes
-    extent: Extent
+    extent: MemoryExtent | FileExtent | ComputedExtent
     at: int
 
     @property

@@ -186,6 +186,50 @@ class GatewaySettings(RoomSettings):
     upload_tombstone_s: int = Field(
         86_400, ge=0, description="a completed upload answers a repeated Complete so long"
     )
+    upstream_connections_max: int = Field(
+        256, ge=1, description="connections a worker keeps to one upstream engine at most"
+    )
+    upstream_waiting_max: int = Field(
+        1024, ge=0, description="requests that wait for such a connection at most; more is SlowDown"
+    )
+    upstream_connect_timeout_s: int = Field(
+        5, ge=1, description="an upstream that takes no connection for so long has failed"
+    )
+    upstream_timeout_s: int = Field(
+        30, ge=1, description="an upstream that moves no byte for so long while we wait for it has failed"
+    )
+    upstream_idle_s: int = Field(
+        20, ge=1, description="a connection to an upstream nobody used for so long is closed"
+    )
+    upstream_attempts_max: int = Field(
+        3, ge=1, le=10, description="a request that may be done twice is sent to an upstream so often at most"
+    )
+    upstream_failures_max: int = Field(
+        10, ge=1, description="after so many failures in a row an upstream is left alone, but for a probe"
+    )
+    upstream_sums_poll_s: int = Field(
+        10, ge=1, description="what is stored on upstreams is read from PostgreSQL this often, for limits"
+    )
+    upstream_rest_s: int = Field(5, ge=1, description="and so long after the last failure it is probed")
+
+    inventory_interval_s: int = Field(
+        86_400, ge=60, description="pause between two inventories of engines other than the disk"
+    )
+    move_hold_max_s: int = Field(
+        10, ge=1, le=300, description="longest wait of writes to a bucket while it changes its engine"
+    )
+    move_keys_max: int = Field(
+        100_000,
+        ge=1,
+        description="keys a worker notes of a bucket on its way; more, and all of it is compared again",
+    )
+    move_last_keys_max: int = Field(
+        500, ge=1, description="a bucket changes its engine once so few keys were written since the last pass"
+    )
+    move_passes_max: int = Field(
+        50, ge=1, description="passes over what changed before a move gives way; it can be gone on with"
+    )
+    move_copies_max: int = Field(8, ge=1, le=256, description="keys copied at once by a move")
 
     @field_validator("website_suffix")
     @classmethod

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import asdict
 from pathlib import Path
 
 from gateway.call import Bucket, Subject
+from gateway.engine_store import EngineRow
 from gateway.store import KeyRow
 from meter.ids import BucketId, MemberId
 from meter.usage import MemberStatus
 
-SNAPSHOT_FORMAT = 5
+SNAPSHOT_FORMAT = 6
 """Lines of another format are not read: the first start after an upgrade asks Postgres."""
 
 
@@ -43,6 +45,8 @@ def pack_bucket(bucket: Bucket) -> str:
             bucket.bytes_max,
             bucket.owner_bytes_max,
             bucket.owner_cap_bytes,
+            bucket.engine,
+            bucket.upstream_name,
             dict(bucket.documents),
         ]
     )
@@ -50,9 +54,10 @@ def pack_bucket(bucket: Bucket) -> str:
 
 def unpack_bucket(text: str) -> Bucket:
     """Read what pack_bucket made."""
-    number, name, owner, created, owner_name, status, bytes_max, owner_bytes_max, owner_cap_bytes, documents = (
-        json.loads(text)
-    )  # fmt: skip
+    (
+        number, name, owner, created, owner_name, status, bytes_max, owner_bytes_max, owner_cap_bytes, engine,
+        upstream_name, documents,
+    ) = json.loads(text)  # fmt: skip
     return Bucket(
         BucketId(number),
         name,
@@ -63,8 +68,21 @@ def unpack_bucket(text: str) -> Bucket:
         bytes_max,
         owner_bytes_max,
         owner_cap_bytes,
+        engine,
+        upstream_name,
         {Subject(subject): document for subject, document in documents.items()},
     )
+
+
+def pack_engine(row: EngineRow) -> str:
+    """A storage engine as JSON; its secret is sealed."""
+    return json.dumps({**asdict(row), "secret": row.secret.hex()})
+
+
+def unpack_engine(text: str) -> EngineRow:
+    """Read what pack_engine made."""
+    told = json.loads(text)
+    return EngineRow(**{**told, "secret": bytes.fromhex(told["secret"])})
 
 
 def keep(path: Path, text: str) -> None:

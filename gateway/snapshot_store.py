@@ -17,7 +17,15 @@ from typing import Any
 
 from gateway.call import Bucket
 from gateway.changes import BEFORE_ALL, Known, Look, News, Position, Seen
-from gateway.snapshot import SNAPSHOT_FORMAT, pack_bucket, pack_key, unpack_bucket, unpack_key
+from gateway.snapshot import (
+    SNAPSHOT_FORMAT,
+    pack_bucket,
+    pack_engine,
+    pack_key,
+    unpack_bucket,
+    unpack_engine,
+    unpack_key,
+)
 from gateway.store import KeyRow
 from meter.ids import MemberId
 
@@ -28,6 +36,7 @@ _TABLES = """
     CREATE INDEX IF NOT EXISTS key_by_member ON key (member);
     CREATE TABLE IF NOT EXISTS bucket (name TEXT PRIMARY KEY, member INTEGER NOT NULL, line TEXT NOT NULL) WITHOUT ROWID;
     CREATE INDEX IF NOT EXISTS bucket_by_member ON bucket (member);
+    CREATE TABLE IF NOT EXISTS engine (name TEXT PRIMARY KEY, line TEXT NOT NULL) WITHOUT ROWID;
     CREATE TABLE IF NOT EXISTS cap (member INTEGER PRIMARY KEY, bytes INTEGER NOT NULL);
 """
 
@@ -90,7 +99,8 @@ class SnapshotStore:
             keys = [unpack_key(line) for (line,) in sqlite.execute("SELECT line FROM key")]
             buckets = [unpack_bucket(line) for (line,) in sqlite.execute("SELECT line FROM bucket")]
             caps = {MemberId(m): b for m, b in sqlite.execute("SELECT member, bytes FROM cap")}
-            return Known(keys, buckets, caps), Seen(*self._place())
+            engines = [unpack_engine(line) for (line,) in sqlite.execute("SELECT line FROM engine")]
+            return Known(keys, buckets, caps, engines), Seen(*self._place())
         finally:
             sqlite.execute("COMMIT")
 
@@ -141,10 +151,14 @@ class SnapshotStore:
             "INSERT OR REPLACE INTO bucket VALUES (?, ?, ?)",
             [(one.name, one.owner, pack_bucket(one)) for one in known.buckets],
         )
+        sqlite.executemany(
+            "INSERT OR REPLACE INTO engine VALUES (?, ?)",
+            [(row.name, pack_engine(row)) for row in known.engines],
+        )
         sqlite.executemany("INSERT OR REPLACE INTO cap VALUES (?, ?)", _pairs(known.egress_caps))
 
     def _empty(self, sqlite: sqlite3.Connection) -> None:
-        for statement in ("DELETE FROM key", "DELETE FROM bucket", "DELETE FROM cap"):
+        for statement in ("DELETE FROM key", "DELETE FROM bucket", "DELETE FROM engine", "DELETE FROM cap"):
             sqlite.execute(statement)
 
     def _place(self) -> tuple[str, Position]:

@@ -6,7 +6,9 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gateway.call import Bucket, Subject
+from gateway.call import DISK, Bucket, Subject
+from gateway.engine_store import DISK_KIND, EngineRow
+from gateway.placement import upstream_name
 from meter.ids import BucketId, MemberId
 from meter.postgres import Connection
 from meter.usage import MemberStatus
@@ -14,6 +16,9 @@ from meter.window import to_datetime, to_us
 
 Among = tuple[Sequence[str], Sequence[MemberId]]
 """Those that bear one of these names, and those of these members."""
+
+ON_DISK = EngineRow(DISK, DISK_KIND, is_default=True)
+"""The engine that is always there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +93,7 @@ async def revoke_key(connection: Connection, access_key: str, *, now_us: int) ->
 
 _BUCKETS = """
     SELECT b.id, b.name, b.owner, b.created_at, m.name AS owner_name, m.status, b.bytes_max, l.bytes_max AS owner_bytes_max,
-           c.storage_hard AS owner_cap_bytes,
+           c.storage_hard AS owner_cap_bytes, b.engine, b.upstream_name,
            (SELECT jsonb_object_agg(d.subject, d.document)
             FROM gateway.bucket_document d WHERE d.bucket = b.id) AS documents
     FROM gateway.bucket b
@@ -114,7 +119,8 @@ async def buckets(
         Bucket(
             BucketId(row["id"]), row["name"], MemberId(row["owner"]), to_us(row["created_at"]),
             row["owner_name"], MemberStatus(row["status"]), row["bytes_max"], row["owner_bytes_max"],
-            row["owner_cap_bytes"], {} if row["documents"] is None else _documents(json.loads(row["documents"])),
+            row["owner_cap_bytes"], row["engine"], row["upstream_name"],
+            {} if row["documents"] is None else _documents(json.loads(row["documents"])),
         )
         for row in await connection.fetch(_BUCKETS, name, owner, names, owners)
     ]  # fmt: skip
@@ -173,12 +179,16 @@ async def bucket_names(connection: Connection, ids: Sequence[int]) -> dict[int, 
     return {row["id"]: row["name"] for row in rows}
 
 
-async def add_bucket(connection: Connection, name: str, owner: MemberId, *, now_us: int) -> bool:
-    """Enter a bucket unless the name is taken; whether it was entered."""
+async def add_bucket(
+    connection: Connection, name: str, owner: MemberId, *, engine: EngineRow = ON_DISK, now_us: int
+) -> bool:
+    """Enter a bucket on that engine unless the name is taken; whether it was entered."""
+    number: int = await connection.fetchval("SELECT nextval('gateway.bucket_id_seq')")
     row = await connection.fetchrow(
-        "INSERT INTO gateway.bucket (name, owner, created_at) VALUES ($1, $2, $3)"
+        "INSERT INTO gateway.bucket (id, name, owner, created_at, engine, upstream_name)"
+        " OVERRIDING SYSTEM VALUE VALUES ($1, $2, $3, $4, $5, $6)"
         " ON CONFLICT (name) WHERE deleted_at IS NULL DO NOTHING RETURNING id",
-        name, owner, to_datetime(now_us),
+        number, name, owner, to_datetime(now_us), engine.name, upstream_name(engine, number, name),
     )  # fmt: skip
     return row is not None
 

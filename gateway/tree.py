@@ -5,6 +5,7 @@ No DOCTYPE and so no entities; elements and depth are bounded, the caller bounds
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass, field
 from xml.parsers import expat
 
@@ -48,7 +49,15 @@ class Node:
 
 def parse_tree(body: bytes, root_name: str) -> Node:
     """The document's tree, names without namespace. Raises MalformedXML."""
-    builder = _Builder()
+    root = parse_any_tree(body, (NAMESPACE,))
+    if root.name != root_name:
+        raise malformed()
+    return root
+
+
+def parse_any_tree(body: bytes, namespaces: Container[str]) -> Node:
+    """The same, whatever the root's name, with elements of these namespaces and of none."""
+    builder = _Builder(namespaces)
     parser = expat.ParserCreate(namespace_separator=" ")
     parser.buffer_text = True
     parser.StartElementHandler = builder.start
@@ -60,7 +69,7 @@ def parse_tree(body: bytes, root_name: str) -> Node:
     except (expat.ExpatError, ValueError, LookupError):
         # Not well-formed, or in an encoding nobody knows.
         raise malformed() from None
-    if builder.root is None or builder.root.name != root_name:
+    if builder.root is None:
         raise malformed()
     return builder.root
 
@@ -84,8 +93,9 @@ def parse_boolean(text: str | None) -> bool:
 class _Builder:
     """Gathers expat's events into a tree, within bounds."""
 
-    def __init__(self) -> None:
+    def __init__(self, namespaces: Container[str]) -> None:
         self.root: Node | None = None
+        self._namespaces = namespaces
         self._open: list[Node] = []
         self._elements = 0
 
@@ -93,7 +103,7 @@ class _Builder:
         del attributes
         namespace, _, local = name.rpartition(" ")
         self._elements += 1
-        is_ours = namespace in ("", NAMESPACE)
+        is_ours = not namespace or namespace in self._namespaces
         if not is_ours or self._elements > ELEMENTS_MAX or len(self._open) >= DEPTH_MAX:
             raise malformed()
         node = Node(local)

@@ -37,8 +37,8 @@ _ORDINARY = frozenset(
 """Of nearly every request, and never refused."""
 
 
-def refuse_unsupported(headers: Mapping[str, str]) -> None:
-    """Raises NotImplemented that names the header, or InvalidStorageClass."""
+def refuse_unsupported(headers: Mapping[str, str], *, names_class: bool = False) -> None:
+    """Raises NotImplemented that names the header, or InvalidStorageClass unless a class may be named."""
     for name, value in headers.items():
         if name in _ORDINARY:
             continue
@@ -49,7 +49,7 @@ def refuse_unsupported(headers: Mapping[str, str]) -> None:
             lower.startswith(_REFUSED_PREFIXES) and not lower.startswith(_OF_CUSTOMERS_KEYS)
         ):
             raise s3_error("NotImplemented", Header=lower, Value=value[:200])
-        if lower == "x-amz-storage-class" and value != "STANDARD":
+        if lower == "x-amz-storage-class" and value != "STANDARD" and not names_class:
             raise s3_error("InvalidStorageClass", StorageClassRequested=value[:200])
 
 

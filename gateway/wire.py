@@ -14,7 +14,7 @@ import termios
 from collections.abc import AsyncIterator, Callable, Sequence
 
 from gateway.pace import Pace, TooSlow
-from gateway.storage.model import ComputedExtent, Extent, FileExtent, MemoryExtent
+from gateway.storage.model import ComputedExtent, Extent, FileExtent, MemoryExtent, StreamedExtent
 
 SENDFILE_BYTES = 2**18
 """One call to the kernel at most: one fast receiver must not hold the loop, and what a call sent is not told of before
@@ -210,6 +210,10 @@ class LongSend:
 async def _at_hand(extents: Sequence[Extent]) -> AsyncIterator[MemoryExtent | FileExtent]:
     """The extents, of which computed ones are made a block at a time, when the last block has left."""
     for extent in extents:
+        if isinstance(extent, StreamedExtent):
+            async for arrived in _streamed(extent):
+                yield arrived
+            continue
         if not isinstance(extent, ComputedExtent):
             yield extent
             continue
@@ -220,6 +224,17 @@ async def _at_hand(extents: Sequence[Extent]) -> AsyncIterator[MemoryExtent | Fi
             if len(block) != count:
                 raise DamagedFile(f"a stored file ends {count - len(block)} bytes early")
             yield MemoryExtent(block)
+
+
+async def _streamed(extent: StreamedExtent) -> AsyncIterator[MemoryExtent]:
+    """As it comes; the other machine is asked for more when the last block has left."""
+    left = extent.size_bytes
+    while left:
+        block = await extent.read()
+        if not block or len(block) > left:
+            raise DamagedFile(f"another machine's answer ends {left} bytes early, or does not end")
+        left -= len(block)
+        yield MemoryExtent(block)
 
 
 class DamagedFile(Exception):

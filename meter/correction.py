@@ -6,6 +6,7 @@ Nothing that was counted is changed: a correction is an entry of its own that ad
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from meter.event import Event, Mark, RequestClass, StorageLine, Zone
 from meter.ids import NOBODY, BucketId, MemberId, StreamId
@@ -16,6 +17,17 @@ CORRECTION_BYTES_MAX = 10**15
 WHO_CHARACTERS_MAX = 100
 WHY_CHARACTERS_MAX = 1000
 _NONE = bytes(16)
+
+
+class CorrectionKind(StrEnum):
+    """Why it was entered; kept in PostgreSQL, so never renamed."""
+
+    PERSON = "person"
+    """Somebody looked and decided."""
+    INVENTORY = "inventory"
+    """An engine holds other bytes than were counted."""
+    MOVE = "move"
+    """A bucket had two copies while it went to another engine, of which its member pays one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +46,7 @@ class Correction:
     bytes_out: int = 0
     line: StorageLine | None = None
     stored_bytes: int = 0
+    kind: CorrectionKind = CorrectionKind.PERSON
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import asyncpg
 
-from meter.correction import Correction, Entered
+from meter.correction import Correction, CorrectionKind, Entered
 from meter.event import StorageLine, Zone
 from meter.ids import BucketId, MemberId, StreamId
 from meter.postgres import Connection
@@ -17,12 +19,12 @@ async def add(connection: Connection, entered: Entered) -> None:
     await connection.execute(
         """
         INSERT INTO meter.correction (stream, sequence, request_id, member, bucket, zone, at, bytes_in, bytes_out,
-            line, stored_bytes, who, why, entered_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+            line, stored_bytes, who, why, entered_at, kind)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
         """,
         entered.stream, entered.sequence, asked.request_id, asked.member, asked.bucket, asked.zone,
         to_datetime(asked.at_us), asked.bytes_in, asked.bytes_out, asked.line, asked.stored_bytes, asked.who,
-        asked.why, to_datetime(entered.entered_us),
+        asked.why, to_datetime(entered.entered_us), asked.kind,
     )  # fmt: skip
 
 
@@ -32,6 +34,16 @@ async def after(connection: Connection, stream: StreamId, sequence: int) -> list
         "SELECT * FROM meter.correction WHERE stream = $1 AND sequence > $2 ORDER BY sequence",
         stream,
         sequence,
+    )
+    return [_entered(row) for row in rows]
+
+
+async def of_buckets(connection: Connection, buckets: Sequence[int]) -> list[Entered]:
+    """Corrections of these buckets' stored bytes, in the order they were entered."""
+    rows = await connection.fetch(
+        "SELECT * FROM meter.correction WHERE bucket = ANY($1::bigint[]) AND line IS NOT NULL"
+        " ORDER BY stream, sequence",
+        list(buckets),
     )
     return [_entered(row) for row in rows]
 
@@ -59,5 +71,6 @@ def _entered(row: asyncpg.Record) -> Entered:
             member=MemberId(row["member"]), bucket=BucketId(row["bucket"]), zone=Zone(row["zone"]),
             at_us=to_us(row["at"]), who=row["who"], why=row["why"], request_id=row["request_id"],
             bytes_in=row["bytes_in"], bytes_out=row["bytes_out"], line=line, stored_bytes=row["stored_bytes"],
+            kind=CorrectionKind(row["kind"]),
         ),
     )  # fmt: skip

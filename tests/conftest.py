@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.engines.ceph import Ceph, running_ceph
+from tests.engines.place import S3System
+from tests.engines.rclone import running_rclone
 from tests.postgres import TestServer, running_server
 
 # The processes that share a run inherit the environment, and with it the one seed.
@@ -47,3 +50,17 @@ def database(postgres_server: TestServer) -> Iterator[str]:
     found = postgres_server.database()
     yield found
     postgres_server.drop(found)
+
+
+@pytest.fixture(scope="session")
+def radosgw(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ceph]:
+    """Ceph's S3 gateway over a cluster of its own, for the whole run."""
+    with running_ceph(tmp_path_factory.mktemp("ceph")) as system:
+        yield system
+
+
+@pytest.fixture(scope="session")
+def rclone_s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3System]:
+    """`rclone serve s3` over a directory, for the whole run."""
+    with running_rclone(tmp_path_factory.mktemp("rclone")) as system:
+        yield system

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from fractions import Fraction
 
@@ -45,6 +45,8 @@ class Driver(StrEnum):
 
 PERCENTILES = (Driver.P95, Driver.P95_IN, Driver.P95_OUT)
 ZONED = (Driver.GB_OUT, *PERCENTILES)
+PLACED = (Driver.GB_OUT, Driver.GB_IN, Driver.GB_MONTH, Driver.REQUESTS)
+"""What may be counted of one storage engine alone; a sample of five minutes knows no bucket."""
 ZONES: Mapping[str, Zone] = {"internet": Zone.INTERNET, "peering": Zone.PEERING, "own": Zone.OWN}
 
 
@@ -60,6 +62,8 @@ class Measure:
     weight_a: int = 1
     weight_b: int = 1
     """Of `requests`: what one of each class counts."""
+    engine: str = ""
+    """Only what was used of buckets on this storage engine; empty: of all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +84,13 @@ class Use:
     usage: Mapping[MemberId, Usage]
     peaks: Mapping[Measure, Mapping[MemberId, int]] = field(default_factory=dict)
     """Bytes in the samples that make the 95th percentile, for each key that asks."""
+    on_engines: Mapping[str, Mapping[MemberId, Usage]] = field(default_factory=dict)
+    """Usage of buckets on one engine, for each engine that a key names."""
 
 
-_TERM = re.compile(r"(?:(\d[\d.]*(?:/\d+| ?%)?) +)?([a-z0-9_]+)((?::[a-z0-9]+)*)", re.ASCII)
+_TERM = re.compile(
+    r"(?:(\d[\d.]*(?:/\d+| ?%)?) +)?([a-z0-9_]+)((?::[a-z0-9]+)*)(?:@([a-z][a-z0-9-]{0,31}))?", re.ASCII
+)
 _FEE = re.compile(r"fee +(\S+)", re.ASCII)
 
 
@@ -121,7 +129,14 @@ def _term(text: str, *, alone: bool) -> tuple[Fraction, Measure]:
     weight = Fraction(1) if match[1] is None else parse_exact(match[1], field="key: weight")
     if weight == 0:
         raise Refusal(f"key: '{text[:60]}' has the weight 0; leave it out")
-    return weight, _measure(match[2], match[3].split(":")[1:])
+    measure = _measure(match[2], match[3].split(":")[1:])
+    if match[4] is not None:
+        if measure.driver not in PLACED:
+            raise Refusal(
+                f"key: '{text[:60]}': after '@' an engine's name, of {', '.join(one.value for one in PLACED)} only"
+            )
+        measure = replace(measure, engine=match[4])
+    return weight, measure
 
 
 def _measure(word: str, options: list[str]) -> Measure:
@@ -170,6 +185,8 @@ def measure_text(measure: Measure) -> str:
         text += f":{measure.member_class}"
     if (measure.weight_a, measure.weight_b) != (1, 1):
         text += f":{measure.weight_a}:{measure.weight_b}"
+    if measure.engine:
+        text += f"@{measure.engine}"
     return text
 
 
@@ -185,7 +202,8 @@ def used(measure: Measure, use: Use) -> dict[MemberId, int]:
         return {member: 1 for member, one in use.members.items() if not wanted or one == wanted}
     if measure.driver in PERCENTILES:
         return {member: count for member, count in use.peaks[measure].items() if count > 0}
-    counts = {member: _count(measure, usage) for member, usage in use.usage.items()}
+    usages = use.on_engines[measure.engine] if measure.engine else use.usage
+    counts = {member: _count(measure, usage) for member, usage in usages.items()}
     return {member: count for member, count in counts.items() if count > 0}
 
 

@@ -25,6 +25,7 @@ from billing.costs.variance import MonthFigures, Suggestion, suggested_tariff, s
 from billing.register.run import members_in
 from billing.statements.statement import was_member
 from meter import sample_store
+from meter.engine_usage_store import engine_usage
 from meter.event import Zone
 from meter.ids import NOBODY, MemberId
 from meter.postgres import Connection
@@ -112,7 +113,11 @@ async def _use(
         if was_member(one, month) and one.member_class.value != CUSTOMER
     }
     usage = await period_usage(connection, month, until_us=until_us)
-    return Use(month, own, usage, peaks), lines
+    on_engines = {
+        name: await engine_usage(connection, month, name, until_us=until_us)
+        for name in sorted({one.engine for key in keys for one in measures(key) if one.engine})
+    }
+    return Use(month, own, usage, peaks, on_engines), lines
 
 
 async def _peaks(

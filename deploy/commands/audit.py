@@ -13,9 +13,12 @@ import asyncpg
 import click
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from deploy.commands.inventory import reconciled
 from deploy.commands.options import data_option, json_option
 from deploy.desk import Desk, at_desk, gateway_settings
+from deploy.instants import instant_text
 from deploy.output import bytes_text, console, print_json, say
+from gateway import engine_store, inventory_store
 from gateway.feed import STREAM_LABEL
 from gateway.storage.disk.audit import FilesView, check_files, check_index, look_at_index
 from gateway.storage.disk.index_audit import IndexView
@@ -31,7 +34,8 @@ from meter.audit import (
 )
 from meter.audit_heads import check_heads
 from meter.audit_store import Books
-from meter.difference import Findings
+from meter.difference import Findings, Kind
+from meter.engine_usage_store import numbers_elsewhere
 from meter.postgres import Connection
 from meter.reader import streams
 from meter.refusal import Refusal
@@ -63,6 +67,8 @@ class Audit:
     files: FilesView = field(default_factory=lambda: FilesView(0, 0, 0, 0))
     torn: list[str] = field(default_factory=list)
     removable: list[Plan] = field(default_factory=list)
+    usage_unasked: list[str] = field(default_factory=list)
+    """Engines whose usage log was not asked for, because records are still on their way into the sums."""
 
 
 @click.command()
@@ -100,6 +106,7 @@ async def look(desk: Desk, settings: MeterSettings, step: Step) -> Audit:
     seen = await asyncio.to_thread(look_at_index, engine, busy_timeout_s=timeout_s)
     stored = StoredSoFar(STREAM_LABEL, 0 if seen is None else seen.sequence)
     async with desk.connected("weir_meter") as connection:
+        elsewhere = await numbers_elsewhere(connection)
         with held_still(settings.journal_directory):
             async with connection.transaction(isolation="repeatable_read", readonly=True):
                 begins = await beginnings(connection, settings.journal_directory)
@@ -115,8 +122,12 @@ async def look(desk: Desk, settings: MeterSettings, step: Step) -> Audit:
         now_us=desk.now_us,
     )
     done.heads = len(books.heads)
+    for place in [place for place in stored.sums if place[0] in elsewhere]:
+        # What lies on other engines is no matter of the disk's index; their inventories tell of it.
+        del stored.sums[place]
     if seen is not None:
         await _check_storage(engine, seen, stored, done, timeout_s=timeout_s, now_us=desk.now_us)
+    await _check_engines(desk, done)
     done.torn = [str(path.name) for path in sorted(settings.journal_directory.glob("*/*.torn"))]
     return done
 
@@ -159,6 +170,33 @@ async def _check_storage(
     )
 
 
+async def _check_engines(desk: Desk, done: Audit) -> None:
+    """What the last inventories found, and the usage logs of engines that have one and are to be asked."""
+    async with desk.connected("weir_gateway") as connection:
+        drifted = await inventory_store.drifted(connection)
+        asked = [row for row in await engine_store.engines(connection) if row.usage_uid]
+    for one in drifted:
+        where = f"bucket {one.bucket} on {one.engine}, line {one.line.name.lower()}"
+        done.findings.add(
+            Kind.UPSTREAM, where,
+            f"{where}: {one.listed_bytes} bytes lay there on {instant_text(one.looked_us)}, {one.counted_bytes} were"
+            " counted", size_bytes=abs(one.drift_bytes),
+        )  # fmt: skip
+    for row in asked:
+        if done.unshipped:
+            done.usage_unasked.append(row.name)
+            continue
+        found, _ = await reconciled(desk, row, row.usage_uid)
+        for other in found:
+            where = f"bucket {other.bucket} on {row.name}"
+            is_bytes = other.what != "requests"
+            done.findings.add(
+                Kind.USAGE, where,
+                f"{where}: {other.ours} {other.what} in our journals, {other.theirs} in its own log",
+                size_bytes=abs(other.ours - other.theirs) if is_bytes else 0,
+            )  # fmt: skip
+
+
 def _work_bytes(journal_directory: Path) -> int:
     return sum(
         path.stat().st_size for directory in streams(journal_directory) for path in segment_paths(directory)
@@ -197,6 +235,7 @@ def document(found: Audit) -> dict[str, object]:
             "garbage_files": found.files.garbage,
             "garbage_bytes": found.files.garbage_bytes,
             "torn_files": found.torn,
+            "usage_logs": found.usage_unasked,
         },
         "removable": [
             {
@@ -225,6 +264,10 @@ def _print(found: Audit) -> None:
         f"on their way: {found.unshipped:,} records to the sums, {found.outbox:,} changes of stored bytes to the "
         f"journal; {files.garbage:,} files of {bytes_text(files.garbage_bytes)} wait for the collector"
     )
+    for name in found.usage_unasked:
+        say(
+            f"the usage log of {name} was not compared: records are on their way; try again when they are shipped"
+        )
     for torn in found.torn:
         say(f"kept aside after a crash: {torn}")
     for old in found.removable:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from deploy.commands.move import move
 from deploy.commands.options import data_option, json_option
 from deploy.desk import Desk, at_desk
 from deploy.instants import instant_text
@@ -41,6 +42,8 @@ def list_(member: str | None, as_json: bool) -> None:
             {
                 "name": one.name,
                 "owner": one.owner_name,
+                "engine": one.engine,
+                "upstream_name": one.upstream_name or None,
                 "created": instant_text(one.created_us),
                 "stored_bytes": stored.get(one.id, 0),
                 "limit_bytes": one.bytes_max,
@@ -52,8 +55,9 @@ def list_(member: str | None, as_json: bool) -> None:
     if as_json:
         print_json({"buckets": told})
     else:
-        columns = ("name", "owner", "created", "stored_bytes", "limit_bytes")
-        print_table(columns, [list(one.values()) for one in told], numbers=("stored_bytes", "limit_bytes"))
+        columns = ("name", "owner", "engine", "created", "stored_bytes", "limit_bytes")
+        rows = [[one[name] for name in columns] for one in told]
+        print_table(columns, rows, numbers=("stored_bytes", "limit_bytes"))
 
 
 @bucket.command("limit")
@@ -77,3 +81,6 @@ def limit(name: str, size: str, as_json: bool) -> None:
         print_json({"name": name, "limit_bytes": bytes_max})
     else:
         say(f"{name} has {limit_text(bytes_max)}; gateways hear of it within seconds")
+
+
+bucket.add_command(move)

@@ -9,6 +9,8 @@ from deploy.desk import Desk, at_desk, gateway_settings
 from deploy.instants import instant_text, window
 from deploy.output import bytes_text, print_json, print_table, say
 from deploy.store import server_version
+from gateway import inventory_store
+from gateway.move_store import open_moves
 from gateway.storage.disk.scrub import progress_of
 from meter import __version__
 from meter.heads_store import last_head
@@ -50,6 +52,9 @@ async def _document(desk: Desk) -> dict[str, object]:
         cut = await exchanges_cut(connection)
         version = await server_version(connection)
         head = await last_head(connection)
+    async with desk.connected("weir_gateway") as connection:
+        moving = await open_moves(connection)
+        drifted = await inventory_store.drifted(connection)
     return {
         **_running(desk),
         "version": __version__,
@@ -65,6 +70,16 @@ async def _document(desk: Desk) -> dict[str, object]:
         "durability": gateway_settings(desk).durability.value,
         **_checked(desk),
         **_open(desk, register),
+        "moves": [
+            {
+                "bucket": one.name,
+                "from": one.source_engine,
+                "to": one.target_engine,
+                "switched": one.switched_us is not None,
+            }
+            for one in moving
+        ],
+        "engine_drift_bytes": sum(abs(one.drift_bytes) for one in drifted),
         "members": len(register),
         "members_active": sum(member.status is MemberStatus.ACTIVE for member in register),
         "month": str(Month.of(desk.now_us)),
@@ -165,6 +180,17 @@ def _open_rows(members: object) -> list[tuple[str, str]]:
     ]
 
 
+def _move_rows(moves: object) -> list[tuple[str, str]]:
+    assert isinstance(moves, list)
+    return [
+        (
+            f"bucket {one['bucket']} on its way",
+            f"from {one['from']} to {one['to']}{', its old place not cleared yet' if one['switched'] else ''}",
+        )
+        for one in moves
+    ]
+
+
 def _print(told: dict[str, object]) -> None:
     if told["running"]:
         say(f"Weir {told['version']} runs as process {told['pid']} since {told['started']}")
@@ -186,6 +212,8 @@ def _print(told: dict[str, object]) -> None:
         ("exchanges cut by a crash", _cut_text(int(str(told["exchanges_cut"])))),
         ("transfers still open", _open_text(told)),
         *_open_rows(told["open_by_member"]),
+        *_move_rows(told["moves"]),
+        ("bytes that engines hold otherwise than counted", told["engine_drift_bytes"] or None),
         ("members, active", f"{told['members']}, {told['members_active']}"),
         (f"received in {told['month']}", bytes_text(int(str(told["bytes_in"])))),
         (f"sent in {told['month']}", bytes_text(int(str(told["bytes_out"])))),

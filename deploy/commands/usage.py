@@ -194,6 +194,7 @@ def correction_document(entered: Entered, buckets: Mapping[int, str]) -> dict[st
         "stored_bytes": asked.stored_bytes,
         "who": asked.who,
         "why": asked.why,
+        "kind": asked.kind.value,
     }
 
 

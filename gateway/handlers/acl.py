@@ -35,7 +35,7 @@ async def put_bucket_acl(services: Services, call: Call) -> Reply:
 async def get_object_acl(services: Services, call: Call) -> Reply:
     """The list of an object, or of one version."""
     bucket = bucket_of(call)
-    head = services.engine.head_object(bucket.id, call.key, call.query.get("versionId"))
+    head = await services.engine.head_object(bucket.id, call.key, call.query.get("versionId"))
     return _shown(bucket, head.properties.acl)
 
 

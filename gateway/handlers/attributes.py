@@ -16,7 +16,7 @@ async def get_object_attributes(services: Services, call: Call) -> Reply:
     asked = parse_attributes(call.headers)
     key = customer_key(call.headers)
     head = opened_head(
-        services.engine.head_object(bucket.id, call.key, version_asked(call)), key, with_parts=True
+        await services.engine.head_object(bucket.id, call.key, version_asked(call)), key, with_parts=True
     )
     headers = {"Last-Modified": http_date(head.modified_us)}
     return xml_reply(attributes_document(head, asked), headers | version_headers(head))

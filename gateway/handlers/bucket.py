@@ -8,8 +8,10 @@ from gateway.errors import S3Error, invalid_argument, s3_error
 from gateway.exposure import lists_count
 from gateway.grants import of_headers, private, render
 from gateway.handlers.support import bucket_of, caller_of, xml_reply
+from gateway.placement import choose, location_of
 from gateway.results import location
 from gateway.rights_documents import ownership_named
+from gateway.storage.errors import StorageError
 from gateway.storage.model import BucketRules, Versioning
 from meter.ids import MemberId
 
@@ -23,15 +25,23 @@ async def create_bucket(services: Services, call: Call) -> Reply:
     locks = _asks_for_lock(call)
     body = await call.body.document(services.settings.document_bytes_max)
     constraint = parse_create_bucket(body)
-    if constraint not in ("", services.settings.region):
-        raise s3_error("InvalidLocationConstraint", LocationConstraint=constraint[:64])
+    engine = choose(
+        services.directory.engines, constraint=constraint, region=services.settings.region,
+        storage_class=call.headers.get("x-amz-storage-class", ""),
+    )  # fmt: skip
     bucket, is_new = await services.directory.create_bucket(
-        call.bucket_name, caller.member, now_us=call.now_us
+        call.bucket_name, caller.member, engine=engine, now_us=call.now_us
     )
     if bucket.owner != caller.member:
         raise s3_error("BucketAlreadyExists", BucketName=call.bucket_name)
     # Also for a bucket that is there: a crash between the two leaves a name without a place.
-    await services.engine.create_bucket(bucket.id, owner=bucket.owner)
+    try:
+        await services.engine.create_bucket(bucket.id, owner=bucket.owner, locks=locks)
+    except StorageError:
+        # An engine that cannot, or is away: the name is free again.
+        if is_new:
+            await services.directory.delete_bucket(bucket, now_us=call.now_us)
+        raise
     if not is_new:
         raise s3_error("BucketAlreadyOwnedByYou", BucketName=call.bucket_name)
     if locks:
@@ -83,6 +93,6 @@ async def delete_bucket(services: Services, call: Call) -> Reply:
 
 
 async def get_bucket_location(services: Services, call: Call) -> Reply:
-    """The gateway's region."""
-    bucket_of(call)
-    return xml_reply(location(services.settings.region))
+    """The location of its storage engine, or the gateway's region."""
+    bucket, region = bucket_of(call), services.settings.region
+    return xml_reply(location(location_of(services.directory.engines, bucket.engine, region=region)))

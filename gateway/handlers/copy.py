@@ -48,16 +48,20 @@ from gateway.sealing import Arrival, opened
 from gateway.storage.base import ObjectReader
 from gateway.storage.errors import IsDeleteMarker, NoSuchKey, NoSuchVersion
 from gateway.storage.model import (
+    Arriving,
     Checksum,
     ComputedExtent,
     Condition,
-    Extent,
+    FileExtent,
     MemoryExtent,
     ObjectHead,
     ObjectProperties,
+    StreamedExtent,
+    Wanted,
 )
 from gateway.unsupported import check_expected_owner
 
+HEAD_FIRST = Wanted(head_first=True)
 PIECE_BYTES = 1 << 20
 """Read, hashed and written at once while a source is copied."""
 
@@ -77,12 +81,12 @@ async def copy_object(services: Services, call: Call) -> Reply:
             "This copy request is illegal because it is trying to copy an object to itself without changing "
             "the object's metadata, storage class, website redirect location or encryption attributes.",
         )
-    given = new_properties(services, call)
+    given = await new_properties(services, call)
     reader = await open_source(services, call, source)
     try:
         if reader.head.size_bytes > services.settings.put_bytes_max:
             raise _too_large(services)
-        check_room(services, call, grows_bytes=reader.head.size_bytes)
+        await check_room(services, call, grows_bytes=reader.head.size_bytes)
         kept = reader.head.properties
         properties = replace(
             given,
@@ -106,25 +110,34 @@ async def _copy(
 ) -> ObjectHead:
     """The bytes as one piece, with the MD5 and the whole checksum of one; opened and sealed as keys say.
 
-    A plain object of one piece that has its checksum keeps both, and is not read through Python.
+    A plain object of one piece that has its checksum keeps both, and is not read through Python; nor is one that
+    another system copies by itself.
     """
     bucket, source = bucket_of(call), reader.head
     algorithm, held = _algorithm(call, source), source.properties.checksum
     keeps_checksum = held is not None and (held.algorithm, held.kind) == (algorithm, FULL_OBJECT)
     is_plain = key is None and not source.properties.sealing
-    if is_plain and keeps_checksum and not source.part_sizes:
+    asks_for_checksum = f"{HEADER_PREFIX}algorithm" in call.headers
+    alone = (
+        is_plain
+        and (keeps_checksum or not asks_for_checksum)
+        and services.engine.copies_alone(reader, bucket.id)
+    )
+    if alone or (is_plain and keeps_checksum and not source.part_sizes):
         return await services.engine.copy_object(
             reader,
             bucket.id,
             call.key,
-            properties=replace(properties, checksum=held),
+            properties=replace(properties, checksum=held if keeps_checksum else None),
             condition=condition,
             now_us=commit_time_us(call),
             quota=bucket.quota,
         )
     md5, check = hashlib.md5(usedforsecurity=False), hasher(algorithm)
     digests: list[Hasher] = [md5] if keeps_checksum else [md5, check]
-    staged = await services.engine.stage()
+    staged = await services.engine.stage(
+        Arriving(bucket.id, call.key, source.size_bytes, properties, condition)
+    )
     arrival = Arrival(staged, key)
     try:
         async for piece in pieces(reader, start=0, stop=source.size_bytes, digests=digests):
@@ -144,7 +157,6 @@ async def _copy(
         return replace(head, properties=replace(head.properties, checksum=checksum))
     finally:
         await staged.discard()
-    return replace(head, properties=properties)
 
 
 def _algorithm(call: Call, source: ObjectHead) -> str:
@@ -171,10 +183,12 @@ async def open_source(services: Services, call: Call, source: CopySource) -> Obj
     if bucket is None:
         raise s3_error("NoSuchBucket", BucketName=source.bucket)
     asked = read_asked(services, call, source.bucket, source.key, source.version_id)
-    admit(services, asked, bucket)
+    await admit(services, asked, bucket)
     check_expected_owner(call.headers, owner=bucket.owner, prefix="x-amz-source-")
     try:
-        reader = services.engine.open_object(bucket.id, source.key, source.version_id or None)
+        reader = await services.engine.open_object(
+            bucket.id, source.key, source.version_id or None, wanted=HEAD_FIRST
+        )
     except NoSuchKey:
         raise concealed(s3_error("NoSuchKey", Key=source.key), asked, bucket) from None
     except NoSuchVersion:
@@ -204,13 +218,19 @@ async def pieces(
 ) -> AsyncIterator[bytes]:
     """The bytes [start, stop) in pieces of at most PIECE_BYTES, digested as they pass, off the event loop."""
     for extent in reader.extents(start, stop):
+        if isinstance(extent, StreamedExtent):
+            while block := await extent.read():
+                yield await asyncio.to_thread(_digested, block, digests)
+            continue
         size_bytes = len(extent.data) if isinstance(extent, MemoryExtent) else extent.size_bytes
         for offset in range(0, size_bytes, PIECE_BYTES):
             count = min(PIECE_BYTES, size_bytes - offset)
             yield await asyncio.to_thread(_read, extent, offset, count, digests)
 
 
-def _read(extent: Extent, offset: int, count: int, digests: Sequence[Hasher]) -> bytes:
+def _read(
+    extent: MemoryExtent | FileExtent | ComputedExtent, offset: int, count: int, digests: Sequence[Hasher]
+) -> bytes:
     if isinstance(extent, MemoryExtent):
         data = extent.data[offset : offset + count]
     elif isinstance(extent, ComputedExtent):
@@ -219,6 +239,10 @@ def _read(extent: Extent, offset: int, count: int, digests: Sequence[Hasher]) ->
         data = os.pread(extent.descriptor, count, extent.offset + offset)
     if len(data) != count:
         raise s3_error("InternalError", "The source is damaged: it is shorter than recorded.")
+    return _digested(data, digests)
+
+
+def _digested(data: bytes, digests: Sequence[Hasher]) -> bytes:
     for digest in digests:
         digest.update(data)
     return data

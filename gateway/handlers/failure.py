@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import assert_never
 
 from gateway.call import Call
-from gateway.errors import S3Error, s3_error
+from gateway.errors import S3Error, known_codes, s3_error
 from gateway.handlers.support import MARKER_HEADER, VERSION_HEADER, bucket_of, quota_exceeded
 from gateway.headers import http_date
 from gateway.locks import missing_configuration
@@ -16,7 +16,9 @@ from gateway.storage.errors import (
     NoSuchKey,
     PartTooSmall,
     QuotaExceeded,
+    Refused,
     StorageError,
+    Unsupported,
 )
 
 # An engine's errors carry S3's names where S3 has one; these are the others.
@@ -26,6 +28,8 @@ _CODES = {
     "Busy": "SlowDown",
     "DamagedObject": "InternalError",
     "ObjectLocked": "AccessDenied",
+    "Unavailable": "ServiceUnavailable",
+    "Misconfigured": "InternalError",
 }
 _SAME = frozenset(
     (
@@ -44,6 +48,8 @@ def translate(error: StorageError, call: Call) -> S3Error:
     """The S3 error for what the engine raised during this call."""
     if isinstance(error, NoSuchKey | IsDeleteMarker | QuotaExceeded | InvalidRules):
         return _particular(error, call)
+    if isinstance(error, Unsupported | Refused):
+        return _of_engine(error)
     name = type(error).__name__
     code = name if name in _SAME else _CODES.get(name, "InternalError")
     match code:
@@ -55,7 +61,7 @@ def translate(error: StorageError, call: Call) -> S3Error:
             return s3_error(code, "Access Denied because object protected by object lock.")
         case "NoSuchUpload":
             return s3_error(code, UploadId=call.query.get("uploadId", "")[:200])
-        case "ServiceUnavailable":
+        case "ServiceUnavailable" if name == "StorageFull":
             return s3_error(code, "There is no room left for this object.")
         case _:
             failure = s3_error(code)
@@ -84,6 +90,20 @@ def _particular(error: NoSuchKey | IsDeleteMarker | QuotaExceeded | InvalidRules
             return quota_exceeded(whose, limit, bucket_of(call))
         case InvalidRules():
             return missing_configuration()
+        case _:
+            assert_never(error)
+
+
+def _of_engine(error: Unsupported | Refused) -> S3Error:
+    """What the engine the bucket lives on cannot do, or refuses in S3's own words."""
+    match error:
+        case Unsupported():
+            operation, engine = error.args
+            message = f"{operation} is not possible in this bucket: it lives on {engine}, which cannot do it."
+            return s3_error("NotImplemented", message, Operation=operation, Engine=engine)
+        case Refused():
+            code, message = error.args
+            return s3_error(code if code in known_codes() else "InvalidRequest", message)
         case _:
             assert_never(error)
 

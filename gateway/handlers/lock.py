@@ -25,7 +25,7 @@ from gateway.storage.model import Amendment, Versioning
 async def get_object_lock_configuration(services: Services, call: Call) -> Reply:
     """The bucket's lock. Raises ObjectLockConfigurationNotFoundError."""
     bucket = bucket_of(call)
-    rules = services.engine.bucket_rules(bucket.id)
+    rules = await services.engine.bucket_rules(bucket.id)
     if not rules.locks:
         raise s3_error("ObjectLockConfigurationNotFoundError", BucketName=bucket.name)
     return xml_reply(lock_configuration_document(rules))
@@ -35,7 +35,7 @@ async def put_object_lock_configuration(services: Services, call: Call) -> Reply
     """Enable the lock for good, and set or lift the default retention."""
     bucket = bucket_of(call)
     default = parse_lock_configuration(await call.body.document(services.settings.document_bytes_max))
-    rules = services.engine.bucket_rules(bucket.id)
+    rules = await services.engine.bucket_rules(bucket.id)
     if rules.versioning is not Versioning.ENABLED:
         raise s3_error(
             "InvalidBucketState",
@@ -47,8 +47,8 @@ async def put_object_lock_configuration(services: Services, call: Call) -> Reply
 
 async def get_object_retention(services: Services, call: Call) -> Reply:
     """Until when a version is kept. Raises NoSuchObjectLockConfiguration where no time was set."""
-    bucket = _locking_bucket(services, call)
-    head = services.engine.head_object(bucket.id, call.key, version_asked(call))
+    bucket = await _locking_bucket(services, call)
+    head = await services.engine.head_object(bucket.id, call.key, version_asked(call))
     if head.properties.retention is None:
         raise s3_error("NoSuchObjectLockConfiguration", Key=call.key)
     return xml_reply(retention_document(head.properties.retention), version_headers(head))
@@ -56,7 +56,7 @@ async def get_object_retention(services: Services, call: Call) -> Reply:
 
 async def put_object_retention(services: Services, call: Call) -> Reply:
     """Set, prolong, or with the right to bypass shorten or end a retention."""
-    bucket = _locking_bucket(services, call)
+    bucket = await _locking_bucket(services, call)
     version_id = version_asked(call)
     body = await call.body.document(services.settings.document_bytes_max)
     retention = parse_retention(body, now_us=call.now_us)
@@ -67,8 +67,8 @@ async def put_object_retention(services: Services, call: Call) -> Reply:
 
 async def get_object_legal_hold(services: Services, call: Call) -> Reply:
     """Whether a version is held; one nobody ever held is OFF."""
-    bucket = _locking_bucket(services, call)
-    head = services.engine.head_object(bucket.id, call.key, version_asked(call))
+    bucket = await _locking_bucket(services, call)
+    head = await services.engine.head_object(bucket.id, call.key, version_asked(call))
     return xml_reply(
         legal_hold_document(holds=head.properties.legal_hold),
         version_headers(head),
@@ -77,7 +77,7 @@ async def get_object_legal_hold(services: Services, call: Call) -> Reply:
 
 async def put_object_legal_hold(services: Services, call: Call) -> Reply:
     """Hold a version, or let it go."""
-    bucket = _locking_bucket(services, call)
+    bucket = await _locking_bucket(services, call)
     version_id = version_asked(call)
     holds = parse_legal_hold(await call.body.document(services.settings.document_bytes_max))
     head = await services.engine.amend_object(
@@ -86,9 +86,9 @@ async def put_object_legal_hold(services: Services, call: Call) -> Reply:
     return Reply(headers=version_headers(head))
 
 
-def _locking_bucket(services: Services, call: Call) -> Bucket:
+async def _locking_bucket(services: Services, call: Call) -> Bucket:
     """Raises InvalidRequest where the bucket has no object lock."""
     bucket = bucket_of(call)
-    if not services.engine.bucket_rules(bucket.id).locks:
+    if not (await services.engine.bucket_rules(bucket.id)).locks:
         raise missing_configuration()
     return bucket

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.call import Call, Reply, Services
+from gateway.call import DISK, Call, Reply, Services
 from gateway.checksum import checksum_headers
 from gateway.customer_key import customer_key
 from gateway.errors import invalid_argument, s3_error
@@ -30,10 +30,14 @@ from gateway.headers import (
     write_condition,
 )
 from gateway.locks import lock_headers
+from gateway.operation import Operation
 from gateway.sealing import Arrival, opened, opened_head
-from gateway.storage.model import ObjectHead
+from gateway.storage.errors import Unsupported
+from gateway.storage.model import EVERYTHING, Arriving, ObjectHead, Wanted
 
 _PROCEED = Outcome.PROCEED
+_CONDITIONS = frozenset(("if-match", "if-none-match", "if-modified-since", "if-unmodified-since", "if-range"))
+_TELLS_WANTED = _CONDITIONS | {"range"}
 
 
 async def put_object(services: Services, call: Call) -> Reply:
@@ -46,11 +50,21 @@ async def put_object(services: Services, call: Call) -> Reply:
         )
     refuse_version(call)
     condition = write_condition(call.headers)
-    properties = new_properties(services, call)
+    properties = await new_properties(services, call)
     check_proven(call)
     key = customer_key(call.headers)
-    check_room(services, call, grows_bytes=announced_bytes(call))
-    staged = await services.engine.stage()
+    await check_room(services, call, grows_bytes=announced_bytes(call))
+    staged = await services.engine.stage(
+        Arriving(
+            bucket.id,
+            call.key,
+            announced_bytes(call),
+            properties,
+            condition,
+            is_exact=call.operation is not Operation.POST_OBJECT,
+            is_sealed=key is not None,
+        )
+    )
     arrival = Arrival(staged, key)
     try:
         received = await call.body.into(arrival.staged, limit_bytes=services.settings.put_bytes_max)
@@ -80,7 +94,14 @@ async def put_object(services: Services, call: Call) -> Reply:
 async def get_object(services: Services, call: Call) -> Reply:
     """The object, or the version, part or range of it that was asked for."""
     key = customer_key(call.headers)
-    reader = opened(services.engine.open_object(bucket_of(call).id, call.key, version_asked(call)), key)
+    wanted = EVERYTHING
+    # Most requests want all of it; of the others, no engine on the disk looks.
+    if not _TELLS_WANTED.isdisjoint(call.headers) or call.query:
+        wanted = _wanted(call)
+    reader = opened(
+        await services.engine.open_object(bucket_of(call).id, call.key, version_asked(call), wanted=wanted),
+        key,
+    )
     try:
         reply = _answer(call, reader.head)
     except BaseException:
@@ -95,10 +116,18 @@ async def get_object(services: Services, call: Call) -> Reply:
     return reply
 
 
+def _wanted(call: Call) -> Wanted:
+    """What will be read, as far as the request alone says it."""
+    headers = call.headers
+    if "partNumber" in call.query or not _CONDITIONS.isdisjoint(headers):
+        return Wanted(head_first=True)
+    return Wanted(range=headers.get("range", ""))
+
+
 async def head_object(services: Services, call: Call) -> Reply:
     """What a GET would answer, without the bytes."""
     key = customer_key(call.headers)
-    head = services.engine.head_object(bucket_of(call).id, call.key, version_asked(call))
+    head = await services.engine.head_object(bucket_of(call).id, call.key, version_asked(call))
     reply = _answer(call, opened_head(head, key))
     if reply.status != 304:
         reply.content_length = reply.stop - reply.start
@@ -157,6 +186,8 @@ def _part_span(call: Call, head: ObjectHead, headers: dict[str, str]) -> tuple[i
         raise invalid_argument(
             "partNumber", text, "Part number must be an integer between 1 and 10000, inclusive"
         )
+    if bucket_of(call).engine != DISK:
+        raise Unsupported("reading by part number", bucket_of(call).engine)
     sizes = head.part_sizes or (head.size_bytes,)
     number = int(text)
     if number > len(sizes):

@@ -63,7 +63,7 @@ SMALL_BYTES = 64 * 1024
 """Of which many more fit where any do: whether there is room for them is seen when they are staged."""
 
 
-def check_room(
+async def check_room(
     services: Services, call: Call, *, grows_bytes: int, replaces_bytes: int | None = None
 ) -> None:
     """Refuse early what no commit could take, before its body is sent. Raises QuotaExceeded, StorageFull.
@@ -71,14 +71,14 @@ def check_room(
     It never refuses what the commit would accept: what the write replaces is taken off. replaces_bytes
     None: what it replaces is the object of the call's key.
     """
-    if grows_bytes > SMALL_BYTES:
-        services.engine.check_space(grows_bytes)
     bucket = bucket_of(call)
+    if grows_bytes > SMALL_BYTES:
+        services.engine.check_space(bucket.id, grows_bytes)
     quota = bucket.quota
     if quota is NO_QUOTA:
         return
     if replaces_bytes is None:
-        replaces_bytes = _replaced_bytes(services, call)
+        replaces_bytes = await _replaced_bytes(services, call)
     delta_bytes = grows_bytes - replaces_bytes
     if delta_bytes <= 0:
         return
@@ -114,12 +114,12 @@ def announced_bytes(call: Call) -> int:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else 0
 
 
-def _replaced_bytes(services: Services, call: Call) -> int:
+async def _replaced_bytes(services: Services, call: Call) -> int:
     bucket = bucket_of(call)
-    if services.engine.bucket_rules(bucket.id).versioning is Versioning.ENABLED:
+    if (await services.engine.bucket_rules(bucket.id)).versioning is Versioning.ENABLED:
         return 0
     try:
-        return services.engine.head_object(bucket.id, call.key, NULL_VERSION).size_bytes
+        return (await services.engine.head_object(bucket.id, call.key, NULL_VERSION)).size_bytes
     except (NoSuchKey, NoSuchVersion, IsDeleteMarker):
         return 0
 

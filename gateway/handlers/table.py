@@ -37,7 +37,7 @@ Handler = Callable[[Services, Call], Awaitable[Reply]]
 
 def _guarded(handler: Handler) -> Handler:
     async def guarded(services: Services, call: Call) -> Reply:
-        refuse_unsupported(call.headers)
+        refuse_unsupported(call.headers, names_class=call.operation is Operation.CREATE_BUCKET)
         if call.bucket is not None:
             check_expected_owner(call.headers, owner=call.bucket.owner)
         try:

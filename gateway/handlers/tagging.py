@@ -19,7 +19,7 @@ from gateway.tags import (
 async def get_object_tagging(services: Services, call: Call) -> Reply:
     """The tags of the object, or of a version; perhaps none."""
     bucket = bucket_of(call)
-    head = services.engine.head_object(bucket.id, call.key, version_asked(call))
+    head = await services.engine.head_object(bucket.id, call.key, version_asked(call))
     headers = version_headers(head)
     return xml_reply(tagging_document(head.properties.tags), headers)
 

@@ -14,14 +14,14 @@ from gateway.storage.errors import InvalidRules
 
 async def get_bucket_versioning(services: Services, call: Call) -> Reply:
     """The state; empty where versions were never asked for."""
-    return xml_reply(render(services.engine.bucket_rules(bucket_of(call).id).versioning))
+    return xml_reply(render((await services.engine.bucket_rules(bucket_of(call).id)).versioning))
 
 
 async def put_bucket_versioning(services: Services, call: Call) -> Reply:
     """Enable or suspend. Raises InvalidBucketState where a lock needs versions."""
     bucket = bucket_of(call)
     asked = parse_versioning(await call.body.document(services.settings.document_bytes_max))
-    rules = services.engine.bucket_rules(bucket.id)
+    rules = await services.engine.bucket_rules(bucket.id)
     try:
         await services.engine.set_bucket_rules(bucket.id, replace(rules, versioning=asked))
     except InvalidRules:

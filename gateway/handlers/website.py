@@ -106,7 +106,7 @@ class Visit:
         """The object, if anybody may read it. Raises AccessDenied, NoSuchKey, …"""
         call = self._call(key, with_conditions=with_conditions)
         try:
-            self._admit(call)
+            await self._admit(call)
             handler = object.get_object if self.method == "GET" else object.head_object
             reply = await handler(self.services, call)
         except StorageError as error:
@@ -120,7 +120,12 @@ class Visit:
 
     async def _failed(self, site: Website, key: str, error: S3Error) -> Reply:
         """A folder without its slash, a rule for this failure, the site's own page for errors, or ours."""
-        if error.status == 404 and key and not key.endswith("/") and self._is_readable(site.page(f"{key}/")):
+        if (
+            error.status == 404
+            and key
+            and not key.endswith("/")
+            and await self._is_readable(site.page(f"{key}/"))
+        ):
             return Reply(302, {"Location": path_of(f"{key}/")})
         rule = site.rule(key, error.status)
         if rule is not None:
@@ -136,7 +141,7 @@ class Visit:
             reply.headers |= _told(error)
         return reply
 
-    def _admit(self, call: Call) -> None:
+    async def _admit(self, call: Call) -> None:
         """Whether anybody may read it; who may not, learns whether it is there, as on S3's websites."""
         assert self.bucket is not None
         asked = Asked(
@@ -144,18 +149,18 @@ class Visit:
             self.services.settings.trusted_proxies,
         )  # fmt: skip
         try:
-            admit(self.services, asked, self.bucket)
+            await admit(self.services, asked, self.bucket)
         except S3Error as error:
             if error.code == "AccessDenied":
-                self.services.engine.head_object(self.bucket.id, call.key)
+                await self.services.engine.head_object(self.bucket.id, call.key)
             raise
         self.was_admitted = True
 
-    def _is_readable(self, key: str) -> bool:
+    async def _is_readable(self, key: str) -> bool:
         call = self._call(key, with_conditions=False)
         try:
-            self._admit(call)
-            self.services.engine.head_object(bucket_of(call).id, key)
+            await self._admit(call)
+            await self.services.engine.head_object(bucket_of(call).id, key)
         except (S3Error, StorageError):
             return False
         return True

@@ -13,13 +13,15 @@ from gateway.storage.model import Checksum, ObjectProperties
 from gateway.tags import tags_of_write
 
 
-def new_properties(services: Services, call: Call, checksum: Checksum | None = None) -> ObjectProperties:
+async def new_properties(
+    services: Services, call: Call, checksum: Checksum | None = None
+) -> ObjectProperties:
     """Everything the request's headers say is kept beside the bytes.
 
     Raises InvalidArgument, InvalidTag, BadRequest, MetadataTooLarge, and InvalidRequest for a lock in a
     bucket without.
     """
-    check_lockable(services, call)
+    await check_lockable(services, call)
     kept = collect_properties(call.headers, metadata_bytes_max=services.settings.metadata_bytes_max)
     return ObjectProperties(
         kept,
@@ -31,9 +33,9 @@ def new_properties(services: Services, call: Call, checksum: Checksum | None = N
     )
 
 
-def check_lockable(services: Services, call: Call) -> None:
+async def check_lockable(services: Services, call: Call) -> None:
     """Raises InvalidRequest when a lock is asked for in a bucket that has none."""
-    if asks_for_lock(call.headers) and not services.engine.bucket_rules(bucket_of(call).id).locks:
+    if asks_for_lock(call.headers) and not (await services.engine.bucket_rules(bucket_of(call).id)).locks:
         raise missing_configuration()
 
 

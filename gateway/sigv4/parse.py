@@ -7,7 +7,7 @@ secrets and no clock.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from enum import Enum
@@ -95,8 +95,12 @@ SIGV2 = (
 )
 
 
-def parse_claim(raw_query: str, headers: Mapping[str, str], *, region: str) -> Claim | None:
+def parse_claim(
+    raw_query: str, headers: Mapping[str, str], *, region: str, locations: Container[str] = ()
+) -> Claim | None:
     """The request's claim, or None when it carries no credentials at all.
+
+    Some clients sign for the location a bucket tells, so the locations of engines count as the region does.
 
     headers are what join_headers made of all that arrived. Raises S3Error: credentials twice, a
     scope of another date, region or service, an x-amz-* header that is not signed, an unknown
@@ -119,7 +123,7 @@ def parse_claim(raw_query: str, headers: Mapping[str, str], *, region: str) -> C
         raise s3_error("InvalidRequest", SIGV2)
     else:
         return None
-    check_scope(claim, region)
+    check_scope(claim, claim.region if claim.region in locations else region)
     _check_signed(claim.signed_headers, headers)
     return claim
 

@@ -9,8 +9,10 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from gateway.storage.model import (
+    EVERYTHING,
     NO_QUOTA,
     Amendment,
+    Arriving,
     BucketRules,
     Checksum,
     Condition,
@@ -25,6 +27,7 @@ from gateway.storage.model import (
     StorageChange,
     Upload,
     VersionListing,
+    Wanted,
 )
 from meter.ids import BucketId, MemberId
 
@@ -64,8 +67,11 @@ class Engine(Protocol):
     nothing of it is visible.
     """
 
-    async def create_bucket(self, bucket: BucketId, *, owner: MemberId) -> None:
-        """Make an empty bucket; doing it twice changes nothing."""
+    async def create_bucket(self, bucket: BucketId, *, owner: MemberId, locks: bool = False) -> None:
+        """Make an empty bucket; doing it twice changes nothing.
+
+        locks: it will have object lock, which some systems must know by now; set_bucket_rules still says so.
+        """
         ...
 
     async def delete_bucket(self, bucket: BucketId) -> None:
@@ -75,15 +81,15 @@ class Engine(Protocol):
         """
         ...
 
-    def bucket_rules(self, bucket: BucketId) -> BucketRules:
-        """The bucket's rules, at once."""
+    async def bucket_rules(self, bucket: BucketId) -> BucketRules:
+        """The bucket's rules."""
         ...
 
     async def set_bucket_rules(self, bucket: BucketId, rules: BucketRules) -> None:
         """Change the rules for every commit after this one. Raises InvalidRules."""
         ...
 
-    def check_space(self, grows_bytes: int) -> None:
+    def check_space(self, bucket: BucketId, grows_bytes: int) -> None:
         """Raises StorageFull, at once, when there is no room for so many bytes more."""
         ...
 
@@ -95,8 +101,8 @@ class Engine(Protocol):
         """The same of all buckets the member owns, at once; 0 for a member without any."""
         ...
 
-    async def stage(self) -> Staged:
-        """Begin receiving bytes. Raises StorageFull."""
+    async def stage(self, arriving: Arriving) -> Staged:
+        """Begin receiving the bytes of that object or part. Raises StorageFull."""
         ...
 
     async def put_object(
@@ -119,14 +125,16 @@ class Engine(Protocol):
         """
         ...
 
-    def open_object(self, bucket: BucketId, key: str, version_id: str | None = None) -> ObjectReader:
-        """Open for reading, at once, without waiting for a thread.
+    async def open_object(
+        self, bucket: BucketId, key: str, version_id: str | None = None, *, wanted: Wanted = EVERYTHING
+    ) -> ObjectReader:
+        """Open for reading.
 
         Raises NoSuchKey; with a version id NoSuchVersion, IsDeleteMarker.
         """
         ...
 
-    def head_object(self, bucket: BucketId, key: str, version_id: str | None = None) -> ObjectHead:
+    async def head_object(self, bucket: BucketId, key: str, version_id: str | None = None) -> ObjectHead:
         """The index's row only. Raises as open_object."""
         ...
 
@@ -163,6 +171,13 @@ class Engine(Protocol):
 
         The version named may be gone by now: the page goes on where it was. Only where the version 'null'
         was, nobody knows; then its key is told again from its newest version.
+        """
+        ...
+
+    def copies_alone(self, source: ObjectReader, bucket: BucketId) -> bool:
+        """Whether copy_object from there into this bucket takes any object, and makes ETag and checksum itself.
+
+        Else the caller sees to it that the copy's bytes are one piece, and what their checksum is.
         """
         ...
 

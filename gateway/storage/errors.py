@@ -16,7 +16,11 @@ StorageError
 ├── QuotaExceeded       the commit would pass the bucket's or the member's limit
 ├── StorageFull         the disk refused; nothing was committed
 ├── Busy                too many changes wait; the client should slow down and try again
-└── DamagedObject       the index knows the object, its bytes are missing or short
+├── DamagedObject       the index knows the object, its bytes are missing or short
+├── Unsupported         this engine cannot do it, and it is not emulated
+├── Unavailable         the system behind the engine fails or cannot be reached
+├── Misconfigured       the system behind refuses the co-op's own key, region or bucket: the operator's matter
+└── Refused             the system behind refuses for a reason S3 has a code for
 """
 
 from __future__ import annotations
@@ -85,3 +89,19 @@ class Busy(StorageError):
 
 class DamagedObject(StorageError):
     """args[0] says which file is missing or short; bytes that are gone are never answered as zeros."""
+
+
+class Unsupported(StorageError):
+    """args are the operation, by S3's name, and the engine's name."""
+
+
+class Unavailable(StorageError):
+    """args[0] says in a sentence what the system behind did. Whether it changed anything is not known."""
+
+
+class Misconfigured(StorageError):
+    """args[0] says what the system behind said; it is for the operator, and no member is told."""
+
+
+class Refused(StorageError):
+    """args are S3's code and the sentence that came with it. Nothing was changed."""

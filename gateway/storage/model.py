@@ -5,7 +5,7 @@ Sizes are bytes, times UTC microseconds.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import NamedTuple
@@ -25,6 +25,22 @@ class Checksum:
     """Base64; of a COMPOSITE checksum with its -N suffix."""
     kind: str = "FULL_OBJECT"
     """FULL_OBJECT or COMPOSITE."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a reader is going to read, told to an engine that asks another machine for it: one question then does.
+
+    Only a hint: whoever reads still checks the head against what was asked, and may read other bytes.
+    """
+
+    range: str = ""
+    """The Range header, if it applies whatever the object is."""
+    head_first: bool = False
+    """The head decides whether anything is read at all."""
+
+
+EVERYTHING = Wanted()
 
 
 class Versioning(Enum):
@@ -171,7 +187,17 @@ class ComputedExtent:
     in a thread, and is asked for little at a time."""
 
 
-Extent = MemoryExtent | FileExtent | ComputedExtent
+@dataclass(frozen=True, slots=True)
+class StreamedExtent:
+    """Bytes of an object that come from another machine; they can be read once, from the first to the last."""
+
+    size_bytes: int
+    read: Callable[[], Awaitable[bytes]]
+    """The next bytes, as many as are there; empty behind the last. Raises DamagedObject when they end early,
+    Unavailable."""
+
+
+Extent = MemoryExtent | FileExtent | ComputedExtent | StreamedExtent
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +213,25 @@ class Condition:
 
 
 NO_CONDITION = Condition()
+
+
+@dataclass(frozen=True, slots=True)
+class Arriving:
+    """Of which object or part the bytes are that are going to be staged. The commit names all of it again."""
+
+    bucket: BucketId
+    key: str
+    size_bytes: int
+    """As announced, after unframing."""
+    properties: ObjectProperties = field(default_factory=ObjectProperties)
+    condition: Condition = NO_CONDITION
+    upload_id: str = ""
+    """Of a part; empty: an object."""
+    part_number: int = 0
+    is_exact: bool = True
+    """Whether it is known to be that many. Not of an upload form, which says how long it is as a whole."""
+    is_sealed: bool = False
+    """Whether they are sealed with a customer's key."""
 
 
 @dataclass(frozen=True, slots=True)

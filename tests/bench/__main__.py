@@ -23,6 +23,7 @@ from tests.bench.metering import bench_metering
 from tests.bench.scale.rows import bench_fleet
 from tests.bench.small import BODY, bench_small, signed
 from tests.bench.table import ROOT, show
+from tests.bench.upstream import bench_upstream
 from tests.gateway import client, running_gateway
 from tests.postgres import running_server
 
@@ -71,6 +72,7 @@ def main() -> None:
             (place / "gateway").mkdir()
             bench_gateway(place / "gateway", server.database())
             gateways.run(place / "gateways", [server.database() for _ in range(3)])
+            bench_upstream(place, server.database())
             meter.bench_shipping(place, server)
             meter.bench_restart(place, server.database())
             bench_books(server.database())

@@ -9,6 +9,7 @@ from typing import Any
 from gateway.storage.base import Engine, ObjectReader
 from gateway.storage.model import (
     NO_QUOTA,
+    Arriving,
     ComputedExtent,
     Condition,
     Deletion,
@@ -27,7 +28,7 @@ BUCKET = BucketId(1)
 
 
 async def stage(engine: Engine, data: bytes) -> Any:
-    staged = await engine.stage()
+    staged = await engine.stage(Arriving(BUCKET, "key", 0))
     await staged.write(data)
     return staged
 
@@ -145,8 +146,8 @@ def read_range(reader: ObjectReader, start: int, stop: int) -> bytes:
     return data
 
 
-def get(engine: Engine, key: str, version_id: str | None = None, *, bucket: BucketId = BUCKET) -> bytes:
-    reader = engine.open_object(bucket, key, version_id)
+async def get(engine: Engine, key: str, version_id: str | None = None, *, bucket: BucketId = BUCKET) -> bytes:
+    reader = await engine.open_object(bucket, key, version_id)
     try:
         return read_range(reader, 0, reader.head.size_bytes)
     finally:

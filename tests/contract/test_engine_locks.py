@@ -62,8 +62,10 @@ async def test_everything_beside_the_bytes_comes_back(engine: Engine) -> None:
     await engine.set_bucket_rules(BUCKET, LOCKS)
     head = await put(engine, "key", b"x", properties=EVERYTHING)
     await put(engine, "key", b"newer")
-    assert EVERYTHING == head.properties == engine.head_object(BUCKET, "key", head.version_id).properties
-    reader = engine.open_object(BUCKET, "key", head.version_id)
+    assert (
+        EVERYTHING == head.properties == (await engine.head_object(BUCKET, "key", head.version_id)).properties
+    )
+    reader = await engine.open_object(BUCKET, "key", head.version_id)
     assert EVERYTHING == reader.head.properties
     reader.close()
 
@@ -79,7 +81,7 @@ async def test_what_an_upload_began_with_is_kept_to_the_object(engine: Engine) -
     assert asked == listed[0].properties
     part = await put_part(engine, "key", upload_id, 1, b"x")
     await complete(engine, "key", upload_id, [part])
-    assert asked == engine.head_object(BUCKET, "key").properties
+    assert asked == (await engine.head_object(BUCKET, "key")).properties
 
 
 async def test_an_amendment_changes_what_it_names_and_nothing_else(engine: Engine) -> None:
@@ -92,10 +94,10 @@ async def test_an_amendment_changes_what_it_names_and_nothing_else(engine: Engin
     )
     after = await engine.amend_object(BUCKET, "key", "null", Amendment(acl="grants"), now_us=9_000)
     assert ({"new": "2"}, "grants") == (after.properties.tags, after.properties.acl)
-    assert after == engine.head_object(BUCKET, "key")
+    assert after == (await engine.head_object(BUCKET, "key"))
     after = await engine.amend_object(BUCKET, "key", None, Amendment(tags={}, acl=""), now_us=9_000)
     assert ObjectProperties({"a": "b"}) == after.properties
-    assert (head.modified_us, head.etag, b"data") == (after.modified_us, after.etag, get(engine, "key"))
+    assert (head.modified_us, head.etag, b"data") == (after.modified_us, after.etag, await get(engine, "key"))
 
 
 async def test_an_amendment_names_a_version(engine: Engine) -> None:
@@ -103,8 +105,8 @@ async def test_an_amendment_names_a_version(engine: Engine) -> None:
     old = await put(engine, "key", b"old")
     new = await put(engine, "key", b"new")
     await engine.amend_object(BUCKET, "key", old.version_id, Amendment(tags={"which": "old"}), now_us=9_000)
-    assert {"which": "old"} == engine.head_object(BUCKET, "key", old.version_id).properties.tags
-    assert new == engine.head_object(BUCKET, "key")
+    assert {"which": "old"} == (await engine.head_object(BUCKET, "key", old.version_id)).properties.tags
+    assert new == (await engine.head_object(BUCKET, "key"))
     await delete(engine, "key")
     with pytest.raises(NoSuchKey) as hidden:
         await engine.amend_object(BUCKET, "key", None, Amendment(tags={}), now_us=9_000)
@@ -163,7 +165,7 @@ async def test_a_locked_version_stays(
         await remove(engine, "key", ids[2], now_us=LATER_US),
     )
     kept = [version_id for version_id, was_removed in zip(ids, expected, strict=True) if not was_removed]
-    assert [b"x"] * len(kept) == [get(engine, "key", version_id) for version_id in kept]
+    assert [b"x"] * len(kept) == [await get(engine, "key", version_id) for version_id in kept]
 
 
 async def test_a_lock_does_not_stop_new_versions_and_markers(engine: Engine) -> None:
@@ -172,7 +174,7 @@ async def test_a_lock_does_not_stop_new_versions_and_markers(engine: Engine) -> 
     head = await put(engine, "key", b"locked", properties=locked)
     await put(engine, "key", b"newer")
     assert (True,) == await delete(engine, "key", now_us=NOW_US)
-    assert b"locked" == get(engine, "key", head.version_id)
+    assert b"locked" == await get(engine, "key", head.version_id)
 
 
 async def test_a_refused_deletion_does_not_hurt_the_others(engine: Engine) -> None:
@@ -227,7 +229,7 @@ async def test_a_running_retention_is_only_made_longer(
         else:
             with pytest.raises(ObjectLocked):
                 await engine.amend_object(BUCKET, "key", head.version_id, asked, now_us=NOW_US)
-        assert expected == engine.head_object(BUCKET, "key", head.version_id).properties.retention
+        assert expected == (await engine.head_object(BUCKET, "key", head.version_id)).properties.retention
 
 
 async def test_a_retention_that_has_ended_may_become_anything(engine: Engine) -> None:
@@ -273,15 +275,15 @@ async def test_a_new_version_gets_the_bucket_s_default_from_its_commit_on(engine
     elif way == "complete":
         head = await complete(engine, "key", upload_id, [part], now_us=NOW_US)
     else:
-        reader = engine.open_object(BUCKET, "source")
+        reader = await engine.open_object(BUCKET, "source")
         head = await engine.copy_object(
             reader, BUCKET, "key", properties=ObjectProperties(), condition=Condition(), now_us=NOW_US
         )
         reader.close()
     expected = Retention(COMPLIANCE, NOW_US + 3 * 86_400 * 1_000_000)
     assert expected == head.properties.retention
-    assert head == engine.head_object(BUCKET, "key")
-    assert None is engine.head_object(BUCKET, "source").properties.retention
+    assert head == (await engine.head_object(BUCKET, "key"))
+    assert None is (await engine.head_object(BUCKET, "source")).properties.retention
 
 
 async def test_a_retention_that_is_named_wins_over_the_default(engine: Engine) -> None:

@@ -115,8 +115,8 @@ async def test_everything_is_there_after_closing_and_opening(open_one: OpenEngin
     await first.trim_outbox(up_to=2)
     await first.close()
     second = await open_one(tmp_path / "engine")
-    assert large == get(second, "large")
-    assert get(second, "small") == b"small"
+    assert large == await get(second, "large")
+    assert await get(second, "small") == b"small"
     await put(second, "more", b"x")
     assert [change.sequence for change in await second.outbox(after=0, limit=10)] == [3]
     await second.close()
@@ -144,9 +144,9 @@ async def test_two_engines_on_the_same_place_see_each_other(open_one: OpenEngine
 
     await asyncio.gather(*(write(engine, f"{name}-") for engine in (one, two) for name in ("a", "b", "c")))
     await put(one, "shared", b"from one")
-    assert get(two, "shared") == b"from one"
+    assert await get(two, "shared") == b"from one"
     await put(two, "shared", b"from two")
-    assert get(one, "shared") == b"from two"
+    assert await get(one, "shared") == b"from two"
     changes = await two.outbox(after=0, limit=1000)
     assert list(range(1, len(changes) + 1)) == [change.sequence for change in changes]
     assert stored_in(changes) == 3 * (12 * 10 + 13 * 3000) + 8

@@ -52,7 +52,7 @@ async def test_only_what_grows_is_refused(engine: Engine) -> None:
     assert ("bucket", 50) == await refused(engine, "key", b"x" * 101, bucket_quota(50))
     await put(engine, "key", b"y" * 100, quota=bucket_quota(50))
     await put(engine, "key", b"z" * 60, quota=bucket_quota(50))
-    assert b"z" * 60 == get(engine, "key")
+    assert b"z" * 60 == await get(engine, "key")
     await delete(engine, "key")
     assert 0 == engine.stored_bytes(BUCKET)
 
@@ -61,7 +61,7 @@ async def test_a_refused_write_leaves_everything_as_it_was(engine: Engine) -> No
     await engine.set_bucket_rules(BUCKET, BucketRules(Versioning.ENABLED))
     head = await put(engine, "key", b"x" * 3000)
     await refused(engine, "key", b"y" * 2000, bucket_quota(4999))
-    assert head == engine.head_object(BUCKET, "key")
+    assert head == (await engine.head_object(BUCKET, "key"))
     page = await engine.list_versions(
         BUCKET, prefix="", delimiter="", after_key="", after_version_id="", limit=10
     )
@@ -129,7 +129,7 @@ async def test_a_member_s_quota_is_over_all_their_buckets(engine: Engine) -> Non
 
 async def test_a_copy_is_held_against_the_quota(engine: Engine) -> None:
     await put(engine, "key", b"x" * 60)
-    reader = engine.open_object(BUCKET, "key")
+    reader = await engine.open_object(BUCKET, "key")
     with pytest.raises(QuotaExceeded):
         await engine.copy_object(
             reader,

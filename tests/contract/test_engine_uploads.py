@@ -43,9 +43,9 @@ async def test_parts_in_files_and_in_memory_make_one_object(engine: Engine) -> N
     whole = b"".join(datas)
     sizes = tuple(map(len, datas))
     assert ObjectHead("key", len(whole), "abc-6", 77, properties, sizes) == head
-    assert head == engine.head_object(BUCKET, "key")
-    assert whole == get(engine, "key")
-    reader = engine.open_object(BUCKET, "key")
+    assert head == (await engine.head_object(BUCKET, "key"))
+    assert whole == await get(engine, "key")
+    reader = await engine.open_object(BUCKET, "key")
     ends = [sum(sizes[:n]) for n in range(len(sizes) + 1)]
     cuts = sorted({max(0, min(len(whole), end + step)) for end in ends for step in (-1, 0, 1)})
     for start in cuts:
@@ -59,7 +59,7 @@ async def test_an_object_of_one_part_is_a_multipart_object(engine: Engine) -> No
     part = await put_part(engine, "key", upload_id, 5, b"only")
     head = await complete(engine, "key", upload_id, [part], etag="abc-1")
     assert head.part_sizes == (4,)
-    assert get(engine, "key") == b"only"
+    assert await get(engine, "key") == b"only"
 
 
 async def test_a_multipart_object_is_replaced_copied_and_deleted_like_any_other(engine: Engine) -> None:
@@ -68,16 +68,16 @@ async def test_a_multipart_object_is_replaced_copied_and_deleted_like_any_other(
         parts = [await put_part(engine, "key", upload_id, n, bytes([n]) * 3000) for n in (1, 2, 3)]
         await complete(engine, "key", upload_id, parts)
     whole = b"".join(bytes([n]) * 3000 for n in (1, 2, 3))
-    reader = engine.open_object(BUCKET, "key")
+    reader = await engine.open_object(BUCKET, "key")
     await engine.copy_object(
         reader, BUCKET, "copy", properties=ObjectProperties(), condition=Condition(), now_us=5
     )
     await delete(engine, "key", now_us=6)
     assert whole == read_range(reader, 0, 9000)
     reader.close()
-    assert whole == get(engine, "copy")
+    assert whole == await get(engine, "copy")
     await put(engine, "copy", b"short")
-    assert get(engine, "copy") == b"short"
+    assert await get(engine, "copy") == b"short"
     changes = await engine.outbox(after=0, limit=100)
     assert stored_in(changes) == 5
 
@@ -86,7 +86,7 @@ async def test_nothing_is_visible_before_complete(engine: Engine) -> None:
     upload_id = await create_upload(engine, "key")
     await put_part(engine, "key", upload_id, 1, b"data")
     with pytest.raises(NoSuchKey):
-        engine.head_object(BUCKET, "key")
+        await engine.head_object(BUCKET, "key")
 
 
 async def test_an_upload_is_found_by_its_own_key_only(engine: Engine) -> None:
@@ -121,7 +121,7 @@ async def test_a_part_sent_again_replaces_the_first(engine: Engine) -> None:
     with pytest.raises(InvalidPart):
         await complete(engine, "key", upload_id, [old])
     await complete(engine, "key", upload_id, [new])
-    assert get(engine, "key") == b"new" * 900
+    assert await get(engine, "key") == b"new" * 900
 
 
 async def test_parts_are_listed_in_pages(engine: Engine) -> None:
@@ -152,7 +152,7 @@ async def test_wrong_completes_are_refused_and_change_nothing(engine: Engine) ->
         await complete(engine, "key", upload_id, [one, two], part_bytes_min=11)
     assert refused.value.args == (1, 10, 11)
     with pytest.raises(NoSuchKey):
-        engine.head_object(BUCKET, "key")
+        await engine.head_object(BUCKET, "key")
     assert before == await engine.outbox(after=0, limit=100)
     await complete(engine, "key", upload_id, [one, two], part_bytes_min=10)
 
@@ -167,7 +167,7 @@ async def test_parts_not_named_are_dropped(engine: Engine) -> None:
     upload_id = await create_upload(engine, "key")
     parts = [await put_part(engine, "key", upload_id, n, bytes([n]) * 2000) for n in (1, 2, 3)]
     await complete(engine, "key", upload_id, [parts[0], parts[2]])
-    assert get(engine, "key") == b"\x01" * 2000 + b"\x03" * 2000
+    assert await get(engine, "key") == b"\x01" * 2000 + b"\x03" * 2000
     changes = await engine.outbox(after=0, limit=100)
     assert stored_in(changes) == 4000
 
@@ -178,9 +178,9 @@ async def test_a_complete_keeps_its_condition(engine: Engine) -> None:
     part = await put_part(engine, "key", upload_id, 1, b"new")
     with pytest.raises(PreconditionFailed):
         await complete(engine, "key", upload_id, [part], condition=Condition(if_none_match=True))
-    assert get(engine, "key") == b"old"
+    assert await get(engine, "key") == b"old"
     await complete(engine, "key", upload_id, [part], condition=Condition(if_match="old"))
-    assert get(engine, "key") == b"new"
+    assert await get(engine, "key") == b"new"
 
 
 async def test_the_same_complete_again_gives_the_same_answer(engine: Engine) -> None:
@@ -213,14 +213,14 @@ async def test_a_complete_does_not_bring_back_what_was_replaced(engine: Engine) 
     await put(engine, "key", b"later")
     with pytest.raises(NoSuchUpload):
         await complete(engine, "key", upload_id, [part])
-    assert get(engine, "key") == b"later"
+    assert await get(engine, "key") == b"later"
 
 
 async def test_parallel_completes_agree(engine: Engine) -> None:
     upload_id = await create_upload(engine, "key")
     parts = [await put_part(engine, "key", upload_id, n, b"x" * 2000) for n in (1, 2)]
     heads = await asyncio.gather(*(complete(engine, "key", upload_id, parts) for _ in range(10)))
-    assert {engine.head_object(BUCKET, "key").etag} == {head.etag for head in heads}
+    assert {(await engine.head_object(BUCKET, "key")).etag} == {head.etag for head in heads}
     changes = await engine.outbox(after=0, limit=100)
     assert stored_in(changes) == 4000
 
@@ -286,4 +286,4 @@ async def test_a_part_s_sealing_is_kept_and_complete_gives_the_object_its_own(en
         BUCKET, "k", upload_id, [(1, "part1"), (2, "part2")], etag="e-2", checksum=None,
         condition=Condition(), part_bytes_min=0, now_us=2, sealing=given,
     )  # fmt: skip
-    assert given == head.properties.sealing == engine.head_object(BUCKET, "k").properties.sealing
+    assert given == head.properties.sealing == (await engine.head_object(BUCKET, "k")).properties.sealing

@@ -69,7 +69,7 @@ class Walk:
         if data is None:
             return
         target = self.dice.choice(KEYS)
-        reader = self.engine.open_object(BUCKET, key, version_id)
+        reader = await self.engine.open_object(BUCKET, key, version_id)
         head = await self.engine.copy_object(
             reader, BUCKET, target, properties=ObjectProperties(), condition=NO_CONDITION, now_us=self.now_us
         )
@@ -134,7 +134,7 @@ class Walk:
     async def compare(self) -> None:
         await self.compare_history()
         await self.compare_page()
-        self.compare_bytes()
+        await self.compare_bytes()
         await self.compare_sums()
 
     async def compare_history(self) -> None:
@@ -174,20 +174,20 @@ class Walk:
             after = last
         raise AssertionError("the pages do not end")
 
-    def compare_bytes(self) -> None:
+    async def compare_bytes(self) -> None:
         for key in KEYS:
             for version in self.model.history.get(key, []):
                 if version.data is None:
                     with pytest.raises(IsDeleteMarker):
-                        self.engine.open_object(BUCKET, key, version.version_id)
+                        await self.engine.open_object(BUCKET, key, version.version_id)
                 else:
-                    assert version.data == get(self.engine, key, version.version_id)
+                    assert version.data == await get(self.engine, key, version.version_id)
             current = self.model.current().get(key)
             if current is not None:
-                assert current == get(self.engine, key)
+                assert current == await get(self.engine, key)
                 continue
             with pytest.raises(NoSuchKey) as hidden:
-                self.engine.head_object(BUCKET, key)
+                await self.engine.head_object(BUCKET, key)
             markers = self.model.history.get(key, [])[:1]
             assert [version.version_id for version in markers] == [
                 name for name in [hidden.value.marker_version_id] if name
@@ -195,7 +195,7 @@ class Walk:
         for key, version_id in self.gone:
             if version_id not in [version.version_id for version in self.model.history.get(key, [])]:
                 with pytest.raises(NoSuchVersion):
-                    self.engine.head_object(BUCKET, key, version_id)
+                    await self.engine.head_object(BUCKET, key, version_id)
 
     async def compare_sums(self) -> None:
         page = await self.engine.list_objects(BUCKET, prefix="", delimiter="", after="", limit=1000)

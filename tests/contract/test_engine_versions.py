@@ -79,7 +79,9 @@ async def delete_one(
 
 
 async def test_a_new_bucket_has_no_versions_and_no_locks(engine: Engine) -> None:
-    assert BucketRules(Versioning.OFF, locks=False, default_retention=None) == engine.bucket_rules(BUCKET)
+    assert BucketRules(Versioning.OFF, locks=False, default_retention=None) == (
+        await engine.bucket_rules(BUCKET)
+    )
 
 
 @pytest.mark.parametrize(
@@ -106,7 +108,7 @@ async def test_rules_that_cannot_be_are_refused_and_change_nothing(
     await engine.set_bucket_rules(BUCKET, old)
     with pytest.raises(InvalidRules):
         await engine.set_bucket_rules(BUCKET, new)
-    assert old == engine.bucket_rules(BUCKET)
+    assert old == (await engine.bucket_rules(BUCKET))
 
 
 @pytest.mark.parametrize(
@@ -121,7 +123,7 @@ async def test_rules_that_cannot_be_are_refused_and_change_nothing(
 async def test_rules_are_kept(engine: Engine, way: list[BucketRules]) -> None:
     for rules in way:
         await engine.set_bucket_rules(BUCKET, rules)
-        assert rules == engine.bucket_rules(BUCKET)
+        assert rules == (await engine.bucket_rules(BUCKET))
 
 
 async def test_rules_hold_in_every_engine_on_the_same_place(open_one: OpenEngine, tmp_path: Path) -> None:
@@ -129,7 +131,7 @@ async def test_rules_hold_in_every_engine_on_the_same_place(open_one: OpenEngine
     await one.create_bucket(BUCKET, owner=OWNER)
     await put(two, "key", b"old")
     await one.set_bucket_rules(BUCKET, ENABLED)
-    assert ENABLED == two.bucket_rules(BUCKET)
+    assert ENABLED == (await two.bucket_rules(BUCKET))
     head = await put(two, "key", b"new")
     assert [("key", head.version_id), ("key", "null")] == await names(one)
     await one.close()
@@ -146,11 +148,11 @@ async def test_each_write_makes_a_version_of_its_own(engine: Engine) -> None:
     ids = [head.version_id for head in heads]
     assert len({*ids, "", "null"}) == 5
     assert [("key", name) for name in [*reversed(ids), "null"]] == await names(engine)
-    assert b"three" == get(engine, "key") == get(engine, "key", ids[2])
-    assert b"one" == get(engine, "key", ids[0])
-    assert b"before" == get(engine, "key", "null")
-    assert heads == [engine.head_object(BUCKET, "key", version_id) for version_id in ids]
-    assert "null" == engine.head_object(BUCKET, "key", "null").version_id
+    assert b"three" == await get(engine, "key") == await get(engine, "key", ids[2])
+    assert b"one" == await get(engine, "key", ids[0])
+    assert b"before" == await get(engine, "key", "null")
+    assert heads == [await engine.head_object(BUCKET, "key", version_id) for version_id in ids]
+    assert "null" == (await engine.head_object(BUCKET, "key", "null")).version_id
 
 
 async def test_later_versions_have_later_times_also_when_the_clock_is_set_back(engine: Engine) -> None:
@@ -163,12 +165,12 @@ async def test_a_copy_of_an_old_version_is_a_new_version(engine: Engine) -> None
     await engine.set_bucket_rules(BUCKET, ENABLED)
     old = await put(engine, "key", b"old", etag="old")
     await put(engine, "key", b"new")
-    reader = engine.open_object(BUCKET, "key", old.version_id)
+    reader = await engine.open_object(BUCKET, "key", old.version_id)
     copy = await engine.copy_object(
         reader, BUCKET, "key", properties=ObjectProperties(), condition=Condition(), now_us=9_000
     )
     reader.close()
-    assert b"old" == get(engine, "key")
+    assert b"old" == await get(engine, "key")
     assert ("old", 9_000) == (copy.etag, copy.modified_us)
     assert 3 == len({version_id for _, version_id in await names(engine)})
 
@@ -177,7 +179,7 @@ async def test_an_open_reader_keeps_the_bytes_of_a_removed_version(engine: Engin
     await engine.set_bucket_rules(BUCKET, ENABLED)
     data = os.urandom(50_000)
     head = await put(engine, "key", data)
-    reader = engine.open_object(BUCKET, "key", head.version_id)
+    reader = await engine.open_object(BUCKET, "key", head.version_id)
     await delete_one(engine, "key", head.version_id)
     assert data == read_range(reader, 0, len(data))
     reader.close()
@@ -192,9 +194,9 @@ async def test_what_is_not_there_has_its_own_error(engine: Engine) -> None:
                 ask(BUCKET, key, version_id)
             assert (key, version_id) == refused.value.args
     with pytest.raises(NoSuchBucket):
-        engine.head_object(BucketId(99), "key", head.version_id)
+        await engine.head_object(BucketId(99), "key", head.version_id)
     with pytest.raises(NoSuchBucket):
-        engine.bucket_rules(BucketId(99))
+        await engine.bucket_rules(BucketId(99))
     with pytest.raises(NoSuchBucket):
         await engine.set_bucket_rules(BucketId(99), ENABLED)
     with pytest.raises(NoSuchBucket):
@@ -217,7 +219,7 @@ async def test_old_versions_and_markers_keep_a_bucket_from_being_deleted(engine:
     await delete_one(engine, "key", marker)
     await engine.delete_bucket(BUCKET)
     with pytest.raises(NoSuchBucket):
-        engine.bucket_rules(BUCKET)
+        await engine.bucket_rules(BUCKET)
 
 
 # Delete markers
@@ -235,10 +237,10 @@ async def test_a_marker_hides_the_key_and_goes_like_a_version(engine: Engine) ->
         with pytest.raises(IsDeleteMarker) as named:
             ask(BUCKET, "key", marker.marker_version_id)
         assert ("key", marker.marker_version_id, 2_000) == named.value.args
-    assert b"data" == get(engine, "key", head.version_id)
+    assert b"data" == await get(engine, "key", head.version_id)
     expected = Deleted("key", marker.marker_version_id, True, marker.marker_version_id, existed=True)
     assert expected == await delete_one(engine, "key", marker.marker_version_id)
-    assert head == engine.head_object(BUCKET, "key")
+    assert head == (await engine.head_object(BUCKET, "key"))
 
 
 async def test_a_key_that_never_was_can_be_hidden(engine: Engine) -> None:
@@ -256,15 +258,15 @@ async def test_suspended_writes_and_markers_replace_the_null_version_only(engine
     await engine.set_bucket_rules(BUCKET, SUSPENDED)
     assert "null" == (await put(engine, "key", b"suspended")).version_id
     assert [("key", "null"), ("key", kept.version_id)] == await names(engine)
-    assert b"suspended" == get(engine, "key", "null")
+    assert b"suspended" == await get(engine, "key", "null")
     assert "null" == (await delete_one(engine, "key")).marker_version_id
     assert "null" == (await delete_one(engine, "key")).marker_version_id
     assert [("key", "null"), ("key", kept.version_id)] == await names(engine)
     with pytest.raises(IsDeleteMarker):
-        engine.head_object(BUCKET, "key", "null")
+        await engine.head_object(BUCKET, "key", "null")
     await put(engine, "key", b"again")
     assert [("key", "null"), ("key", kept.version_id)] == await names(engine)
-    assert b"again" == get(engine, "key")
+    assert b"again" == await get(engine, "key")
 
 
 # Conditions
@@ -279,7 +281,7 @@ async def test_a_key_behind_a_marker_does_not_exist_for_conditions(engine: Engin
             await put(engine, "key", b"no", condition=condition)
         assert marker == refused.value.marker_version_id
     await put(engine, "key", b"new", condition=Condition(if_none_match=True))
-    assert b"new" == get(engine, "key")
+    assert b"new" == await get(engine, "key")
 
 
 async def test_of_a_hundred_creators_of_versions_one_wins(engine: Engine) -> None:
@@ -294,7 +296,7 @@ async def test_of_a_hundred_creators_of_versions_one_wins(engine: Engine) -> Non
 
     winners = [number for number in await asyncio.gather(*map(create, range(100))) if number is not None]
     assert 1 == len(winners) == len(await names(engine))
-    assert bytes(winners) * 9 == get(engine, "key")
+    assert bytes(winners) * 9 == await get(engine, "key")
 
 
 @pytest.mark.parametrize("rules", [None, ENABLED], ids=["off", "enabled"])
@@ -344,7 +346,7 @@ async def test_a_condition_is_held_against_the_version_named(engine: Engine) -> 
     stale = await delete_one(engine, "key", marker.marker_version_id, condition=Condition(modified_us=2_999))
     assert isinstance(stale.error, PreconditionFailed)
     await delete_one(engine, "key", marker.marker_version_id, condition=Condition(modified_us=3_000))
-    assert new == engine.head_object(BUCKET, "key")
+    assert new == (await engine.head_object(BUCKET, "key"))
 
 
 # Uploads

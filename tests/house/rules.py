@@ -55,6 +55,13 @@ PURE = {
     "billing/charges/lines.py", "billing/capital/lots.py", "billing/capital/retirement.py",
     "billing/capital/revolving.py", "billing/capital/exits.py", "billing/capital/unclaimed.py",
     "billing/capital/deadlines.py", "billing/capital/solvency.py", "billing/notices/notice.py", "billing/notices/file.py",
+    "gateway/placement.py",
+    "gateway/reconcile.py", "gateway/moving/compare.py", "gateway/moving/settling.py",
+    "gateway/storage/abilities.py", "gateway/storage/upstream/signing.py", "gateway/storage/upstream/errors.py",
+    "gateway/storage/upstream/acts.py", "gateway/storage/upstream/breaker.py", "gateway/storage/upstream/endpoint.py",
+    "gateway/storage/upstream/response.py", "gateway/storage/upstream/stored.py",
+    "gateway/storage/upstream/requests.py", "gateway/storage/upstream/answers.py",
+    "gateway/storage/upstream/rules.py", "gateway/storage/upstream/properties.py",
 }  # fmt: skip
 HTTP_CLIENTS = (
     "aiohttp.ClientSession", "aiohttp.client", "aiohttp.request", "boto3", "botocore", "ftplib", "http.client",
@@ -225,8 +232,11 @@ def errors_are_not_swallowed(name: str, text: str) -> Iterator[str]:
 
 
 def the_gateway_fetches_nothing(name: str, text: str) -> Iterator[str]:
-    """No code of the gateway can open an address that a caller names: it has no HTTP client."""
-    if room_of(name) != "gateway":
+    """No code of the gateway can open an address that a caller names: it has no HTTP client.
+
+    But for upstreams, whose addresses the operator named.
+    """
+    if room_of(name) != "gateway" or name.startswith("gateway/storage/upstream/"):
         return
     for node in ast.walk(ast.parse(text)):
         found: list[str] = []

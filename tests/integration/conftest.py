@@ -1,15 +1,24 @@
-"""What integration tests share: a small co-op in a real database, and a gateway for clients of S3."""
+"""What integration tests share: a small co-op in a real database, and a gateway for clients of S3, on every engine."""
+
+from __future__ import annotations
 
 import itertools
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
 import pytest_asyncio
 
+from gateway.storage.abilities import DISK, ENGINES, MISSING, RADOSGW, RCLONE, Ability
 from tests.coop import Coop
+from tests.engines.behind import put_behind
 from tests.gateway import Credentials, RunningGateway, client, running_gateway
 from tests.postgres import TestServer
+
+SYSTEMS = {RADOSGW: "radosgw", RCLONE: "rclone_s3"}
+"""Engine to the fixture of the system behind it."""
+_numbers = itertools.count(1)
 
 
 @pytest_asyncio.fixture
@@ -20,32 +29,90 @@ async def co_op(database: str) -> AsyncIterator[Coop]:
     await one.close()
 
 
-_numbers = itertools.count(1)
+def pytest_configure(config: pytest.Config) -> None:
+    """Two marks of tests that speak S3."""
+    config.addinivalue_line("markers", "every_engine: run on each storage engine, not on the disk alone")
+    config.addinivalue_line("markers", "needs(ability, …): skipped on an engine whose table says it cannot")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Give a test that speaks S3 the disk, or each engine in turn."""
+    if "engine" in metafunc.fixturenames and "s3_gateway" in metafunc.fixturenames:
+        wanted = metafunc.definition.get_closest_marker("every_engine") is not None
+        engines = list(ENGINES) if wanted else [DISK]
+        metafunc.parametrize("engine", engines, indirect=True, scope="session")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """What an engine cannot do is skipped by name, with the reason its table gives; test_engines.py tries the table."""
+    callspec = getattr(item, "callspec", None)
+    engine = DISK if callspec is None else callspec.params.get("engine", DISK)
+    for mark in item.iter_markers("needs"):
+        for ability in map(Ability, mark.args):
+            if ability in MISSING[engine]:
+                pytest.skip(f"{engine} has no {ability}: {MISSING[engine][ability]}")
 
 
 @pytest.fixture(scope="session")
-def s3_gateway(
-    postgres_server: TestServer, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[RunningGateway]:
-    """Two workers for all tests of the clients of S3. Whatever was asked of them, none fell and none was surprised."""
-    database = postgres_server.database()
-    with running_gateway(tmp_path_factory.mktemp("gateway"), database, workers=2) as gateway:
-        yield gateway
-        assert [None, None] == [process.poll() for process in gateway.processes]
-    assert "Traceback" not in gateway.log(), gateway.log()
-    postgres_server.drop(database)
+def engine(request: pytest.FixtureRequest) -> str:
+    """The storage engine new buckets of the gateway live on."""
+    return str(request.param)
 
 
 @pytest.fixture(scope="session")
-def anna(s3_gateway: RunningGateway) -> Credentials:
+def s3_gateways(
+    request: pytest.FixtureRequest, postgres_server: TestServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[str], RunningGateway]]:
+    """The gateway of an engine, started when it is first asked for, with two workers.
+
+    Whatever was asked of them, none fell and none was surprised.
+    """
+    running: dict[str, RunningGateway] = {}
+    with ExitStack() as stack:
+
+        def gateway_of(engine: str) -> RunningGateway:
+            if engine not in running:
+                system = None if engine == DISK else request.getfixturevalue(SYSTEMS[engine])
+                database, data = postgres_server.database(), tmp_path_factory.mktemp(f"gateway-{engine}")
+                stack.callback(postgres_server.drop, database)
+                if system is not None:
+                    put_behind(RunningGateway(data, database, 0), system, prefix="weir-")
+                running[engine] = stack.enter_context(running_gateway(data, database, workers=2))
+            return running[engine]
+
+        yield gateway_of
+        for gateway in running.values():
+            assert [None, None] == [process.poll() for process in gateway.processes]
+    for gateway in running.values():
+        assert "Traceback" not in gateway.log(), gateway.log()
+
+
+@pytest.fixture(scope="session")
+def s3_gateway(s3_gateways: Callable[[str], RunningGateway], engine: str) -> RunningGateway:
+    """The gateway whose new buckets live on that engine."""
+    return s3_gateways(engine)
+
+
+@pytest.fixture(scope="session")
+def annas() -> dict[str, tuple[Credentials, Any]]:
+    """Anna's key and client, by engine."""
+    return {}
+
+
+@pytest.fixture(scope="session")
+def anna(s3_gateway: RunningGateway, annas: dict[str, tuple[Credentials, Any]], engine: str) -> Credentials:
     """A member of that gateway's co-op."""
-    return s3_gateway.member("anna")
+    if engine not in annas:
+        credentials = s3_gateway.member("anna")
+        annas[engine] = (credentials, client(s3_gateway, credentials))
+    return annas[engine][0]
 
 
 @pytest.fixture(scope="session")
-def s3(s3_gateway: RunningGateway, anna: Credentials) -> Any:
+def s3(anna: Credentials, annas: dict[str, tuple[Credentials, Any]], engine: str) -> Any:
     """Her boto3 client, with default settings."""
-    return client(s3_gateway, anna)
+    del anna
+    return annas[engine][1]
 
 
 @pytest.fixture

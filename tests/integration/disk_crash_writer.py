@@ -14,7 +14,7 @@ from pathlib import Path
 
 from gateway.settings import GatewaySettings
 from gateway.storage.disk.engine import DiskEngine, open_engine
-from gateway.storage.model import BucketRules, Condition, Deletion, ObjectProperties, Versioning
+from gateway.storage.model import Arriving, BucketRules, Condition, Deletion, ObjectProperties, Versioning
 from meter.ids import BucketId, MemberId
 
 BUCKET = BucketId(1)
@@ -31,7 +31,7 @@ VERSIONED_FROM = 2000
 
 
 async def _put(engine: DiskEngine, key: str, version: int, size: int) -> None:
-    staged = await engine.stage()
+    staged = await engine.stage(Arriving(BUCKET, "key", 0))
     data = bytes_of(key, version, size)
     for start in range(0, size, 65_536):
         await staged.write(data[start : start + 65_536])
@@ -53,7 +53,7 @@ async def _put_parts(engine: DiskEngine, key: str, version: int, size: int) -> N
     data = bytes_of(key, version, size)
     parts = []
     for number, (start, stop) in enumerate(((0, size // 2), (size // 2, size)), start=1):
-        staged = await engine.stage()
+        staged = await engine.stage(Arriving(BUCKET, "key", 0))
         await staged.write(data[start:stop])
         await engine.put_part(
             BUCKET, key, upload.upload_id, number, staged, etag="p", checksum=None, now_us=1

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from urllib.parse import urlencode
 
 from gateway.call import Bucket, Call, Caller, Directory, IncomingBody, Received, Reply, Services, Subject
 from gateway.checksum import asked_checksum, digest_base64, hasher
+from gateway.engine_store import EngineRow
 from gateway.errors import s3_error
 from gateway.handlers.table import HANDLERS
 from gateway.route import route
 from gateway.storage.base import Staged
 from gateway.storage.model import Checksum, ComputedExtent, FileExtent, MemoryExtent
+from gateway.store import ON_DISK
 from meter.ids import BucketId, MemberId
 
 ANNA = Caller(MemberId(1), "anna", "KEY1")
@@ -53,6 +56,8 @@ class MemoryDirectory(Directory):
     """Buckets by name."""
 
     known: dict[str, Bucket] = field(default_factory=dict)
+    engines: Mapping[str, EngineRow] = field(default_factory=lambda: {ON_DISK.name: ON_DISK})
+    engines_at: frozenset[str] = frozenset()
     is_away: bool = False
 
     def known_bucket(self, name: str) -> Bucket | None:
@@ -68,8 +73,11 @@ class MemoryDirectory(Directory):
         """By name."""
         return [bucket for _, bucket in sorted(self.known.items()) if bucket.owner == member]
 
-    async def create_bucket(self, name: str, owner: MemberId, *, now_us: int) -> tuple[Bucket, bool]:
+    async def create_bucket(
+        self, name: str, owner: MemberId, *, engine: EngineRow, now_us: int
+    ) -> tuple[Bucket, bool]:
         """The bucket now under that name, and whether it is new."""
+        assert engine is ON_DISK
         is_new = name not in self.known
         if is_new:
             names = {ANNA.member: ANNA.member_name, BERT.member: BERT.member_name}

@@ -73,9 +73,9 @@ def possible_states(before: dict[str, State], lines: list[list[str]]) -> dict[st
     return states
 
 
-def read_state(engine: DiskEngine, key: str) -> State:
+async def read_state(engine: DiskEngine, key: str) -> State:
     try:
-        head = engine.head_object(BUCKET, key)
+        head = await engine.head_object(BUCKET, key)
     except NoSuchKey:
         return None
     return int(head.etag), head.size_bytes
@@ -101,10 +101,10 @@ async def test_what_was_acknowledged_survives_kill_9(tmp_path: Path) -> None:
         assert any(line[0] == "done" for line in lines)
         engine = await open_engine(tmp_path, GatewaySettings(inline_bytes_max=1024))
         for key, allowed in possible_states(known, lines).items():
-            state = known[key] = read_state(engine, key)
+            state = known[key] = await read_state(engine, key)
             assert state in allowed, (key, state, allowed)
             if state is not None:
-                assert bytes_of(key, *state) == get(engine, key)
+                assert bytes_of(key, *state) == await get(engine, key)
         await _assert_nothing_is_lost_or_left(engine, tmp_path)
         await engine.close()
 

@@ -19,6 +19,7 @@ from gateway.settings import GatewaySettings
 from gateway.storage.disk.engine import open_engine
 from gateway.storage.model import (
     NO_CONDITION,
+    Arriving,
     BucketRules,
     Deletion,
     ObjectProperties,
@@ -92,7 +93,7 @@ ABORT = (
 
 async def put(door: Door, key: str, data: bytes = b"12345", *, at_us: int = NOW_US, **properties: Any) -> str:
     """An object, written at NOW_US; its version id."""
-    staged = await door.services.engine.stage()
+    staged = await door.services.engine.stage(Arriving(BUCKET, "key", 0))
     await staged.write(data)
     head = await door.services.engine.put_object(
         BUCKET,
@@ -219,7 +220,7 @@ async def test_locks_hold_and_are_counted(door: Door) -> None:
     await set_rules(door, rules)
     summary = await look(door, days=9)
     assert ({}, {"locked": 2}) == (summary.gone, summary.refused)
-    assert locked == door.services.engine.head_object(BUCKET, "k", locked).version_id
+    assert locked == (await door.services.engine.head_object(BUCKET, "k", locked)).version_id
     assert ({Fate.NONCURRENT: 1}, {"locked": 1}) == (
         (last := await look(door, days=31)).gone, last.refused,
     )  # fmt: skip
@@ -260,7 +261,7 @@ async def test_headers_announce_what_will_happen(door: Door) -> None:
     )
     put_answer = await door.ask("PUT", "/abc/logs/1", body=b"x")
     expected = put_answer.headers["x-amz-expiration"]
-    written = door.services.engine.head_object(BUCKET, "logs/1").modified_us
+    written = (await door.services.engine.head_object(BUCKET, "logs/1")).modified_us
     due = datetime.fromtimestamp((written // DAY_US + 4) * 86_400, UTC)
     assert f'expiry-date="{due:%a, %d %b %Y} 00:00:00 GMT", rule-id="old%20logs"' == expected
     for method in ("GET", "HEAD"):

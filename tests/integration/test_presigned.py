@@ -16,6 +16,8 @@ from botocore.credentials import Credentials as SignerCredentials
 from tests.gateway import Credentials, RunningGateway, client
 from tests.integration.s3_kit import Answer
 
+pytestmark = pytest.mark.every_engine
+
 OVERRIDES = {
     "ResponseCacheControl": ("cache-control", "no-store"),
     "ResponseContentDisposition": ("content-disposition", 'attachment; filename="a b.txt"'),

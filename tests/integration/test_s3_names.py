@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+pytestmark = pytest.mark.every_engine
+
 ODD = [
     "plain.txt", "a b", " lead and trail ", "a+b", "a%2Bb", "100%", "%", "a//b", "//", "/lead", "trail/", "a/./b",
     "a/../b", "..", ".", "../../etc/passwd", "a?b=c&d", "a#b", "a;b:c,d@e=f", "'\"<>&`|\\^{}[]~*()!$",

@@ -15,6 +15,8 @@ from botocore.exceptions import ClientError
 from tests.gateway import Credentials, RunningGateway, client
 from tests.integration.s3_kit import fetch
 
+pytestmark = pytest.mark.every_engine
+
 MIB = 2**20
 
 

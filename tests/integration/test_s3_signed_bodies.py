@@ -27,6 +27,8 @@ from tests.integration.s3_kit import (
     signed_chunks,
 )
 
+pytestmark = pytest.mark.every_engine
+
 CHECKSUMS = {
     "crc32": lambda data: binascii.crc32(data).to_bytes(4, "big"),
     "crc32c": lambda data: checksums.crc32c(data).to_bytes(4, "big"),

@@ -10,6 +10,8 @@ from botocore.exceptions import ClientError
 from tests.gateway import Credentials, RunningGateway, client
 from tests.integration.s3_kit import ask, sign
 
+pytestmark = [pytest.mark.every_engine, pytest.mark.needs("tagging")]
+
 
 def tag_set(tags: dict[str, str]) -> dict[str, Any]:
     return {"TagSet": [{"Key": key, "Value": value} for key, value in tags.items()]}

@@ -10,6 +10,8 @@ from botocore.exceptions import ClientError
 from tests.gateway import Credentials, RunningGateway
 from tests.integration.s3_kit import ask, sign
 
+pytestmark = [pytest.mark.every_engine, pytest.mark.needs("versioning")]
+
 
 def refusal(operation: Any, **how: Any) -> dict[str, Any]:
     """What the client was refused with: its parsed answer."""

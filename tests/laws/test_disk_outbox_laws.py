@@ -90,7 +90,7 @@ async def _apply(engine: DiskEngine, model: Model, operation: Operation) -> None
         case ("copy", int(bucket_number), key, int(other_number), target):
             bucket = model.bucket(bucket_number)
             other = model.bucket(other_number)
-            reader = engine.open_object(bucket, key)
+            reader = await engine.open_object(bucket, key)
             await engine.copy_object(
                 reader, other, target, properties=ObjectProperties(), condition=Condition(), now_us=1
             )
@@ -204,7 +204,7 @@ async def test_the_outbox_sums_to_what_is_stored(
     await engine.collect(10**17)
     assert expected == await _sums_of_outbox(engine, before)
     for (bucket, key), data in model.objects.items():
-        assert data == get(engine, key, bucket=bucket)
+        assert data == await get(engine, key, bucket=bucket)
     totals = await engine.usage_totals()
     await _assert_files_are_those_pointed_at(engine, tmp_path, stored_bytes=sum(totals.values()))
 

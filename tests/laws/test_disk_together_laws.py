@@ -94,7 +94,11 @@ async def kept(engine: Engine) -> object:
         ]
         for one in (await engine.list_objects(bucket, prefix="", delimiter="", after="", limit=1000)).objects:
             seen.append(
-                (one, get(engine, one.key, bucket=bucket), engine.head_object(bucket, one.key).properties)
+                (
+                    one,
+                    await get(engine, one.key, bucket=bucket),
+                    (await engine.head_object(bucket, one.key)).properties,
+                )
             )
         deltas = [change for change in changes if change.bucket == bucket]
         counted = [change.delta_bytes for change in deltas if change.line is not StorageLine.REMOVED]

@@ -12,7 +12,7 @@ import pytest
 from gateway.storage.disk.files import Files
 from gateway.storage.disk.opening import make_durable_directory
 from gateway.storage.errors import Busy, NoSuchKey, PreconditionFailed, StorageError, StorageFull
-from gateway.storage.model import Condition, ObjectProperties
+from gateway.storage.model import Arriving, Condition, ObjectProperties
 from tests.contract.engine_model import BUCKET, OWNER, get, put, stage
 from tests.unit.disk_faults import FailingFiles, NamedFiles, RecordingFiles, files_under, open_with
 
@@ -79,7 +79,7 @@ async def test_a_disk_that_fails_at_any_call_leaves_nothing(tmp_path: Path, erro
     raised: list[type] = []
     while True:
         files.arm(len(raised) + 1)
-        staged = await engine.stage()
+        staged = await engine.stage(Arriving(BUCKET, "key", 0))
         try:
             for _ in range(3):
                 await staged.write(b"x" * 400_000)
@@ -98,12 +98,12 @@ async def test_a_disk_that_fails_at_any_call_leaves_nothing(tmp_path: Path, erro
         if not files.has_failed:
             break
         with pytest.raises(NoSuchKey):
-            engine.head_object(BUCKET, "key")
+            await engine.head_object(BUCKET, "key")
         assert files_under(tmp_path) == []
     # create, six short writes, sync, link, sync of the directory
     expected = {errno.EIO: OSError, errno.EMFILE: Busy}.get(error_number, StorageFull)
     assert [expected] * 10 == raised
-    assert get(engine, "key") == b"x" * 1_200_000
+    assert await get(engine, "key") == b"x" * 1_200_000
     changes = await engine.outbox(after=0, limit=100)
     assert [change.delta_bytes for change in changes] == [1_200_000]
     await engine.close()
@@ -156,7 +156,7 @@ async def test_a_cancelled_put_is_whole_or_absent_and_discarding_it_hurts_nobody
     again = open_with(tmp_path, Files())
     page = await again.list_objects(BUCKET, prefix="", delimiter="", after="", limit=100)
     for listed in page.objects:
-        assert get(again, listed.key) == b"x" * 700_000
+        assert await get(again, listed.key) == b"x" * 700_000
     assert len(page.objects) == len(files_under(tmp_path))
     await again.close()
 

@@ -128,11 +128,11 @@ async def test_a_plain_get_of_a_small_object_reads_rows_once(tmp_path: Path) -> 
     await put(engine, "other", b"small", bucket=bucket)
     for tags in ({}, {"a": "b"}):
         await put(engine, "key", b"small", bucket=bucket, properties=ObjectProperties(tags=tags))
-        engine.open_object(bucket, "other").close()  # a connection's first question finds the log
+        (await engine.open_object(bucket, "other")).close()  # a connection's first question finds the log
         statements: list[str] = []
         engine._workers.connection().set_trace_callback(statements.append)
-        engine.open_object(bucket, "key").close()
-        engine.head_object(bucket, "key")
+        (await engine.open_object(bucket, "key")).close()
+        await engine.head_object(bucket, "key")
         engine._workers.connection().set_trace_callback(None)
         assert ["SELECT", "SELECT"] == [statement.split()[0] for statement in statements]
     await engine.close()

@@ -49,7 +49,7 @@ def descriptors(directory: Path) -> int:
 async def test_a_reader_opens_few_files_at_a_time_and_reads_everything(tmp_path: Path) -> None:
     engine = await opened(tmp_path)
     await upload(engine)
-    reader = engine.open_object(BUCKET, "key")
+    reader = await engine.open_object(BUCKET, "key")
     assert descriptors(tmp_path) == 0
     read, most = b"", 0
     for extent in reader.extents(0, len(DATA)):
@@ -68,27 +68,27 @@ async def test_a_reader_opens_few_files_at_a_time_and_reads_everything(tmp_path:
 async def test_a_copy_of_many_parts_has_all_bytes(tmp_path: Path) -> None:
     engine = await opened(tmp_path)
     await upload(engine)
-    reader = engine.open_object(BUCKET, "key")
+    reader = await engine.open_object(BUCKET, "key")
     from_the_head = reader.head.properties
     await engine.copy_object(
         reader, BUCKET, "copy", properties=from_the_head, condition=Condition(), now_us=1_000
     )
     reader.close()
-    assert get(engine, "copy") == DATA
+    assert await get(engine, "copy") == DATA
     await engine.close()
 
 
 async def test_a_delete_takes_nothing_from_a_slow_reader_however_late_it_reads(tmp_path: Path) -> None:
     engine = await opened(tmp_path)
     await upload(engine)
-    slow = engine.open_object(BUCKET, "key")
+    slow = await engine.open_object(BUCKET, "key")
     assert read_range(slow, 0, 10) == DATA[:10]
     await engine.delete_objects(BUCKET, [Deletion("key")], now_us=2_000)
     for _ in range(3):
         assert await engine.collect(FAR_FUTURE_US) == 0
     assert len(files_under(tmp_path)) == PARTS
     with pytest.raises(NoSuchKey):
-        engine.open_object(BUCKET, "key")
+        await engine.open_object(BUCKET, "key")
     assert read_range(slow, 0, len(DATA)) == DATA
     slow.close()
     assert await engine.collect(FAR_FUTURE_US) == PARTS
@@ -100,7 +100,7 @@ async def test_a_reader_keeps_only_its_own_object(tmp_path: Path) -> None:
     engine = await opened(tmp_path)
     await upload(engine)
     await upload(engine, "other")
-    slow = engine.open_object(BUCKET, "key")
+    slow = await engine.open_object(BUCKET, "key")
     await engine.delete_objects(BUCKET, [Deletion("key"), Deletion("other")], now_us=2_000)
     assert await engine.collect(FAR_FUTURE_US) == PARTS
     assert read_range(slow, 0, len(DATA)) == DATA
@@ -111,7 +111,7 @@ async def test_a_reader_keeps_only_its_own_object(tmp_path: Path) -> None:
 async def test_another_process_collector_respects_a_pin(tmp_path: Path) -> None:
     engine, other = await opened(tmp_path), await opened(tmp_path)
     await upload(engine)
-    slow = engine.open_object(BUCKET, "key")
+    slow = await engine.open_object(BUCKET, "key")
     await other.delete_objects(BUCKET, [Deletion("key")], now_us=2_000)
     assert await other.collect(FAR_FUTURE_US) == 0
     assert read_range(slow, 0, len(DATA)) == DATA
@@ -140,7 +140,7 @@ async def test_the_pin_of_a_killed_process_holds_nothing(tmp_path: Path) -> None
 async def test_readers_of_one_object_share_a_pin(tmp_path: Path) -> None:
     engine = await opened(tmp_path)
     await upload(engine)
-    readers = [engine.open_object(BUCKET, "key") for _ in range(10)]
+    readers = [await engine.open_object(BUCKET, "key") for _ in range(10)]
     assert len(list((tmp_path / "pins").iterdir())) == 1
     for reader in readers[:-1]:
         reader.close()
@@ -174,7 +174,7 @@ async def test_an_object_replaced_before_its_files_are_pinned_is_read_as_the_new
         return acquire(pins, blobs)
 
     monkeypatch.setattr(Pins, "acquire", replace_first)
-    reader = engine.open_object(BUCKET, "key")
+    reader = await engine.open_object(BUCKET, "key")
     assert read_range(reader, 0, 3) == b"new"
     reader.close()
     assert list((tmp_path / "pins").iterdir()) == []
@@ -192,7 +192,7 @@ async def test_a_full_disk_opens_every_file_rather_than_refusing_to_read(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Pins, "acquire", full)
-    reader = engine.open_object(BUCKET, "key")
+    reader = await engine.open_object(BUCKET, "key")
     assert descriptors(tmp_path) == PARTS
     assert read_range(reader, 0, len(DATA)) == DATA
     reader.close()
@@ -203,7 +203,7 @@ async def test_a_full_disk_opens_every_file_rather_than_refusing_to_read(
 async def test_a_missing_part_is_damage_when_the_reader_comes_to_it(tmp_path: Path) -> None:
     engine = await opened(tmp_path)
     await upload(engine)
-    reader = engine.open_object(BUCKET, "key")
+    reader = await engine.open_object(BUCKET, "key")
     assert read_range(reader, 0, len(DATA)) == DATA
     for path in tmp_path.glob("blobs/*/*"):
         path.unlink()

@@ -115,7 +115,7 @@ class Workload:
         self._say("done", (key, (key, version, size)))
 
     async def _copy(self, source: str, key: str) -> None:
-        reader = self._engine.open_object(BUCKET, source)
+        reader = await self._engine.open_object(BUCKET, source)
         state = (source, int(reader.head.etag), reader.head.size_bytes)
         self._say("begin", (key, state))
         await self._engine.copy_object(
@@ -177,9 +177,9 @@ class Told:
                 self.fed = changes
 
 
-def state_of(engine: DiskEngine, key: str, known: set[State]) -> State:
+async def state_of(engine: DiskEngine, key: str, known: set[State]) -> State:
     try:
-        version = int(engine.head_object(BUCKET, key).etag)
+        version = int((await engine.head_object(BUCKET, key)).etag)
     except (NoSuchBucket, NoSuchKey):
         return None
     (state,) = (one for one in known if one is not None and one[1] == version)
@@ -203,10 +203,10 @@ async def assert_strict(engine: DiskEngine, told: Told) -> None:
     changes = await assert_the_index_is_sound(engine)
     assert told.fed == changes[: len(told.fed)], "what was fed is gone"
     for key, allowed in told.states.items():
-        state = state_of(engine, key, told.ever[key])
+        state = await state_of(engine, key, told.ever[key])
         assert state in allowed, f"{key} is {state}, told {allowed}"
         if state is not None:
-            assert bytes_of(*state) == get(engine, key), key
+            assert bytes_of(*state) == await get(engine, key), key
     for (key, upload_id), sizes in told.parts.items():
         try:
             parts, _ = await engine.list_parts(BUCKET, key, upload_id, after=0, limit=10)
@@ -224,11 +224,11 @@ async def assert_relaxed(engine: DiskEngine, told: Told) -> None:
     changes = await assert_the_index_is_sound(engine)
     assert told.fed == changes[: len(told.fed)], "what was fed is gone"
     for key, known in told.ever.items():
-        state = state_of(engine, key, known)
+        state = await state_of(engine, key, known)
         if state is None:
             continue
         try:
-            data = get(engine, key)
+            data = await get(engine, key)
         except DamagedObject:
             assert state[2] > SMALL, "a small object has no file to lose"
         else:

@@ -126,7 +126,7 @@ async def test_what_a_reader_still_needs_stays_on_the_line(engine: DiskEngine, t
     upload = await create_upload(engine, "k")
     parts = [await put_part(engine, "k", upload, number, b"x" * 2000) for number in range(1, 101)]
     await complete(engine, "k", upload, parts)
-    reader = engine.open_object(BUCKET, "k")
+    reader = await engine.open_object(BUCKET, "k")
     await delete(engine, "k", now_us=5)
     await engine.collect(FAR_US)
     on_disk = sum(path.stat().st_size for path in (tmp_path / "engine").glob("blobs/*/*"))

@@ -11,7 +11,7 @@ from gateway.settings import GatewaySettings
 from gateway.storage.disk.engine import DiskEngine
 from gateway.storage.disk.files import Files
 from gateway.storage.errors import StorageFull
-from gateway.storage.model import Condition, ObjectProperties
+from gateway.storage.model import Arriving, Condition, ObjectProperties
 from tests.contract.engine_model import BUCKET, OWNER, delete, get, put
 from tests.unit.disk_faults import files_under, open_with
 
@@ -51,7 +51,7 @@ async def test_a_body_that_passes_the_mark_in_the_middle_is_refused_and_leaves_n
     engine: DiskEngine, files: Counted, tmp_path: Path
 ) -> None:
     files.left = FREE_MIN + 700_000
-    staged = await engine.stage()
+    staged = await engine.stage(Arriving(BUCKET, "key", 0))
     for _ in range(2):
         await staged.write(b"x" * 300_000)
     with pytest.raises(StorageFull):
@@ -67,7 +67,7 @@ async def test_a_small_object_is_refused_too_and_a_delete_is_not(engine: DiskEng
     files.left = FREE_MIN - 1
     with pytest.raises(StorageFull):
         await put(engine, "other", b"x")
-    assert b"x" == get(engine, "k")
+    assert b"x" == await get(engine, "k")
     assert (True,) == await delete(engine, "k")
     files.left = FREE_MIN
     await put(engine, "other", b"x")
@@ -78,7 +78,7 @@ async def test_a_copy_inside_the_disk_is_refused_before_it_passes_the_mark(
 ) -> None:
     await put(engine, "k", b"x" * 50_000)
     files.left = FREE_MIN + 49_999
-    reader = engine.open_object(BUCKET, "k")
+    reader = await engine.open_object(BUCKET, "k")
     with pytest.raises(StorageFull):
         await engine.copy_object(
             reader, BUCKET, "copy", properties=ObjectProperties(), condition=Condition(), now_us=1
@@ -89,6 +89,6 @@ async def test_a_copy_inside_the_disk_is_refused_before_it_passes_the_mark(
 
 def test_what_is_announced_is_held_against_what_is_left(engine: DiskEngine, files: Counted) -> None:
     files.left = FREE_MIN + 5
-    engine.check_space(5)
+    engine.check_space(BUCKET, 5)
     with pytest.raises(StorageFull):
-        engine.check_space(6)
+        engine.check_space(BUCKET, 6)

@@ -38,7 +38,7 @@ async def test_a_batch_of_puts_is_one_commit_of_a_dozen_statements(tmp_path: Pat
     assert 1 == statements.count("COMMIT")
     assert len(statements) < 13, statements
     assert [b"other%d" % number for number in range(PUTS)] == [
-        get(engine, f"key{number}") for number in range(PUTS)
+        await get(engine, f"key{number}") for number in range(PUTS)
     ]
     await engine.close()
 
@@ -67,7 +67,7 @@ async def test_one_batch_of_a_race_has_one_winner(tmp_path: Path) -> None:
     ]
     outcomes = await asyncio.gather(*race, put(engine, "other", b"x"), return_exceptions=True)
     assert 8 == sum(isinstance(outcome, PreconditionFailed) for outcome in outcomes)
-    assert b"x" == get(engine, "other")
+    assert b"x" == await get(engine, "other")
     await engine.close()
 
 
@@ -192,7 +192,7 @@ async def test_when_the_way_together_fails_each_put_is_made_alone(
     monkeypatch.setattr(index_putting, "add_changes", broken)
     await put_many(engine, b"first")
     assert [b"first%d" % number for number in range(PUTS)] == [
-        get(engine, f"key{number}") for number in range(PUTS)
+        await get(engine, f"key{number}") for number in range(PUTS)
     ]
     assert PUTS == len(await engine.outbox(after=0, limit=1000))
     await engine.close()

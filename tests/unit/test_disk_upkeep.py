@@ -46,7 +46,7 @@ async def test_replaced_and_deleted_files_go_after_their_delay(tmp_path: Path) -
     await put(engine, "a", b"y" * 5000, now_us=2000)
     await put(engine, "b", b"z" * 5000, now_us=2000)
     await delete(engine, "b", now_us=3000)
-    reader = engine.open_object(BUCKET, "a")
+    reader = await engine.open_object(BUCKET, "a")
     assert await engine.collect(2000 + DELAY_US - 1) == 0
     assert len(files_under(tmp_path)) == 3
     assert await engine.collect(2000 + DELAY_US) == 1
@@ -84,7 +84,7 @@ async def test_every_part_of_a_dropped_upload_is_collected(tmp_path: Path) -> No
     await put_part(engine, "key", aborted, 1, b"x" * 5000)
     await engine.abort_upload(BUCKET, "key", aborted, now_us=1000)
     assert await engine.collect(10**17) == 3
-    assert get(engine, "key") == b"x" * 10_000
+    assert await get(engine, "key") == b"x" * 10_000
     await delete(engine, "key", now_us=1000)
     assert await engine.collect(10**17) == 2
     assert files_under(tmp_path) == []
@@ -117,7 +117,7 @@ async def test_a_sweep_removes_what_crashes_left_and_nothing_else(tmp_path: Path
     assert SweepReport(1, 1, 6) == await engine.sweep(_now_us() + HOUR_US + 60_000_000)
     assert not orphan.exists()
     assert len(files_under(tmp_path)) == 2
-    assert get(engine, "kept") == b"x" * 5000
+    assert await get(engine, "kept") == b"x" * 5000
     await engine.close()
 
 
@@ -147,7 +147,7 @@ async def test_missing_and_short_files_are_named_and_never_read_as_zeros(tmp_pat
     os.truncate(blobs["short"], 5999)
     for key in ("missing", "short", "multipart"):
         with pytest.raises(DamagedObject):
-            engine.open_object(BUCKET, key)
+            await engine.open_object(BUCKET, key)
     report = await engine.sweep(_now_us())
     sizes = {"missing": 5000, "short": 6000, "multipart": 7000, "uploading": 8000}
     expected = {
@@ -190,9 +190,9 @@ async def test_parallel_readers_share_one_descriptor_a_file(tmp_path: Path) -> N
     engine = await open_engine(tmp_path, SMALL)
     await engine.create_bucket(BUCKET, owner=OWNER)
     await put(engine, "key", b"x" * 5000)
-    get(engine, "key")  # the index's connection of this thread is open now
+    await get(engine, "key")  # the index's connection of this thread is open now
     before = len(os.listdir("/proc/self/fd"))
-    readers = [engine.open_object(BUCKET, "key") for _ in range(50)]
+    readers = [await engine.open_object(BUCKET, "key") for _ in range(50)]
     assert len(os.listdir("/proc/self/fd")) == before + 1
     for reader in readers[1:]:
         reader.close()
@@ -207,7 +207,7 @@ async def test_closing_gives_every_descriptor_back(tmp_path: Path) -> None:
     engine = await open_engine(tmp_path, SMALL)
     await engine.create_bucket(BUCKET, owner=OWNER)
     await put(engine, "key", b"x" * 700_000)
-    get(engine, "key")
+    await get(engine, "key")
     await engine.close()
     assert len(os.listdir("/proc/self/fd")) <= before + 2  # the event loop may have opened its own
 
@@ -284,7 +284,7 @@ async def test_a_bug_in_one_change_is_raised_there_and_hurts_no_other(tmp_path: 
         return_exceptions=True,
     )
     assert [ZeroDivisionError, sqlite3.OperationalError] == [type(outcomes[1]), type(outcomes[2])]
-    assert b"x" == get(engine, "a") == get(engine, "b")
+    assert b"x" == await get(engine, "a") == await get(engine, "b")
     assert [OWNER, OWNER] == [change.member for change in await engine.outbox(after=0, limit=9)]
     await engine.close()
 

@@ -39,10 +39,10 @@ async def test_files_of_old_versions_stay_and_go_with_their_version(tmp_path: Pa
     await delete(engine, "key")
     assert 0 == await engine.collect(10**17)
     assert 4 == len(files_under(tmp_path))
-    assert b"y" * 9000 == get(engine, "key", joined.version_id)
+    assert b"y" * 9000 == await get(engine, "key", joined.version_id)
     await engine.delete_objects(BUCKET, [Deletion("key", joined.version_id)], now_us=3_000)
     assert 3 == await engine.collect(10**17)
-    assert b"x" * 5000 == get(engine, "key", old.version_id)
+    assert b"x" * 5000 == await get(engine, "key", old.version_id)
     await engine.delete_objects(BUCKET, [Deletion("key", old.version_id)], now_us=3_000)
     assert 1 == await engine.collect(10**17)
     assert [] == files_under(tmp_path)
@@ -58,7 +58,7 @@ async def test_damage_of_an_old_version_is_named(tmp_path: Path) -> None:
     await put(engine, "key", b"new")
     (tmp_path / "blobs" / blob[:2] / blob).unlink()
     with pytest.raises(DamagedObject):
-        engine.open_object(BUCKET, "key", old.version_id)
+        await engine.open_object(BUCKET, "key", old.version_id)
     report = await engine.sweep(10**17)
     assert (Damage(BUCKET, "key", blob, 5000, None),) == report.damaged
     await engine.close()
@@ -85,7 +85,7 @@ async def test_a_disk_that_fails_leaves_the_history_as_it_was(tmp_path: Path) ->
         with pytest.raises(StorageFull):
             await put(engine, "key", b"y" * 5000)
         files.disarm()
-        assert head == engine.head_object(BUCKET, "key")
+        assert head == (await engine.head_object(BUCKET, "key"))
         assert (before, 5000) == (await engine.usage_totals(), engine.stored_bytes(BUCKET))
         assert 1 == len(files_under(tmp_path))
     await engine.close()
@@ -105,7 +105,7 @@ async def test_a_lock_left_in_a_bucket_that_lost_its_locks_still_holds(tmp_path:
         await put(engine, "key", b"new")
     (answer,) = await engine.delete_objects(BUCKET, [Deletion("key")], now_us=10**15)
     assert isinstance(answer.error, ObjectLocked)
-    assert b"held" == get(engine, "key")
+    assert b"held" == await get(engine, "key")
     await engine.close()
 
 
@@ -133,8 +133,8 @@ async def test_an_index_of_the_first_weir_opens_with_its_objects_and_exact_total
         )
     connection.close()
     engine = await open_engine(tmp_path, GatewaySettings())
-    assert b"hello" == get(engine, "key") == get(engine, "key", "null")
-    assert BucketRules() == engine.bucket_rules(BUCKET)
+    assert b"hello" == await get(engine, "key") == await get(engine, "key", "null")
+    assert BucketRules() == (await engine.bucket_rules(BUCKET))
     stored = [engine.stored_bytes(BucketId(number)) for number in (1, 2, 3)]
     assert [5 + 3 + 2, 4, 0] == stored
     assert [14, 0] == [engine.stored_bytes_of(MemberId(number)) for number in (7, 8)]

@@ -40,11 +40,11 @@ async def neighbour(engine: DiskEngine, tmp_path: Path) -> AsyncIterator[DiskEng
 
 async def test_a_small_object_is_read_once_while_nothing_changes(engine: DiskEngine) -> None:
     await put(engine, "small", b"bytes")
-    engine.open_object(BUCKET, "small")
+    await engine.open_object(BUCKET, "small")
     statements: list[str] = []
     connection: sqlite3.Connection = engine._workers.connection()
     connection.set_trace_callback(statements.append)
-    assert b"bytes" == get(engine, "small")
+    assert b"bytes" == await get(engine, "small")
     assert [] == statements
 
 
@@ -52,7 +52,7 @@ async def test_a_header_that_is_being_written_is_no_ground_to_keep_or_give_anyth
     engine: DiskEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await put(engine, "key", b"bytes")
-    reader = engine.open_object(BUCKET, "key")
+    reader = await engine.open_object(BUCKET, "key")
     assert isinstance(reader, DiskReader)
     hot, connection = HotObjects(), engine._workers.connection()
     hot.find(connection, BUCKET, "key")
@@ -72,12 +72,12 @@ async def test_what_was_committed_is_what_is_read_next(
     await put(engine, "key", b"first")
     for number in range(50):
         fresh = b"number %d" % number
-        get(engine, "key")
+        await get(engine, "key")
         await put(writes, "key", fresh)
-        assert fresh == get(engine, "key")
+        assert fresh == await get(engine, "key")
     await writes.delete_objects(BUCKET, [Deletion("key")], now_us=2)
     with pytest.raises(NoSuchKey):
-        engine.open_object(BUCKET, "key")
+        await engine.open_object(BUCKET, "key")
 
 
 async def test_a_commit_between_question_and_reading_is_not_forgotten(
@@ -86,7 +86,7 @@ async def test_a_commit_between_question_and_reading_is_not_forgotten(
     hot = HotObjects()
     connection = engine._workers.connection()
     await put(engine, "key", b"old")
-    stale = engine.open_object(BUCKET, "key")
+    stale = await engine.open_object(BUCKET, "key")
     assert isinstance(stale, DiskReader)
     assert hot.find(connection, BUCKET, "key") is None
     await put(neighbour, "key", b"new")
@@ -96,7 +96,7 @@ async def test_a_commit_between_question_and_reading_is_not_forgotten(
 
 async def test_an_object_with_a_file_is_opened_each_time(engine: DiskEngine) -> None:
     await put(engine, "large", os.urandom(1025))
-    one, other = engine.open_object(BUCKET, "large"), engine.open_object(BUCKET, "large")
+    one, other = await engine.open_object(BUCKET, "large"), await engine.open_object(BUCKET, "large")
     assert one is not other
     one.close()
     other.close()
@@ -106,7 +106,7 @@ async def test_the_oldest_go_when_there_is_no_more_room(engine: DiskEngine) -> N
     readers = {}
     for key in ("a", "b", "c"):
         await put(engine, key, key.encode() * 100)
-        readers[key] = engine.open_object(BUCKET, key)
+        readers[key] = await engine.open_object(BUCKET, key)
     hot, connection = HotObjects(bytes_max=2 * (100 + OVERHEAD_BYTES)), engine._workers.connection()
     hot.find(connection, BUCKET, "")
     for key, reader in readers.items():
@@ -118,7 +118,7 @@ async def test_the_oldest_go_when_there_is_no_more_room(engine: DiskEngine) -> N
 
 async def test_readers_that_share_an_object_take_nothing_from_each_other(engine: DiskEngine) -> None:
     await put(engine, "small", b"0123456789")
-    one, other = engine.open_object(BUCKET, "small"), engine.open_object(BUCKET, "small")
+    one, other = await engine.open_object(BUCKET, "small"), await engine.open_object(BUCKET, "small")
     one.close()
     await asyncio.sleep(0)
     assert (MemoryExtent(b"345"),) == other.extents(3, 6)

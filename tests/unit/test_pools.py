@@ -145,3 +145,23 @@ def test_a_pool_without_cost_is_nobody_s() -> None:
     assert {"disks": {}} == {
         "disks": shared_out("disks", 0, parse_key("gb_out", currency="EUR"), USE, currency="EUR")
     }
+
+
+def test_a_pool_of_one_engine_is_borne_by_who_used_that_engine() -> None:
+    """By hand: of ceph-a ben sent 30 GB and carla 10; who is on the disk bears nothing of it."""
+    on = {"ceph-a": {BEN: usage(BEN, bytes_out=30 * GB, byte_us=5), CARLA: usage(CARLA, bytes_out=10 * GB)}}
+    use = Use(MONTH, USE.members, USE.usage, USE.peaks, on)
+    assert [0, 75_000, 25_000, 0] == parts("gb_out@ceph-a", use=use)
+    assert [0, 100_000, 0, 0] == parts("gb_month@ceph-a", use=use)
+    assert [12_500, 75_000, 12_500, 0] == parts("50 % gb_month@ceph-a + 50 % gb_out:internet", use=use)
+
+
+@pytest.mark.parametrize("text", ["gb_out:internet@ceph-a", "requests:10:1@disk", "gb_in@b2"])
+def test_a_key_of_an_engine_is_read_back_as_it_is_written(text: str) -> None:
+    assert text == key_text(parse_key(text, currency="EUR"), currency="EUR")
+
+
+@pytest.mark.parametrize("text", ["equal@ceph-a", "p95@ceph-a", "gb_out@", "gb_out@Ceph"])
+def test_what_knows_no_engine_names_none(text: str) -> None:
+    with pytest.raises(Refusal, match="key:"):
+        parse_key(text, currency="EUR")

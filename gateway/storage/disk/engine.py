@@ -37,7 +37,13 @@ class DiskEngine(ObjectMethods, UploadMethods, Engine):
 
     # Buckets
 
-    async def create_bucket(self, bucket: BucketId, *, owner: MemberId) -> None:
+    async def create_bucket(
+        self,
+        bucket: BucketId,
+        *,
+        owner: MemberId,
+        locks: bool = False,  # noqa: ARG002 - set_bucket_rules says it in time
+    ) -> None:
         """See Engine."""
         await self._committer.commit(partial(index_buckets.create_bucket, bucket=bucket, owner=owner))
         # The directory's row follows, or is gone already, and a power cut must not leave one without the other.
@@ -48,7 +54,7 @@ class DiskEngine(ObjectMethods, UploadMethods, Engine):
         await self._committer.commit(partial(index_buckets.delete_bucket, bucket=bucket))
         await self._committer.make_durable()
 
-    def bucket_rules(self, bucket: BucketId) -> BucketRules:
+    async def bucket_rules(self, bucket: BucketId) -> BucketRules:
         """See Engine."""
         _, rules = index_buckets.read_bucket(self._workers.connection(), bucket)
         return rules
@@ -58,7 +64,7 @@ class DiskEngine(ObjectMethods, UploadMethods, Engine):
         await self._committer.commit(partial(index_buckets.set_rules, bucket=bucket, rules=rules))
         await self._committer.make_durable()
 
-    def check_space(self, grows_bytes: int) -> None:
+    def check_space(self, bucket: BucketId, grows_bytes: int) -> None:  # noqa: ARG002 - one disk for all buckets
         """See Engine."""
         self._blobs.check_space(grows_bytes)
 

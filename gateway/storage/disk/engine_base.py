@@ -26,6 +26,7 @@ from gateway.storage.disk.staged import DiskStaged
 from gateway.storage.disk.upkeep import Upkeep
 from gateway.storage.disk.workers import Workers
 from gateway.storage.errors import DamagedObject, StorageError
+from gateway.storage.model import Arriving
 from meter.window import MICROSECONDS
 
 T = TypeVar("T")
@@ -53,7 +54,7 @@ class EngineBase:
         self.scrub = Scrub(directory, blobs, committer, self._workers, interval_s=settings.scrub_interval_s)
         self._unfinished: set[asyncio.Future[Any]] = set()
 
-    async def stage(self) -> Staged:
+    async def stage(self, arriving: Arriving) -> Staged:  # noqa: ARG002 - a file is a file
         """See Engine."""
         return self._stage()
 

@@ -12,6 +12,7 @@ from gateway.storage.disk.index_putting import Put
 from gateway.storage.disk.piece import md5_of
 from gateway.storage.disk.reader import open_reader
 from gateway.storage.model import (
+    EVERYTHING,
     NO_QUOTA,
     Amendment,
     Condition,
@@ -22,6 +23,7 @@ from gateway.storage.model import (
     ObjectProperties,
     Quota,
     VersionListing,
+    Wanted,
 )
 from meter.ids import BucketId
 
@@ -48,7 +50,14 @@ class ObjectMethods(EngineBase):
             staged, lambda piece: Put(bucket, head, piece, condition, quota, timing), md5=md5_of(etag)
         )
 
-    def open_object(self, bucket: BucketId, key: str, version_id: str | None = None) -> ObjectReader:
+    async def open_object(
+        self,
+        bucket: BucketId,
+        key: str,
+        version_id: str | None = None,
+        *,
+        wanted: Wanted = EVERYTHING,  # noqa: ARG002 - all of it is here
+    ) -> ObjectReader:
         """See Engine. Also raises DamagedObject, Busy."""
         connection = self._workers.connection()
         if version_id is None:
@@ -61,7 +70,7 @@ class ObjectMethods(EngineBase):
             self._hot.keep(bucket, key, reader)
         return reader
 
-    def head_object(self, bucket: BucketId, key: str, version_id: str | None = None) -> ObjectHead:
+    async def head_object(self, bucket: BucketId, key: str, version_id: str | None = None) -> ObjectHead:
         """See Engine."""
         return index_objects.read_head(self._workers.connection(), bucket, key, version_id)
 
@@ -92,6 +101,10 @@ class ObjectMethods(EngineBase):
                 timing=self._timing(now_us),
             )
         )
+
+    def copies_alone(self, source: ObjectReader, bucket: BucketId) -> bool:  # noqa: ARG002 - it never does
+        """See Engine."""
+        return False
 
     async def copy_object(
         self,

@@ -15,7 +15,7 @@ from gateway.storage.base import Staged
 from gateway.storage.disk.blobs import Blobs, Draft
 from gateway.storage.disk.piece import Piece
 from gateway.storage.errors import DamagedObject
-from gateway.storage.model import ComputedExtent, Extent, FileExtent, MemoryExtent
+from gateway.storage.model import ComputedExtent, Extent, FileExtent, MemoryExtent, StreamedExtent
 
 T = TypeVar("T")
 
@@ -78,6 +78,9 @@ class DiskStaged(Staged):
                         self._flush_and_copy, gathered, descriptor, offset, size_bytes
                     )
                     await self._settle()
+                case StreamedExtent(_, read_next):
+                    while block := await read_next():
+                        await self.write(block)
                 case ComputedExtent(size_bytes, read):
                     for at in range(0, size_bytes, _GATHER_BYTES):
                         count = min(_GATHER_BYTES, size_bytes - at)

@@ -22,7 +22,7 @@ from tests.integration.clients.kit import (
 from tests.integration.clients.tls import tls_front
 
 CLIENT = "AWS SDK for JavaScript"
-pytestmark = needs(CLIENT, "node", decided_by=HERE / "node" / "package-lock.json")
+pytestmark = [needs(CLIENT, "node", decided_by=HERE / "node" / "package-lock.json"), pytest.mark.every_engine]
 NAMES = [*ODD_KEYS, *WILD_KEYS]
 
 

@@ -25,6 +25,8 @@ from tests.integration.clients.kit import (
 )
 from tests.integration.s3_kit import fetch
 
+pytestmark = pytest.mark.every_engine
+
 CLIENT = "aws-cli"
 
 

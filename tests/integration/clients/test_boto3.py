@@ -27,6 +27,8 @@ from tests.integration.clients.kit import (
 from tests.integration.clients.tls import tls_front
 from tests.integration.s3_kit import fetch
 
+pytestmark = pytest.mark.every_engine
+
 CLIENT = "boto3"
 THREADS = TransferConfig(multipart_threshold=5 * MIB, multipart_chunksize=5 * MIB, max_concurrency=4)
 CHECK_VALUE = b"123456789"

@@ -13,6 +13,8 @@ import pytest
 from tests.gateway import Credentials, RunningGateway
 from tests.integration.clients.kit import MIB, settings, with_wrong_secret
 
+pytestmark = pytest.mark.every_engine
+
 CLIENT = "DuckDB"
 
 

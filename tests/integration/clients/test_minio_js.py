@@ -19,7 +19,7 @@ from tests.integration.clients.kit import (
 )
 
 CLIENT = "minio-js"
-pytestmark = needs(CLIENT, "node", decided_by=HERE / "node" / "package-lock.json")
+pytestmark = [needs(CLIENT, "node", decided_by=HERE / "node" / "package-lock.json"), pytest.mark.every_engine]
 NAMES = [*ODD_KEYS, *WILD_KEYS]
 
 

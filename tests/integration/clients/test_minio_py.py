@@ -24,6 +24,8 @@ from tests.integration.clients.kit import (
 )
 from tests.integration.s3_kit import fetch
 
+pytestmark = pytest.mark.every_engine
+
 CLIENT = "minio-py"
 NAMES = {*ODD_KEYS, *WILD_KEYS, "with space/c"} - {"dot/./and/../dot"}
 """Without the one it refuses itself."""

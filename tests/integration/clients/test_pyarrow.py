@@ -11,6 +11,8 @@ from pyarrow import dataset, fs, parquet
 from tests.gateway import Credentials, RunningGateway
 from tests.integration.clients.kit import LARGE, MIB, ODD_KEYS, made_by_page, sha256, with_wrong_secret
 
+pytestmark = pytest.mark.every_engine
+
 CLIENT = "pyarrow"
 
 

@@ -6,6 +6,8 @@ import random
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.gateway import Credentials, RunningGateway
 from tests.integration.clients.kit import (
     HERE,
@@ -23,7 +25,7 @@ from tests.integration.clients.kit import (
 
 CLIENT = "restic"
 RESTIC = PREPARED / "restic"
-pytestmark = needs(CLIENT, "restic", decided_by=HERE / "prepare")
+pytestmark = [needs(CLIENT, "restic", decided_by=HERE / "prepare"), pytest.mark.every_engine]
 
 
 def command_line(gateway: RunningGateway, credentials: Credentials, home: Path, bucket: str) -> CommandLine:

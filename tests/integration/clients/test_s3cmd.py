@@ -22,6 +22,8 @@ from tests.integration.clients.kit import (
 )
 from tests.integration.s3_kit import fetch
 
+pytestmark = pytest.mark.every_engine
+
 CLIENT = "s3cmd"
 
 

@@ -1,0 +1,103 @@
+"""What the storage engines that are tested can and cannot do: the one table, for the page and for the tests. Pure.
+
+What an engine cannot do is refused by name; nothing is emulated. An engine an operator adds is tried out, and what was
+found is kept beside it under the same names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+from gateway.operation import Operation
+
+
+class Ability(StrEnum):
+    """Something that not every engine can do; the names are kept in the directory, so never changed."""
+
+    VERSIONING = "versioning"
+    OBJECT_LOCK = "object_lock"
+    TAGGING = "tagging"
+    CONDITIONAL_PUT = "conditional_put"
+    CONDITIONAL_DELETE = "conditional_delete"
+    CHECKSUMS = "checksums"
+    ACCESS_LISTS = "access_lists"
+    CUSTOMER_KEYS = "customer_keys"
+    PARTS = "parts"
+    REPEATED_COMPLETE = "repeated_complete"
+    ANY_KEY = "any_key"
+
+
+WORDS: Mapping[Ability, str] = {
+    Ability.VERSIONING: "versions of objects",
+    Ability.OBJECT_LOCK: "retention and legal hold",
+    Ability.TAGGING: "tags of objects",
+    Ability.CONDITIONAL_PUT: "`If-Match` and `If-None-Match` of a write",
+    Ability.CONDITIONAL_DELETE: "`If-Match` of a delete",
+    Ability.CHECKSUMS: "`x-amz-checksum-*` kept and told; all are verified on their way in, everywhere",
+    Ability.ACCESS_LISTS: "access lists of single objects; those of buckets work everywhere",
+    Ability.CUSTOMER_KEYS: "encryption with your own key (SSE-C)",
+    Ability.PARTS: "the parts of a finished upload: `partNumber`, `ObjectParts`",
+    Ability.REPEATED_COMPLETE: "completing an upload again, after an answer that was lost or a refusal",
+    Ability.ANY_KEY: "keys with `//`, `.`, `..`, or both `a` and `a/b`",
+}
+
+DISK, RADOSGW, RCLONE = "disk", "radosgw", "rclone"
+ENGINES: Mapping[str, str] = {
+    DISK: "the machine's own disk",
+    RADOSGW: "Ceph's S3 gateway, 16.2",
+    RCLONE: "`rclone serve s3`, 1.75, over a directory",
+}
+"""Those that the same tests run on, in the order of the page's columns."""
+
+_OURS = "it would be the gateway's to keep, and the upstream has no place for it that can be changed alone"
+MISSING: Mapping[str, Mapping[Ability, str]] = {
+    DISK: {},
+    RADOSGW: {
+        Ability.CONDITIONAL_DELETE: "it passes over the condition",
+        Ability.CHECKSUMS: "it knows none",
+        Ability.ACCESS_LISTS: _OURS,
+        Ability.CUSTOMER_KEYS: _OURS,
+        Ability.PARTS: "it does not tell of them",
+    },
+    RCLONE: {
+        Ability.VERSIONING: "it refuses to set them",
+        Ability.OBJECT_LOCK: "it keeps the headers and forbids nothing",
+        Ability.TAGGING: "it takes the document for the object",
+        Ability.CONDITIONAL_PUT: "it passes over the conditions",
+        Ability.CONDITIONAL_DELETE: "it passes over the condition",
+        Ability.CHECKSUMS: "it gives back the header it was sent, and has none for the rest",
+        Ability.ACCESS_LISTS: _OURS,
+        Ability.CUSTOMER_KEYS: _OURS,
+        Ability.PARTS: "it does not tell of them",
+        Ability.REPEATED_COMPLETE: "it forgets an upload with its completion, and with a refused one too",
+        Ability.ANY_KEY: "its keys are paths",
+    },
+}
+"""By engine, what is missing and why."""
+
+OPERATIONS: Mapping[Operation, Ability] = {
+    Operation.PUT_BUCKET_VERSIONING: Ability.VERSIONING,
+    Operation.LIST_OBJECT_VERSIONS: Ability.VERSIONING,
+    Operation.PUT_OBJECT_LOCK_CONFIGURATION: Ability.OBJECT_LOCK,
+    Operation.PUT_OBJECT_RETENTION: Ability.OBJECT_LOCK,
+    Operation.GET_OBJECT_RETENTION: Ability.OBJECT_LOCK,
+    Operation.PUT_OBJECT_LEGAL_HOLD: Ability.OBJECT_LOCK,
+    Operation.GET_OBJECT_LEGAL_HOLD: Ability.OBJECT_LOCK,
+    Operation.PUT_OBJECT_TAGGING: Ability.TAGGING,
+    Operation.GET_OBJECT_TAGGING: Ability.TAGGING,
+    Operation.DELETE_OBJECT_TAGGING: Ability.TAGGING,
+    Operation.PUT_OBJECT_ACL: Ability.ACCESS_LISTS,
+}
+"""Operations that are nothing without an ability."""
+
+
+def can(engine: str, ability: Ability) -> bool:
+    """Whether a tested engine has the ability."""
+    return ability not in MISSING[engine]
+
+
+def does(engine: str, operation: Operation) -> bool:
+    """Whether a tested engine carries out an operation that this gateway answers."""
+    needed = OPERATIONS.get(operation)
+    return needed is None or can(engine, needed)

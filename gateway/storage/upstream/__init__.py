@@ -1,0 +1,1 @@
+"""The upstream engine: buckets that live on another S3 system."""

@@ -1,0 +1,183 @@
+"""Tries an upstream before it is used: can it be reached, does it take our signature, what does it do rightly.
+
+What it says it can do is not believed; each thing is done once, in a bucket of its own that is removed again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from gateway.storage.upstream.cold import FAILURES, Cold, code_of
+from meter.refusal import Refusal
+
+CLOCK_SKEW_MAX_S = 300
+"""Signatures are refused from 15 minutes on; an upstream five minutes off will get there."""
+PART_BYTES = 5 * 2**20
+_PAYLOAD = bytes(range(256)) * 41
+_SHA256_HEADERS = {"ChecksumAlgorithm": "SHA256"}
+
+
+@dataclass(slots=True)
+class Trial:
+    """What came of it."""
+
+    skew_s: int = 0
+    """Its clock less ours."""
+    features: dict[str, bool] = field(default_factory=dict)
+
+
+def try_out(cold: Cold, *, prefix: str) -> Trial:
+    """Reach, signature, clock, put/get/delete of an object, then each feature. Raises Refusal for what must be."""
+    found = Trial(skew_s=_reach(cold))
+    if abs(found.skew_s) > CLOCK_SKEW_MAX_S:
+        raise Refusal(
+            f"the clock of {cold.name} is {abs(found.skew_s)} s {'ahead of' if found.skew_s > 0 else 'behind'} ours;"
+            " signatures will be refused; set both by NTP"
+        )
+    bucket = f"{prefix}weir-trial-{secrets.token_hex(6)}"
+    cold.create_bucket(bucket)
+    try:
+        _objects(cold, bucket)
+        for name, attempt in _FEATURES.items():
+            found.features[name] = _does(attempt, cold, bucket)
+    finally:
+        cold.empty_bucket(bucket)
+    locked = f"{bucket}-lock"
+    try:
+        found.features["object_lock"] = _does(_object_lock, cold, locked)
+    finally:
+        cold.empty_bucket(locked)
+    return found
+
+
+def _reach(cold: Cold) -> int:
+    """Ask for something that needs a signature; the clock there less ours, in seconds."""
+    before = time.time()
+    try:
+        answer = cold.s3.list_buckets()
+    except ClientError as error:
+        code = code_of(error)
+        if code in ("InvalidAccessKeyId", "SignatureDoesNotMatch", "AccessDenied"):
+            raise Refusal(
+                f"{cold.name} refuses the key: {code}; is it the right key, secret and region?"
+            ) from None
+        raise cold.refusal("be asked for its buckets", error) from None
+    except BotoCoreError as error:
+        raise Refusal(f"{cold.name} cannot be reached: {error}") from None
+    told = answer["ResponseMetadata"]["HTTPHeaders"].get("date", "")
+    if not told:
+        return 0
+    return int(parsedate_to_datetime(told).timestamp()) - int((before + time.time()) / 2)
+
+
+def _objects(cold: Cold, bucket: str) -> None:
+    """What no bucket can be without."""
+    try:
+        put = cold.s3.put_object(Bucket=bucket, Key="a/ü b", Body=_PAYLOAD)
+        got = cold.s3.get_object(Bucket=bucket, Key="a/ü b")
+        part = cold.s3.get_object(Bucket=bucket, Key="a/ü b", Range="bytes=256-300")
+        whole, some = got["Body"].read(), part["Body"].read()
+        listed = cold.s3.list_objects_v2(Bucket=bucket, Prefix="a/")
+        cold.s3.delete_object(Bucket=bucket, Key="a/ü b")
+    except FAILURES as error:
+        raise cold.refusal("put, get, list and delete an object", error) from None
+    for what, is_right in (
+        ("the bytes of an object", whole == _PAYLOAD),
+        ("the MD5 as ETag", put["ETag"].strip('"') == hashlib.md5(_PAYLOAD, usedforsecurity=False).hexdigest()),
+        ("a range", some == _PAYLOAD[256:301]),
+        ("a listing", [one["Key"] for one in listed.get("Contents", ())] == ["a/ü b"]),
+    ):  # fmt: skip
+        if not is_right:
+            raise Refusal(f"{cold.name} does not give {what} back as it should; it cannot hold members' data")
+
+
+def _does(attempt: Callable[[Any, str], bool], cold: Cold, bucket: str) -> bool:
+    try:
+        return attempt(cold.s3, bucket)
+    except FAILURES:
+        return False
+
+
+def _multipart(s3: Any, bucket: str) -> bool:
+    upload = s3.create_multipart_upload(Bucket=bucket, Key="parts")["UploadId"]
+    parts = [
+        {
+            "PartNumber": number,
+            "ETag": s3.upload_part(
+                Bucket=bucket, Key="parts", UploadId=upload, PartNumber=number, Body=bytes(size)
+            )["ETag"],
+        }
+        for number, size in ((1, PART_BYTES), (2, 1))
+    ]
+    s3.complete_multipart_upload(
+        Bucket=bucket, Key="parts", UploadId=upload, MultipartUpload={"Parts": parts}
+    )
+    return bool(s3.head_object(Bucket=bucket, Key="parts")["ContentLength"] == PART_BYTES + 1)
+
+
+def _conditional(s3: Any, bucket: str) -> bool:
+    s3.put_object(Bucket=bucket, Key="once", Body=b"1")
+    try:
+        s3.put_object(Bucket=bucket, Key="once", Body=b"2", IfNoneMatch="*")
+    except ClientError as error:
+        return code_of(error) in ("PreconditionFailed", "412")
+    return False
+
+
+def _tagging(s3: Any, bucket: str) -> bool:
+    s3.put_object(Bucket=bucket, Key="tagged", Body=b"1", Tagging="a=1")
+    told = s3.get_object_tagging(Bucket=bucket, Key="tagged")["TagSet"]
+    return bool(told == [{"Key": "a", "Value": "1"}])
+
+
+def _checksums(s3: Any, bucket: str) -> bool:
+    put = s3.put_object(Bucket=bucket, Key="sum", Body=b"1", **_SHA256_HEADERS)
+    head = s3.head_object(Bucket=bucket, Key="sum", ChecksumMode="ENABLED")
+    return bool(put.get("ChecksumSHA256") and put["ChecksumSHA256"] == head.get("ChecksumSHA256"))
+
+
+def _versioning(s3: Any, bucket: str) -> bool:
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    ids = [s3.put_object(Bucket=bucket, Key="v", Body=body).get("VersionId") for body in (b"1", b"2")]
+    old = s3.get_object(Bucket=bucket, Key="v", VersionId=ids[0])["Body"].read()
+    listed = s3.list_object_versions(Bucket=bucket, Prefix="v").get("Versions", ())
+    return old == b"1" and {one["VersionId"] for one in listed} == set(ids)
+
+
+def _object_lock(s3: Any, bucket: str) -> bool:
+    s3.create_bucket(Bucket=bucket, ObjectLockEnabledForBucket=True)
+    s3.put_object(Bucket=bucket, Key="held", Body=b"1", ObjectLockLegalHoldStatus="ON")
+    version = s3.list_object_versions(Bucket=bucket)["Versions"][0]["VersionId"]
+    try:
+        s3.delete_object(Bucket=bucket, Key="held", VersionId=version)
+        return False
+    except ClientError as error:
+        return code_of(error) == "AccessDenied"
+    finally:
+        s3.put_object_legal_hold(Bucket=bucket, Key="held", VersionId=version, LegalHold={"Status": "OFF"})
+
+
+def _metadata(s3: Any, bucket: str) -> bool:
+    s3.put_object(Bucket=bucket, Key="meta", Body=b"1", Metadata={"weir": "trial"}, CacheControl="no-store")
+    head = s3.head_object(Bucket=bucket, Key="meta")
+    return bool(head["Metadata"] == {"weir": "trial"} and head.get("CacheControl") == "no-store")
+
+
+_FEATURES: dict[str, Callable[[Any, str], bool]] = {
+    "metadata": _metadata,
+    "multipart": _multipart,
+    "conditional_put": _conditional,
+    "tagging": _tagging,
+    "checksums": _checksums,
+    # Last: from then on the bucket keeps versions.
+    "versioning": _versioning,
+}
+FEATURES = (*_FEATURES, "object_lock")

@@ -1,0 +1,98 @@
+"""SQL that reads the sums by storage engine: what members used of the buckets on one, and what lies on it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from meter.event import StorageLine
+from meter.ids import BucketId, MemberId
+from meter.postgres import Connection
+from meter.store import month_date
+from meter.usage import Usage
+from meter.window import Month
+
+DISK = "disk"
+"""The engine of every bucket number of which nobody said otherwise."""
+_ON = """
+    bucket <> 0 AND CASE WHEN $2 = 'disk'
+        THEN NOT EXISTS (SELECT FROM meter.bucket_engine e WHERE e.bucket = sums.bucket AND e.engine <> 'disk')
+        ELSE EXISTS (SELECT FROM meter.bucket_engine e WHERE e.bucket = sums.bucket AND e.engine = $2) END
+"""
+_USED = f"""
+    WITH moved AS (
+        SELECT payer AS member, sum(bytes_in)::bigint AS bytes_in, sum(bytes_out)::bigint AS bytes_out,
+               sum(requests) FILTER (WHERE class = 1)::bigint AS requests_a,
+               sum(requests) FILTER (WHERE class = 2)::bigint AS requests_b,
+               sum(bytes_out) FILTER (WHERE zone = 1)::bigint AS bytes_out_peering,
+               sum(bytes_out) FILTER (WHERE zone = 2)::bigint AS bytes_out_own
+        FROM meter.reading_day AS sums WHERE period = $1 AND payer <> 0 AND {_ON} GROUP BY payer
+    ), kept AS (
+        SELECT member, sum(byte_us) AS byte_us FROM (
+            SELECT member, sum(delta) * $3::numeric - sum(moment) AS byte_us
+            FROM meter.storage_day AS sums WHERE period = $1 AND member <> 0 AND line <> 3 AND {_ON} GROUP BY member
+            UNION ALL
+            SELECT member, sum(delta) * ($3::numeric - $4::numeric)
+            FROM meter.stored AS sums WHERE period < $1 AND member <> 0 AND line <> 3 AND {_ON} GROUP BY member
+        ) AS parts GROUP BY member
+    )
+    SELECT member, coalesce(bytes_in, 0) AS bytes_in, coalesce(bytes_out, 0) AS bytes_out,
+           coalesce(requests_a, 0) AS requests_a, coalesce(requests_b, 0) AS requests_b,
+           coalesce(bytes_out_peering, 0) AS bytes_out_peering, coalesce(bytes_out_own, 0) AS bytes_out_own,
+           trunc(coalesce(byte_us, 0))::text AS byte_us
+    FROM moved FULL JOIN kept USING (member) ORDER BY member
+"""  # noqa: S608 - texts of our own
+
+
+async def engine_usage(
+    connection: Connection, month: Month, engine: str, *, until_us: int
+) -> dict[MemberId, Usage]:
+    """What is booked to a billing month of the buckets on one engine, stored bytes up to until_us.
+
+    Over all engines it sums to everyone's usage, but for requests that named no bucket.
+    """
+    rows = await connection.fetch(
+        _USED, month_date(month), engine, Decimal(until_us), Decimal(month.start_us)
+    )
+    return {
+        MemberId(row["member"]): Usage(
+            MemberId(row["member"]), month.start_us, until_us, row["bytes_in"], row["bytes_out"], row["requests_a"],
+            row["requests_b"], int(row["byte_us"]), bytes_out_peering=row["bytes_out_peering"],
+            bytes_out_own=row["bytes_out_own"],
+        )
+        for row in rows
+    }  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class StoredLine:
+    """What lies in one line of one bucket, as far as changes were shipped."""
+
+    member: MemberId
+    bucket: BucketId
+    line: StorageLine
+    size_bytes: int
+
+
+async def stored_on(connection: Connection, engine: str) -> list[StoredLine]:
+    """Every line of every bucket on an engine other than the disk, those at 0 left out."""
+    rows = await connection.fetch(
+        """
+        SELECT member, bucket, line, sum(delta)::text AS bytes FROM meter.stored
+        WHERE bucket IN (SELECT bucket FROM meter.bucket_engine WHERE engine = $1)
+        GROUP BY member, bucket, line HAVING sum(delta) <> 0 ORDER BY bucket, line, member
+        """,
+        engine,
+    )
+    return [
+        StoredLine(
+            MemberId(row["member"]), BucketId(row["bucket"]), StorageLine(row["line"]), int(row["bytes"])
+        )
+        for row in rows
+    ]
+
+
+async def numbers_elsewhere(connection: Connection) -> set[int]:
+    """Numbers of buckets that are, or were, on another engine than the disk."""
+    rows = await connection.fetch("SELECT bucket FROM meter.bucket_engine WHERE engine <> $1", DISK)
+    return {row["bucket"] for row in rows}

@@ -1,0 +1,366 @@
+"""What radosgw and rclone really answered (tests/engines/capture.py), read: the facts are those of what was sent."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.storage import errors as refused
+from gateway.storage.errors import StorageError
+from gateway.storage.model import (
+    Checksum,
+    Condition,
+    DefaultRetention,
+    Deletion,
+    Retention,
+    RetentionMode,
+    Versioning,
+)
+from gateway.storage.upstream import answers, rules
+from gateway.storage.upstream.errors import Asked, may_retry, read_failure, says_nothing_is_set, storage_error
+from gateway.storage.upstream.properties import read_head
+
+HERE = Path(__file__).parent / "upstream"
+RADOSGW, RCLONE = "radosgw", "rclone"
+BOTH = pytest.mark.parametrize("system", [RADOSGW, RCLONE])
+MIB5 = 5 * 2**20
+UNTIL_US = 4_070_908_800_000_000  # 2099-01-01T00:00:00Z
+
+
+def md5(data: bytes) -> str:
+    return hashlib.md5(data).hexdigest()
+
+
+class Answer:
+    """One captured answer."""
+
+    def __init__(self, system: str, name: str) -> None:
+        kept: dict[str, Any] = json.loads((HERE / f"{system}.json").read_text("utf-8"))[name]
+        self.asked = Asked(system, name, key="the key")
+        self.status: int = kept["status"]
+        self.headers: dict[str, str] = kept["headers"]
+        self.body: bytes = kept["body"].encode()
+        self.text: str = kept["body"]
+
+    def error(self, **asked: Any) -> StorageError:
+        """The refusal as a storage error."""
+        assert self.status >= 300
+        return storage_error(read_failure(self.status, self.headers, self.body), self.asked._replace(**asked))
+
+    def values(self, name: str) -> list[str]:
+        """Texts of the elements of that name, found without a parser."""
+        return re.findall(f"<{name}>([^<]*)</{name}>", self.text)
+
+    def times(self, name: str) -> list[int]:
+        """Those as microseconds; radosgw's and rclone's end in Z and have up to nine digits."""
+        moments = [datetime.fromisoformat(text) for text in self.values(name)]
+        return [round(moment.timestamp() * 1000) * 1000 for moment in moments]
+
+
+@BOTH
+def test_a_head_gives_back_all_that_was_kept(system: str) -> None:
+    answer = Answer(system, "head")
+    told = read_head("full", answer.headers, answer.asked)
+    head = told.head
+    assert ("full", 10, md5(b"0123456789")) == (head.key, head.size_bytes, head.etag)
+    assert (
+        round(parsedate_to_datetime(answer.headers["last-modified"]).timestamp()) * 10**6 == head.modified_us
+    )
+    kept = dict(head.properties.headers)
+    if system == RADOSGW:
+        assert "Thu, 01 Dec 2033 16:00:00 GMT" == kept.pop("expires")
+        assert 2 == told.tags_count
+    assert {
+        "content-type": "text/plain; charset=utf-8",
+        "cache-control": "no-cache",
+        "content-disposition": 'inline; filename="ü"',
+        "content-encoding": "identity",
+        "content-language": "de",
+        "x-amz-meta-plain": "value",
+        "x-amz-meta-umlaut": "grüße 日",
+        "x-amz-meta-empty": "",
+        "x-amz-website-redirect-location": "/else",
+    } == kept
+    assert (0, 10, 0) == (told.first, told.body_bytes, told.parts_count)
+
+
+@BOTH
+def test_a_range_tells_the_size_of_the_whole(system: str) -> None:
+    answer = Answer(system, "get range")
+    told = read_head("full", answer.headers, answer.asked)
+    assert (2, 3, 10) == (told.first, told.body_bytes, told.head.size_bytes)
+    assert b"234" == answer.body
+
+
+def test_an_object_in_parts_has_its_etag_and_size() -> None:
+    # rclone drops an upload when a completion of it is refused, so it has none.
+    answer = Answer(RADOSGW, "head parted")
+    digests = hashlib.md5(b"p" * MIB5).digest() + hashlib.md5(b"the end").digest()
+    head = read_head("parted", answer.headers, answer.asked).head
+    assert (MIB5 + 7, f"{md5(digests)}-2") == (head.size_bytes, head.etag)
+
+
+def test_a_checksum_is_read_where_the_system_keeps_it() -> None:
+    kept, none = (Answer(system, "head checksum") for system in (RCLONE, RADOSGW))
+    assert Checksum("CRC32", "ruK/jg==") == read_head("k", kept.headers, kept.asked).head.properties.checksum
+    assert read_head("k", none.headers, none.asked).head.properties.checksum is None
+
+
+@BOTH
+def test_a_listing_has_names_in_order_sizes_times_and_etags(system: str) -> None:
+    answer = Answer(system, "list")
+    listing = answers.read_listing(answer.body, answer.asked)
+    keys = [one.key for one in listing.objects]
+    assert ["a b", "checksum", "copy", "d/one", "d/two", "e/ü+&", "full"] == keys[:7]
+    assert "z" == keys[-1]
+    first = listing.objects[0]
+    assert (2, md5(b"12")) == (first.size_bytes, first.etag)
+    assert answer.times("LastModified") == [round(one.modified_us / 1000) * 1000 for one in listing.objects]
+    assert ((), None) == (listing.prefixes, listing.next_after)
+
+
+@BOTH
+def test_odd_names_are_decoded_once(system: str) -> None:
+    answer = Answer(system, "list odd")
+    listing = answers.read_listing(answer.body, answer.asked)
+    assert ["odd %+&/a +%", "odd %+&/b", "odd %+&c"] == [one.key for one in listing.objects]
+    page = Answer(system, "list odd page")
+    listing = answers.read_listing(page.body, page.asked)
+    assert (("odd %+&/",), (), "odd %+&/") == (listing.prefixes, listing.objects, listing.next_after)
+
+
+@BOTH
+@pytest.mark.parametrize("name", ["list page", "list v1 page"])
+def test_a_page_ends_at_its_last_name_or_prefix(system: str, name: str) -> None:
+    answer = Answer(system, name)
+    listing = answers.read_listing(answer.body, answer.asked)
+    assert ["a b", "checksum", "copy"] == [one.key for one in listing.objects]
+    assert (("d/",), "d/") == (listing.prefixes, listing.next_after)
+
+
+@BOTH
+@pytest.mark.parametrize("name", ["list behind prefix", "list v1 behind"])
+def test_what_is_behind_a_prefix_does_not_tell_it_again(system: str, name: str) -> None:
+    answer = Answer(system, name)
+    listing = answers.read_listing(answer.body, answer.asked, after="d/")
+    # rclone keeps the directory of an upload that was aborted.
+    assert ("e/", "full", None) == (listing.prefixes[0], listing.objects[0].key, listing.next_after)
+
+
+def test_what_a_system_tells_again_is_dropped_and_a_page_that_stands_still_is_no_page() -> None:
+    answer = Answer(RADOSGW, "list page")
+    asked = answer.asked
+    again = answers.read_listing(answer.body, asked, after="checksum")
+    assert (["copy"], ("d/",), "d/") == ([one.key for one in again.objects], again.prefixes, again.next_after)
+    with pytest.raises(refused.Unavailable, match="does not go on"):
+        answers.read_listing(answer.body, asked, after="d/")
+
+
+def test_versions_and_markers_are_told_from_the_newest_to_the_oldest() -> None:
+    answer = Answer(RADOSGW, "list versions")
+    listing = answers.read_versions(answer.body, answer.asked)
+    newest, second, oldest = [one for one in listing.versions if one.key == "v"]
+    assert [(True, True, 0), (False, False, 2), (False, False, 1)] == [
+        (one.is_latest, one.is_marker, one.size_bytes) for one in (newest, second, oldest)
+    ]
+    assert [md5(b"22"), md5(b"1")] == [second.etag, oldest.etag]
+    assert newest.modified_us >= second.modified_us >= oldest.modified_us
+    superseded = [one.superseded_us for one in (newest, second, oldest)]
+    assert [None, newest.modified_us, second.modified_us] == superseded
+    assert answer.values("VersionId") == [one.version_id for one in listing.versions]
+    assert {"null"} == {one.version_id for one in listing.versions if one.key != "v"}
+    assert listing.next_after is None
+
+
+def test_a_page_of_versions_ends_at_its_last_version_or_prefix_and_knows_what_came_before() -> None:
+    answer = Answer(RADOSGW, "list versions page")
+    listing = answers.read_versions(answer.body, answer.asked, newer=("v", 17))
+    assert ("v", answer.values("NextVersionIdMarker")[0]) == listing.next_after
+    assert listing.versions[0].superseded_us is None  # the latest, whatever came before
+    odd = Answer(RADOSGW, "list versions odd page")
+    assert ("odd %+&/a +%", "null") == answers.read_versions(odd.body, odd.asked).next_after
+    rolled = Answer(RADOSGW, "list versions odd")
+    listing = answers.read_versions(rolled.body, rolled.asked)
+    assert (("odd %+&/",), ("odd %+&/", "")) == (listing.prefixes, listing.next_after)
+
+
+def test_the_first_of_a_page_is_superseded_by_the_last_of_the_page_before() -> None:
+    answer = Answer(RADOSGW, "list versions page")
+    body = answer.body.replace(b"<IsLatest>true</IsLatest>", b"<IsLatest>false</IsLatest>")
+    listing = answers.read_versions(body, answer.asked, newer=("v", 17))
+    assert 17 == listing.versions[0].superseded_us
+    assert answers.read_versions(body, answer.asked, newer=("u", 17)).versions[0].superseded_us is None
+
+
+@BOTH
+def test_uploads_and_parts(system: str) -> None:
+    odd = Answer(system, "list uploads odd")
+    (upload,), more = answers.read_uploads(odd.body, odd.asked)
+    assert ("odd %+&/up", odd.values("UploadId")[0], False) == (upload.key, upload.upload_id, more)
+    assert odd.times("Initiated") == [round(upload.started_us / 1000) * 1000]
+    page = Answer(system, "list uploads page")
+    (upload,), more = answers.read_uploads(page.body, page.asked)
+    assert ("odd %+&/up", True) == (upload.key, more)
+    whole = Answer(system, "list parts")
+    found = answers.read_parts(whole.body, whole.asked)
+    expected = [(1, MIB5, md5(b"p" * MIB5)), (2, 7, md5(b"the end"))]
+    assert expected == [(one.number, one.size_bytes, one.etag) for one in found.parts]
+    assert not found.truncated
+    part = Answer(system, "list parts page")
+    assert answers.read_parts(part.body, part.asked).truncated
+
+
+@BOTH
+def test_the_begin_and_the_end_of_an_upload(system: str) -> None:
+    begun = Answer(system, "initiate")
+    assert begun.values("UploadId")[0] == answers.read_upload_id(begun.body, begun.asked)
+    if system == RCLONE:
+        done = Answer(system, "complete small")
+        assert (
+            f"{md5(hashlib.md5(b'x').digest() * 2)}-2" == answers.read_completed(done.body, done.asked).etag
+        )
+        return
+    first, again = Answer(system, "complete"), Answer(system, "complete again")
+    digests = hashlib.md5(b"p" * MIB5).digest() + hashlib.md5(b"the end").digest()
+    assert "" == answers.read_completed(first.body, first.asked).etag  # radosgw says it the second time only
+    assert f"{md5(digests)}-2" == answers.read_completed(again.body, again.asked).etag
+    copied = Answer(system, "copy part")
+    assert md5(b"123") == answers.read_copy(copied.body, copied.asked).etag
+
+
+@BOTH
+def test_a_copy(system: str) -> None:
+    answer = Answer(system, "copy")
+    written = answers.read_copy(answer.body, answer.asked)
+    # rclone took the document of PutObjectTagging for the object.
+    etag = answer.values("ETag")[0].replace("&#34;", "")
+    assert (etag, answer.times("LastModified")) == (written.etag, [round(written.modified_us / 1000) * 1000])
+    if system == RADOSGW:
+        assert md5(b"0123456789") == written.etag
+
+
+@BOTH
+def test_what_was_deleted_is_told_in_the_order_asked(system: str) -> None:
+    answer = Answer(system, "delete many")
+    keys = ("z", "nothing", "a b")
+    deleted = answers.read_deleted(answer.body, [Deletion(key) for key in keys], answer.asked)
+    assert [(key, None) for key in keys] == [(one.key, one.error) for one in deleted]
+
+
+def test_what_became_of_versions_and_of_what_nothing_was_said_of() -> None:
+    answer = Answer(RADOSGW, "delete versions")
+    first, marker = answer.values("VersionId")[:2]
+    doomed = [
+        Deletion("v", marker),
+        Deletion("v"),
+        Deletion("v", first),
+        Deletion("v", condition=Condition()),
+    ]
+    told = answers.read_deleted(answer.body, doomed, answer.asked)
+    assert [(marker, True, marker), ("", False, ""), (first, False, "")] == [
+        (one.version_id, one.is_marker, one.marker_version_id) for one in told[:3]
+    ]
+    assert isinstance(told[3].error, refused.Unavailable)
+    locked = Answer(RADOSGW, "delete many locked")
+    version = locked.values("VersionId")[0]
+    (one,) = answers.read_deleted(locked.body, [Deletion("k", version)], locked.asked)
+    assert (refused.ObjectLocked, ("k",)) == (type(one.error), one.error.args if one.error else ())
+
+
+def test_versioning_locks_and_tags() -> None:
+    def of(name: str, read: Any) -> Any:
+        answer = Answer(RADOSGW, name)
+        return read(answer.body, answer.asked)
+
+    assert Versioning.OFF is of("get versioning off", rules.read_versioning)
+    assert Versioning.ENABLED is of("get versioning", rules.read_versioning)
+    assert (True, None) == of("get lock", rules.read_lock_configuration)
+    default = DefaultRetention(RetentionMode.GOVERNANCE, days=3)
+    assert (True, default) == of("get lock default", rules.read_lock_configuration)
+    assert Retention(RetentionMode.GOVERNANCE, UNTIL_US) == of("get retention", rules.read_retention)
+    assert True is of("get legal hold", rules.read_legal_hold)
+    assert {"one": "1", "two": "ü"} == of("get tagging", rules.read_tagging)
+    off = Answer(RADOSGW, "get lock off")
+    assert says_nothing_is_set(read_failure(off.status, off.headers, off.body))
+
+
+@BOTH
+def test_a_locked_object_s_head(system: str) -> None:
+    answer = Answer(system, "head locked")
+    properties = read_head("k", answer.headers, answer.asked).head.properties
+    assert (Retention(RetentionMode.GOVERNANCE, UNTIL_US), True) == (
+        properties.retention,
+        properties.legal_hold,
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "read"),
+    [("get tagging", rules.read_tagging), ("get lock", rules.read_lock_configuration),
+     ("get retention", rules.read_retention), ("get legal hold", rules.read_legal_hold)],
+)  # fmt: skip
+def test_the_object_itself_in_place_of_what_was_asked_about_it_is_no_answer(name: str, read: Any) -> None:
+    # rclone passes over sub-resources it does not know, and answers as if they were not there.
+    answer = Answer(RCLONE, name)
+    assert 200 == answer.status
+    with pytest.raises(refused.Unavailable):
+        read(answer.body, answer.asked)
+
+
+ERRORS: list[tuple[str, str, dict[str, Any], type[StorageError], tuple[Any, ...]]] = [
+    *[(system, "get nothing", {"key": "nothing"}, refused.NoSuchKey, ("nothing",)) for system in (RADOSGW, RCLONE)],
+    *[(system, "head nothing", {"key": "nothing"}, refused.NoSuchKey, ("nothing",)) for system in (RADOSGW, RCLONE)],
+    *[(system, "copy of nothing", {"key": "nothing"}, refused.NoSuchKey, ("nothing",)) for system in (RADOSGW, RCLONE)],
+    *[(system, "no such bucket", {}, refused.NoSuchBucket, ()) for system in (RADOSGW, RCLONE)],
+    *[(system, "head of no bucket", {"key": ""}, refused.NoSuchBucket, ()) for system in (RADOSGW, RCLONE)],
+    *[(system, "put into no bucket", {}, refused.NoSuchBucket, ()) for system in (RADOSGW, RCLONE)],
+    *[(system, "no such upload", {"in_upload": True}, refused.NoSuchUpload, ()) for system in (RADOSGW, RCLONE)],
+    *[(system, "list parts of nothing", {"in_upload": True}, refused.NoSuchUpload, ()) for system in (RADOSGW, RCLONE)],
+    *[(system, "abort again", {"in_upload": True}, refused.NoSuchUpload, ()) for system in (RADOSGW, RCLONE)],
+    *[(system, "bucket not empty", {}, refused.BucketNotEmpty, ()) for system in (RADOSGW, RCLONE)],
+    *[(system, "complete wrong", {"in_upload": True}, refused.InvalidPart, ()) for system in (RADOSGW, RCLONE)],
+    (RADOSGW, "complete small", {"in_upload": True}, refused.PartTooSmall, ()),
+    (RCLONE, "complete disorder", {"in_upload": True}, refused.InvalidPartOrder, ()),
+    (RADOSGW, "put none match", {}, refused.PreconditionFailed, ()),
+    (RADOSGW, "put match", {}, refused.PreconditionFailed, ()),
+    (RADOSGW, "get if match", {}, refused.PreconditionFailed, ()),
+    (RADOSGW, "get hidden", {"key": "v"}, refused.NoSuchKey, ("v",)),
+    (RADOSGW, "get marker", {"key": "v", "version_id": "1"}, refused.NoSuchVersion, ("v", "1")),
+    (RADOSGW, "head marker", {"key": "v", "version_id": "1"}, refused.NoSuchVersion, ("v", "1")),
+    (RADOSGW, "delete locked", {"key": "k", "may_be_locked": True}, refused.ObjectLocked, ("k",)),
+    (RADOSGW, "put locked where none is", {"sets_lock": True}, refused.InvalidRules, ("the bucket has no object lock",)),
+    (RCLONE, "get version", {"operation": "GetObject"}, refused.Unsupported, ("GetObject", RCLONE)),
+    (RCLONE, "put versioning", {"operation": "PutBucketVersioning"}, refused.Unsupported, ("PutBucketVersioning", RCLONE)),
+    (RCLONE, "list versions", {"operation": "ListObjectVersions"}, refused.Unsupported, ("ListObjectVersions", RCLONE)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("system", "name", "asked", "kind", "args"), ERRORS)
+def test_a_refusal_is_the_contracts(
+    system: str, name: str, asked: dict[str, Any], kind: type[StorageError], args: tuple[Any, ...]
+) -> None:
+    error = Answer(system, name).error(**asked)
+    assert (kind, args) == (type(error), error.args)
+
+
+@BOTH
+@pytest.mark.parametrize("name", ["wrong key", "wrong secret"])
+def test_credentials_of_ours_that_are_wrong_are_the_operators_matter(system: str, name: str) -> None:
+    answer = Answer(system, name)
+    failure = read_failure(answer.status, answer.headers, answer.body)
+    assert refused.Misconfigured is type(answer.error(may_be_locked=True))
+    assert not may_retry(failure)
+
+
+@BOTH
+@pytest.mark.parametrize("name", ["put wrong md5", "get beyond"])
+def test_what_went_wrong_between_us_is_no_fault_of_the_member(system: str, name: str) -> None:
+    expected = refused.Unavailable if name == "put wrong md5" else refused.DamagedObject
+    assert expected is type(Answer(system, name).error())

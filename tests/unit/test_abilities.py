@@ -1,0 +1,20 @@
+"""The table of what engines cannot do is whole; tests/integration/test_engines.py tries each line of it."""
+
+from __future__ import annotations
+
+from gateway.storage.abilities import DISK, ENGINES, MISSING, OPERATIONS, WORDS, Ability, can, does
+
+
+def test_the_table_of_engines_is_whole() -> None:
+    assert list(ENGINES) == list(MISSING)
+    assert set(Ability) == set(WORDS)
+    assert {} == MISSING[DISK]
+    assert all(reason for missing in MISSING.values() for reason in missing.values())
+
+
+def test_an_operation_works_where_what_it_needs_does() -> None:
+    assert all(can(DISK, ability) for ability in Ability)
+    for engine in ENGINES:
+        assert [can(engine, ability) for ability in OPERATIONS.values()] == [
+            does(engine, one) for one in OPERATIONS
+        ]

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from meter.postgres import connect
+from tests.engines.place import REQUIRED
 from tests.integration.gateways_kit import START_TIMEOUT_S, Started, beside, running, s3_of, up
 from tests.integration.load_kit import Load
 from tests.integration.records import records_in
@@ -24,7 +25,7 @@ from tests.ordinary import ROOT
 from tests.postgres import Loop
 
 HAPROXY = shutil.which("haproxy", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
-if HAPROXY is None and not os.environ.get("WEIR_TEST_ENGINES_REQUIRED"):
+if HAPROXY is None and os.environ.get(REQUIRED) != "required":
     pytest.skip("haproxy is not installed (Debian: apt-get install haproxy)", allow_module_level=True)
 CONFIGURATION = ROOT / "deploy" / "haproxy" / "haproxy.cfg"
 CLIENTS = 4
@@ -39,7 +40,7 @@ def free_port() -> int:
 @contextmanager
 def haproxy(place: Path, *gateways: Started) -> Iterator[tuple[str, str]]:
     """The endpoint's URL, and that of the statistics."""
-    assert HAPROXY is not None, "WEIR_TEST_ENGINES_REQUIRED is set, and haproxy is not installed"
+    assert HAPROXY is not None, f"{REQUIRED} is 'required', and haproxy is not installed"
     front, stats = free_port(), free_port()
     environment = {
         **os.environ, "WEIR_FRONT": f"127.0.0.1:{front}", "WEIR_STATS": f"127.0.0.1:{stats}",

@@ -155,3 +155,15 @@ def test_a_bucket_moves_to_radosgw_under_traffic_and_the_sums_are_equal(
     (row,) = fetch(gateway, "SELECT kind, stored_bytes, why FROM meter.correction WHERE kind <> 'move'")
     assert ("inventory", 7) == (row["kind"], row["stored_bytes"])
     assert weir(gateway, "engine", "inventory", "ceph-a")["agrees"]
+    # And back: what was put behind our back goes along, for it is there.
+    back = weir(gateway, "bucket", "move", "photos", "--to", "disk")
+    assert ("moved", "ceph-a", "disk") == (back["state"], back["from"], back["to"])
+    kept["behind"] = b"1234567"
+    listed = {one["Key"]: one["ETag"] for one in s3.list_objects_v2(Bucket="photos")["Contents"]}
+    assert {key: f'"{hashlib.md5(body).hexdigest()}"' for key, body in kept.items()} == listed
+    for key, body in kept.items():
+        assert body == s3.get_object(Bucket="photos", Key=key)["Body"].read()
+    assert sum(map(len, kept.values())) == stored(gateway, anna.member)[0]
+    straight = radosgw.client()
+    assert name not in [one["Name"] for one in straight.list_buckets()["Buckets"]]
+    straight.close()

@@ -52,10 +52,13 @@ def start_behind(after: str, *, prefix: str, delimiter: str) -> str:
 
 
 def condition_headers(condition: Condition) -> dict[str, str]:
-    """If-Match and If-None-Match of a write; that of the time has no header."""
+    """If-Match and If-None-Match of a write; that of the time has no header.
+
+    The ETag stands bare, which S3 takes as well as a quoted one: radosgw compares that of a write letter by letter.
+    """
     headers = {}
     if condition.if_match is not None:
-        headers["if-match"] = "*" if condition.if_match == "*" else quoted(condition.if_match)
+        headers["if-match"] = condition.if_match
     if condition.if_none_match:
         headers["if-none-match"] = "*"
     return headers

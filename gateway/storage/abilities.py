@@ -19,6 +19,7 @@ class Ability(StrEnum):
     OBJECT_LOCK = "object_lock"
     TAGGING = "tagging"
     CONDITIONAL_PUT = "conditional_put"
+    CONDITIONAL_COPY = "conditional_copy"
     CONDITIONAL_DELETE = "conditional_delete"
     CHECKSUMS = "checksums"
     ACCESS_LISTS = "access_lists"
@@ -33,6 +34,7 @@ WORDS: Mapping[Ability, str] = {
     Ability.OBJECT_LOCK: "retention and legal hold",
     Ability.TAGGING: "tags of objects",
     Ability.CONDITIONAL_PUT: "`If-Match` and `If-None-Match` of a write",
+    Ability.CONDITIONAL_COPY: "the same of a copy, and of completing an upload",
     Ability.CONDITIONAL_DELETE: "`If-Match` of a delete",
     Ability.CHECKSUMS: "`x-amz-checksum-*` kept and told; all are verified on their way in, everywhere",
     Ability.ACCESS_LISTS: "access lists of single objects; those of buckets work everywhere",
@@ -54,6 +56,7 @@ _OURS = "it would be the gateway's to keep, and the upstream has no place for it
 MISSING: Mapping[str, Mapping[Ability, str]] = {
     DISK: {},
     RADOSGW: {
+        Ability.CONDITIONAL_COPY: "it passes over the conditions",
         Ability.CONDITIONAL_DELETE: "it passes over the condition",
         Ability.CHECKSUMS: "it knows none",
         Ability.ACCESS_LISTS: _OURS,
@@ -65,11 +68,12 @@ MISSING: Mapping[str, Mapping[Ability, str]] = {
         Ability.OBJECT_LOCK: "it keeps the headers and forbids nothing",
         Ability.TAGGING: "it takes the document for the object",
         Ability.CONDITIONAL_PUT: "it passes over the conditions",
+        Ability.CONDITIONAL_COPY: "it passes over the conditions",
         Ability.CONDITIONAL_DELETE: "it passes over the condition",
         Ability.CHECKSUMS: "it gives back the header it was sent, and has none for the rest",
         Ability.ACCESS_LISTS: _OURS,
         Ability.CUSTOMER_KEYS: _OURS,
-        Ability.PARTS: "it does not tell of them",
+        Ability.PARTS: "what is made of parts is one piece",
         Ability.REPEATED_COMPLETE: "it forgets an upload with its completion, and with a refused one too",
         Ability.ANY_KEY: "its keys are paths",
     },
@@ -90,6 +94,14 @@ OPERATIONS: Mapping[Operation, Ability] = {
     Operation.PUT_OBJECT_ACL: Ability.ACCESS_LISTS,
 }
 """Operations that are nothing without an ability."""
+
+ONLY_WHEN_FOUND = frozenset((Ability.CONDITIONAL_COPY, Ability.CONDITIONAL_DELETE))
+"""What so many systems pass over without a word that it is believed of none that was not seen to do it."""
+
+
+def lacking(features: Mapping[str, bool]) -> frozenset[Ability]:
+    """What an engine must not be asked for, by what was found when it was tried."""
+    return frozenset(one for one in Ability if not features.get(one, one not in ONLY_WHEN_FOUND))
 
 
 def can(engine: str, ability: Ability) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from gateway.storage.abilities import Ability, can
+from gateway.storage.abilities import RCLONE, Ability, can
 
 pytestmark = pytest.mark.every_engine
 _names = itertools.count(1)
@@ -98,6 +98,26 @@ def test_conditional_writes(s3: Any, bucket: str, engine: str) -> None:
     assert now == read(s3, bucket)
 
 
+def test_conditional_copies_and_completions(s3: Any, bucket: str, engine: str) -> None:
+    s3.put_object(Bucket=bucket, Key="k", Body=b"1")
+    s3.put_object(Bucket=bucket, Key="other", Body=b"2")
+    copied = {"Bucket": bucket, "Key": "k", "CopySource": {"Bucket": bucket, "Key": "other"}}
+    upload = s3.create_multipart_upload(Bucket=bucket, Key="k")["UploadId"]
+    part = s3.upload_part(Bucket=bucket, Key="k", UploadId=upload, PartNumber=1, Body=b"3")["ETag"]
+    parts = {"Parts": [{"PartNumber": 1, "ETag": part}]}
+    whole = {"Bucket": bucket, "Key": "k", "UploadId": upload, "MultipartUpload": parts}
+    for operation, how in ((s3.copy_object, copied), (s3.complete_multipart_upload, whole)):
+        with pytest.raises(ClientError) as error:
+            operation(**how, IfNoneMatch="*")
+        if can(engine, Ability.CONDITIONAL_COPY):
+            assert "PreconditionFailed" == error.value.response["Error"]["Code"]
+        else:
+            refused(error, engine)
+        assert b"1" == read(s3, bucket)
+    s3.complete_multipart_upload(**whole)
+    assert b"3" == read(s3, bucket)
+
+
 def test_conditional_deletes(s3: Any, bucket: str, engine: str) -> None:
     etag = s3.put_object(Bucket=bucket, Key="k", Body=b"1")["ETag"]
     with pytest.raises(ClientError) as error:
@@ -157,10 +177,15 @@ def test_parts_of_a_finished_upload(s3: Any, bucket: str, engine: str) -> None:
     ]
     parts = [{"PartNumber": number, "ETag": etag} for number, etag in enumerate(etags, 1)]
     s3.complete_multipart_upload(**where, UploadId=upload, MultipartUpload={"Parts": parts})
-    answer = tried(engine, Ability.PARTS, s3.get_object, **where, PartNumber=2)
-    if answer is not None:
-        with answer["Body"] as body:
-            assert (b"the end", 2) == (body.read(), answer["PartsCount"])
+    if engine == RCLONE:
+        with pytest.raises(ClientError) as error:
+            s3.get_object(**where, PartNumber=2)
+        assert "InvalidPartNumber" == error.value.response["Error"]["Code"]  # as of what was put at once
+    else:
+        answer = tried(engine, Ability.PARTS, s3.get_object, **where, PartNumber=2)
+        if answer is not None:
+            with answer["Body"] as body:
+                assert (b"the end", 2) == (body.read(), answer["PartsCount"])
     told = s3.get_object_attributes(**where, ObjectAttributes=["ObjectParts"])
     assert (2 if can(engine, Ability.PARTS) else None) == told.get("ObjectParts", {}).get("TotalPartsCount")
 

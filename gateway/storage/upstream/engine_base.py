@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from gateway.settings import GatewaySettings
-from gateway.storage.abilities import WORDS, Ability
+from gateway.storage.abilities import WORDS, Ability, lacking
 from gateway.storage.errors import (
     Busy,
     IsDeleteMarker,
@@ -103,7 +103,7 @@ class UpstreamBase:
         self._metrics = metrics
         self._spool = spool
         found = features or {}
-        self._lacks = frozenset(one for one in Ability if found.get(one) is False)
+        self._lacks = lacking(found)
         self._keeps_checksums = found.get(Ability.CHECKSUMS) is True
         self._turns = Turns(waiting_max=settings.upstream_waiting_max)
         self._rules: dict[BucketId, tuple[float, BucketRules]] = {}

@@ -119,7 +119,7 @@ class UploadMethods(ObjectMethods, UpstreamBase):
         """See Engine. A repeated Complete answers while the object it made is the current one."""
         del checksum
         if condition != NO_CONDITION:
-            self.need(Ability.CONDITIONAL_PUT)
+            self.need(Ability.CONDITIONAL_COPY)
         self.check_properties(ObjectProperties(), is_sealed=bool(sealing))
         made = ObjectHead(key, 0, etag, now_us, ObjectProperties())
         work = self._complete(self.place(bucket), upload_id, parts, made, condition, part_bytes_min)

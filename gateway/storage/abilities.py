@@ -16,6 +16,7 @@ class Ability(StrEnum):
     """Something that not every engine can do; the names are kept in the directory, so never changed."""
 
     VERSIONING = "versioning"
+    MARKERS = "markers"
     OBJECT_LOCK = "object_lock"
     TAGGING = "tagging"
     CONDITIONAL_PUT = "conditional_put"
@@ -31,6 +32,7 @@ class Ability(StrEnum):
 
 WORDS: Mapping[Ability, str] = {
     Ability.VERSIONING: "versions of objects",
+    Ability.MARKERS: "`x-amz-delete-marker` and the marker's id, told to who reads what is hidden or names the marker",
     Ability.OBJECT_LOCK: "retention and legal hold",
     Ability.TAGGING: "tags of objects",
     Ability.CONDITIONAL_PUT: "`If-Match` and `If-None-Match` of a write",
@@ -56,6 +58,7 @@ _OURS = "it would be the gateway's to keep, and the upstream has no place for it
 MISSING: Mapping[str, Mapping[Ability, str]] = {
     DISK: {},
     RADOSGW: {
+        Ability.MARKERS: "it says that there is nothing",
         Ability.CONDITIONAL_COPY: "it passes over the conditions",
         Ability.CONDITIONAL_DELETE: "it passes over the condition",
         Ability.CHECKSUMS: "it knows none",
@@ -65,6 +68,7 @@ MISSING: Mapping[str, Mapping[Ability, str]] = {
     },
     RCLONE: {
         Ability.VERSIONING: "it refuses to set them",
+        Ability.MARKERS: "it has none",
         Ability.OBJECT_LOCK: "it keeps the headers and forbids nothing",
         Ability.TAGGING: "it takes the document for the object",
         Ability.CONDITIONAL_PUT: "it passes over the conditions",

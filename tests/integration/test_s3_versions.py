@@ -123,6 +123,7 @@ def test_a_multipart_upload_makes_a_version(s3: Any, bucket: str) -> None:
     assert [done["VersionId"], old] == [one[1] for one in listed(s3, bucket)]
 
 
+@pytest.mark.needs("markers")
 def test_a_delete_hides_the_key_and_removing_the_marker_brings_it_back(s3: Any, bucket: str) -> None:
     enable(s3, bucket)
     kept = put(s3, bucket, "k", b"kept")
@@ -163,6 +164,7 @@ def test_suspended_a_write_replaces_null_alone(s3: Any, bucket: str) -> None:
     assert sorted([("k", "null", True, True), ("k", kept, False, False)]) == sorted(listed(s3, bucket))
 
 
+@pytest.mark.needs("conditional_delete")
 def test_many_are_deleted_each_as_it_was_named(s3: Any, bucket: str) -> None:
     enable(s3, bucket)
     old, new = put(s3, bucket, "a", b"1"), put(s3, bucket, "a", b"2")
@@ -194,6 +196,7 @@ def test_many_are_deleted_each_as_it_was_named(s3: Any, bucket: str) -> None:
     assert ["b", "b"] == [one[0] for one in listed(s3, bucket)]
 
 
+@pytest.mark.needs("conditional_delete")
 def test_a_conditional_delete_deletes_only_what_it_meant(s3: Any, bucket: str) -> None:
     etag = s3.put_object(Bucket=bucket, Key="k", Body=b"1")["ETag"]
     wrong = refusal(s3.delete_object, Bucket=bucket, Key="k", IfMatch='"0"')

@@ -104,7 +104,8 @@ class CopyMethods(ObjectMethods):
             if found is None:
                 assert failed is not None
                 raise failed
-            written, version_id = found
+            written, told = found
+            version_id = await self.version_made(place, made.key, told, is_put=False)
             self.tell_written(place, made, before, version_id)
         return replace(made, etag=written.etag or made.etag, version_id=version_id)
 

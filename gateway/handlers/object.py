@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.call import Call, Reply, Services
+from gateway.call import DISK, Call, Reply, Services
 from gateway.checksum import checksum_headers
 from gateway.customer_key import customer_key
 from gateway.errors import invalid_argument, s3_error
@@ -186,7 +186,7 @@ def _part_span(call: Call, head: ObjectHead, headers: dict[str, str]) -> tuple[i
         raise invalid_argument(
             "partNumber", text, "Part number must be an integer between 1 and 10000, inclusive"
         )
-    if not head.part_sizes and "-" in head.etag:
+    if bucket_of(call).engine != DISK:
         raise Unsupported("reading by part number", bucket_of(call).engine)
     sizes = head.part_sizes or (head.size_bytes,)
     number = int(text)

@@ -25,6 +25,7 @@ from tests.bench.large import bench_large
 from tests.bench.ledger import bench_ledger
 from tests.bench.small import bench_small, signed
 from tests.bench.table import ROOT, cost, load, paired, show
+from tests.bench.upstream import bench_upstream
 from tests.gateway import RunningGateway, client, running_gateway
 from tests.postgres import running_server
 
@@ -98,6 +99,7 @@ def main() -> None:
         with running_server(place / "pg") as server:
             (place / "gateway").mkdir()
             bench_gateway(place / "gateway", server.database())
+            bench_upstream(place, server.database())
             meter.bench_shipping(place, server)
             meter.bench_restart(place, server.database())
             bench_books(server.database())

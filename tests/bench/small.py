@@ -28,10 +28,18 @@ RCLONE = Path(sys.executable).with_name("rclone")
 START_S = 10.0
 
 
-def signed(port: int, credentials: Credentials, key: str, *, method: str = "GET", size: int = 0) -> bytes:
+def signed(
+    port: int,
+    credentials: Credentials,
+    key: str,
+    *,
+    method: str = "GET",
+    size: int = 0,
+    bucket: str = "bench",
+) -> bytes:
     """A signed request's head, ready to send again and again."""
     request = AWSRequest(
-        method, f"http://127.0.0.1:{port}/bench/{key}", headers={"Host": f"127.0.0.1:{port}"}
+        method, f"http://127.0.0.1:{port}/{bucket}/{key}", headers={"Host": f"127.0.0.1:{port}"}
     )
     if method == "PUT":
         request.headers["Content-Length"] = str(size)
@@ -40,7 +48,7 @@ def signed(port: int, credentials: Credentials, key: str, *, method: str = "GET"
     S3SigV4Auth(BotoCredentials(credentials.access_key, credentials.secret_key), "s3", "us-east-1").add_auth(
         request
     )
-    lines = [f"{method} /bench/{key} HTTP/1.1"]
+    lines = [f"{method} /{bucket}/{key} HTTP/1.1"]
     for name, value in request.prepare().headers.items():
         lines.append(f"{name}: {value.decode() if isinstance(value, bytes) else value}")
     return "\r\n".join([*lines, "", ""]).encode()

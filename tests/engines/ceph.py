@@ -56,7 +56,8 @@ mon data = {root}/mon.a
 [osd.0]
 osd data = {root}/osd.0
 [client.rgw.a]
-rgw frontends = beast endpoint=127.0.0.1:{port}
+# Else an answer's head waits for its acknowledgement before its body goes, 40 ms for a client that does not hurry.
+rgw frontends = beast endpoint=127.0.0.1:{port} tcp_nodelay=1
 rgw thread pool size = 64
 rgw enable usage log = true
 rgw usage log tick interval = 1

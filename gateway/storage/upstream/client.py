@@ -8,8 +8,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import NamedTuple
 
 from gateway.settings import GatewaySettings
 from gateway.storage.errors import Busy, StorageError, Unavailable
@@ -41,8 +42,7 @@ PAUSE_S = 0.05
 """Before the second attempt, on the average; twice as long before each further one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """One request to an upstream."""
 
     asked: Asked
@@ -51,7 +51,7 @@ class Request:
     method: str
     path: str
     query: str = ""
-    headers: dict[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = MappingProxyType({})
     body: bytes = b""
     may_repeat: bool = True
     """Doing it twice is the same as doing it once."""
@@ -213,7 +213,7 @@ class Client:
                 if is_last:
                     raise self.away(request, error) from error
             else:
-                if head.status < 400:
+                if head.status < 300:
                     self._is_well()
                     return exchange, None
                 failure = await exchange.failure()

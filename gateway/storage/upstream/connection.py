@@ -7,6 +7,7 @@ whole way through the gateway; docs/engines.md has the figures.
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 from collections import deque
 from collections.abc import Callable
@@ -79,12 +80,14 @@ class Connection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         # Who writes waits until everything has left: then the memory is the caller's again.
         self._transport.set_write_buffer_limits(high=0)
-        self._socket: socket.socket = transport.get_extra_info("socket")
+        # A descriptor of our own: uvloop's stand-in for the socket would make and close one at each call.
+        self._socket = socket.socket(fileno=os.dup(transport.get_extra_info("socket").fileno()))
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """It has ended: whoever waits learns of it."""
         self._transport = None
+        self._socket.close()
         head = self._head
         ends_here = head is not None and head.body_bytes is None and not head.is_chunked
         if ends_here and exc is None and not self._is_over:

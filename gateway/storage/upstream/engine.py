@@ -60,6 +60,8 @@ class UpstreamEngine(CopyMethods, DeleteMethods, UploadMethods, Engine):
             self.need(Ability.VERSIONING)
         if rules.locks:
             self.need(Ability.OBJECT_LOCK)
+        if rules == BucketRules() and Ability.VERSIONING in self._lacks:
+            return
         known = await self._read_rules(place)
         if rules.locks and (not known.locks and known.versioning is Versioning.ENABLED):
             raise InvalidRules("object lock belongs to a bucket from its creation on")

@@ -133,9 +133,13 @@ class UpstreamBase:
         query: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None, body: bytes = b"", *,
         version_id: str = "", may_be_locked: bool = False, sets_lock: bool = False, may_repeat: bool = True,
     ) -> Request:  # fmt: skip
-        """A request about a bucket or an object; a body is a document."""
+        """A request about a bucket or an object; a body is a document.
+
+        Raises Unsupported for a version where there are none: such a system would pass over it, and take the object.
+        """
         parameters = dict(query or {})
         if version_id:
+            self.need(Ability.VERSIONING)
             parameters["versionId"] = version_id
         asked = Asked(
             self.name, operation, key, version_id, "uploadId" in parameters, may_be_locked, sets_lock
@@ -198,6 +202,8 @@ class UpstreamBase:
 
     async def rules_of(self, place: Place) -> BucketRules:
         """The bucket's rules, as they were RULES_LIFE_S ago at the most."""
+        if Ability.VERSIONING in self._lacks:
+            return BucketRules()
         known = self._rules.get(place.bucket)
         if known is not None and self._loop.time() - known[0] < RULES_LIFE_S:
             return known[1]

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Coroutine, Sequence
 from dataclasses import replace
 
+from gateway.storage.abilities import Ability
 from gateway.storage.errors import (
     IsDeleteMarker,
     NoSuchKey,
@@ -223,6 +224,7 @@ class DeleteMethods(UpstreamBase):
         limit: int,
     ) -> VersionListing:
         """See Engine. Tags are not told."""
+        self.need(Ability.VERSIONING)
         place = self.place(bucket)
         if not limit:
             return VersionListing((), (), None)

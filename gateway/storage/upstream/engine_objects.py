@@ -68,7 +68,7 @@ class ObjectMethods(UpstreamBase):
                 sets_lock=arriving.properties.retention is not None or arriving.properties.legal_hold,
                 may_repeat=may_repeat,
             )  # fmt: skip
-            return replace(made, body=body, body_bytes=body_bytes, is_unsigned=True)
+            return made._replace(body=body, body_bytes=body_bytes, is_unsigned=True)
 
         known = self.headers_of(arriving.properties)
         return UpstreamStaged(self._client, arriving, request, known, self._spool)
@@ -79,7 +79,7 @@ class ObjectMethods(UpstreamBase):
 
         def request(headers: Mapping[str, str], body_bytes: int | None, body: bytes) -> Request:
             made = self.request("UploadPart", Act.WRITE, "PUT", place, arriving.key, query, headers)
-            return replace(made, body=body, body_bytes=body_bytes, is_unsigned=True)
+            return made._replace(body=body, body_bytes=body_bytes, is_unsigned=True)
 
         return UpstreamStaged(self._client, arriving, request, {}, self._spool)
 

@@ -136,7 +136,7 @@ class UpstreamStaged(Staged):
             head = await exchange.answered()
         except Broken as error:
             raise self._client.failed(exchange.request, error) from error
-        if head.status >= 400:
+        if head.status >= 300:
             raise self._client.judge(exchange.request, await exchange.failure())
         exchange.close()
         raise Unavailable(f"{exchange.request.asked.engine} answered before it had the whole body")
@@ -146,7 +146,7 @@ class UpstreamStaged(Staged):
             head = await exchange.answered()
         except Broken as error:
             raise self._client.failed(exchange.request, error) from error
-        if head.status >= 400:
+        if head.status >= 300:
             failure: Failure = await exchange.failure()
             raise self._client.judge(exchange.request, failure)
         await exchange.whole()

@@ -89,15 +89,12 @@ OPERATIONS: Mapping[Operation, Ability] = {
     Operation.LIST_OBJECT_VERSIONS: Ability.VERSIONING,
     Operation.PUT_OBJECT_LOCK_CONFIGURATION: Ability.OBJECT_LOCK,
     Operation.PUT_OBJECT_RETENTION: Ability.OBJECT_LOCK,
-    Operation.GET_OBJECT_RETENTION: Ability.OBJECT_LOCK,
     Operation.PUT_OBJECT_LEGAL_HOLD: Ability.OBJECT_LOCK,
-    Operation.GET_OBJECT_LEGAL_HOLD: Ability.OBJECT_LOCK,
     Operation.PUT_OBJECT_TAGGING: Ability.TAGGING,
-    Operation.GET_OBJECT_TAGGING: Ability.TAGGING,
     Operation.DELETE_OBJECT_TAGGING: Ability.TAGGING,
     Operation.PUT_OBJECT_ACL: Ability.ACCESS_LISTS,
 }
-"""Operations that are nothing without an ability."""
+"""Operations that are nothing without an ability. Asking for what cannot be set is none: it is told that nothing is."""
 
 ONLY_WHEN_FOUND = frozenset((Ability.CONDITIONAL_COPY, Ability.CONDITIONAL_DELETE))
 """What so many systems pass over without a word that it is believed of none that was not seen to do it."""

@@ -29,6 +29,7 @@ def node(s3_gateway: RunningGateway, anna: Credentials, tmp_path: Path) -> Node:
     return Node(CLIENT, "minio.cjs", s3_gateway.url, anna, tmp_path)
 
 
+@pytest.mark.needs("any_key")
 def test_odd_names_go_there_and_back(node: Node, bucket: str) -> None:
     told = node("names", bucket, names=NAMES)
     assert sorted(NAMES) == sorted(told["listed"])

@@ -59,6 +59,7 @@ def test_odd_names_are_put_listed_and_deleted(store: Any) -> None:
     assert [] == [one for page in store.list() for one in page]
 
 
+@pytest.mark.needs("conditional_put")
 def test_conditions_are_kept(store: Any) -> None:
     first = store.put("key", b"first", mode="create")
     with pytest.raises(AlreadyExistsError):
@@ -71,6 +72,7 @@ def test_conditions_are_kept(store: Any) -> None:
         store.get("key", options={"if_match": first["e_tag"]})
 
 
+@pytest.mark.needs("conditional_copy")
 def test_objects_are_copied_and_renamed(
     store: Any, s3_gateway: RunningGateway, anna: Credentials, bucket: str
 ) -> None:

@@ -24,6 +24,7 @@ from gateway.storage.upstream.signing import Account
 from gateway.storage.upstream.stored import StoredSums
 from gateway.upstream_store import stored_on_upstreams
 from gateway.vault import Vault
+from meter.event import Event
 from meter.ids import BucketId, MemberId
 from meter.metrics import Registry
 from meter.postgres import Connection
@@ -112,7 +113,7 @@ class Upstreams:
         except ValueError as error:
             raise Refusal(f"the engine {row.name} cannot be asked: {error}") from error
         metrics = UpstreamMetrics(self._registry, row.name)
-        client = Client(upstream, self._settings, metrics, self._recorder.record)
+        client = Client(upstream, self._settings, metrics, self._keep_cost)
         return UpstreamEngine(
             client, self._settings, find=self._find, tell=self._tell, sums=self._sums, metrics=metrics,
             spool=self._settings.data, features=row.features,
@@ -121,6 +122,11 @@ class Upstreams:
     def _find(self, bucket: BucketId) -> Place | None:
         found = self._directory.bucket_numbered(bucket)
         return None if found is None else Place(found.id, found.upstream_name, found.owner)
+
+    def _keep_cost(self, event: Event) -> None:
+        """An upstream request; where the journal has little room left, that is for what members are billed."""
+        if self._recorder.has_room:
+            self._recorder.record(event)
 
     def _tell(self, change: StorageChange) -> None:
         self._sums.told(change, sequence=self._recorder.record(storage_event(change)))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import ssl
 import threading
 import urllib.parse
 from collections import deque
@@ -160,7 +161,7 @@ def _error(code: str) -> bytes:
 
 
 @contextmanager
-def running_rogue() -> Iterator[Rogue]:
+def running_rogue(tls: ssl.SSLContext | None = None) -> Iterator[Rogue]:
     """It serves in a thread for the time of the block."""
     (port,) = free_ports(1)
     rogue = Rogue(port)
@@ -169,7 +170,7 @@ def running_rogue() -> Iterator[Rogue]:
     stopping = asyncio.Event()
 
     async def serve() -> None:
-        server = await asyncio.start_server(rogue.serve, "127.0.0.1", port, limit=2**20)
+        server = await asyncio.start_server(rogue.serve, "127.0.0.1", port, limit=2**20, ssl=tls)
         serving.set()
         await stopping.wait()
         server.close()

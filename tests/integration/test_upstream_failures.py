@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import os
+import ssl
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from gateway.settings import GatewaySettings
 from gateway.storage.errors import (
@@ -105,27 +113,68 @@ def rogue() -> Iterator[Rogue]:
         yield running
 
 
-@pytest.fixture
-async def told(rogue: Rogue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Told]:
+@asynccontextmanager
+async def before(rogue: Rogue, place: Path, *, scheme: str = "http") -> AsyncIterator[Told]:
     """An engine in front of it, quick to give up."""
-    monkeypatch.setattr(engine_base, "LOOK_PAUSE_S", 0.001)
     settings = GatewaySettings(
-        data=tmp_path, upstream_timeout_s=1, upstream_failures_max=5, upstream_rest_s=3600
+        data=place, upstream_timeout_s=1, upstream_failures_max=5, upstream_rest_s=3600
     )
     registry = Registry()
-    found = Told.__new__(Told)
     metrics = UpstreamMetrics(registry, "rogue")
-    upstream = Upstream.at("rogue", f"http://127.0.0.1:{rogue.port}", Account("KEY", "secret", "us-east-1"))
+    account = Account("KEY", "secret", "us-east-1")
+    upstream = Upstream.at("rogue", f"{scheme}://127.0.0.1:{rogue.port}", account)
     events: list[Event] = []
     changes: list[StorageChange] = []
     engine = UpstreamEngine(
         Client(upstream, settings, metrics, events.append), settings,
         find=lambda bucket: Place(bucket, "bucket", MemberId(1)) if bucket == BUCKET else None,
-        tell=changes.append, sums=StoredSums(), metrics=metrics, spool=tmp_path,
+        tell=changes.append, sums=StoredSums(), metrics=metrics, spool=place,
     )  # fmt: skip
-    found = Told(engine, rogue, registry, changes, events)
-    yield found
+    yield Told(engine, rogue, registry, changes, events)
     await engine.close()
+
+
+@pytest.fixture
+async def told(rogue: Rogue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Told]:
+    """An engine in front of the rogue."""
+    monkeypatch.setattr(engine_base, "LOOK_PAUSE_S", 0.001)
+    async with before(rogue, tmp_path) as found:
+        yield found
+
+
+def certificate(place: Path) -> Path:
+    """A key and a certificate of its own for 127.0.0.1, in one file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "rogue")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+        .serial_number(1).not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )  # fmt: skip
+    file = place / "rogue.pem"
+    plain = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    file.write_bytes(key.private_bytes(*plain) + made.public_bytes(serialization.Encoding.PEM))
+    return file
+
+
+async def test_a_certificate_nobody_vouches_for_is_refused_and_a_known_one_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = certificate(tmp_path)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(file)
+    body = os.urandom(LONG)
+    with running_rogue(tls) as rogue:
+        async with before(rogue, tmp_path, scheme="https") as told:
+            with pytest.raises(Unavailable):
+                await told.engine.head_object(BUCKET, "k")
+        assert [] == rogue.asked
+        monkeypatch.setenv("SSL_CERT_FILE", str(file))
+        async with before(rogue, tmp_path, scheme="https") as told:
+            await told.put("k", body)
+            assert body == await told.get("k")
 
 
 @pytest.mark.parametrize("size", [1000, LONG])

@@ -22,6 +22,7 @@ class Ability(StrEnum):
     CONDITIONAL_PUT = "conditional_put"
     CONDITIONAL_COPY = "conditional_copy"
     CONDITIONAL_DELETE = "conditional_delete"
+    REPLACING_COPY = "replacing_copy"
     CHECKSUMS = "checksums"
     ACCESS_LISTS = "access_lists"
     CUSTOMER_KEYS = "customer_keys"
@@ -38,6 +39,7 @@ WORDS: Mapping[Ability, str] = {
     Ability.CONDITIONAL_PUT: "`If-Match` and `If-None-Match` of a write",
     Ability.CONDITIONAL_COPY: "the same of a copy, and of completing an upload",
     Ability.CONDITIONAL_DELETE: "`If-Match` of a delete",
+    Ability.REPLACING_COPY: "a copy without metadata that its source has",
     Ability.CHECKSUMS: "`x-amz-checksum-*` kept and told; all are verified on their way in, everywhere",
     Ability.ACCESS_LISTS: "access lists of single objects; those of buckets work everywhere",
     Ability.CUSTOMER_KEYS: "encryption with your own key (SSE-C)",
@@ -74,10 +76,11 @@ MISSING: Mapping[str, Mapping[Ability, str]] = {
         Ability.CONDITIONAL_PUT: "it passes over the conditions",
         Ability.CONDITIONAL_COPY: "it passes over the conditions",
         Ability.CONDITIONAL_DELETE: "it passes over the condition",
+        Ability.REPLACING_COPY: "it puts the new beside the old",
         Ability.CHECKSUMS: "it gives back the header it was sent, and has none for the rest",
         Ability.ACCESS_LISTS: _OURS,
         Ability.CUSTOMER_KEYS: _OURS,
-        Ability.PARTS: "what is made of parts is one piece",
+        Ability.PARTS: "it does not tell of them",
         Ability.REPEATED_COMPLETE: "it forgets an upload with its completion, and with a refused one too",
         Ability.ANY_KEY: "its keys are paths",
     },

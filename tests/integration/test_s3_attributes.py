@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 from tests.gateway import Credentials, RunningGateway, client
 from tests.integration.s3_kit import UNSIGNED_TRAILER, ask, plain_chunks, sign
 
-pytestmark = pytest.mark.every_engine
+pytestmark = pytest.mark.every_engine(without=("rclone",))
 
 MIB = 2**20
 EVERY = ["ETag", "Checksum", "ObjectParts", "StorageClass", "ObjectSize"]

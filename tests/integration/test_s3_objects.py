@@ -148,6 +148,7 @@ def test_a_complete_keeps_its_condition_and_can_be_asked_again(s3: Any, bucket: 
     assert done["ETag"] == s3.complete_multipart_upload(**place, **asked, IfMatch=etag)["ETag"]
 
 
+@pytest.mark.needs("replacing_copy")
 def test_a_copy_keeps_or_replaces_what_stands_beside_the_bytes(s3: Any, bucket: str) -> None:
     source = {"Bucket": bucket, "Key": "a +%/ü"}
     s3.put_object(**source, Body=b"x" * 100_000, ContentType="text/a", Metadata={"a": "1"})

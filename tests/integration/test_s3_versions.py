@@ -11,7 +11,7 @@ from gateway.storage.abilities import Ability, can
 from tests.gateway import Credentials, RunningGateway
 from tests.integration.s3_kit import ask, sign
 
-pytestmark = [pytest.mark.every_engine, pytest.mark.needs("versioning")]
+pytestmark = [pytest.mark.every_engine(without=("rclone",)), pytest.mark.needs("versioning")]
 
 
 def refusal(operation: Any, **how: Any) -> dict[str, Any]:

@@ -60,6 +60,8 @@ class CopyMethods(ObjectMethods):
         if isinstance(source, UpstreamReader) and source.engine_name == self.name:
             if condition != NO_CONDITION:
                 self.need(Ability.CONDITIONAL_COPY)
+            if not source.head.properties.headers.keys() <= properties.headers.keys():
+                self.need(Ability.REPLACING_COPY)
             made = ObjectHead(key, source.head.size_bytes, source.head.etag, now_us, properties)
             return await self.to_the_end(self._copy(place, source, made, condition, quota))
         size_bytes = source.head.size_bytes

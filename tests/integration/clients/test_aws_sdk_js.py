@@ -23,7 +23,10 @@ from tests.integration.clients.kit import (
 from tests.integration.clients.tls import tls_front
 
 CLIENT = "AWS SDK for JavaScript"
-pytestmark = [needs(CLIENT, "node", decided_by=HERE / "node" / "package-lock.json"), pytest.mark.every_engine]
+pytestmark = [
+    needs(CLIENT, "node", decided_by=HERE / "node" / "package-lock.json"),
+    pytest.mark.every_engine(without=("rclone",)),
+]
 NAMES = [*ODD_KEYS, *WILD_KEYS]
 
 

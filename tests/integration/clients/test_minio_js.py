@@ -19,7 +19,10 @@ from tests.integration.clients.kit import (
 )
 
 CLIENT = "minio-js"
-pytestmark = [needs(CLIENT, "node", decided_by=HERE / "node" / "package-lock.json"), pytest.mark.every_engine]
+pytestmark = [
+    needs(CLIENT, "node", decided_by=HERE / "node" / "package-lock.json"),
+    pytest.mark.every_engine(without=("rclone",)),
+]
 NAMES = [*ODD_KEYS, *WILD_KEYS]
 
 

@@ -24,7 +24,7 @@ from tests.integration.clients.kit import (
 )
 from tests.integration.s3_kit import fetch
 
-pytestmark = pytest.mark.every_engine
+pytestmark = pytest.mark.every_engine(without=("rclone",))
 
 CLIENT = "minio-py"
 NAMES = {*ODD_KEYS, *WILD_KEYS, "with space/c"} - {"dot/./and/../dot"}

@@ -13,7 +13,7 @@ from tests.gateway import Credentials, RunningGateway
 from tests.integration.clients.kit import LARGE, MIB, ODD_KEYS, made_by_page, sha256, with_wrong_secret
 from tests.integration.s3_kit import fetch
 
-pytestmark = pytest.mark.every_engine
+pytestmark = pytest.mark.every_engine(without=("rclone",))
 
 CLIENT = "obstore"
 

@@ -188,6 +188,18 @@ class UpstreamBase:
 
     # Rules
 
+    async def version_made(self, place: Place, key: str, told: str, *, is_put: bool) -> str:
+        """The version a write made. radosgw tells it of a PutObject with versions, and of nothing else."""
+        if told:
+            return told
+        versioning = (await self.rules_of(place)).versioning
+        if versioning is Versioning.OFF:
+            return ""
+        if is_put or versioning is Versioning.SUSPENDED:
+            return NULL_VERSION if versioning is Versioning.SUSPENDED else ""
+        found = await self.found(place, key)
+        return "" if found is None else found.version_id
+
     async def rules_of(self, place: Place) -> BucketRules:
         """The bucket's rules, as they were RULES_LIFE_S ago at the most."""
         if Ability.VERSIONING in self._lacks:

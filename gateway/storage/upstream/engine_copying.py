@@ -60,6 +60,8 @@ class CopyMethods(ObjectMethods):
         if isinstance(source, UpstreamReader) and source.engine_name == self.name:
             if condition != NO_CONDITION:
                 self.need(Ability.CONDITIONAL_COPY)
+            if not source.head.properties.headers.keys() <= properties.headers.keys():
+                self.need(Ability.REPLACING_COPY)
             made = ObjectHead(key, source.head.size_bytes, source.head.etag, now_us, properties)
             return await self.to_the_end(self._copy(place, source, made, condition, quota))
         size_bytes = source.head.size_bytes
@@ -104,7 +106,8 @@ class CopyMethods(ObjectMethods):
             if found is None:
                 assert failed is not None
                 raise failed
-            written, version_id = found
+            written, told = found
+            version_id = await self.version_made(place, made.key, told, is_put=False)
             self.tell_written(place, made, before, version_id)
         return replace(made, etag=written.etag or made.etag, version_id=version_id)
 

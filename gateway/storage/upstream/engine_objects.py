@@ -104,7 +104,8 @@ class ObjectMethods(UpstreamBase):
             if answer is None:
                 assert failed is not None
                 raise failed
-            version_id = answer.headers.get("x-amz-version-id", "")
+            told = answer.headers.get("x-amz-version-id", "")
+            version_id = await self.version_made(place, made.key, told, is_put=True)
             self.tell_written(place, made, before, version_id)
         self.check_etag(made.etag, answer)
         return replace(made, version_id=version_id)

@@ -221,7 +221,11 @@ class UploadMethods(ObjectMethods, UpstreamBase):
             name: value for name, value in bounds.items() if value
         }
         request = self.request("ListMultipartUploads", Act.LIST, "GET", self.place(bucket), query=query)
-        _, body = await self._client.ask(request)
+        try:
+            _, body = await self._client.ask(request)
+        except NoSuchUpload:
+            # So rclone says that there is none.
+            return (), False
         return read_uploads(body, request.asked)
 
     async def _part(self, place: Place, key: str, upload_id: str, number: int) -> Part | None:

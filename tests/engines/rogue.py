@@ -29,7 +29,7 @@ class Fault:
     method: str
     kind: str
     """status (with code), drop (no answer), forget (done, but no answer), cut (body ends early), stall (no further
-    byte), etag (another one is told), garbage (no HTTP), early (answered before the body), surplus (too many bytes)."""
+    byte), silent (not one), etag (another one is told), garbage (no HTTP), early (answered before the body), surplus (too many bytes)."""
     status: int = 500
     code: str = "InternalError"
     after_bytes: int = 0
@@ -103,6 +103,8 @@ class Rogue:
             writer.write(_answer(fault.status, b"", _error(fault.code), head_only=method == "HEAD"))
             await writer.drain()
             return True
+        if kind == "silent":
+            await asyncio.Event().wait()
         if kind == "drop":
             return False
         if kind == "garbage":

@@ -115,11 +115,10 @@ def rogue() -> Iterator[Rogue]:
 
 
 @asynccontextmanager
-async def before(rogue: Rogue, place: Path, *, scheme: str = "http") -> AsyncIterator[Told]:
+async def before(rogue: Rogue, place: Path, *, scheme: str = "http", **more: int) -> AsyncIterator[Told]:
     """An engine in front of it, quick to give up."""
-    settings = GatewaySettings(
-        data=place, upstream_timeout_s=1, upstream_failures_max=5, upstream_rest_s=3600
-    )
+    quick = {"upstream_timeout_s": 1, "upstream_failures_max": 5, "upstream_rest_s": 3600}
+    settings = GatewaySettings.model_validate({"data": place, **quick, **more})
     registry = Registry()
     metrics = UpstreamMetrics(registry, "rogue")
     account = Account("KEY", "secret", "us-east-1")
@@ -337,3 +336,22 @@ async def test_every_upstream_request_is_an_event_nobody_pays_for(told: Told) ->
     assert [LONG] == [one.bytes_in for one in writes]
     (read,) = [one for one in told.events if one.operation == 1001 and one.bytes_out > 1000]
     assert 100_000 == read.bytes_out
+
+
+async def test_a_read_that_takes_long_is_asked_twice_where_the_operator_wants_it(
+    rogue: Rogue, tmp_path: Path
+) -> None:
+    async with before(rogue, tmp_path, upstream_attempts_max=1) as told:
+        await told.put("k", b"x" * 100)
+        rogue.faults.append(Fault("GET", "silent"))
+        with pytest.raises(Unavailable):
+            await told.get("k")
+    hedging = {"upstream_attempts_max": 1, "upstream_hedge_after_ms": 20}
+    async with before(rogue, tmp_path, **hedging) as told:
+        rogue.faults.append(Fault("GET", "silent"))
+        assert b"x" * 100 == await told.get("k")
+        # Both are counted: the one that was given up too.
+        assert [200, 599] == sorted(one.status for one in told.events)
+        rogue.faults.extend([Fault("GET", "drop")] * 2)
+        with pytest.raises(Unavailable):
+            await told.get("k")

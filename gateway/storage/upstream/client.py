@@ -38,6 +38,7 @@ from meter.ids import BucketId
 from meter.recorder import now_us
 
 log = logging.getLogger(__name__)
+_READS = frozenset(("GET", "HEAD"))
 PAUSE_S = 0.05
 """Before the second attempt, on the average; twice as long before each further one."""
 
@@ -109,7 +110,8 @@ class Exchange:
     @property
     def was_stale(self) -> bool:
         """The connection had been used before, and ended without a word: it was closed while nobody looked."""
-        return self.is_on_old_connection and not self._connection.has_head
+        connection = self._connection
+        return self.is_on_old_connection and not connection.has_head and not connection.was_given_up
 
     @property
     def has_refused(self) -> bool:
@@ -208,6 +210,8 @@ class Client:
             exchange = None
             try:
                 exchange = await self.begin(request)
+                if self._settings.upstream_hedge_after_ms and request.method in _READS:
+                    exchange = await self._first_of(exchange, request)
                 head = await exchange.answered()
             except Broken as error:
                 if exchange is not None and exchange.was_stale and request.may_repeat:
@@ -227,6 +231,31 @@ class Client:
                     return exchange, failure
             self._metrics.retried()
             await asyncio.sleep(PAUSE_S * 2 ** (attempt - 1) * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
+
+    async def _first_of(self, exchange: Exchange, request: Request) -> Exchange:
+        """The exchange, or a second one that answers before it. Raises Broken when neither does."""
+        patience_s = self._settings.upstream_hedge_after_ms / 1000
+        racing = {asyncio.ensure_future(exchange.answered()): exchange}
+        try:
+            done, _ = await asyncio.wait(racing, timeout=patience_s)
+            if not done:
+                self._metrics.retried()
+                second = await self.begin(request)
+                racing[asyncio.ensure_future(second.answered())] = second
+            while True:
+                done, rest = await asyncio.wait(racing, return_when=asyncio.FIRST_COMPLETED)
+                won = [one for one in done if one.exception() is None]
+                if won or not rest:
+                    # Without a winner the last one's failure is what is said.
+                    return racing.pop(won[0]) if won else racing[done.pop()]
+                for one in done:
+                    del racing[one]
+        finally:
+            for one in racing:
+                one.cancel()
+            await asyncio.gather(*racing, return_exceptions=True)
+            for left in racing.values():
+                left.close()
 
     async def begin(self, request: Request) -> Exchange:
         """Send it, a streamed body's bytes excepted. Raises Broken; Busy while the upstream is left alone."""

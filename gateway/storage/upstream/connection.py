@@ -39,7 +39,8 @@ class Connection(asyncio.Protocol):
     __slots__ = (
         "_blocks", "_body_left", "_broken", "_dechunker", "_drained", "_head", "_head_only", "_is_over", "_loop",
         "_on_lost", "_paused", "_received", "_socket", "_transport", "_unread", "_waiter", "_writable", "bytes_in", "bytes_out",
-        "idle_since", "may_go_on", "waits_since", "was_used",
+        "idle_since", "may_go_on", "waits_since", "was_given_up",
+        "was_used",
     )  # fmt: skip
 
     def __init__(self, on_lost: Callable[[Connection], None]) -> None:
@@ -53,6 +54,8 @@ class Connection(asyncio.Protocol):
         self._paused = False
         self.was_used = False
         """It has answered before, so the other side may close it at any moment."""
+        self.was_given_up = False
+        """It was we who ended it, for the other side was silent."""
         self.waits_since: float | None = None
         """Since when we wait for the other side, on the loop's clock; None while it waits for us."""
         self.idle_since = 0.0
@@ -306,6 +309,7 @@ class Connection(asyncio.Protocol):
 
     def give_up(self, how: str) -> None:
         """End it; whoever waits learns how."""
+        self.was_given_up = True
         self._break(how)
         self.abort()
         self._wake()

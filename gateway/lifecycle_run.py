@@ -37,8 +37,9 @@ from gateway.storage.errors import (
     ObjectLocked,
     PreconditionFailed,
     StorageError,
+    Unsupported,
 )
-from gateway.storage.model import Condition, Deletion, ListedVersion
+from gateway.storage.model import NULL_VERSION, Condition, Deletion, ListedVersion, VersionListing
 from meter.metrics import Registry, series
 from meter.recorder import now_us
 
@@ -122,13 +123,30 @@ class Look:
     async def _pages(self, bucket: Bucket, prefix: str) -> AsyncIterator[tuple[ListedVersion, ...]]:
         after: tuple[str, str] | None = ("", "")
         while after is not None:
-            listing = await self._engine.list_versions(
-                bucket.id, prefix=prefix, delimiter="", after_key=after[0], after_version_id=after[1],
-                limit=self._batch_max,
-            )  # fmt: skip
+            listing = await self._page(bucket, prefix, after)
             self.summary.seen += len(listing.versions)
             yield listing.versions
             after = listing.next_after
+
+    async def _page(self, bucket: Bucket, prefix: str, after: tuple[str, str]) -> VersionListing:
+        """A page of versions; where the engine has none, each object is the only version of its key."""
+        try:
+            return await self._engine.list_versions(
+                bucket.id, prefix=prefix, delimiter="", after_key=after[0], after_version_id=after[1],
+                limit=self._batch_max,
+            )  # fmt: skip
+        except Unsupported:
+            page = await self._engine.list_objects(
+                bucket.id, prefix=prefix, delimiter="", after=after[0], limit=self._batch_max
+            )
+        versions = tuple(
+            ListedVersion(
+                one.key, NULL_VERSION, is_latest=True, is_marker=False, size_bytes=one.size_bytes, etag=one.etag,
+                modified_us=one.modified_us,
+            )
+            for one in page.objects
+        )  # fmt: skip
+        return VersionListing(versions, (), None if page.next_after is None else (page.next_after, ""))
 
     async def _remove(self, bucket: Bucket, doomed: Sequence[Doom]) -> None:
         if not doomed:

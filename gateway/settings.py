@@ -204,6 +204,12 @@ class GatewaySettings(RoomSettings):
     upstream_attempts_max: int = Field(
         3, ge=1, le=10, description="a request that may be done twice is sent to an upstream so often at most"
     )
+    upstream_hedge_after_ms: int = Field(
+        0,
+        ge=0,
+        description="a read whose answer has not begun by then is asked a second time, and who answers first is taken; "
+        "0: never",
+    )
     upstream_failures_max: int = Field(
         10, ge=1, description="after so many failures in a row an upstream is left alone, but for a probe"
     )

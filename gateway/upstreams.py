@@ -109,13 +109,18 @@ class Upstreams:
 
     def _opened(self, row: EngineRow) -> UpstreamEngine:
         return open_upstream(
-            row, self._vault, self._settings, self._registry, record=self._recorder.record, find=self._find,
+            row, self._vault, self._settings, self._registry, record=self._keep_cost, find=self._find,
             tell=self._tell, sums=self._sums,
         )  # fmt: skip
 
     def _find(self, bucket: BucketId) -> Place | None:
         found = self._directory.bucket_numbered(bucket)
         return None if found is None else Place(found.id, found.upstream_name, found.owner)
+
+    def _keep_cost(self, event: Event) -> None:
+        """An upstream request; where the journal has little room left, that is for what members are billed."""
+        if self._recorder.has_room:
+            self._recorder.record(event)
 
     def _tell(self, change: StorageChange) -> None:
         self._sums.told(change, sequence=self._recorder.record(storage_event(change)))

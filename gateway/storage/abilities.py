@@ -16,10 +16,13 @@ class Ability(StrEnum):
     """Something that not every engine can do; the names are kept in the directory, so never changed."""
 
     VERSIONING = "versioning"
+    MARKERS = "markers"
     OBJECT_LOCK = "object_lock"
     TAGGING = "tagging"
     CONDITIONAL_PUT = "conditional_put"
+    CONDITIONAL_COPY = "conditional_copy"
     CONDITIONAL_DELETE = "conditional_delete"
+    REPLACING_COPY = "replacing_copy"
     CHECKSUMS = "checksums"
     ACCESS_LISTS = "access_lists"
     CUSTOMER_KEYS = "customer_keys"
@@ -30,10 +33,13 @@ class Ability(StrEnum):
 
 WORDS: Mapping[Ability, str] = {
     Ability.VERSIONING: "versions of objects",
+    Ability.MARKERS: "`x-amz-delete-marker` and the marker's id, told to who reads what is hidden or names the marker",
     Ability.OBJECT_LOCK: "retention and legal hold",
     Ability.TAGGING: "tags of objects",
     Ability.CONDITIONAL_PUT: "`If-Match` and `If-None-Match` of a write",
+    Ability.CONDITIONAL_COPY: "the same of a copy, and of completing an upload",
     Ability.CONDITIONAL_DELETE: "`If-Match` of a delete",
+    Ability.REPLACING_COPY: "a copy without metadata that its source has",
     Ability.CHECKSUMS: "`x-amz-checksum-*` kept and told; all are verified on their way in, everywhere",
     Ability.ACCESS_LISTS: "access lists of single objects; those of buckets work everywhere",
     Ability.CUSTOMER_KEYS: "encryption with your own key (SSE-C)",
@@ -54,6 +60,8 @@ _OURS = "it would be the gateway's to keep, and the upstream has no place for it
 MISSING: Mapping[str, Mapping[Ability, str]] = {
     DISK: {},
     RADOSGW: {
+        Ability.MARKERS: "it says that there is nothing",
+        Ability.CONDITIONAL_COPY: "it passes over the conditions",
         Ability.CONDITIONAL_DELETE: "it passes over the condition",
         Ability.CHECKSUMS: "it knows none",
         Ability.ACCESS_LISTS: _OURS,
@@ -62,10 +70,13 @@ MISSING: Mapping[str, Mapping[Ability, str]] = {
     },
     RCLONE: {
         Ability.VERSIONING: "it refuses to set them",
+        Ability.MARKERS: "it has none",
         Ability.OBJECT_LOCK: "it keeps the headers and forbids nothing",
         Ability.TAGGING: "it takes the document for the object",
         Ability.CONDITIONAL_PUT: "it passes over the conditions",
+        Ability.CONDITIONAL_COPY: "it passes over the conditions",
         Ability.CONDITIONAL_DELETE: "it passes over the condition",
+        Ability.REPLACING_COPY: "it puts the new beside the old",
         Ability.CHECKSUMS: "it gives back the header it was sent, and has none for the rest",
         Ability.ACCESS_LISTS: _OURS,
         Ability.CUSTOMER_KEYS: _OURS,
@@ -81,15 +92,20 @@ OPERATIONS: Mapping[Operation, Ability] = {
     Operation.LIST_OBJECT_VERSIONS: Ability.VERSIONING,
     Operation.PUT_OBJECT_LOCK_CONFIGURATION: Ability.OBJECT_LOCK,
     Operation.PUT_OBJECT_RETENTION: Ability.OBJECT_LOCK,
-    Operation.GET_OBJECT_RETENTION: Ability.OBJECT_LOCK,
     Operation.PUT_OBJECT_LEGAL_HOLD: Ability.OBJECT_LOCK,
-    Operation.GET_OBJECT_LEGAL_HOLD: Ability.OBJECT_LOCK,
     Operation.PUT_OBJECT_TAGGING: Ability.TAGGING,
-    Operation.GET_OBJECT_TAGGING: Ability.TAGGING,
     Operation.DELETE_OBJECT_TAGGING: Ability.TAGGING,
     Operation.PUT_OBJECT_ACL: Ability.ACCESS_LISTS,
 }
-"""Operations that are nothing without an ability."""
+"""Operations that are nothing without an ability. Asking for what cannot be set is none: it is told that nothing is."""
+
+ONLY_WHEN_FOUND = frozenset((Ability.CONDITIONAL_COPY, Ability.CONDITIONAL_DELETE))
+"""What so many systems pass over without a word that it is believed of none that was not seen to do it."""
+
+
+def lacking(features: Mapping[str, bool]) -> frozenset[Ability]:
+    """What an engine must not be asked for, by what was found when it was tried."""
+    return frozenset(one for one in Ability if not features.get(one, one not in ONLY_WHEN_FOUND))
 
 
 def can(engine: str, ability: Ability) -> bool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import ssl
 import threading
 import urllib.parse
 from collections import deque
@@ -28,7 +29,7 @@ class Fault:
     method: str
     kind: str
     """status (with code), drop (no answer), forget (done, but no answer), cut (body ends early), stall (no further
-    byte), etag (another one is told), garbage (no HTTP), early (answered before the body), surplus (too many bytes)."""
+    byte), silent (not one), etag (another one is told), garbage (no HTTP), early (answered before the body), surplus (too many bytes)."""
     status: int = 500
     code: str = "InternalError"
     after_bytes: int = 0
@@ -72,6 +73,10 @@ class Rogue:
             pass
         finally:
             writer.close()
+            try:
+                await writer.wait_closed()
+            except (OSError, asyncio.CancelledError):
+                writer.transport.abort()
 
     async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         head = (await reader.readuntil(b"\r\n\r\n")).decode()
@@ -98,6 +103,8 @@ class Rogue:
             writer.write(_answer(fault.status, b"", _error(fault.code), head_only=method == "HEAD"))
             await writer.drain()
             return True
+        if kind == "silent":
+            await asyncio.Event().wait()
         if kind == "drop":
             return False
         if kind == "garbage":
@@ -160,7 +167,7 @@ def _error(code: str) -> bytes:
 
 
 @contextmanager
-def running_rogue() -> Iterator[Rogue]:
+def running_rogue(tls: ssl.SSLContext | None = None) -> Iterator[Rogue]:
     """It serves in a thread for the time of the block."""
     (port,) = free_ports(1)
     rogue = Rogue(port)
@@ -169,7 +176,7 @@ def running_rogue() -> Iterator[Rogue]:
     stopping = asyncio.Event()
 
     async def serve() -> None:
-        server = await asyncio.start_server(rogue.serve, "127.0.0.1", port, limit=2**20)
+        server = await asyncio.start_server(rogue.serve, "127.0.0.1", port, limit=2**20, ssl=tls)
         serving.set()
         await stopping.wait()
         server.close()
@@ -177,6 +184,9 @@ def running_rogue() -> Iterator[Rogue]:
         for task in rest:
             task.cancel()
         await asyncio.gather(*rest, return_exceptions=True)
+        # What was aborted is let go of in the loop's next turns.
+        for _ in range(3):
+            await asyncio.sleep(0)
 
     thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
     thread.start()

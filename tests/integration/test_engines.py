@@ -98,6 +98,36 @@ def test_conditional_writes(s3: Any, bucket: str, engine: str) -> None:
     assert now == read(s3, bucket)
 
 
+def test_conditional_copies_and_completions(s3: Any, bucket: str, engine: str) -> None:
+    s3.put_object(Bucket=bucket, Key="k", Body=b"1")
+    s3.put_object(Bucket=bucket, Key="other", Body=b"2")
+    copied = {"Bucket": bucket, "Key": "k", "CopySource": {"Bucket": bucket, "Key": "other"}}
+    upload = s3.create_multipart_upload(Bucket=bucket, Key="k")["UploadId"]
+    part = s3.upload_part(Bucket=bucket, Key="k", UploadId=upload, PartNumber=1, Body=b"3")["ETag"]
+    parts = {"Parts": [{"PartNumber": 1, "ETag": part}]}
+    whole = {"Bucket": bucket, "Key": "k", "UploadId": upload, "MultipartUpload": parts}
+    for operation, how in ((s3.copy_object, copied), (s3.complete_multipart_upload, whole)):
+        with pytest.raises(ClientError) as error:
+            operation(**how, IfNoneMatch="*")
+        if can(engine, Ability.CONDITIONAL_COPY):
+            assert "PreconditionFailed" == error.value.response["Error"]["Code"]
+        else:
+            refused(error, engine)
+        assert b"1" == read(s3, bucket)
+    s3.complete_multipart_upload(**whole)
+    assert b"3" == read(s3, bucket)
+
+
+def test_copies_without_what_their_source_has(s3: Any, bucket: str, engine: str) -> None:
+    s3.put_object(Bucket=bucket, Key="k", Body=b"1", Metadata={"old": "1"})
+    how = {"Bucket": bucket, "Key": "copy", "CopySource": {"Bucket": bucket, "Key": "k"}}
+    how |= {"MetadataDirective": "REPLACE", "Metadata": {"new": "2"}}
+    if tried(engine, Ability.REPLACING_COPY, s3.copy_object, **how) is not None:
+        assert {"new": "2"} == s3.head_object(Bucket=bucket, Key="copy")["Metadata"]
+    else:
+        assert ["k"] == [one["Key"] for one in s3.list_objects_v2(Bucket=bucket)["Contents"]]
+
+
 def test_conditional_deletes(s3: Any, bucket: str, engine: str) -> None:
     etag = s3.put_object(Bucket=bucket, Key="k", Body=b"1")["ETag"]
     with pytest.raises(ClientError) as error:

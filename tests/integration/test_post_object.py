@@ -21,7 +21,7 @@ from tests.gateway import Credentials, RunningGateway, client
 from tests.integration.records import record_of
 from tests.integration.s3_kit import Answer, ask, eventually, left, line, sign
 
-pytestmark = pytest.mark.every_engine
+pytestmark = pytest.mark.every_engine(without=("rclone",))
 
 MIB = 2**20
 

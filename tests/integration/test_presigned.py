@@ -16,7 +16,7 @@ from botocore.credentials import Credentials as SignerCredentials
 from tests.gateway import Credentials, RunningGateway, client
 from tests.integration.s3_kit import Answer
 
-pytestmark = pytest.mark.every_engine
+pytestmark = pytest.mark.every_engine(without=("rclone",))
 
 OVERRIDES = {
     "ResponseCacheControl": ("cache-control", "no-store"),

@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 from tests.gateway import Credentials, RunningGateway, client
 from tests.integration.s3_kit import UNSIGNED_TRAILER, ask, plain_chunks, sign
 
-pytestmark = pytest.mark.every_engine
+pytestmark = pytest.mark.every_engine(without=("rclone",))
 
 MIB = 2**20
 EVERY = ["ETag", "Checksum", "ObjectParts", "StorageClass", "ObjectSize"]
@@ -68,6 +68,7 @@ def attributes(s3: Any, bucket: str, key: str, **how: Any) -> dict[str, Any]:
     return told
 
 
+@pytest.mark.needs("checksums")
 def test_a_put_without_a_checksum_gets_one(silent: Any, bucket: str) -> None:
     put = silent.put_object(Bucket=bucket, Key="k", Body=CHECK)
     assert (CHECK_CRC64NVME, "FULL_OBJECT") == (put["ChecksumCRC64NVME"], put["ChecksumType"])
@@ -83,6 +84,7 @@ def test_a_put_without_a_checksum_gets_one(silent: Any, bucket: str) -> None:
     assert {"ChecksumCRC64NVME", "ChecksumType"}.isdisjoint(part)
 
 
+@pytest.mark.needs("checksums", "parts")
 def test_parts_without_checksums_make_an_object_with_one(silent: Any, bucket: str, seed: int) -> None:
     data = random.Random(seed).randbytes(5 * MIB + 9)
     in_parts(silent, bucket, "parts", [data[: 5 * MIB], data[5 * MIB :]])
@@ -92,6 +94,7 @@ def test_parts_without_checksums_make_an_object_with_one(silent: Any, bucket: st
     assert "FULL_OBJECT" == told["ChecksumType"]
 
 
+@pytest.mark.needs("checksums", "parts")
 def test_an_undeclared_crc_of_all_parts_becomes_the_object_s(
     s3: Any, silent: Any, bucket: str, seed: int
 ) -> None:
@@ -109,6 +112,7 @@ def test_an_undeclared_crc_of_all_parts_becomes_the_object_s(
     assert (expected, "FULL_OBJECT") == (done["ChecksumCRC32"], done["ChecksumType"])
 
 
+@pytest.mark.needs("checksums")
 def test_the_attributes_of_an_object_put_at_once(silent: Any, bucket: str) -> None:
     silent.put_object(Bucket=bucket, Key="k", Body=CHECK)
     assert {
@@ -120,6 +124,7 @@ def test_the_attributes_of_an_object_put_at_once(silent: Any, bucket: str) -> No
     assert {"ObjectSize": 9} == attributes(silent, bucket, "k", ObjectAttributes=["ObjectSize"])
 
 
+@pytest.mark.needs("checksums", "parts")
 def test_the_parts_of_a_composite_checksum_are_told_in_pages(s3: Any, bucket: str, seed: int) -> None:
     pieces = [random.Random(seed + number).randbytes(5 * MIB) for number in range(2)] + [b"end"]
     in_parts(s3, bucket, "k", pieces, ChecksumAlgorithm="SHA256")
@@ -140,11 +145,13 @@ def test_the_parts_of_a_composite_checksum_are_told_in_pages(s3: Any, bucket: st
     assert (expected[2:], False) == (rest["Parts"], rest["IsTruncated"])
 
 
+@pytest.mark.needs("checksums", "parts")
 def test_parts_of_a_full_checksum_are_counted_only(silent: Any, bucket: str) -> None:
     in_parts(silent, bucket, "k", [bytes(5 * MIB), b"x"])
     assert {"TotalPartsCount": 2} == attributes(silent, bucket, "k")["ObjectParts"]
 
 
+@pytest.mark.needs("checksums", "versioning")
 def test_attributes_are_of_a_version(s3: Any, bucket: str) -> None:
     s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
     old = s3.put_object(Bucket=bucket, Key="k", Body=b"12")["VersionId"]
@@ -160,6 +167,7 @@ def test_attributes_are_of_a_version(s3: Any, bucket: str) -> None:
     )
 
 
+@pytest.mark.needs("checksums", "parts")
 def test_a_copy_of_an_object_in_parts_is_one_piece(s3: Any, bucket: str, seed: int) -> None:
     data = random.Random(seed).randbytes(5 * MIB + 1)
     in_parts(s3, bucket, "parts", [data[: 5 * MIB], data[5 * MIB :]], ChecksumAlgorithm="SHA256")
@@ -173,6 +181,7 @@ def test_a_copy_of_an_object_in_parts_is_one_piece(s3: Any, bucket: str, seed: i
     assert data == s3.get_object(Bucket=bucket, Key="copy")["Body"].read()
 
 
+@pytest.mark.needs("checksums")
 def test_a_copy_keeps_the_checksum_and_changes_it_when_asked(silent: Any, bucket: str) -> None:
     silent.put_object(Bucket=bucket, Key="k", Body=CHECK)
     source = {"Bucket": bucket, "Key": "k"}

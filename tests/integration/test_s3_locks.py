@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 from tests.gateway import Credentials, RunningGateway
 from tests.integration.s3_kit import ask, sign
 
-pytestmark = [pytest.mark.every_engine, pytest.mark.needs("object_lock", "versioning")]
+pytestmark = [pytest.mark.every_engine(without=("rclone",)), pytest.mark.needs("object_lock", "versioning")]
 
 _names = count(1)
 UNTIL = datetime(2099, 1, 2, 3, 4, 5, tzinfo=UTC)

@@ -26,6 +26,7 @@ def is_writable(key: str) -> bool:
 
 
 @pytest.mark.parametrize("key", ODD, ids=[ascii(key)[:30] for key in ODD])
+@pytest.mark.needs("any_key")
 def test_an_odd_key_is_put_read_copied_listed_and_deleted(s3: Any, bucket: str, key: str) -> None:
     s3.put_object(Bucket=bucket, Key=key, Body=key.encode())
     assert key.encode() == s3.get_object(Bucket=bucket, Key=key)["Body"].read()
@@ -44,6 +45,7 @@ def test_an_odd_key_is_put_read_copied_listed_and_deleted(s3: Any, bucket: str, 
     assert 0 == s3.list_objects_v2(Bucket=bucket)["KeyCount"]
 
 
+@pytest.mark.needs("any_key", "versioning")
 def test_odd_keys_are_all_different_keys_in_byte_order(s3: Any, bucket: str) -> None:
     for key in ODD:
         s3.put_object(Bucket=bucket, Key=key, Body=key.encode())
@@ -71,6 +73,7 @@ def test_a_key_over_1024_bytes_is_refused(s3: Any, bucket: str, key: str) -> Non
 
 @pytest.mark.parametrize("name", ["list_objects", "list_objects_v2"])
 @pytest.mark.parametrize("size", [1, 2, 3, 1000])
+@pytest.mark.needs("any_key")
 def test_pages_with_a_delimiter_hold_every_name_once(s3: Any, bucket: str, name: str, size: int) -> None:
     keys = ["a", "b/1", "b/2", "b/c/3", "b0", "c/", "d//e", "é/1", "é/2", "z"]
     for key in keys:

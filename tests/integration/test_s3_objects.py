@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from gateway.storage.abilities import RADOSGW, Ability, can
 from tests.gateway import Credentials, RunningGateway, client
 from tests.integration.s3_kit import fetch
 
@@ -50,6 +51,7 @@ def test_an_object_of_any_size_comes_back(s3: Any, bucket: str, size: int, seed:
 
 @pytest.mark.parametrize("algorithm", ["CRC32", "CRC32C", "CRC64NVME", "SHA1", "SHA256"])
 @pytest.mark.parametrize("size", [0, 100_000])
+@pytest.mark.needs("checksums")
 def test_every_checksum_is_verified_kept_and_told(s3: Any, bucket: str, algorithm: str, size: int) -> None:
     data = bytes(range(256)) * (size // 256)
     name = f"Checksum{algorithm}"
@@ -106,7 +108,8 @@ def test_a_range_beyond_the_end_is_invalid(s3: Any, bucket: str, size: int) -> N
     assert (416, "InvalidRange") == refusal(error)
 
 
-def test_reads_and_writes_keep_their_conditions(s3: Any, bucket: str) -> None:
+@pytest.mark.needs("conditional_put")
+def test_reads_and_writes_keep_their_conditions(s3: Any, bucket: str, engine: str) -> None:
     etag = s3.put_object(Bucket=bucket, Key="k", Body=b"one", IfNoneMatch="*")["ETag"]
     for how, asked in (
         (s3.put_object, {"Body": b"two", "IfNoneMatch": "*"}),
@@ -121,11 +124,13 @@ def test_reads_and_writes_keep_their_conditions(s3: Any, bucket: str) -> None:
     assert 304 == refusal(error)[0]
     with pytest.raises(ClientError) as error:
         s3.put_object(Bucket=bucket, Key="absent", Body=b"two", IfMatch=etag)
-    assert (404, "NoSuchKey") == refusal(error)
+    # radosgw holds the condition first, and answers as if there were another object.
+    assert ((412, "PreconditionFailed") if engine == RADOSGW else (404, "NoSuchKey")) == refusal(error)
     s3.put_object(Bucket=bucket, Key="k", Body=b"two", IfMatch=etag)
     assert b"two" == read(s3, bucket, "k", IfNoneMatch=etag)
 
 
+@pytest.mark.needs("conditional_copy", "repeated_complete")
 def test_a_complete_keeps_its_condition_and_can_be_asked_again(s3: Any, bucket: str) -> None:
     place = {"Bucket": bucket, "Key": "k"}
     etag = s3.put_object(**place, Body=b"there")["ETag"]
@@ -143,6 +148,7 @@ def test_a_complete_keeps_its_condition_and_can_be_asked_again(s3: Any, bucket: 
     assert done["ETag"] == s3.complete_multipart_upload(**place, **asked, IfMatch=etag)["ETag"]
 
 
+@pytest.mark.needs("replacing_copy")
 def test_a_copy_keeps_or_replaces_what_stands_beside_the_bytes(s3: Any, bucket: str) -> None:
     source = {"Bucket": bucket, "Key": "a +%/ü"}
     s3.put_object(**source, Body=b"x" * 100_000, ContentType="text/a", Metadata={"a": "1"})
@@ -181,7 +187,8 @@ def test_many_keys_are_deleted_loudly_and_quietly(s3: Any, bucket: str) -> None:
     assert (404, "NoSuchBucket") == refusal(error)
 
 
-def test_parts_arrive_in_any_order_and_are_copied(s3: Any, bucket: str) -> None:
+@pytest.mark.needs("repeated_complete")
+def test_parts_arrive_in_any_order_and_are_copied(s3: Any, bucket: str, engine: str) -> None:
     parts = [random.Random(number).randbytes(5 * MIB) for number in (1, 2)] + [b"the end"]
     s3.put_object(Bucket=bucket, Key="source", Body=b"__" + parts[1] + b"__")
     made = s3.create_multipart_upload(Bucket=bucket, Key="k", Metadata={"a": "1"}, ContentType="text/x")
@@ -210,7 +217,8 @@ def test_parts_arrive_in_any_order_and_are_copied(s3: Any, bucket: str) -> None:
     got = s3.get_object(Bucket=bucket, Key="k")
     assert ({"a": "1"}, "text/x") == (got["Metadata"], got["ContentType"])
     assert b"".join(parts) == got["Body"].read()
-    assert parts[1] == read(s3, bucket, "k", PartNumber=2)
+    if can(engine, Ability.PARTS):
+        assert parts[1] == read(s3, bucket, "k", PartNumber=2)
     across = f"bytes={5 * MIB - 3}-{5 * MIB + 2}"
     assert parts[0][-3:] + parts[1][:3] == read(s3, bucket, "k", Range=across)
 

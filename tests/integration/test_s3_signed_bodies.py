@@ -27,7 +27,7 @@ from tests.integration.s3_kit import (
     signed_chunks,
 )
 
-pytestmark = pytest.mark.every_engine
+pytestmark = pytest.mark.every_engine(without=("rclone",))
 
 CHECKSUMS = {
     "crc32": lambda data: binascii.crc32(data).to_bytes(4, "big"),

@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 from tests.gateway import Credentials, RunningGateway, client
 from tests.integration.s3_kit import ask, sign
 
-pytestmark = [pytest.mark.every_engine, pytest.mark.needs("tagging")]
+pytestmark = [pytest.mark.every_engine(without=("rclone",)), pytest.mark.needs("tagging")]
 
 
 def tag_set(tags: dict[str, str]) -> dict[str, Any]:

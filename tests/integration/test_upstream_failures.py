@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import os
+import ssl
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from gateway.settings import GatewaySettings
 from gateway.storage.errors import (
@@ -39,7 +47,7 @@ from gateway.storage.upstream.engine_base import Place
 from gateway.storage.upstream.metrics import UpstreamMetrics
 from gateway.storage.upstream.signing import Account
 from gateway.storage.upstream.stored import StoredSums
-from meter.event import Event
+from meter.event import Event, StorageLine
 from meter.ids import BucketId, MemberId
 from meter.metrics import Registry
 from tests.engines.rogue import Fault, Rogue, running_rogue
@@ -61,7 +69,8 @@ class Told:
 
     @property
     def stored(self) -> int:
-        """The sum of all changes."""
+        """The sum of all changes; without versions nothing is on another line than objects."""
+        assert {StorageLine.OBJECT} >= {one.line for one in self.changes}
         return sum(one.delta_bytes for one in self.changes)
 
     def metric(self, name: str) -> float:
@@ -105,27 +114,67 @@ def rogue() -> Iterator[Rogue]:
         yield running
 
 
-@pytest.fixture
-async def told(rogue: Rogue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Told]:
+@asynccontextmanager
+async def before(rogue: Rogue, place: Path, *, scheme: str = "http", **more: int) -> AsyncIterator[Told]:
     """An engine in front of it, quick to give up."""
-    monkeypatch.setattr(engine_base, "LOOK_PAUSE_S", 0.001)
-    settings = GatewaySettings(
-        data=tmp_path, upstream_timeout_s=1, upstream_failures_max=5, upstream_rest_s=3600
-    )
+    quick = {"upstream_timeout_s": 1, "upstream_failures_max": 5, "upstream_rest_s": 3600}
+    settings = GatewaySettings.model_validate({"data": place, **quick, **more})
     registry = Registry()
-    found = Told.__new__(Told)
     metrics = UpstreamMetrics(registry, "rogue")
-    upstream = Upstream.at("rogue", f"http://127.0.0.1:{rogue.port}", Account("KEY", "secret", "us-east-1"))
+    account = Account("KEY", "secret", "us-east-1")
+    upstream = Upstream.at("rogue", f"{scheme}://127.0.0.1:{rogue.port}", account)
     events: list[Event] = []
     changes: list[StorageChange] = []
     engine = UpstreamEngine(
         Client(upstream, settings, metrics, events.append), settings,
         find=lambda bucket: Place(bucket, "bucket", MemberId(1)) if bucket == BUCKET else None,
-        tell=changes.append, sums=StoredSums(), metrics=metrics, spool=tmp_path,
+        tell=changes.append, sums=StoredSums(), metrics=metrics, spool=place,
     )  # fmt: skip
-    found = Told(engine, rogue, registry, changes, events)
-    yield found
+    yield Told(engine, rogue, registry, changes, events)
     await engine.close()
+
+
+@pytest.fixture
+async def told(rogue: Rogue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Told]:
+    """An engine in front of the rogue."""
+    monkeypatch.setattr(engine_base, "LOOK_PAUSE_S", 0.001)
+    async with before(rogue, tmp_path) as found:
+        yield found
+
+
+def certificate(place: Path) -> Path:
+    """A key and a certificate of its own for 127.0.0.1, in one file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "rogue")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+        .serial_number(1).not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )  # fmt: skip
+    file = place / "rogue.pem"
+    plain = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    file.write_bytes(key.private_bytes(*plain) + made.public_bytes(serialization.Encoding.PEM))
+    return file
+
+
+async def test_a_certificate_nobody_vouches_for_is_refused_and_a_known_one_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = certificate(tmp_path)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(file)
+    body = os.urandom(LONG)
+    with running_rogue(tls) as rogue:
+        async with before(rogue, tmp_path, scheme="https") as told:
+            with pytest.raises(Unavailable):
+                await told.engine.head_object(BUCKET, "k")
+        assert [] == rogue.asked
+        monkeypatch.setenv("SSL_CERT_FILE", str(file))
+        async with before(rogue, tmp_path, scheme="https") as told:
+            await told.put("k", body)
+            assert body == await told.get("k")
 
 
 @pytest.mark.parametrize("size", [1000, LONG])
@@ -163,19 +212,22 @@ async def test_a_body_that_breaks_off_is_no_end(told: Told) -> None:
     told.rogue.faults.append(Fault("GET", "cut", after_bytes=100_000))
     with pytest.raises(Unavailable):
         await told.get("k")
-    # A small one is whole before anything is answered, so it is an error too, not a short object.
+    # A small one is whole before anything is answered, so it is asked for again.
     await told.put("small", b"x" * 1000)
     told.rogue.faults.append(Fault("GET", "cut", after_bytes=10))
+    assert b"x" * 1000 == await told.get("small")
+    told.rogue.faults.extend([Fault("GET", "cut", after_bytes=10)] * 3)
     with pytest.raises(Unavailable):
         await told.get("small")
 
 
 async def test_more_bytes_than_announced_end_the_connection_and_not_the_next_answer(told: Told) -> None:
-    await told.put("k", b"x" * 1000)
+    body = os.urandom(LONG)
+    await told.put("k", body)
     told.rogue.faults.append(Fault("GET", "surplus"))
     with pytest.raises(Unavailable):
         await told.get("k")
-    assert b"x" * 1000 == await told.get("k")
+    assert body == await told.get("k")
 
 
 async def test_a_silent_upstream_is_given_up(told: Told) -> None:
@@ -275,7 +327,7 @@ async def test_an_upstream_that_fails_again_and_again_is_left_alone(told: Told) 
 async def test_every_upstream_request_is_an_event_nobody_pays_for(told: Told) -> None:
     body = os.urandom(LONG)
     await told.put("k", body)
-    told.rogue.faults.append(Fault("GET", "cut", after_bytes=100_000))
+    told.rogue.faults.extend([Fault("GET", "drop"), Fault("GET", "cut", after_bytes=100_000)])
     with pytest.raises(Unavailable):
         await told.get("k")
     assert len(told.rogue.asked) == len(told.events)
@@ -284,3 +336,22 @@ async def test_every_upstream_request_is_an_event_nobody_pays_for(told: Told) ->
     assert [LONG] == [one.bytes_in for one in writes]
     (read,) = [one for one in told.events if one.operation == 1001 and one.bytes_out > 1000]
     assert 100_000 == read.bytes_out
+
+
+async def test_a_read_that_takes_long_is_asked_twice_where_the_operator_wants_it(
+    rogue: Rogue, tmp_path: Path
+) -> None:
+    async with before(rogue, tmp_path, upstream_attempts_max=1) as told:
+        await told.put("k", b"x" * 100)
+        rogue.faults.append(Fault("GET", "silent"))
+        with pytest.raises(Unavailable):
+            await told.get("k")
+    hedging = {"upstream_attempts_max": 1, "upstream_hedge_after_ms": 20}
+    async with before(rogue, tmp_path, **hedging) as told:
+        rogue.faults.append(Fault("GET", "silent"))
+        assert b"x" * 100 == await told.get("k")
+        # Both are counted: the one that was given up too.
+        assert [200, 599] == sorted(one.status for one in told.events)
+        rogue.faults.extend([Fault("GET", "drop")] * 2)
+        with pytest.raises(Unavailable):
+            await told.get("k")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.upstream_store import UpstreamUse, upstream_use
+from gateway.vault import Vault
 from meter.ids import MemberId
 from meter.postgres import connect
 from tests.engines.behind import put_behind
@@ -81,3 +82,26 @@ def upstream_name(gateway: RunningGateway, bucket: str) -> str:
         gateway, "SELECT upstream_name FROM gateway.bucket WHERE name = $1 AND deleted_at IS NULL", bucket
     )
     return str(row["upstream_name"])
+
+
+def enter(gateway: RunningGateway, system: S3System, *, is_default: bool = True) -> None:
+    """An engine of which nobody found out what it can do."""
+    vault = Vault.open(gateway.data / "secret.key", create=True)
+    secret = vault.seal(system.secret_key, access_key=f"engine:{system.kind}")
+
+    async def work() -> None:
+        connection = await connect(gateway.database)
+        try:
+            if is_default:
+                await connection.execute("UPDATE gateway.engine SET is_default = false WHERE is_default")
+            await connection.execute(
+                """
+                INSERT INTO gateway.engine (name, kind, endpoint, region, access_key, secret, is_default, added_at)
+                VALUES ($1, 's3', $2, $3, $4, $5, $6, now())
+                """,
+                system.kind, system.endpoint, system.region, system.access_key, secret, is_default,
+            )  # fmt: skip
+        finally:
+            await connection.close()
+
+    asyncio.run(work())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.storage.abilities import DISK, ENGINES, MISSING, OPERATIONS, WORDS, Ability, can, does
+from gateway.storage.abilities import DISK, ENGINES, MISSING, OPERATIONS, WORDS, Ability, can, does, lacking
 
 
 def test_the_table_of_engines_is_whole() -> None:
@@ -18,3 +18,10 @@ def test_an_operation_works_where_what_it_needs_does() -> None:
         assert [can(engine, ability) for ability in OPERATIONS.values()] == [
             does(engine, one) for one in OPERATIONS
         ]
+
+
+def test_what_was_tried_is_believed_and_of_the_rest_what_nobody_passes_over() -> None:
+    # The engine's own names, as they stand in the directory.
+    assert {"conditional_copy", "conditional_delete"} == set(lacking({}))
+    found = {"tagging": False, "versioning": True, "conditional_copy": True}
+    assert {"tagging", "conditional_delete"} == set(lacking(found))

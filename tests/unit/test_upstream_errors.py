@@ -7,7 +7,7 @@ import pytest
 from gateway.handlers.failure import translate
 from gateway.storage import errors as refused
 from gateway.storage.errors import StorageError
-from gateway.storage.model import Deletion
+from gateway.storage.model import Deletion, ObjectProperties
 from gateway.storage.upstream import answers, requests, rules
 from gateway.storage.upstream.errors import (
     ERROR_BYTES_MAX,
@@ -17,7 +17,7 @@ from gateway.storage.upstream.errors import (
     read_failure,
     storage_error,
 )
-from gateway.storage.upstream.properties import read_head
+from gateway.storage.upstream.properties import property_headers, read_head
 
 ASKED = Asked("ceph-a", "GetObject", key="k")
 DECLARATION = b'<?xml version="1.0" encoding="UTF-8"?>\n'
@@ -201,3 +201,18 @@ def test_a_key_no_document_can_hold_is_said_to_be_one() -> None:
     assert [True, False] == [requests.can_be_named(key) for key in ("a\tb", "a\x01b")]
     with pytest.raises(AssertionError):
         requests.delete_document([Deletion("a\x01b")])
+
+
+def test_a_prefix_that_xml_cannot_hold_is_passed_over_where_names_are_encoded() -> None:
+    told = (
+        b"<ListBucketResult><EncodingType>url</EncodingType><Prefix>&#x01;&#x1f;&#31;\x02</Prefix><IsTruncated>false"
+        b"</IsTruncated><Contents><Key>%01%1F%09&#x9;</Key><Size>1</Size>"
+        b"<LastModified>2026-01-01T00:00:00Z</LastModified></Contents></ListBucketResult>"
+    )
+    (one,) = answers.read_listing(told, ASKED).objects
+    assert "\x01\x1f\t\t" == one.key
+
+
+def test_a_blank_in_a_tag_is_no_plus() -> None:
+    sent = property_headers(ObjectProperties(tags={"a b": "c+d e"}), keeps_checksums=False)
+    assert {"x-amz-tagging": "a%20b=c%2Bd%20e"} == sent

@@ -6,6 +6,7 @@ percent-encoded differ. A document that cannot be what was asked for is Unavaila
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -35,6 +36,10 @@ from meter.window import to_us
 ANSWER_BYTES_MAX = 16 * 2**20
 """A page of a thousand keys of 1024 bytes, each byte percent-encoded, has under 4 MiB."""
 _DIGITS_MAX = 18
+_FORBIDDEN = re.compile(
+    rb"&#x0*(?:[0-8bcef]|1[0-9a-f]);|&#0*(?:[0-8]|1[124-9]|2[0-9]|3[01]);|[\x00-\x08\x0b\x0c\x0e-\x1f]",
+    re.IGNORECASE,
+)
 _ELEMENTS = {algorithm: f"Checksum{algorithm}" for algorithm in DIGEST_BYTES}
 
 Decode = Callable[[str], str]
@@ -66,7 +71,7 @@ def read_listing(body: bytes, asked: Asked, *, after: str = "") -> Listing:
     Whatever is not behind `after` is dropped, so also a prefix that `after` is in: upstreams differ in whether they
     tell it again. next_after is the last key or prefix given: a token belongs to one upstream and one listing.
     """
-    root = read_root(body, asked, "ListBucketResult")
+    root = read_root(_readable(body), asked, "ListBucketResult")
     decode = _decoder(root)
     objects = [_listed(node, decode, asked) for node in root.all("Contents")]
     prefixes = _prefixes(root, decode)
@@ -88,7 +93,7 @@ def read_versions(body: bytes, asked: Asked, *, newer: tuple[str, int] | None = 
     newer is the key and the time of the version given last on the page before, if it was a version: what came
     before the page's first is told by nobody else. Tags are not told at all.
     """
-    root = read_root(body, asked, "ListVersionsResult")
+    root = read_root(_readable(body), asked, "ListVersionsResult")
     decode = _decoder(root)
     versions: list[ListedVersion] = []
     for node in root.children:
@@ -211,6 +216,11 @@ def read_root(body: bytes, asked: Asked, *names: str) -> Node:
     if root.name not in names:
         raise malformed(asked, f"the document {root.name[:64]}")
     return root
+
+
+def _readable(body: bytes) -> bytes:
+    """Without characters XML 1.0 forbids: radosgw tells the prefix it was asked for with them, names it encodes."""
+    return _FORBIDDEN.sub(b"", body) if _FORBIDDEN.search(body) else body
 
 
 def _decoder(root: Node) -> Decode:

@@ -8,8 +8,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import NamedTuple
 
 from gateway.settings import GatewaySettings
 from gateway.storage.errors import Busy, StorageError, Unavailable
@@ -37,12 +38,12 @@ from meter.ids import BucketId
 from meter.recorder import now_us
 
 log = logging.getLogger(__name__)
+_READS = frozenset(("GET", "HEAD"))
 PAUSE_S = 0.05
 """Before the second attempt, on the average; twice as long before each further one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """One request to an upstream."""
 
     asked: Asked
@@ -51,7 +52,7 @@ class Request:
     method: str
     path: str
     query: str = ""
-    headers: dict[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = MappingProxyType({})
     body: bytes = b""
     may_repeat: bool = True
     """Doing it twice is the same as doing it once."""
@@ -105,6 +106,12 @@ class Exchange:
     def has_answered(self) -> bool:
         """An answer is there, perhaps before all of the body was sent."""
         return self._connection.has_answered
+
+    @property
+    def was_stale(self) -> bool:
+        """The connection had been used before, and ended without a word: it was closed while nobody looked."""
+        connection = self._connection
+        return self.is_on_old_connection and not connection.has_head and not connection.was_given_up
 
     @property
     def has_refused(self) -> bool:
@@ -203,9 +210,11 @@ class Client:
             exchange = None
             try:
                 exchange = await self.begin(request)
+                if self._settings.upstream_hedge_after_ms and request.method in _READS:
+                    exchange = await self._first_of(exchange, request)
                 head = await exchange.answered()
             except Broken as error:
-                if exchange is not None and exchange.is_on_old_connection and request.may_repeat:
+                if exchange is not None and exchange.was_stale and request.may_repeat:
                     # It was closed while nobody looked: no attempt was made.
                     attempt -= 1
                     continue
@@ -222,6 +231,31 @@ class Client:
                     return exchange, failure
             self._metrics.retried()
             await asyncio.sleep(PAUSE_S * 2 ** (attempt - 1) * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
+
+    async def _first_of(self, exchange: Exchange, request: Request) -> Exchange:
+        """The exchange, or a second one that answers before it. Raises Broken when neither does."""
+        patience_s = self._settings.upstream_hedge_after_ms / 1000
+        racing = {asyncio.ensure_future(exchange.answered()): exchange}
+        try:
+            done, _ = await asyncio.wait(racing, timeout=patience_s)
+            if not done:
+                self._metrics.retried()
+                second = await self.begin(request)
+                racing[asyncio.ensure_future(second.answered())] = second
+            while True:
+                done, rest = await asyncio.wait(racing, return_when=asyncio.FIRST_COMPLETED)
+                won = [one for one in done if one.exception() is None]
+                if won or not rest:
+                    # Without a winner the last one's failure is what is said.
+                    return racing.pop(won[0]) if won else racing[done.pop()]
+                for one in done:
+                    del racing[one]
+        finally:
+            for one in racing:
+                one.cancel()
+            await asyncio.gather(*racing, return_exceptions=True)
+            for left in racing.values():
+                left.close()
 
     async def begin(self, request: Request) -> Exchange:
         """Send it, a streamed body's bytes excepted. Raises Broken; Busy while the upstream is left alone."""

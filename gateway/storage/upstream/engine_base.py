@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from gateway.settings import GatewaySettings
-from gateway.storage.abilities import WORDS, Ability
+from gateway.storage.abilities import WORDS, Ability, lacking
 from gateway.storage.errors import (
     Busy,
     IsDeleteMarker,
@@ -103,7 +103,7 @@ class UpstreamBase:
         self._metrics = metrics
         self._spool = spool
         found = features or {}
-        self._lacks = frozenset(one for one in Ability if found.get(one) is False)
+        self._lacks = lacking(found)
         self._keeps_checksums = found.get(Ability.CHECKSUMS) is True
         self._turns = Turns(waiting_max=settings.upstream_waiting_max)
         self._rules: dict[BucketId, tuple[float, BucketRules]] = {}
@@ -189,6 +189,18 @@ class UpstreamBase:
         return {} if body is None else read_tagging(body, request.asked)
 
     # Rules
+
+    async def version_made(self, place: Place, key: str, told: str, *, is_put: bool) -> str:
+        """The version a write made. radosgw tells it of a PutObject with versions, and of nothing else."""
+        if told:
+            return told
+        versioning = (await self.rules_of(place)).versioning
+        if versioning is Versioning.OFF:
+            return ""
+        if is_put or versioning is Versioning.SUSPENDED:
+            return NULL_VERSION if versioning is Versioning.SUSPENDED else ""
+        found = await self.found(place, key)
+        return "" if found is None else found.version_id
 
     async def rules_of(self, place: Place) -> BucketRules:
         """The bucket's rules, as they were RULES_LIFE_S ago at the most."""

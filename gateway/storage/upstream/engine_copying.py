@@ -56,10 +56,12 @@ class CopyMethods(ObjectMethods):
     ) -> ObjectHead:  # fmt: skip
         """See Engine. Within the upstream no byte comes here; from another engine all of them do."""
         self.check_properties(properties)
-        if condition != NO_CONDITION:
-            self.need(Ability.CONDITIONAL_PUT)
         place = self.place(bucket)
         if isinstance(source, UpstreamReader) and source.engine_name == self.name:
+            if condition != NO_CONDITION:
+                self.need(Ability.CONDITIONAL_COPY)
+            if not source.head.properties.headers.keys() <= properties.headers.keys():
+                self.need(Ability.REPLACING_COPY)
             made = ObjectHead(key, source.head.size_bytes, source.head.etag, now_us, properties)
             return await self.to_the_end(self._copy(place, source, made, condition, quota))
         size_bytes = source.head.size_bytes
@@ -84,6 +86,8 @@ class CopyMethods(ObjectMethods):
         headers["x-amz-metadata-directive"] = headers["x-amz-tagging-directive"] = "REPLACE"
         # Else one that was replaced since it was opened would be copied with the size of the old one.
         headers["x-amz-copy-source-if-match"] = f'"{source.head.etag}"'
+        # The same by the name under which radosgw looks for it.
+        headers["x-amz-copy-if-match"] = f'"{source.head.etag}"'
         request = self.request(
             "CopyObject", Act.WRITE, "PUT", place, made.key, headers=headers, may_repeat=False,
             sets_lock=made.properties.retention is not None or made.properties.legal_hold,
@@ -102,7 +106,8 @@ class CopyMethods(ObjectMethods):
             if found is None:
                 assert failed is not None
                 raise failed
-            written, version_id = found
+            written, told = found
+            version_id = await self.version_made(place, made.key, told, is_put=False)
             self.tell_written(place, made, before, version_id)
         return replace(made, etag=written.etag or made.etag, version_id=version_id)
 

@@ -31,6 +31,7 @@ from gateway.storage.model import (
 )
 from gateway.storage.upstream.acts import Act
 from gateway.storage.upstream.client import Exchange, Request
+from gateway.storage.upstream.connection import SMALL_BYTES
 from gateway.storage.upstream.engine_base import Place, Standing, UpstreamBase
 from gateway.storage.upstream.errors import storage_error
 from gateway.storage.upstream.properties import read_head
@@ -40,8 +41,6 @@ from gateway.storage.upstream.response import ResponseHead
 from gateway.storage.upstream.staged import UpstreamStaged
 from meter.ids import BucketId
 
-SMALL_BYTES = 64 * 1024
-"""An answer of this size is read whole before the gateway's own begins: then that leaves in one call."""
 _RANGE = re.compile(r"bytes=(?:[0-9]{1,18}-[0-9]{0,18}|-[0-9]{1,18})")
 _MD5 = re.compile(r"[0-9a-f]{32}")
 
@@ -68,7 +67,7 @@ class ObjectMethods(UpstreamBase):
                 sets_lock=arriving.properties.retention is not None or arriving.properties.legal_hold,
                 may_repeat=may_repeat,
             )  # fmt: skip
-            return replace(made, body=body, body_bytes=body_bytes, is_unsigned=True)
+            return made._replace(body=body, body_bytes=body_bytes, is_unsigned=True)
 
         known = self.headers_of(arriving.properties)
         return UpstreamStaged(self._client, arriving, request, known, self._spool)
@@ -79,7 +78,7 @@ class ObjectMethods(UpstreamBase):
 
         def request(headers: Mapping[str, str], body_bytes: int | None, body: bytes) -> Request:
             made = self.request("UploadPart", Act.WRITE, "PUT", place, arriving.key, query, headers)
-            return replace(made, body=body, body_bytes=body_bytes, is_unsigned=True)
+            return made._replace(body=body, body_bytes=body_bytes, is_unsigned=True)
 
         return UpstreamStaged(self._client, arriving, request, {}, self._spool)
 
@@ -105,7 +104,8 @@ class ObjectMethods(UpstreamBase):
             if answer is None:
                 assert failed is not None
                 raise failed
-            version_id = answer.headers.get("x-amz-version-id", "")
+            told = answer.headers.get("x-amz-version-id", "")
+            version_id = await self.version_made(place, made.key, told, is_put=True)
             self.tell_written(place, made, before, version_id)
         self.check_etag(made.etag, answer)
         return replace(made, version_id=version_id)

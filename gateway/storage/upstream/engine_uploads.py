@@ -119,7 +119,7 @@ class UploadMethods(ObjectMethods, UpstreamBase):
         """See Engine. A repeated Complete answers while the object it made is the current one."""
         del checksum
         if condition != NO_CONDITION:
-            self.need(Ability.CONDITIONAL_PUT)
+            self.need(Ability.CONDITIONAL_COPY)
         self.check_properties(ObjectProperties(), is_sealed=bool(sealing))
         made = ObjectHead(key, 0, etag, now_us, ObjectProperties())
         work = self._complete(self.place(bucket), upload_id, parts, made, condition, part_bytes_min)
@@ -221,7 +221,11 @@ class UploadMethods(ObjectMethods, UpstreamBase):
             name: value for name, value in bounds.items() if value
         }
         request = self.request("ListMultipartUploads", Act.LIST, "GET", self.place(bucket), query=query)
-        _, body = await self._client.ask(request)
+        try:
+            _, body = await self._client.ask(request)
+        except NoSuchUpload:
+            # So rclone says that there is none.
+            return (), False
         return read_uploads(body, request.asked)
 
     async def _part(self, place: Place, key: str, upload_id: str, number: int) -> Part | None:

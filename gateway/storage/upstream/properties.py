@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import NamedTuple
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from gateway.checksum import DIGEST_BYTES, HEADER_PREFIX, checksum_headers, header_of
 from gateway.headers import METADATA_PREFIX, REDIRECT_HEADER, parse_http_date, unquoted
@@ -54,7 +54,9 @@ def property_headers(properties: ObjectProperties, *, keeps_checksums: bool) -> 
     headers = {_sent_name(name): value for name, value in properties.headers.items()}
     headers.update(lock_headers(properties))
     if properties.tags:
-        headers[TAGGING_HEADER] = urlencode(properties.tags)
+        headers[TAGGING_HEADER] = urlencode(
+            properties.tags, quote_via=quote
+        )  # radosgw keeps a plus as a plus
     if properties.acl:
         headers[_ACL] = properties.acl
     if properties.sealing:

@@ -54,7 +54,7 @@ def start_behind(after: str, *, prefix: str, delimiter: str) -> str:
 def condition_headers(condition: Condition) -> dict[str, str]:
     """If-Match and If-None-Match of a write; that of the time has no header.
 
-    Without the quotes HTTP wants: radosgw compares with them, and finds no ETag the same. S3 takes both.
+    The ETag stands bare, which S3 takes as well as a quoted one: radosgw compares that of a write letter by letter.
     """
     headers = {}
     if condition.if_match is not None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 HEAD_BYTES_MAX = 64 * 2**10
@@ -45,10 +46,10 @@ def read_response_head(block: bytes, *, head_only: bool) -> ResponseHead:
     status, is_newer = int(matched[2]), matched[1] == "1"
     headers: dict[str, str] = {}
     for line in lines:
-        name, colon, value = line.partition(":")
-        if not colon or _NAME.fullmatch(name) is None or "\n" in value or "\r" in value:
+        written, colon, value = line.partition(":")
+        if not colon or "\n" in value or "\r" in value:
             raise MalformedAnswer(f"the header line {line[:64]!r}")
-        name, value = name.lower(), value.strip(" \t")
+        name, value = _name(written), value.strip(" \t")
         headers[name] = f"{headers[name]}, {value}" if name in headers else value
     keeps_alive = _keeps_alive(headers.get("connection", ""), is_newer=is_newer)
     if head_only or status in _WITHOUT_BODY or status < 200:
@@ -57,6 +58,14 @@ def read_response_head(block: bytes, *, head_only: bool) -> ResponseHead:
     if body_bytes is None and not is_chunked:
         keeps_alive = False
     return ResponseHead(status, headers, body_bytes, is_chunked, keeps_alive)
+
+
+@lru_cache(maxsize=256)
+def _name(written: str) -> str:
+    """A header's name in lower case; an upstream uses few."""
+    if _NAME.fullmatch(written) is None:
+        raise MalformedAnswer(f"the header {written[:64]!r}")
+    return written.lower()
 
 
 def _keeps_alive(connection: str, *, is_newer: bool) -> bool:

@@ -13,7 +13,7 @@ import pytest
 from tests.gateway import Credentials, RunningGateway
 from tests.integration.clients.kit import MIB, settings, with_wrong_secret
 
-pytestmark = pytest.mark.every_engine
+pytestmark = pytest.mark.every_engine(without=("rclone",))
 
 CLIENT = "DuckDB"
 

@@ -19,7 +19,10 @@ from tests.integration.clients.kit import (
 )
 
 CLIENT = "minio-js"
-pytestmark = [needs(CLIENT, "node", decided_by=HERE / "node" / "package-lock.json"), pytest.mark.every_engine]
+pytestmark = [
+    needs(CLIENT, "node", decided_by=HERE / "node" / "package-lock.json"),
+    pytest.mark.every_engine(without=("rclone",)),
+]
 NAMES = [*ODD_KEYS, *WILD_KEYS]
 
 
@@ -29,6 +32,7 @@ def node(s3_gateway: RunningGateway, anna: Credentials, tmp_path: Path) -> Node:
     return Node(CLIENT, "minio.cjs", s3_gateway.url, anna, tmp_path)
 
 
+@pytest.mark.needs("any_key")
 def test_odd_names_go_there_and_back(node: Node, bucket: str) -> None:
     told = node("names", bucket, names=NAMES)
     assert sorted(NAMES) == sorted(told["listed"])

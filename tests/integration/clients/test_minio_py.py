@@ -24,7 +24,7 @@ from tests.integration.clients.kit import (
 )
 from tests.integration.s3_kit import fetch
 
-pytestmark = pytest.mark.every_engine
+pytestmark = pytest.mark.every_engine(without=("rclone",))
 
 CLIENT = "minio-py"
 NAMES = {*ODD_KEYS, *WILD_KEYS, "with space/c"} - {"dot/./and/../dot"}
@@ -63,6 +63,7 @@ def test_files_and_streams_of_unknown_length_go_there_and_back(
     assert LARGE[5:12] == read(page, bucket, "a dir/file + ü", offset=5, length=7)
 
 
+@pytest.mark.needs("any_key")
 def test_odd_names_are_listed_and_removed(page: Any, bucket: str) -> None:
     for name in NAMES:
         page.put_object(bucket, name, io.BytesIO(name.encode()), len(name.encode()))

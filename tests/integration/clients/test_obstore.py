@@ -13,7 +13,7 @@ from tests.gateway import Credentials, RunningGateway
 from tests.integration.clients.kit import LARGE, MIB, ODD_KEYS, made_by_page, sha256, with_wrong_secret
 from tests.integration.s3_kit import fetch
 
-pytestmark = pytest.mark.every_engine
+pytestmark = pytest.mark.every_engine(without=("rclone",))
 
 CLIENT = "obstore"
 
@@ -59,6 +59,7 @@ def test_odd_names_are_put_listed_and_deleted(store: Any) -> None:
     assert [] == [one for page in store.list() for one in page]
 
 
+@pytest.mark.needs("conditional_put")
 def test_conditions_are_kept(store: Any) -> None:
     first = store.put("key", b"first", mode="create")
     with pytest.raises(AlreadyExistsError):
@@ -71,6 +72,7 @@ def test_conditions_are_kept(store: Any) -> None:
         store.get("key", options={"if_match": first["e_tag"]})
 
 
+@pytest.mark.needs("conditional_copy")
 def test_objects_are_copied_and_renamed(
     store: Any, s3_gateway: RunningGateway, anna: Credentials, bucket: str
 ) -> None:

@@ -11,7 +11,7 @@ from pyarrow import dataset, fs, parquet
 from tests.gateway import Credentials, RunningGateway
 from tests.integration.clients.kit import LARGE, MIB, ODD_KEYS, made_by_page, sha256, with_wrong_secret
 
-pytestmark = pytest.mark.every_engine
+pytestmark = pytest.mark.every_engine(without=("rclone",))
 
 CLIENT = "pyarrow"
 

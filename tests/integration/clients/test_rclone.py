@@ -23,7 +23,7 @@ from tests.integration.clients.kit import (
 from tests.integration.clients.tls import tls_front
 from tests.integration.s3_kit import fetch
 
-pytestmark = pytest.mark.every_engine
+pytestmark = pytest.mark.every_engine(without=("rclone",))
 
 CLIENT = "rclone"
 

@@ -25,7 +25,10 @@ from tests.integration.clients.kit import (
 
 CLIENT = "restic"
 RESTIC = PREPARED / "restic"
-pytestmark = [needs(CLIENT, "restic", decided_by=HERE / "prepare"), pytest.mark.every_engine]
+pytestmark = [
+    needs(CLIENT, "restic", decided_by=HERE / "prepare"),
+    pytest.mark.every_engine(without=("rclone",)),
+]
 
 
 def command_line(gateway: RunningGateway, credentials: Credentials, home: Path, bucket: str) -> CommandLine:

@@ -22,7 +22,7 @@ from tests.integration.clients.kit import (
 )
 from tests.integration.s3_kit import fetch
 
-pytestmark = pytest.mark.every_engine
+pytestmark = pytest.mark.every_engine(without=("rclone",))
 
 CLIENT = "s3cmd"
 

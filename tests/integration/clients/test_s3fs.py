@@ -19,7 +19,10 @@ from tests.integration.s3_kit import fetch
 
 CLIENT = "s3fs"
 PYTHON = PREPARED / "s3fs" / "bin" / "python"
-pytestmark = [needs(CLIENT, "s3fs", decided_by=HERE / "s3fs.txt"), pytest.mark.every_engine]
+pytestmark = [
+    needs(CLIENT, "s3fs", decided_by=HERE / "s3fs.txt"),
+    pytest.mark.every_engine(without=("rclone",)),
+]
 
 
 def play(scenario: str, bucket: str, url: str, credentials: Credentials, directory: Path) -> str:

@@ -107,6 +107,11 @@ class Exchange:
         return self._connection.has_answered
 
     @property
+    def was_stale(self) -> bool:
+        """The connection had been used before, and ended without a word: it was closed while nobody looked."""
+        return self.is_on_old_connection and not self._connection.has_head
+
+    @property
     def has_refused(self) -> bool:
         """The head of an answer is there."""
         return self._connection.has_head
@@ -205,7 +210,7 @@ class Client:
                 exchange = await self.begin(request)
                 head = await exchange.answered()
             except Broken as error:
-                if exchange is not None and exchange.is_on_old_connection and request.may_repeat:
+                if exchange is not None and exchange.was_stale and request.may_repeat:
                     # It was closed while nobody looked: no attempt was made.
                     attempt -= 1
                     continue

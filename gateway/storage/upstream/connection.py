@@ -24,6 +24,8 @@ from gateway.storage.upstream.response import (
 
 UNREAD_BYTES_MAX = 2**20
 """So much of a body waits for its reader; then the socket is not read."""
+SMALL_BYTES = 64 * 1024
+"""A body of this size is waited for with its head, so that one that breaks off can be asked for again."""
 _CONTINUE = 100
 
 
@@ -132,7 +134,8 @@ class Connection(asyncio.Protocol):
         except MalformedAnswer as error:
             self._break(str(error))
             self.abort()
-        self._wake()
+        if not self._is_small_and_coming or self._broken is not None:
+            self._wake()
 
     def _head_came(self, data: bytes) -> bytes:
         """What of the data is body. 100 Continue is noted, other interim answers are passed over."""
@@ -187,6 +190,15 @@ class Connection(asyncio.Protocol):
         for one in (self._waiter, self._drained):
             if one is not None and not one.done():
                 one.set_result(None)
+
+    @property
+    def _is_small_and_coming(self) -> bool:
+        """The head is there, and a small body is on its way: nobody is woken for the one without the other."""
+        head = self._head
+        return (
+            head is not None and not self._is_over and head.body_bytes is not None
+            and head.body_bytes <= SMALL_BYTES
+        )  # fmt: skip
 
     # What its user calls
 
@@ -251,8 +263,8 @@ class Connection(asyncio.Protocol):
         return self._head is None
 
     async def head(self) -> ResponseHead:
-        """The answer's head. Raises Broken."""
-        while self._head is None:
+        """The answer's head, and of a small answer the body with it. Raises Broken."""
+        while self._head is None or self._is_small_and_coming:
             if self._broken is not None:
                 raise Broken(self._broken)
             await self._wait()

@@ -31,6 +31,7 @@ from gateway.storage.model import (
 )
 from gateway.storage.upstream.acts import Act
 from gateway.storage.upstream.client import Exchange, Request
+from gateway.storage.upstream.connection import SMALL_BYTES
 from gateway.storage.upstream.engine_base import Place, Standing, UpstreamBase
 from gateway.storage.upstream.errors import storage_error
 from gateway.storage.upstream.properties import read_head
@@ -40,8 +41,6 @@ from gateway.storage.upstream.response import ResponseHead
 from gateway.storage.upstream.staged import UpstreamStaged
 from meter.ids import BucketId
 
-SMALL_BYTES = 64 * 1024
-"""An answer of this size is read whole before the gateway's own begins: then that leaves in one call."""
 _RANGE = re.compile(r"bytes=(?:[0-9]{1,18}-[0-9]{0,18}|-[0-9]{1,18})")
 _MD5 = re.compile(r"[0-9a-f]{32}")
 

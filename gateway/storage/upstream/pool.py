@@ -12,6 +12,7 @@ from gateway.storage.upstream.connection import Broken, Connection
 from gateway.storage.upstream.endpoint import Upstream
 
 WATCH_EVERY_S = 0.5
+LEAVE_TURNS = 3
 FRESH_S = 1.0
 """Who was used so short a time ago is there: servers keep idle connections for several seconds at least."""
 
@@ -73,6 +74,9 @@ class Pool:
             await asyncio.gather(self._watching, return_exceptions=True)
         for one in list(self._all):
             one.abort()
+        # Each leaves in one of the loop's next turns.
+        for _ in range(LEAVE_TURNS):
+            await asyncio.sleep(0)
 
     async def _open(self) -> Connection:
         if self._watching is None:

@@ -114,7 +114,7 @@ class UpstreamStaged(Staged):
             except Broken as error:
                 if exchange is not None:
                     exchange.close()
-                    if exchange.is_on_old_connection:
+                    if exchange.was_stale:
                         continue
                 raise self._client.failed(request, error) from error
             return exchange

@@ -33,7 +33,7 @@ whatever its class.
 ENGINES_HEAD = """\
 ## What the storage engines can do
 
-The same tests run on each of these. What is passed through to an upstream is the upstream's: where it says more or less
+Tests try each line of this table on each of these. What is passed through to an upstream is the upstream's: where it says more or less
 than this page, it is the upstream that is asked. Members' keys, rights, websites, CORS, lifecycle rules, limits and
 bills are the gateway's and are the same on every engine. Another S3 system is tried out when it is added, and what it
 was found to be unable to do is refused in the same way.

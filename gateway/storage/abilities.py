@@ -23,6 +23,8 @@ class Ability(StrEnum):
     CONDITIONAL_COPY = "conditional_copy"
     CONDITIONAL_DELETE = "conditional_delete"
     REPLACING_COPY = "replacing_copy"
+    PARTS_EXTRAS = "parts_extras"
+    CLEARED_RETENTION = "cleared_retention"
     CHECKSUMS = "checksums"
     ACCESS_LISTS = "access_lists"
     CUSTOMER_KEYS = "customer_keys"
@@ -31,15 +33,19 @@ class Ability(StrEnum):
     ANY_KEY = "any_key"
 
 
+UNSEEN = frozenset((Ability.REPLACING_COPY,))
+"""What no client sees missing: where the upstream's own copy would not do, the bytes are put anew."""
+
 WORDS: Mapping[Ability, str] = {
     Ability.VERSIONING: "versions of objects",
     Ability.MARKERS: "`x-amz-delete-marker` and the marker's id, told to who reads what is hidden or names the marker",
     Ability.OBJECT_LOCK: "retention and legal hold",
     Ability.TAGGING: "tags of objects",
     Ability.CONDITIONAL_PUT: "`If-Match` and `If-None-Match` of a write",
-    Ability.CONDITIONAL_COPY: "the same of a copy, and of completing an upload",
+    Ability.CONDITIONAL_COPY: "the same of completing an upload",
     Ability.CONDITIONAL_DELETE: "`If-Match` of a delete",
-    Ability.REPLACING_COPY: "a copy without metadata that its source has",
+    Ability.PARTS_EXTRAS: "tags, retention and legal hold given to an upload in parts",
+    Ability.CLEARED_RETENTION: "taking a GOVERNANCE retention away",
     Ability.CHECKSUMS: "`x-amz-checksum-*` kept and told; all are verified on their way in, everywhere",
     Ability.ACCESS_LISTS: "access lists of single objects; those of buckets work everywhere",
     Ability.CUSTOMER_KEYS: "encryption with your own key (SSE-C)",
@@ -63,6 +69,8 @@ MISSING: Mapping[str, Mapping[Ability, str]] = {
         Ability.MARKERS: "it says that there is nothing",
         Ability.CONDITIONAL_COPY: "it passes over the conditions",
         Ability.CONDITIONAL_DELETE: "it passes over the condition",
+        Ability.PARTS_EXTRAS: "it passes over them",
+        Ability.CLEARED_RETENTION: "it reads no empty retention",
         Ability.CHECKSUMS: "it knows none",
         Ability.ACCESS_LISTS: _OURS,
         Ability.CUSTOMER_KEYS: _OURS,
@@ -77,6 +85,8 @@ MISSING: Mapping[str, Mapping[Ability, str]] = {
         Ability.CONDITIONAL_COPY: "it passes over the conditions",
         Ability.CONDITIONAL_DELETE: "it passes over the condition",
         Ability.REPLACING_COPY: "it puts the new beside the old",
+        Ability.PARTS_EXTRAS: "it has none",
+        Ability.CLEARED_RETENTION: "it has none",
         Ability.CHECKSUMS: "it gives back the header it was sent, and has none for the rest",
         Ability.ACCESS_LISTS: _OURS,
         Ability.CUSTOMER_KEYS: _OURS,
@@ -99,7 +109,7 @@ OPERATIONS: Mapping[Operation, Ability] = {
 }
 """Operations that are nothing without an ability. Asking for what cannot be set is none: it is told that nothing is."""
 
-ONLY_WHEN_FOUND = frozenset((Ability.CONDITIONAL_COPY, Ability.CONDITIONAL_DELETE))
+ONLY_WHEN_FOUND = frozenset((Ability.CONDITIONAL_COPY, Ability.CONDITIONAL_DELETE, Ability.PARTS_EXTRAS))
 """What so many systems pass over without a word that it is believed of none that was not seen to do it."""
 
 

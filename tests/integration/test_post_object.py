@@ -263,6 +263,7 @@ def test_a_form_broken_off_in_its_file_stores_nothing(s3: Any, sender: Sender) -
     assert [] == s3.list_objects_v2(Bucket=sender.bucket).get("Contents", [])
 
 
+@pytest.mark.needs("checksums")
 def test_checksums_among_the_fields_are_verified_and_kept(s3: Any, sender: Sender) -> None:
     value = base64.b64encode(zlib.crc32(b"12345").to_bytes(4, "big")).decode()
     fields = {"x-amz-checksum-crc32": value}
@@ -271,6 +272,7 @@ def test_checksums_among_the_fields_are_verified_and_kept(s3: Any, sender: Sende
     assert value == s3.head_object(Bucket=sender.bucket, Key="k", ChecksumMode="ENABLED")["ChecksumCRC32"]
 
 
+@pytest.mark.needs("customer_keys")
 def test_a_form_brings_tags_and_a_key_to_seal_with_as_a_put_does(s3: Any, sender: Sender) -> None:
     secret = bytes(range(32))
     sealing = "x-amz-server-side-encryption-customer-"

@@ -144,6 +144,7 @@ def test_a_link_sets_every_header_of_the_answer_it_may_set(s3: Any, bucket: str)
         assert (400, "InvalidArgument") == ((refused := use(broken)).status, refused.code)
 
 
+@pytest.mark.needs("access_lists")
 def test_only_who_signs_may_set_headers_of_an_answer(
     s3_gateway: RunningGateway, s3: Any, bucket: str
 ) -> None:

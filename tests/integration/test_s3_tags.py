@@ -60,6 +60,7 @@ def test_tags_belong_to_a_version(s3: Any, bucket: str) -> None:
     assert {} == tags_of(s3.get_object_tagging(**where, VersionId=old))
 
 
+@pytest.mark.needs("parts_extras")
 def test_a_write_brings_its_tags(s3: Any, bucket: str) -> None:
     s3.put_object(Bucket=bucket, Key="put", Body=b"x", Tagging="a=1&b=x%20y+z&c=")
     put = {"a": "1", "b": "x y z", "c": ""}

@@ -57,11 +57,11 @@ class CopyMethods(ObjectMethods):
         """See Engine. Within the upstream no byte comes here; from another engine all of them do."""
         self.check_properties(properties)
         place = self.place(bucket)
-        if isinstance(source, UpstreamReader) and source.engine_name == self.name:
-            if condition != NO_CONDITION:
-                self.need(Ability.CONDITIONAL_COPY)
-            if not source.head.properties.headers.keys() <= properties.headers.keys():
-                self.need(Ability.REPLACING_COPY)
+        if (
+            isinstance(source, UpstreamReader)
+            and source.engine_name == self.name
+            and self._copies_all(source.head.properties, properties, condition)
+        ):
             made = ObjectHead(key, source.head.size_bytes, source.head.etag, now_us, properties)
             return await self.to_the_end(self._copy(place, source, made, condition, quota))
         size_bytes = source.head.size_bytes
@@ -75,6 +75,16 @@ class CopyMethods(ObjectMethods):
             )  # fmt: skip
         finally:
             await staged.discard()
+
+    def _copies_all(self, old: ObjectProperties, new: ObjectProperties, condition: Condition) -> bool:
+        """Whether the upstream's own copy keeps all that is asked; else the bytes come here and are put."""
+        lacks = self._lacks
+        has_extras = bool(new.tags) or new.retention is not None or new.legal_hold
+        return not (
+            (condition != NO_CONDITION and Ability.CONDITIONAL_COPY in lacks)
+            or (has_extras and Ability.PARTS_EXTRAS in lacks)
+            or (Ability.REPLACING_COPY in lacks and not old.headers.keys() <= new.headers.keys())
+        )
 
     async def _copy(
         self, place: Place, source: UpstreamReader, made: ObjectHead, condition: Condition, quota: Quota
@@ -134,6 +144,8 @@ class CopyMethods(ObjectMethods):
             await self._change(place, key, asks, operation, method, "tagging", body)
         if amendment.retention is not None or amendment.clear_retention or amendment.legal_hold is not None:
             self.need(Ability.OBJECT_LOCK)
+        if amendment.clear_retention:
+            self.need(Ability.CLEARED_RETENTION)
         if amendment.retention is not None or amendment.clear_retention:
             bypass = BYPASS if amendment.may_bypass else {}
             kept = amendment.retention

@@ -6,7 +6,7 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 
-from gateway.headers import quoted
+from gateway.headers import quoted, unquoted
 from gateway.storage.abilities import Ability
 from gateway.storage.base import ObjectReader, Staged
 from gateway.storage.errors import (
@@ -108,7 +108,10 @@ class ObjectMethods(UpstreamBase):
             version_id = await self.version_made(place, made.key, told, is_put=True)
             self.tell_written(place, made, before, version_id)
         self.check_etag(made.etag, answer)
-        return replace(made, version_id=version_id)
+        # A copy's bytes are put under the ETag of their source, which may be that of parts.
+        return replace(
+            made, etag=unquoted(answer.headers.get("etag", "")) or made.etag, version_id=version_id
+        )
 
     def tell_written(self, place: Place, made: ObjectHead, before: Standing, version_id: str) -> None:
         """A key has a new object: without versions it replaced the old one, else it put it behind itself."""

@@ -53,6 +53,8 @@ class UploadMethods(ObjectMethods, UpstreamBase):
         """See Engine. Checksums of the parts are verified as they come, and not kept."""
         del checksum_algorithm, checksum_kind
         self.check_properties(properties)
+        if properties.tags or properties.retention is not None or properties.legal_hold:
+            self.need(Ability.PARTS_EXTRAS)
         place = self.place(bucket)
         request = self.request(
             "CreateMultipartUpload", Act.WRITE, "POST", place, key, {"uploads": ""},

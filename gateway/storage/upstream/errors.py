@@ -168,6 +168,8 @@ def storage_error(failure: Failure, asked: Asked) -> StorageError:
         return ObjectLocked(asked.key)
     if asked.sets_lock and code in ("InvalidRequest", "ObjectLockConfigurationNotFoundError"):
         return InvalidRules("the bucket has no object lock")
+    if code == "InvalidBucketState":
+        return InvalidRules(_said(failure, asked))
     if code in _MISCONFIGURED or failure.status in (301, 307, 401, 403):
         return Misconfigured(_said(failure, asked))
     if code in _MEMBERS and failure.status < 500:

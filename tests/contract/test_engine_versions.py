@@ -191,7 +191,7 @@ async def test_what_is_not_there_has_its_own_error(engine: Engine) -> None:
     for key, version_id in (("key", "null"), ("key", "3" * 32), ("other", head.version_id)):
         for ask in (engine.head_object, engine.open_object):
             with pytest.raises(NoSuchVersion) as refused:
-                ask(BUCKET, key, version_id)
+                await ask(BUCKET, key, version_id)
             assert (key, version_id) == refused.value.args
     with pytest.raises(NoSuchBucket):
         await engine.head_object(BucketId(99), "key", head.version_id)
@@ -232,10 +232,10 @@ async def test_a_marker_hides_the_key_and_goes_like_a_version(engine: Engine) ->
     assert (True, True, "", None) == (marker.is_marker, marker.existed, marker.version_id, marker.error)
     for ask in (engine.head_object, engine.open_object):
         with pytest.raises(NoSuchKey) as hidden:
-            ask(BUCKET, "key")
+            await ask(BUCKET, "key")
         assert marker.marker_version_id == hidden.value.marker_version_id
         with pytest.raises(IsDeleteMarker) as named:
-            ask(BUCKET, "key", marker.marker_version_id)
+            await ask(BUCKET, "key", marker.marker_version_id)
         assert ("key", marker.marker_version_id, 2_000) == named.value.args
     assert b"data" == await get(engine, "key", head.version_id)
     expected = Deleted("key", marker.marker_version_id, True, marker.marker_version_id, existed=True)

@@ -10,6 +10,7 @@ import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -52,7 +53,8 @@ def try_out(cold: Cold, *, prefix: str) -> Trial:
         cold.empty_bucket(bucket)
     locked = f"{bucket}-lock"
     try:
-        found.features["object_lock"] = _does(_object_lock, cold, locked)
+        for name, attempt in _WITH_LOCK.items():
+            found.features[name] = _does(attempt, cold, locked)
     finally:
         cold.empty_bucket(locked)
     return found
@@ -102,7 +104,8 @@ def _objects(cold: Cold, bucket: str) -> None:
 def _does(attempt: Callable[[Any, str], bool], cold: Cold, bucket: str) -> bool:
     try:
         return attempt(cold.s3, bucket)
-    except FAILURES:
+    except (*FAILURES, LookupError):
+        # Refused; or answered without what such an answer must have.
         return False
 
 
@@ -130,6 +133,44 @@ def _conditional(s3: Any, bucket: str) -> bool:
     except ClientError as error:
         return code_of(error) in ("PreconditionFailed", "412")
     return False
+
+
+def _conditional_copy(s3: Any, bucket: str) -> bool:
+    """Both of its kinds: the end of an upload, and a copy; what passes over either is believed in neither."""
+    for key in ("there", "source"):
+        s3.put_object(Bucket=bucket, Key=key, Body=b"1")
+    upload = s3.create_multipart_upload(Bucket=bucket, Key="there")["UploadId"]
+    named = {"Bucket": bucket, "Key": "there", "UploadId": upload}
+    part = {"PartNumber": 1, "ETag": s3.upload_part(**named, PartNumber=1, Body=b"2")["ETag"]}
+    try:
+        s3.complete_multipart_upload(**named, MultipartUpload={"Parts": [part]}, IfNoneMatch="*")
+    except ClientError as error:
+        if code_of(error) not in ("PreconditionFailed", "412"):
+            return False
+    else:
+        return False
+    before = s3.meta.events
+    before.register_first("before-sign.s3.CopyObject", _only_where_nothing_is)
+    try:
+        s3.copy_object(Bucket=bucket, Key="there", CopySource={"Bucket": bucket, "Key": "source"})
+    except ClientError as error:
+        return code_of(error) in ("PreconditionFailed", "412")
+    finally:
+        before.unregister("before-sign.s3.CopyObject", _only_where_nothing_is)
+    return False
+
+
+def _only_where_nothing_is(request: Any, **_: object) -> None:
+    request.headers["If-None-Match"] = "*"
+
+
+def _replacing_copy(s3: Any, bucket: str) -> bool:
+    s3.put_object(Bucket=bucket, Key="old", Body=b"1", Metadata={"weir": "old", "left": "over"})
+    s3.copy_object(
+        Bucket=bucket, Key="new", CopySource={"Bucket": bucket, "Key": "old"}, MetadataDirective="REPLACE",
+        Metadata={"weir": "new"},
+    )  # fmt: skip
+    return bool(s3.head_object(Bucket=bucket, Key="new")["Metadata"] == {"weir": "new"})
 
 
 def _tagging(s3: Any, bucket: str) -> bool:
@@ -165,6 +206,34 @@ def _object_lock(s3: Any, bucket: str) -> bool:
         s3.put_object_legal_hold(Bucket=bucket, Key="held", VersionId=version, LegalHold={"Status": "OFF"})
 
 
+def _cleared_retention(s3: Any, bucket: str) -> bool:
+    version = s3.put_object(Bucket=bucket, Key="kept", Body=b"1")["VersionId"]
+    named = {"Bucket": bucket, "Key": "kept", "VersionId": version}
+    until = datetime.now(UTC) + timedelta(minutes=5)
+    s3.put_object_retention(**named, Retention={"Mode": "GOVERNANCE", "RetainUntilDate": until})
+    s3.put_object_retention(**named, Retention={}, BypassGovernanceRetention=True)
+    s3.delete_object(**named)
+    return True
+
+
+def _parts_extras(s3: Any, bucket: str) -> bool:
+    """In a bucket that can hold: retention, a hold and tags given to an upload in parts are its object's."""
+    until = (datetime.now(UTC) + timedelta(minutes=5)).replace(microsecond=0)
+    upload = s3.create_multipart_upload(
+        Bucket=bucket, Key="extras", Tagging="a=1", ObjectLockMode="GOVERNANCE", ObjectLockRetainUntilDate=until,
+        ObjectLockLegalHoldStatus="ON",
+    )["UploadId"]  # fmt: skip
+    named = {"Bucket": bucket, "Key": "extras", "UploadId": upload}
+    part = {"PartNumber": 1, "ETag": s3.upload_part(**named, PartNumber=1, Body=b"1")["ETag"]}
+    s3.complete_multipart_upload(**named, MultipartUpload={"Parts": [part]})
+    head = s3.head_object(Bucket=bucket, Key="extras")
+    if head.get("ObjectLockLegalHoldStatus") == "ON":
+        s3.put_object_legal_hold(Bucket=bucket, Key="extras", LegalHold={"Status": "OFF"})
+        tags = s3.get_object_tagging(Bucket=bucket, Key="extras")["TagSet"]
+        return head.get("ObjectLockRetainUntilDate") == until and tags == [{"Key": "a", "Value": "1"}]
+    return False
+
+
 def _metadata(s3: Any, bucket: str) -> bool:
     s3.put_object(Bucket=bucket, Key="meta", Body=b"1", Metadata={"weir": "trial"}, CacheControl="no-store")
     head = s3.head_object(Bucket=bucket, Key="meta")
@@ -175,9 +244,17 @@ _FEATURES: dict[str, Callable[[Any, str], bool]] = {
     "metadata": _metadata,
     "multipart": _multipart,
     "conditional_put": _conditional,
+    "conditional_copy": _conditional_copy,
+    "replacing_copy": _replacing_copy,
     "tagging": _tagging,
     "checksums": _checksums,
     # Last: from then on the bucket keeps versions.
     "versioning": _versioning,
 }
-FEATURES = (*_FEATURES, "object_lock")
+_WITH_LOCK: dict[str, Callable[[Any, str], bool]] = {
+    "object_lock": _object_lock,
+    "cleared_retention": _cleared_retention,
+    "parts_extras": _parts_extras,
+}
+"""In a bucket that the first of them makes."""
+FEATURES = (*_FEATURES, *_WITH_LOCK)

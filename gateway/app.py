@@ -96,6 +96,7 @@ class Worker:
             self._upstreams.of,
             owner_of=self._upstreams.owner_of,
             stored_elsewhere=self._upstreams.stored_bytes_of,
+            has_disk=settings.has_disk,
         )
         self._caps = CapWatch(
             self._directory, journal, settings.data / "caps.json", poll_s=settings.cap_poll_s, clock=now_us

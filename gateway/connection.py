@@ -302,6 +302,9 @@ class ConnectionServer(Server):
         """One is over."""
         super().connection_lost(handler, exc)
         self._ended.set()
+        task = handler._task_handler  # noqa: SLF001 - aiohttp keeps the connection in its list until this has ended
+        if task is not None:
+            task.add_done_callback(lambda _: self._ended.set())
 
     async def leave(self, *, goodbye_s: float, drain_s: float) -> None:
         """Let every client go without a reset; nobody new may be let in any more.

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequen
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gateway.call import Bucket, Subject
+from gateway.call import DISK, Bucket, Subject
 from gateway.directory import PostgresDirectory
 from gateway.lifecycle import (
     Doom,
@@ -197,7 +197,10 @@ async def keep_looking(
             if is_ours:
                 await asyncio.sleep(min(FIRST_LOOK_S, settings.lifecycle_interval_s))
             while is_ours:
-                names = [bucket.name for bucket in directory.known_buckets() if _has_rules(bucket)]
+                names = [
+                    bucket.name for bucket in directory.known_buckets()
+                    if _has_rules(bucket) and (settings.has_disk or bucket.engine != DISK)
+                ]  # fmt: skip
                 summary = await Look(engine, settings, directory.bucket).through(names)
                 count(summary, registry)
                 if summary.buckets:

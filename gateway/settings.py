@@ -11,6 +11,9 @@ from gateway.proxies import parse_proxies
 from gateway.zones import parse_networks
 from meter.settings import RoomSettings
 
+NO_DISK = "none"
+"""As disk_home: the co-op's disk is on another machine."""
+
 
 class Durability(StrEnum):
     """What a write that was answered may still lose to a power cut."""
@@ -27,7 +30,8 @@ class GatewaySettings(RoomSettings):
     data: Path = Field(Path("data"), description="directory that holds everything Weir keeps on this machine")
     disk_home: str = Field(
         "",
-        description="data directory on this machine whose disk engine keeps the objects; empty: this gateway's own",
+        description="data directory on this machine whose disk engine keeps the objects; empty: this gateway's own; "
+        "'none': this gateway reaches no disk, and serves buckets of other engines only",
     )
     region: str = Field(
         "us-east-1", description="region name clients sign for; any other is refused with this one"
@@ -270,10 +274,15 @@ class GatewaySettings(RoomSettings):
         return self._home / "engine"
 
     @property
+    def has_disk(self) -> bool:
+        """Whether buckets on the disk can be served here."""
+        return self.disk_home != NO_DISK
+
+    @property
     def engine_journal_directory(self) -> Path:
         """The journal that has the engine's changes of stored bytes: it stays with the disk, whoever serves from it."""
         return self._home / "journal"
 
     @property
     def _home(self) -> Path:
-        return Path(self.disk_home) if self.disk_home else self.data
+        return Path(self.disk_home) if self.disk_home not in ("", NO_DISK) else self.data

@@ -101,9 +101,10 @@ def check_settings(rooms: RoomsSettings, settings: GatewaySettings) -> None:
     if not settings.disk_home:
         raise Refusal(
             "a gateway of its own keeps no objects, for a bucket would then be in two places: name with disk_home the "
-            "data directory of the `weir up` on this machine whose disk it shares"
+            "data directory of the `weir up` on this machine whose disk it shares; or set it to 'none' where all buckets "
+            "that are asked of it are on other engines"
         )
-    if not settings.engine_directory.is_dir():
+    if settings.has_disk and not settings.engine_directory.is_dir():
         raise Refusal(
             f"setting disk_home is {settings.disk_home}, and there is no {settings.engine_directory}"
         )

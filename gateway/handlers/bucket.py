@@ -11,7 +11,7 @@ from gateway.handlers.support import bucket_of, caller_of, xml_reply
 from gateway.placement import choose, location_of
 from gateway.results import location
 from gateway.rights_documents import ownership_named
-from gateway.storage.errors import Unsupported
+from gateway.storage.errors import Unreached, Unsupported
 from gateway.storage.model import BucketRules, Versioning
 from meter.ids import MemberId
 
@@ -37,7 +37,7 @@ async def create_bucket(services: Services, call: Call) -> Reply:
     # Also for a bucket that is there: a crash between the two leaves a name without a place.
     try:
         await services.engine.create_bucket(bucket.id, owner=bucket.owner, locks=locks)
-    except Unsupported:
+    except (Unsupported, Unreached):
         if is_new:
             # Nothing was made there, so the name is free again.
             await services.directory.delete_bucket(bucket, now_us=call.now_us)

@@ -29,6 +29,7 @@ _CODES = {
     "DamagedObject": "InternalError",
     "ObjectLocked": "AccessDenied",
     "Unavailable": "ServiceUnavailable",
+    "Unreached": "ServiceUnavailable",
     "Misconfigured": "InternalError",
 }
 _SAME = frozenset(

@@ -19,6 +19,7 @@ StorageError
 ├── DamagedObject       the index knows the object, its bytes are missing or short
 ├── Unsupported         this engine cannot do it, and it is not emulated
 ├── Unavailable         the system behind the engine fails or cannot be reached
+├── Unreached           the engine is another machine's, and this gateway has no way to it
 ├── Misconfigured       the system behind refuses the co-op's own key, region or bucket: the operator's matter
 └── Refused             the system behind refuses for a reason S3 has a code for
 """
@@ -97,6 +98,10 @@ class Unsupported(StorageError):
 
 class Unavailable(StorageError):
     """args[0] says in a sentence what the system behind did. Whether it changed anything is not known."""
+
+
+class Unreached(StorageError):
+    """args[0] says which engine this gateway does not reach. It was not asked, so nothing was changed."""
 
 
 class Misconfigured(StorageError):

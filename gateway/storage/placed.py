@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from gateway.storage.base import Engine, ObjectReader, Staged
-from gateway.storage.errors import QuotaExceeded
+from gateway.storage.errors import QuotaExceeded, Unreached
 from gateway.storage.model import (
     EVERYTHING,
     NO_QUOTA,
@@ -33,7 +33,8 @@ from meter.ids import BucketId, MemberId
 class PlacedEngines(Engine):
     """The disk, and what `elsewhere` finds. Upkeep and outbox are the disk's.
 
-    A bucket nobody knows of is asked of the disk, which says that it is not there.
+    A bucket nobody knows of is asked of the disk, which says that it is not there. Where the disk is on another machine
+    its buckets are unavailable, and what lies in the one here is nobody's.
     """
 
     def __init__(
@@ -43,16 +44,23 @@ class PlacedEngines(Engine):
         *,
         owner_of: Callable[[BucketId], MemberId | None],
         stored_elsewhere: Callable[[MemberId], int],
+        has_disk: bool = True,
     ) -> None:
         """elsewhere gives the engine of a bucket that is not on the disk. stored_elsewhere: of a member, in bytes."""
         self._disk = disk
         self._elsewhere = elsewhere
         self._owner_of = owner_of
         self._stored_elsewhere = stored_elsewhere
+        self._has_disk = has_disk
 
     def of(self, bucket: BucketId) -> Engine:
-        """The engine the bucket is on."""
-        return self._elsewhere(bucket) or self._disk
+        """The engine the bucket is on. Raises Unreached where that is another machine's disk."""
+        engine = self._elsewhere(bucket)
+        if engine is None and not self._has_disk:
+            raise Unreached(
+                "the bucket is on the disk of another machine, and this gateway does not reach it"
+            )
+        return engine or self._disk
 
     async def create_bucket(self, bucket: BucketId, *, owner: MemberId, locks: bool = False) -> None:
         """See Engine."""

@@ -6,7 +6,7 @@ from collections.abc import Coroutine, Generator
 from dataclasses import dataclass, field
 from typing import Any
 
-from meter.__main__ import AWAY
+from meter.__main__ import TRY_AGAIN
 from meter.shipper import Shipper, adopt_dead_streams
 from meter.window import Month
 from tests.simulation import database
@@ -75,7 +75,7 @@ class ShipperTask(Task):
                     self.shipped_last = done.records
                     self.world.model.complaints += [f"alarm: {one}" for one in done.alarms]
                     await self.world.pause()
-            except AWAY as error:
+            except TRY_AGAIN as error:
                 if not isinstance(error, ConnectionRefusedError):
                     self.world.note(f"{self.name} cannot ship: {type(error).__name__}")
                 await self.world.pause()
@@ -96,7 +96,7 @@ class Closing(Task):
             session = await self.connect()
             async with session.transaction():
                 await database.close_month(session, self.month, now_us=self.world.now_us)
-        except AWAY as error:
+        except TRY_AGAIN as error:
             self.world.note(f"{self.month} is not closed: {type(error).__name__}")
 
 

@@ -35,6 +35,7 @@ def test_a_gateway_of_its_own_begins_no_second_store_of_objects(tmp_path: Path) 
         check_settings(rooms(DSN), GatewaySettings())
     with pytest.raises(Refusal, match="there is no"):
         check_settings(rooms(DSN), GatewaySettings(disk_home=str(tmp_path)))
+    check_settings(rooms(DSN), GatewaySettings(disk_home="none"))
     (tmp_path / "engine").mkdir()
     check_settings(rooms(DSN), GatewaySettings(disk_home=str(tmp_path)))
 

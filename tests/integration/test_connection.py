@@ -310,3 +310,17 @@ async def test_what_is_sent_after_the_goodbye_is_taken_in_and_not_reset() -> Non
         client.send(GET % 2)
         assert b"" == await client.rest()
         await leaving
+
+
+async def test_leaving_ends_with_the_last_connection_and_not_with_the_patience_for_it() -> None:
+    """An idle client that never closes its own end; the drain is longer than this test may take."""
+
+    async def handle(incoming: Incoming) -> bool:
+        say(incoming)
+        return True
+
+    async with serving(handle) as (client, made):
+        client.send(GET % 1)
+        await client.answer()
+        await made[0]._server.leave(goodbye_s=0, drain_s=10 * PATIENCE_S)
+        assert [] == made[0]._server.connections

@@ -132,7 +132,7 @@ def read_uploads(body: bytes, asked: Asked) -> tuple[tuple[Upload, ...], bool]:
 
 def read_parts(body: bytes, asked: Asked) -> PartsPage:
     """ListPartsResult, the parts ascending."""
-    root = read_root(body, asked, "ListPartsResult")
+    root = read_root(_readable(body), asked, "ListPartsResult")
     parts = sorted(
         (
             Part(
@@ -179,7 +179,7 @@ def read_copy(body: bytes, asked: Asked) -> Written:
 
 def read_upload_id(body: bytes, asked: Asked) -> str:
     """InitiateMultipartUploadResult; rclone's root lacks the last word."""
-    root = read_root(body, asked, "InitiateMultipartUploadResult", "InitiateMultipartUpload")
+    root = read_root(_readable(body), asked, "InitiateMultipartUploadResult", "InitiateMultipartUpload")
     return _needed(root, "UploadId", asked)
 
 
@@ -188,7 +188,7 @@ def read_completed(body: bytes, asked: Asked) -> Written:
 
     Also raises what the document says when the completion failed after the 200.
     """
-    root = read_root(body, asked, "CompleteMultipartUploadResult")
+    root = read_root(_readable(body), asked, "CompleteMultipartUploadResult")
     return Written(unquoted(text_of(root, "ETag")), 0, _checksum(root))
 
 
@@ -219,7 +219,7 @@ def read_root(body: bytes, asked: Asked, *names: str) -> Node:
 
 
 def _readable(body: bytes) -> bytes:
-    """Without characters XML 1.0 forbids: radosgw tells the prefix it was asked for with them, names it encodes."""
+    """Without characters XML 1.0 forbids: radosgw tells the prefix, or key, it was asked for with them; those we know."""
     return _FORBIDDEN.sub(b"", body) if _FORBIDDEN.search(body) else body
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -74,17 +74,18 @@ def stop(gateway: RunningGateway, end: str) -> None:
         gateway.start()
 
 
-def ended(gateway: RunningGateway, before: int, operations: int) -> dict[bytes, list[Event]]:
-    """The records of exchanges after a place in the journal, once so many have ended."""
+def ended(gateway: RunningGateway, operations: Sequence[Operation]) -> dict[bytes, list[Event]]:
+    """The records of exchanges with these operations, once as many have ended; nothing before asked for any of them."""
+    codes = {one.code for one in operations}
 
     def found() -> dict[bytes, list[Event]]:
         events: dict[bytes, list[Event]] = {}
-        for event in recorded(gateway)[before:]:
+        for event in (one for one in recorded(gateway) if one.operation in codes):
             events.setdefault(event.request_id, []).append(event)
         return events
 
     eventually(
-        lambda: sum(records[-1].marks != Mark.CHECKPOINT for records in found().values()) == operations
+        lambda: sum(records[-1].marks != Mark.CHECKPOINT for records in found().values()) == len(operations)
     )
     return found()
 
@@ -98,7 +99,6 @@ def test_a_long_answer_that_breaks_off_bills_what_its_receiver_s_kernel_had_ackn
     for number in range(KEYS):
         s3.put_object(Bucket="counted", Key=f"{KEY}{number:03}", Body=b"")
         s3.create_multipart_upload(Bucket="counted", Key=f"{KEY}{number:03}")
-    before = len(recorded(gateway))
     opened = [(operation, *begun(gateway, member, path)) for path, operation in DOWNLOADS.items()]
     had = sorted((one.code, stand(connection) - head_bytes) for one, connection, head_bytes in opened)
     for _, connection, _ in opened:
@@ -107,7 +107,7 @@ def test_a_long_answer_that_breaks_off_bills_what_its_receiver_s_kernel_had_ackn
         elif end == "vanished":
             vanish(connection)
     stop(gateway, end)
-    exchanges = ended(gateway, before, len(opened)).values()
+    exchanges = ended(gateway, [operation for operation, _, _ in opened]).values()
     billed = sorted((events[0].operation, sum(one.bytes_out for one in events)) for events in exchanges)
     assert all(bytes_out > 0 for _, bytes_out in had)
     if end == "our kill":
@@ -163,7 +163,6 @@ def test_a_long_body_that_breaks_off_bills_what_had_come(
     gateway: RunningGateway, member: Credentials, end: str
 ) -> None:
     requests = list(uploads(gateway, member))
-    before = len(recorded(gateway))
     opened = []
     for _, head, body in requests:
         connection = connected(gateway.port)
@@ -182,7 +181,7 @@ def test_a_long_body_that_breaks_off_bills_what_had_come(
         elif end == "vanished":
             vanish(connection)
     stop(gateway, end)
-    exchanges = ended(gateway, before, len(requests)).values()
+    exchanges = ended(gateway, [operation for operation, _, _ in requests]).values()
     assert {one.code for one, _, _ in requests} == {events[0].operation for events in exchanges}
     for events in exchanges:
         moved = sum(one.moved_in for one in events)

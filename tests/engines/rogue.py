@@ -180,12 +180,12 @@ def running_rogue(tls: ssl.SSLContext | None = None) -> Iterator[Rogue]:
         serving.set()
         await stopping.wait()
         server.close()
-        rest = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in rest:
-            task.cancel()
-        await asyncio.gather(*rest, return_exceptions=True)
-        # What was aborted is let go of in the loop's next turns.
-        for _ in range(3):
+        # Whoever had come already is met in the loop's next turns, and what was aborted is let go of there.
+        for _ in range(5):
+            rest = asyncio.all_tasks() - {asyncio.current_task()}
+            for task in rest:
+                task.cancel()
+            await asyncio.gather(*rest, return_exceptions=True)
             await asyncio.sleep(0)
 
     thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))

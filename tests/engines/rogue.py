@@ -46,6 +46,8 @@ class Rogue:
     asked: list[tuple[str, str]] = field(default_factory=list)
     """Method and path with query, in order."""
     connections: int = 0
+    serving: set[asyncio.Task[None] | None] = field(default_factory=set)
+    """Nobody else holds one whose client has gone, and a task that only waits for itself is collected in the middle."""
 
     @property
     def system(self) -> S3System:
@@ -66,6 +68,7 @@ class Rogue:
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection."""
         self.connections += 1
+        self.serving.add(asyncio.current_task())
         try:
             while await self._exchange(reader, writer):
                 pass

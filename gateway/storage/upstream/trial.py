@@ -230,7 +230,7 @@ def _parts_extras(s3: Any, bucket: str) -> bool:
     if head.get("ObjectLockLegalHoldStatus") == "ON":
         s3.put_object_legal_hold(Bucket=bucket, Key="extras", LegalHold={"Status": "OFF"})
         tags = s3.get_object_tagging(Bucket=bucket, Key="extras")["TagSet"]
-        return head.get("ObjectLockRetainUntilDate") == until and tags == [{"Key": "a", "Value": "1"}]
+        return bool(head.get("ObjectLockRetainUntilDate") == until and tags == [{"Key": "a", "Value": "1"}])
     return False
 
 

@@ -29,8 +29,8 @@ from billing.capital.lots import capital_accounts
 from billing.capital.retirement import Method, YearShare
 from billing.capital.run import Retired, Retirement, capital_changes, carry_over, retire
 from billing.ledger.entry import Account, retained
+from billing.notices import run as notice_run
 from billing.notices.notice import State
-from billing.notices.notice import run as notice_run
 from billing.rules.afterwards import afterwards
 from billing.run import close, trial_balance
 from meter.ids import MemberId

@@ -11,8 +11,8 @@ from billing.capital.exit_run import Leaving, leave
 from billing.capital.retirement import Method
 from billing.capital.run import Retirement, retire
 from billing.ledger.entry import Account
+from billing.notices import run as notice_run
 from billing.notices.notice import State
-from billing.notices.notice import run as notice_run
 from billing.rules.afterwards import afterwards
 from tests.capital import allocate, money, move, waits
 from tests.coop import NOW, Coop

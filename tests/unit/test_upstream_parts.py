@@ -101,7 +101,7 @@ def test_an_endpoint_is_a_host_and_nothing_more() -> None:
 
 def test_an_upstream_request_costs_nobody_and_is_counted_from_the_upstreams_side() -> None:
     event = upstream_event(Act.WRITE, BucketId(3), began_us=10, ended_us=9, bytes_in=5, bytes_out=2, status=0)
-    assert (0, 3, 1002, RequestClass.A, 5, 2, 599, Mark.ABORTED) == (
+    assert (0, 3, 1052, RequestClass.A, 5, 2, 599, Mark.ABORTED) == (
         event.payer, event.bucket, event.operation, event.request_class, event.bytes_in, event.bytes_out,
         event.status, event.marks,
     )  # fmt: skip

@@ -333,5 +333,7 @@ async def test_leaving_ends_with_the_last_exchange_and_not_with_the_patience_for
             await asyncio.sleep(0)
         # Let whoever was woken by the loss look at the list, which the exchange is still on.
         await asyncio.sleep(0)
+        assert [made[0]] == server.connections
         may_end.set()
         await leaving
+        assert [] == server.connections

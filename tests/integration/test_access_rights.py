@@ -22,7 +22,7 @@ from meter.recorder import now_us
 from meter.store import add_member
 from meter.usage import MemberClass
 from tests.gateway import Credentials, RunningGateway, client
-from tests.integration.s3_kit import Answer, fetch
+from tests.integration.s3_kit import Answer, eventually, fetch
 
 ALL_USERS = "http://acs.amazonaws.com/groups/global/AllUsers"
 _numbers = itertools.count(1)
@@ -474,8 +474,10 @@ def test_a_suspended_owner_s_bucket_serves_nobody(s3_gateway: RunningGateway, be
     theirs.put_object(Bucket="access-suspended", Key="k", Body=b"x", ACL="public-read")
     assert 200 == get(s3_gateway, "access-suspended", "k").status
     s3_gateway.execute(f"UPDATE meter.member SET status = 'suspended' WHERE id = {gone.member}")
-    # A document of any bucket makes every worker read the directory again.
+    # A document of any bucket makes every worker read the directory again, each in its time.
     bens.create_bucket(Bucket=f"access-news-{next(_numbers)}")
-    assert "AllAccessDisabled" == get(s3_gateway, "access-suspended", "k").code
-    assert "AllAccessDisabled" == code(bens.get_object, Bucket="access-suspended", Key="k")
-    assert "AccountProblem" == code(theirs.get_object, Bucket="access-suspended", Key="k")
+    assert eventually(lambda: get(s3_gateway, "access-suspended", "k").code == "AllAccessDisabled")
+    assert eventually(
+        lambda: code(bens.get_object, Bucket="access-suspended", Key="k") == "AllAccessDisabled"
+    )
+    assert eventually(lambda: code(theirs.get_object, Bucket="access-suspended", Key="k") == "AccountProblem")

@@ -30,7 +30,7 @@ from gateway.enrolment import (
 )
 from meter import __version__
 from meter.ids import StreamId
-from meter.postgres import Connection, DatabaseAway
+from meter.postgres import AWAY, Connection
 from meter.reader import streams
 from meter.refusal import Refusal
 from meter.segments import stream_of
@@ -40,7 +40,7 @@ LEASE_BEATS = 3
 CHANGES_KEPT_DAYS = 7
 FORGET_EVERY_BEATS = 1000
 WAIT_STEP_S = 0.5
-AWAY = (DatabaseAway, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+UNANSWERED = (asyncpg.PostgresError, *AWAY)
 Facts = Callable[[], tuple[int | None, int | None]]
 """The last change of the directory that all workers know, and how many records wait to be shipped."""
 
@@ -124,7 +124,7 @@ class Enrolment:
                     await self._beat(connection, facts)
                     if not random.randrange(FORGET_EVERY_BEATS):  # noqa: S311 - gateways take turns, more or less
                         await forget_changes(connection, days=CHANGES_KEPT_DAYS)
-            except AWAY as error:
+            except UNANSWERED as error:
                 if not self._is_away:
                     self._tell(f"PostgreSQL is away, the gateway goes on with what it knows: {error}")
                 self._is_away = True
@@ -167,5 +167,5 @@ class Enrolment:
         try:
             async with connected(self._dsn, role="weir_gateway", timeout_s=self._timeout_s) as connection:
                 await store.stop_gateway(connection, self._identity.id, start=self._identity.start)
-        except AWAY as error:
+        except UNANSWERED as error:
             self._tell(f"PostgreSQL is away and was not told of the stop: {error}")

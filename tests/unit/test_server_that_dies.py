@@ -1,15 +1,16 @@
 """A PostgreSQL that dies while somebody connects: that is "not there yet", at whichever byte it died."""
 
 import asyncio
+import contextlib
 import struct
 import tempfile
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import asyncpg
 import pytest
 
-from deploy import store
+from deploy import enrolment, store
 from deploy.embedded import dsn
 from deploy.store import answers
 from meter.postgres import DatabaseAway, connect
@@ -66,3 +67,37 @@ async def test_the_drivers_own_confusion_is_a_server_that_is_away(monkeypatch: p
     assert not await answers("postgresql://nowhere")
     with pytest.raises(DatabaseAway):
         await connect("postgresql://nowhere")
+
+
+@pytest.mark.parametrize(
+    "error", [asyncpg.InternalClientError("unexpected"), asyncpg.AdminShutdownError("57P01")]
+)
+async def test_a_gateway_is_seen_again_after_a_server_that_died_within_an_answer(
+    error: Exception, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Seen at the six hundredth kill of a ground truth: the heartbeat took it for a bug of ours and stopped `weir up`."""
+    beats: list[int] = []
+    seen = asyncio.Event()
+
+    @contextlib.asynccontextmanager
+    async def connected(*_: object, **__: object) -> AsyncIterator[None]:
+        beats.append(1)
+        if len(beats) > 2:
+            seen.set()
+        yield
+
+    async def beat(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(enrolment, "connected", connected)
+    monkeypatch.setattr(enrolment.Enrolment, "_beat", beat)
+    told: list[str] = []
+    one = enrolment.Enrolment(
+        "postgresql://nowhere", tmp_path, name="", heartbeat_s=0, timeout_s=1, tell=told.append
+    )
+    keeping = asyncio.create_task(one.keep_seen(lambda: (None, None)))
+    waiting = asyncio.create_task(seen.wait())
+    await asyncio.wait({keeping, waiting}, return_when=asyncio.FIRST_COMPLETED, timeout=10)
+    assert not keeping.done()
+    assert [True] == ["PostgreSQL is away" in line for line in told]
+    keeping.cancel()

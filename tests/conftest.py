@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -13,7 +12,7 @@ from hypothesis import HealthCheck, settings
 from tests.engines.ceph import Ceph, running_ceph
 from tests.engines.place import S3System
 from tests.engines.rclone import running_rclone
-from tests.postgres import TestServer, running_server
+from tests.postgres import TestServer, place_for_a_server, running_server
 
 # The processes that share a run inherit the environment, and with it the one seed.
 SEED = int(os.environ.setdefault("WEIR_TEST_SEED", str(random.SystemRandom().randrange(2**32))))
@@ -36,11 +35,9 @@ def seed() -> int:
 
 
 @pytest.fixture(scope="session")
-def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestServer]:
+def postgres_server() -> Iterator[TestServer]:
     """One PostgreSQL for the whole run."""
-    data = tmp_path_factory.mktemp("pg")
-    (data / "log").mkdir()
-    with running_server(Path(data)) as server:
+    with place_for_a_server() as data, running_server(data) as server:
         yield server
 
 

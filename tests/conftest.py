@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -21,11 +22,24 @@ settings.register_profile(
     "unhurried", parent=settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("unhurried")
+LONG_FIRST = ("truth", "integration", "engines", "contract", "simulation", "laws")
 
 
 def pytest_report_header() -> str:
     """Say the seed, so that a failing run can be repeated."""
     return f"weir seed: {SEED} (repeat with WEIR_TEST_SEED={SEED})"
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes long comes first: then no process of the run is left with a long file when the others have done."""
+    here = Path(__file__).parent
+
+    def place(item: pytest.Item) -> int:
+        room = item.path.relative_to(here).parts[0]
+        return LONG_FIRST.index(room) if room in LONG_FIRST else len(LONG_FIRST)
+
+    items.sort(key=place)
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, settings
 from tests.engines.ceph import Ceph, running_ceph
 from tests.engines.place import S3System
 from tests.engines.rclone import running_rclone
-from tests.postgres import TestServer, running_server
+from tests.postgres import TestServer, place_for_a_server, running_server
 
 # The processes that share a run inherit the environment, and with it the one seed.
 SEED = int(os.environ.setdefault("WEIR_TEST_SEED", str(random.SystemRandom().randrange(2**32))))
@@ -22,11 +22,24 @@ settings.register_profile(
     "unhurried", parent=settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("unhurried")
+LONG_FIRST = ("truth", "integration", "engines", "contract", "simulation", "laws")
 
 
 def pytest_report_header() -> str:
     """Say the seed, so that a failing run can be repeated."""
     return f"weir seed: {SEED} (repeat with WEIR_TEST_SEED={SEED})"
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes long comes first: then no process of the run is left with a long file when the others have done."""
+    here = Path(__file__).parent
+
+    def place(item: pytest.Item) -> int:
+        room = item.path.relative_to(here).parts[0]
+        return LONG_FIRST.index(room) if room in LONG_FIRST else len(LONG_FIRST)
+
+    items.sort(key=place)
 
 
 @pytest.fixture
@@ -36,11 +49,9 @@ def seed() -> int:
 
 
 @pytest.fixture(scope="session")
-def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestServer]:
+def postgres_server() -> Iterator[TestServer]:
     """One PostgreSQL for the whole run."""
-    data = tmp_path_factory.mktemp("pg")
-    (data / "log").mkdir()
-    with running_server(Path(data)) as server:
+    with place_for_a_server() as data, running_server(data) as server:
         yield server
 
 

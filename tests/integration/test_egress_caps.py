@@ -18,7 +18,7 @@ from meter import frame
 from meter.reader import chain, streams
 from tests.gateway import Credentials, RunningGateway, client, running_gateway
 from tests.integration.s3_kit import Answer, ask, eventually, fetch, line, sign
-from tests.postgres import Loop, running_server
+from tests.postgres import Loop, place_for_a_server, running_server
 
 MIB = 2**20
 CHECKPOINT = 4 * MIB
@@ -31,7 +31,6 @@ _numbers = count(1)
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RunningGateway, Any]]:
     """Two workers and a PostgreSQL of their own, which a test may stop."""
     root = tmp_path_factory.mktemp("caps")
-    (root / "pg" / "log").mkdir(parents=True)
     (root / "gateway").mkdir()
     environment = {
         "WEIR_CHECKPOINT_BYTES": str(CHECKPOINT),
@@ -39,7 +38,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RunningGat
         "WEIR_WEBSITE_SUFFIX": "pages.test",
     }
     with (
-        running_server(root / "pg") as server,
+        place_for_a_server() as data,
+        running_server(data) as server,
         running_gateway(root / "gateway", server.database(), workers=2, environment=environment) as gateway,
     ):
         yield gateway, server

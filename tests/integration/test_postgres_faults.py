@@ -18,17 +18,15 @@ import pytest
 from tests.integration.s3_kit import eventually
 from tests.integration.shipping_kit import shipping, write
 from tests.pgproxy import Fault, Proxy, running_proxy
-from tests.postgres import TestServer, running_server
+from tests.postgres import TestServer, place_for_a_server, running_server
 
 LONG_S = 60
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestServer]:
+def server() -> Iterator[TestServer]:
     """A PostgreSQL that these tests may kill."""
-    data = tmp_path_factory.mktemp("pg")
-    (data / "log").mkdir()
-    with running_server(Path(data)) as found:
+    with place_for_a_server() as data, running_server(data) as found:
         yield found
 
 

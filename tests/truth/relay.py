@@ -36,7 +36,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from tests.truth.framing import Head, read_head
-from tests.truth.sockets import STEP_BYTES, has_ended, queued, receive, window_bytes
+from tests.truth.sockets import STEP_BYTES, has_ended, moving, queued, receive, window_bytes
 from tests.truth.witness import Witness
 
 EMPTY_LINE = b"\r\n"
@@ -167,7 +167,7 @@ class Passage:
     def _request_head(self) -> Head | None:
         """The next request's head, passed on; None when one side has ended."""
         while (found := read_head(self._waiting)) is None:
-            ready, _, _ = select.select([self._client, self._gateway], [], [], PATIENCE_S)
+            ready, _ = moving([self._client, self._gateway], [], PATIENCE_S)
             if self._gateway in ready or not ready:
                 return None  # an idle connection ends: nothing of it is an exchange
             data = receive(self._client)
@@ -238,7 +238,7 @@ class Exchange:
         reads += [self._client] if len(self._up) < STEP_BYTES else []
         writes = [self._gateway] if self._up and not self._gateway_gone else []
         writes += [self._client] if self._down else []
-        readable, writable, _ = select.select(reads, writes, [], PATIENCE_S)
+        readable, writable = moving(reads, writes, PATIENCE_S)
         assert readable or writable, f"nothing moves: {self.seen}"
         if self._gateway in writable:
             self._send_up()
@@ -322,7 +322,7 @@ class Exchange:
     def _finish_upload(self) -> None:
         """All the client had sent goes on its way, then an end; what the gateway says to that is read."""
         while self._up and not self._gateway_gone:
-            _, writable, _ = select.select([], [self._gateway], [], PATIENCE_S)
+            _, writable = moving([], [self._gateway], PATIENCE_S)
             assert writable, f"nothing moves: {self.seen}"
             self._send_up()
         self._wait_for_acknowledgement()
@@ -332,7 +332,7 @@ class Exchange:
         except OSError:
             self._gateway_gone = True  # it was first
         while not self._gateway_gone:
-            readable, _, _ = select.select([self._gateway], [], [], PATIENCE_S)
+            readable, _ = moving([self._gateway], [], PATIENCE_S)
             assert readable, f"the gateway does not end: {self.seen}"
             self._read_gateway()
 

@@ -6,6 +6,7 @@ import fcntl
 import select
 import socket
 import struct
+from collections.abc import Iterable
 
 STEP_BYTES = 256 * 1024
 _INT = struct.Struct("i")
@@ -17,6 +18,30 @@ def queued(one: socket.socket, request: int) -> int:
     """Bytes in a socket's queue: SIOCINQ (FIONREAD) received and not read, SIOCOUTQ not acknowledged."""
     answer: bytes = fcntl.ioctl(one.fileno(), request, b"\0\0\0\0")
     return int(_INT.unpack(answer)[0])
+
+
+def moving(
+    reads: Iterable[socket.socket], writes: Iterable[socket.socket], timeout_s: float
+) -> tuple[list[socket.socket], list[socket.socket]]:
+    """Which of them can be read and which written, errors and ends included; none of either once the time is up.
+
+    select.select knows no descriptor above 1023, and a process that has run many tests may be given one.
+    """
+    reads, writes = list(reads), list(writes)
+    asked = {one.fileno(): 0 for one in (*reads, *writes)}
+    for one in reads:
+        asked[one.fileno()] |= select.POLLIN
+    for one in writes:
+        asked[one.fileno()] |= select.POLLOUT
+    poll = select.poll()
+    for descriptor, events in asked.items():
+        poll.register(descriptor, events)
+    found = dict(poll.poll(timeout_s * 1000))
+    ended = select.POLLHUP | select.POLLERR
+    return (
+        [one for one in reads if found.get(one.fileno(), 0) & (select.POLLIN | ended)],
+        [one for one in writes if found.get(one.fileno(), 0) & (select.POLLOUT | select.POLLERR)],
+    )
 
 
 def has_ended(one: socket.socket) -> bool:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import select
+import fcntl
+import resource
 import socket
 from contextlib import closing
 from dataclasses import replace
@@ -18,7 +19,7 @@ from tests.truth.reckoning import CUT_KINDS, Known, Reckoning, reckon
 from tests.truth.relay import End, Seen
 from tests.truth.report import table
 from tests.truth.rig import ground_truth
-from tests.truth.sockets import sees_its_window
+from tests.truth.sockets import moving, sees_its_window
 from tests.truth.witness import Witness, may_witness
 
 KILLS = 30
@@ -116,7 +117,27 @@ def test_the_witness_knows_what_a_reset_acknowledged_and_the_socket_does_not() -
         assert 0 == witness.had(port)
         client.sendall(b"and not read")
         gateway.close()
-        assert select.select([client], [], [], 10)[0]
+        assert moving([client], [], 10)[0]
         with pytest.raises(ConnectionResetError):
             client.recv(1)
         assert len(b"readand not read") == witness.had(port)
+
+
+def test_a_socket_is_waited_for_whatever_its_number() -> None:
+    """Where a run keeps many files open, numbers of 1,024 and more are given out, and select(2) has no room for them."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    here, there = socket.socketpair()
+    try:
+        with here, there, socket.socket(fileno=fcntl.fcntl(here, fcntl.F_DUPFD, 1024)) as high:
+            assert high.fileno() >= 1024
+            assert ([], [high]) == moving([high], [high], 10)
+            there.sendall(b"x")
+            assert ([high], [high]) == moving([high], [high], 10)
+            assert ([high], []) == moving([high], [], 10)
+            assert b"x" == high.recv(1)
+            assert ([], []) == moving([high], [], 0)
+            there.close()
+            assert ([high], []) == moving([high], [], 10)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

@@ -54,12 +54,15 @@ def year_statement(
         "charges_minor": sum(use.charges_minor for use in own.uses),
         "co_op": {
             "members": page["lines"],
+            "costs": dict(page["costs"]),
             "costs_minor": sum(page["costs"].values()),
+            "side_income": dict(page["side_income"]),
             "side_income_minor": sum(page["side_income"].values()),
             "result_minor": _minor(page["result"], currency),
             "pool_minor": _minor(page["pool"], currency),
             "accounts": {name: _minor(amount, currency) for name, amount in page["accounts"].items()},
         },
+        "steps": [{key: one[key] for key in ("name", "formula", "amount")} for one in page["steps"]],
         "shares": [_share(page, one) for one in own.allocations],
         **{f"{name}_minor": amount for name, amount in settled.items()},
         "interest_minor": own.interest_minor,
@@ -103,9 +106,10 @@ def _sentence(document: Mapping[str, Any]) -> str:
     would = "would be" if document["kind"] == TRIAL else "is"
     left = f"{result} {would} left over" if co_op["result_minor"] >= 0 else f"{result} {would} missing"
     place = f"one of {co_op['members']:,}" if co_op["members"] > 1 else "the only one"
+    came = format_amount(co_op["costs_minor"] + co_op["result_minor"], currency)
     return (
-        f"You are {place} in the co-op's books of the fiscal year {document['fiscal_year']}. The service cost {cost}, "
-        f"and {left}; this is what happens to it."
+        f"You are {place} in the co-op's books of the fiscal year {document['fiscal_year']}. The service cost {cost}; "
+        f"{came} came in, so {left}. This is what happens to it."
     )
 
 

@@ -159,6 +159,10 @@ def _lines(document: Mapping[str, Any]) -> Iterator[str]:
     yield from _heading("What you get" if document["amount_minor"] >= 0 else "What you bear")
     for words, amount in settled(document):
         yield _sides(INDENT + words, format_number(amount, currency))
+    if document.get("capital"):
+        yield from _heading("Kept in your name, as this closing left it")
+        for lot in document["capital"]:
+            yield _sides(f"{INDENT}of {lot['words']}", format_number(lot["closing_minor"], currency))
     yield from _heading("What becomes of the whole")
     yield _sides(f"{INDENT}The year's result", format_number(co_op["result_minor"], currency))
     yield _sides(f"{INDENT}shared among the members", format_number(co_op["pool_minor"], currency))
@@ -196,6 +200,9 @@ def settled(document: Mapping[str, Any]) -> list[tuple[str, int]]:
         ("Interest on your shares", "interest"),
     )  # fmt: skip
     found = []
+    if document["amount_minor"] < 0:
+        found.append(("Your part of the loss", -document["amount_minor"]))
+        rows = rows[-1:]
     for words, name in rows:
         amount = document[f"{name}_minor"]
         if name == "retained":

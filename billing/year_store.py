@@ -11,7 +11,6 @@ from meter.ids import MemberId
 from meter.postgres import Connection
 from meter.window import Month, to_datetime
 
-KINDS = ("plain", "nonqualified", "qualified")
 _LINE = ("year", "member", "amount_minor", "document", "digest")
 _CREDIT = "SELECT coalesce(-sum(amount_minor), 0)::numeric FROM billing.posting WHERE account = ANY($1)"
 
@@ -193,7 +192,9 @@ async def last_entry(connection: Connection, year: int) -> int:
 
 async def kept_minor(connection: Connection, member: MemberId) -> int:
     """What is kept in the co-op in a member's name, in minor units: all their lots, and what an older Weir kept."""
-    lots = [
-        f"capital:member:{member}:{year}:{kind}" for year in await closed_years(connection) for kind in KINDS
-    ]
-    return await credit_balance(connection, f"retained:member:{member}", *lots)
+    lots = await connection.fetchval(
+        "SELECT coalesce(-sum(amount_minor), 0)::numeric FROM billing.posting"
+        " WHERE account LIKE $1 AND account LIKE 'capital:member:%'",
+        f"capital:member:{member}:%",
+    )
+    return int(lots) + await credit_balance(connection, f"retained:member:{member}")

@@ -62,7 +62,7 @@ async def lot_changes(
     rows = await connection.fetch(
         "SELECT account, period, kind, -sum(amount_minor)::numeric AS amount"
         " FROM billing.posting JOIN billing.entry ON entry.number = posting.entry"
-        " WHERE account LIKE $1 AND ($2::bigint IS NULL OR entry.number <= $2)"
+        " WHERE account LIKE $1 AND account LIKE 'capital:member:%' AND ($2::bigint IS NULL OR entry.number <= $2)"
         " GROUP BY account, period, kind ORDER BY account, period, kind",
         "capital:member:%" if member is None else f"capital:member:{member}:%", until_entry,
     )  # fmt: skip

@@ -18,7 +18,7 @@ from billing.statements.paper import (
     Table,
     cut,
 )
-from billing.words import bytes_text
+from billing.words import bytes_text, month_text
 from billing.year.inputs import CUSTOMER
 from billing.year_statement import FINAL, MEASURES, NOT_MEMBERS, settled
 from meter.window import Month
@@ -79,7 +79,8 @@ def _boxes(document: Mapping[str, Any], *, is_final: bool) -> Iterator[Box]:
     yield Box(
         "It cost all of us", format_amount(co_op["costs_minor"], currency), "every bill of the co-op, below"
     )
-    span = f"for your use, {document['first_month']} to {document['last_month']}"
+    first, last = (month_text(Month.parse(document[key])) for key in ("first_month", "last_month"))
+    span = f"for your use, {first} to {last}"
     yield Box("You were charged", format_amount(document["charges_minor"], currency), span)
     if is_customer(document):
         return
@@ -190,7 +191,7 @@ def _own(document: Mapping[str, Any], *, is_final: bool) -> Section:
     return Section(
         heading,
         table=Table("Your part of the year; allocated is not paid", ("What", currency), rows),
-        after=NOT_PROFIT,
+        after="" if is_loss else NOT_PROFIT,
     )
 
 
@@ -205,8 +206,9 @@ def _capital(document: Mapping[str, Any]) -> Section:
         for one in lots
     ]
     sums = [format_number(sum(one[f"{column}_minor"] for one in lots), currency) for column in columns]
+    begin = month_text(Month.parse(document["first_month"]))
     heads = ("Kept from", "Before", "Added", "Taken for losses", "Paid back", f"Now, {currency}")
-    caption = f"What is kept in your name, year by year; from the beginning of {document['first_month']} to this closing"
+    caption = f"What is kept in your name, year by year; from the beginning of {begin} to this closing"
     table = Table(caption, heads, rows, ("All years", *sums), numbers=5)
     return Section("Your capital account", table=table, after=WHY_KEPT)
 
@@ -256,12 +258,13 @@ def _compared(document: Mapping[str, Any]) -> Section:
     ]  # fmt: skip
     table = Table("The same use by others’ list prices", ("Provider", "Region", "Prices of", "Amount"), rows)
     own = format_amount(document["charges_minor"], document["currency"])
-    said = ["The use of your closed months, at the list prices of others; you were charged ", own, " here"]
-    if document["amount_minor"] > 0:
-        said += [", of which your share above comes back to you."]
-    else:
-        said += ["."]
-    return Section("Compared with list prices", [tuple(said)], table, document["compared"]["not_compared"])
+    rest = ", of which your share above comes back to you." if document["amount_minor"] > 0 else "."
+    said = (
+        "The use of your closed months, at the list prices of others; you were charged ",
+        own,
+        f" here{rest}",
+    )
+    return Section("Compared with list prices", [said], table, document["compared"]["not_compared"])
 
 
 def _say(document: Mapping[str, Any]) -> Section:

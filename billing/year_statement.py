@@ -62,7 +62,10 @@ def year_statement(
             "pool_minor": _minor(page["pool"], currency),
             "accounts": {name: _minor(amount, currency) for name, amount in page["accounts"].items()},
         },
-        "steps": [{key: one[key] for key in ("name", "formula", "amount")} for one in page["steps"]],
+        "steps": [
+            {"name": one["name"], "formula": one["formula"], "amount_minor": _minor(one["amount"], currency)}
+            for one in page["steps"]
+        ],
         "shares": [_share(page, one) for one in own.allocations],
         **{f"{name}_minor": amount for name, amount in settled.items()},
         "interest_minor": own.interest_minor,

@@ -245,8 +245,12 @@ def _income(name: str) -> str:
 
 
 def _steps(document: Mapping[str, Any]) -> Section:
-    rows = [(one["name"], one["formula"], one["amount"]) for one in document["steps"]]
-    table = Table("Every step of the closing, in order", ("Step", "How", document["currency"]), rows)
+    currency = document["currency"]
+    rows = [
+        (one["name"], one["formula"], format_number(one["amount_minor"], currency))
+        for one in document["steps"]
+    ]
+    table = Table("Every step of the closing, in order", ("Step", "How", currency), rows)
     return Section("What did not go to members, and why", table=table)
 
 

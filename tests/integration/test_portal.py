@@ -19,6 +19,9 @@ from billing.portal.app import make_app
 from billing.portal.login import create_login_link
 from billing.run import close, statement
 from billing.settings import BillingSettings
+from billing.statements.pdf import paper_pdf
+from billing.statements.sheet import statement_csv
+from billing.statements.year_paper import year_paper
 from billing.store import post
 from billing.year_statement import year_text
 from meter.daily import make_due_heads
@@ -452,6 +455,14 @@ async def test_a_year_is_of_who_is_signed_in_and_is_kept_as_it_is_stored(site: S
     assert 'attachment; filename="weir-b-2026.json"' == reply.headers["Content-Disposition"]
     text = await (await site.get("/years/2026?format=text")).text()
     assert year_text(told) == text
+    sheet = await site.get("/years/2026?format=csv")
+    assert ("text/csv", statement_csv(told).encode()) == (sheet.content_type, await sheet.read())
+    file = await site.get("/years/2026?format=pdf")
+    assert ("application/pdf", paper_pdf(year_paper(told, is_over=True))) == (
+        file.content_type,
+        await file.read(),
+    )
+    assert 'attachment; filename="weir-b-2026.pdf"' == file.headers["Content-Disposition"]
     assert "369.02" not in await year.text("/years/2026")
     for wrong in ("2025", "2028", "26", "x", "2026-01"):
         await year.text(f"/years/{wrong}", 404)

@@ -58,8 +58,8 @@ def _boxes(document: Mapping[str, Any]) -> Iterator[Box]:
         "at the co-op’s price, line by line",
     )
     if not co_op["costs_booked"]:
-        return
-    if co_op["result_minor"] >= 0:
+        yield Box("Left over by all of us", "not known yet", "it is, once the month is closed")
+    elif co_op["result_minor"] >= 0:
         left = format_amount(co_op["result_minor"], currency)
         yield Box("Left over by all of us", left, "it counts towards the year, which shares it out")
     else:

@@ -6,6 +6,7 @@ import csv
 import io
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from fractions import Fraction
 from typing import Any
 
@@ -111,6 +112,14 @@ def figures(document: Any, currency: str) -> Iterator[str]:
 @pytest.mark.parametrize("name", PAPERS)
 def test_a_pdf_made_again_is_the_same_byte_for_byte(name: str) -> None:
     assert paper_pdf(PAPERS[name]) == paper_pdf(PAPERS[name])
+
+
+def test_a_pdf_bears_the_end_of_its_period_as_its_date() -> None:
+    """Whenever it is made: two made in the same second would be equal with the clock in them, too."""
+    reader = pypdf.PdfReader(io.BytesIO(paper_pdf(PAPERS["good"])))
+    assert reader.metadata is not None
+    dates = (reader.metadata.creation_date, reader.metadata.modification_date)
+    assert [datetime(2027, 1, 1, tzinfo=UTC)] * 2 == [one and one.astimezone(UTC) for one in dates]
 
 
 @pytest.mark.parametrize("name", PAPERS)

@@ -67,6 +67,9 @@ class BillingSettings(RoomSettings):
     list_price_directory: str = Field(
         "", description="a directory of price files of your own, which go before those that come with Weir"
     )
+    next_meeting: str = Field(
+        "", max_length=400, description="when and where the members meet next, as the portal tells them"
+    )
     bank_file_bytes_max: int = Field(
         64 * 1024 * 1024, ge=1024, description="largest statement of the bank that `weir pay import` reads"
     )

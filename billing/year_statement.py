@@ -54,12 +54,18 @@ def year_statement(
         "charges_minor": sum(use.charges_minor for use in own.uses),
         "co_op": {
             "members": page["lines"],
+            "costs": dict(page["costs"]),
             "costs_minor": sum(page["costs"].values()),
+            "side_income": dict(page["side_income"]),
             "side_income_minor": sum(page["side_income"].values()),
             "result_minor": _minor(page["result"], currency),
             "pool_minor": _minor(page["pool"], currency),
             "accounts": {name: _minor(amount, currency) for name, amount in page["accounts"].items()},
         },
+        "steps": [
+            {"name": one["name"], "formula": one["formula"], "amount_minor": _minor(one["amount"], currency)}
+            for one in page["steps"]
+        ],
         "shares": [_share(page, one) for one in own.allocations],
         **{f"{name}_minor": amount for name, amount in settled.items()},
         "interest_minor": own.interest_minor,
@@ -103,9 +109,10 @@ def _sentence(document: Mapping[str, Any]) -> str:
     would = "would be" if document["kind"] == TRIAL else "is"
     left = f"{result} {would} left over" if co_op["result_minor"] >= 0 else f"{result} {would} missing"
     place = f"one of {co_op['members']:,}" if co_op["members"] > 1 else "the only one"
+    came = format_amount(co_op["costs_minor"] + co_op["result_minor"], currency)
     return (
-        f"You are {place} in the co-op's books of the fiscal year {document['fiscal_year']}. The service cost {cost}, "
-        f"and {left}; this is what happens to it."
+        f"You are {place} in the co-op's books of the fiscal year {document['fiscal_year']}. The service cost {cost}; "
+        f"{came} came in, so {left}. This is what happens to it."
     )
 
 
@@ -155,6 +162,10 @@ def _lines(document: Mapping[str, Any]) -> Iterator[str]:
     yield from _heading("What you get" if document["amount_minor"] >= 0 else "What you bear")
     for words, amount in settled(document):
         yield _sides(INDENT + words, format_number(amount, currency))
+    if document.get("capital"):
+        yield from _heading("Kept in your name, as this closing left it")
+        for lot in document["capital"]:
+            yield _sides(f"{INDENT}of {lot['words']}", format_number(lot["closing_minor"], currency))
     yield from _heading("What becomes of the whole")
     yield _sides(f"{INDENT}The year's result", format_number(co_op["result_minor"], currency))
     yield _sides(f"{INDENT}shared among the members", format_number(co_op["pool_minor"], currency))
@@ -192,6 +203,9 @@ def settled(document: Mapping[str, Any]) -> list[tuple[str, int]]:
         ("Interest on your shares", "interest"),
     )  # fmt: skip
     found = []
+    if document["amount_minor"] < 0:
+        found.append(("Your part of the loss", -document["amount_minor"]))
+        rows = rows[-1:]
     for words, name in rows:
         amount = document[f"{name}_minor"]
         if name == "retained":

@@ -11,7 +11,6 @@ from meter.ids import MemberId
 from meter.postgres import Connection
 from meter.window import Month, to_datetime
 
-KINDS = ("plain", "nonqualified", "qualified")
 _LINE = ("year", "member", "amount_minor", "document", "digest")
 _CREDIT = "SELECT coalesce(-sum(amount_minor), 0)::numeric FROM billing.posting WHERE account = ANY($1)"
 
@@ -177,9 +176,25 @@ async def all_lines(
         yield [(row["document"], row["digest"]) for row in rows]
 
 
+async def last_entry(connection: Connection, year: int) -> int:
+    """The last entry of the books that a closed year's closing knew: its own, or of one without any the last before."""
+    return int(
+        await connection.fetchval(
+            "SELECT coalesce("
+            "(SELECT max(number) FROM billing.entry WHERE kind = 'year'"
+            " AND (idempotency_key = $1 OR starts_with(idempotency_key, $2))),"
+            " (SELECT max(number) FROM billing.entry WHERE booked_at <= (SELECT closed_at FROM billing.year WHERE year = $3)),"
+            " 0)",
+            f"year:{year}", f"year:{year}:", year,
+        )
+    )  # fmt: skip
+
+
 async def kept_minor(connection: Connection, member: MemberId) -> int:
     """What is kept in the co-op in a member's name, in minor units: all their lots, and what an older Weir kept."""
-    lots = [
-        f"capital:member:{member}:{year}:{kind}" for year in await closed_years(connection) for kind in KINDS
-    ]
-    return await credit_balance(connection, f"retained:member:{member}", *lots)
+    lots = await connection.fetchval(
+        "SELECT coalesce(-sum(amount_minor), 0)::numeric FROM billing.posting"
+        " WHERE account LIKE $1 AND account LIKE 'capital:member:%'",
+        f"capital:member:{member}:%",
+    )
+    return int(lots) + await credit_balance(connection, f"retained:member:{member}")

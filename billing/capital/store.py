@@ -55,14 +55,17 @@ class Open:
     instalment: Instalment
 
 
-async def lot_changes(connection: Connection, member: MemberId | None = None) -> list[Change]:
-    """What moved the lots of one member, or of all, summed by lot, month and kind of entry."""
+async def lot_changes(
+    connection: Connection, member: MemberId | None = None, *, until_entry: int | None = None
+) -> list[Change]:
+    """What moved the lots of one member, or of all, summed by lot, month and kind of entry; up to an entry, if named."""
     rows = await connection.fetch(
         "SELECT account, period, kind, -sum(amount_minor)::numeric AS amount"
         " FROM billing.posting JOIN billing.entry ON entry.number = posting.entry"
-        " WHERE account LIKE $1 GROUP BY account, period, kind ORDER BY account, period, kind",
-        "capital:member:%" if member is None else f"capital:member:{member}:%",
-    )
+        " WHERE account LIKE $1 AND account LIKE 'capital:member:%' AND ($2::bigint IS NULL OR entry.number <= $2)"
+        " GROUP BY account, period, kind ORDER BY account, period, kind",
+        "capital:member:%" if member is None else f"capital:member:{member}:%", until_entry,
+    )  # fmt: skip
     return [
         Change(lot_of(row["account"]), Month(row["period"].year, row["period"].month), row["kind"], int(row["amount"]))
         for row in rows

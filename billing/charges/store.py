@@ -48,6 +48,17 @@ async def charge_texts(connection: Connection, member: MemberId, *, count_max: i
     return [(row["closing"], row["document"]) for row in rows]
 
 
+async def charge_lines(
+    connection: Connection, member: MemberId, first: Month, last: Month
+) -> list[tuple[Month, str]]:
+    """A member's lines of the closed months from `first` to `last`, in order."""
+    rows = await connection.fetch(
+        "SELECT period, document FROM billing.charge WHERE member = $1 AND period BETWEEN $2 AND $3 ORDER BY period",
+        member, _date(first), _date(last),
+    )  # fmt: skip
+    return [(Month(row["period"].year, row["period"].month), row["document"]) for row in rows]
+
+
 async def all_charges(
     connection: Connection, month: Month, *, rows_max: int
 ) -> AsyncIterator[list[tuple[str, bytes]]]:

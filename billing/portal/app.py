@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
 from aiohttp import web
 
-from billing import run, year_run, year_store
+from billing import run, year_store, year_telling
 from billing.governance.store import choices
 from billing.ledger import books
 from billing.pages import render
@@ -36,9 +36,11 @@ from billing.portal.guard import HEADERS, Attempts, same_origin
 from billing.portal.names_store import bucket_names, operation_names
 from billing.portal.overview import page
 from billing.portal.requests import parse_day, parse_page, read_page, rows
-from billing.portal.years import year_html, years
+from billing.portal.years import years
 from billing.settings import BillingSettings
-from billing.statements.render import statement_html, statement_text
+from billing.statements.month_paper import month_paper
+from billing.statements.render import statement_text
+from billing.statements.year_paper import year_paper
 from billing.year_statement import year_text
 from meter.cap_store import caps, set_caps, stored_by
 from meter.caps import NO_CAPS
@@ -149,7 +151,11 @@ async def _now(request: web.Request) -> web.Response:
         visitor = await visitor_of(request, connection)
         context = await _just_now(request.app[PORTAL], connection, visitor)
     refresh_s = request.app[PORTAL].settings.portal_refresh_s
-    return html_page(render("now.html", visitor=visitor, refresh_s=refresh_s, **context))
+    # A page that changes under a reader is one they asked for (WCAG 2.2.1).
+    is_watched = "watch" in request.query
+    return html_page(
+        render("now.html", visitor=visitor, refresh_s=refresh_s, is_watched=is_watched, **context)
+    )
 
 
 async def _just_now(portal: Portal, connection: Connection, visitor: login.Visitor) -> dict[str, object]:
@@ -195,11 +201,12 @@ async def _statement(request: web.Request) -> web.Response:
         except Refusal as refusal:
             raise NotFound(str(refusal)) from None
 
-    def shown() -> str:
-        fragment = statement_html(told)
-        return render("statement_page.html", visitor=visitor, period=str(month), fragment=fragment)
+    def shown(context: Mapping[str, object]) -> str:
+        meeting = portal.settings.next_meeting
+        return render("statement_page.html", visitor=visitor, period=str(month), meeting=meeting, **context)
 
-    return in_form(request, f"weir-{visitor.name}-{month}", told, statement_text, shown)
+    name = f"weir-{visitor.name}-{month}"
+    return await in_form(request, name, told, month_paper(told), statement_text, shown)
 
 
 async def _year(request: web.Request) -> web.Response:
@@ -216,16 +223,20 @@ async def _year(request: web.Request) -> web.Response:
         )
         try:
             number = there.asked(request.match_info.get("year"))
-            told = await year_run.statement(connection, visitor.member, number, now_us=portal.clock())
+            told = await year_telling.told(
+                connection, visitor.member, number, now_us=portal.clock(),
+                price_directory=portal.settings.list_price_directory,
+            )  # fmt: skip
         except Refusal as refusal:
             raise NotFound(str(refusal)) from None
     others = [(one, one in there.closed) for one in (*there.open, *there.closed) if one != number]
 
-    def shown() -> str:
-        fragment = year_html(told, is_over=number < there.running)
-        return render("year_page.html", visitor=visitor, number=number, others=others, fragment=fragment)
+    def shown(context: Mapping[str, object]) -> str:
+        more = {"number": number, "others": others, "meeting": portal.settings.next_meeting}
+        return render("year_page.html", visitor=visitor, **more, **context)
 
-    return in_form(request, f"weir-{visitor.name}-{number}", told, year_text, shown)
+    paper = year_paper(told, is_over=number < there.running)
+    return await in_form(request, f"weir-{visitor.name}-{number}", told, paper, year_text, shown)
 
 
 async def _requests(request: web.Request) -> web.Response:

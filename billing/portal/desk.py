@@ -20,6 +20,10 @@ from billing.pages import render
 from billing.portal import login
 from billing.portal.guard import Attempts
 from billing.settings import BillingSettings
+from billing.statements import pdf
+from billing.statements.paper import Paper
+from billing.statements.render import paper_html
+from billing.statements.sheet import statement_csv
 from meter.postgres import Connection, Pool
 from meter.refusal import Refusal
 
@@ -97,23 +101,30 @@ async def maybe_visitor(request: web.Request, connection: Connection) -> login.V
     return await login.visitor(connection, session, portal.settings, now_us=portal.clock())
 
 
-def in_form(
+async def in_form(
     request: web.Request,
     name: str,
     told: Mapping[str, Any],
+    paper: Paper,
     text: Callable[[Mapping[str, Any]], str],
-    html: Callable[[], str],
+    html: Callable[[Mapping[str, object]], str],
 ) -> web.Response:
-    """A statement as it is asked for: a page, or a file to keep."""
+    """A statement as it is asked for: a page, or a file to keep; each made from the one document."""
     match request.query.get("format", "html"):
         case "html":
-            return html_page(html())
+            return html_page(html({"fragment": paper_html(paper), "has_pdf": pdf.IS_THERE}))
         case "json":
             return download(canonical(told) + "\n", f"{name}.json", "application/json")
         case "text":
             return download(text(told), f"{name}.txt", "text/plain")
+        case "csv":
+            return download(statement_csv(told), f"{name}.csv", "text/csv")
+        case "pdf":
+            made = await asyncio.to_thread(pdf.paper_pdf, paper)
+            headers = {"Content-Disposition": f'attachment; filename="{name}.pdf"'}
+            return web.Response(body=made, content_type="application/pdf", headers=headers)
         case other:
-            raise Refusal(f"a statement comes as html, json or text, not as '{other[:20]}'")
+            raise Refusal(f"a statement comes as html, pdf, text, csv or json, not as '{other[:20]}'")
 
 
 def download(text: str, name: str, content_type: str) -> web.Response:

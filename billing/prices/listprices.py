@@ -8,12 +8,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from fractions import Fraction
 
 from billing.money import divide_half_up, exponent, format_decimal, quotient_text
-from billing.prices.pricefile import Meter, PriceFile, PriceLine, Tier
+from billing.prices.pricefile import Meter, PriceFile, PriceLine, Tier, in_force
 from meter.usage import Usage
-from meter.window import DAY_US, HOUR_US
+from meter.window import DAY_US, HOUR_US, Month, to_datetime
 
 NEEDED = (Meter.STORED, Meter.OUT, Meter.REQUESTS_A, Meter.REQUESTS_B)
 """What a price list must have a line of, if there was any, for its sum to be called whole."""
@@ -131,6 +132,27 @@ def together(months: Sequence[ListCost]) -> ListCost:
     )
     missing = tuple(meter for meter in NEEDED if any(meter in one.missing for one in months))
     return ListCost(months[0].prices, lines, missing)
+
+
+def over_months(shelf: Sequence[PriceFile], provider: str, used: Sequence[tuple[Month, Usage]]) -> ListCost:
+    """Each month by the provider's prices of its time; lists whose lines changed are not added, the last stands for all."""
+    last = _at(shelf, provider, used[-1][0])
+    found = []
+    for month, usage in used:
+        prices = _at(shelf, provider, month)
+        same = [line.meter for line in prices.lines] == [line.meter for line in last.lines]
+        found.append(list_cost(prices if same else last, quantities_of(usage)))
+    return replace(together(found), prices=last)
+
+
+def _at(shelf: Sequence[PriceFile], provider: str, month: Month) -> PriceFile:
+    (prices,) = in_force([one for one in shelf if one.id == provider], last_day(month))
+    return prices
+
+
+def last_day(month: Month) -> date:
+    """By whose prices a month is compared."""
+    return to_datetime(month.end_us - 1).date()
 
 
 def _line_cost(line: PriceLine, used: Quantities, decimals: int) -> LineCost:

@@ -5,6 +5,7 @@ It reads; which of them is in force, and what they come to, is worked out elsewh
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 from billing.prices.pricefile import PriceFile, parse_prices
@@ -27,6 +28,12 @@ def read_shelf(own: Path | None = None) -> list[PriceFile]:
             seen.add(key)
             found[key] = prices  # the operator's own of the same date stands for the shipped one
     return [found[key] for key in sorted(found)]
+
+
+@cache
+def kept_shelf(own: Path | None = None) -> tuple[PriceFile, ...]:
+    """read_shelf() once in a process: what a portal shows on every statement is not read anew for each."""
+    return tuple(read_shelf(own))
 
 
 def _files(directory: Path) -> list[Path]:

@@ -8,6 +8,9 @@ from typing import Any
 
 from billing.money import format_amount, format_number
 from billing.pages import render
+from billing.statements.month_paper import month_paper
+from billing.statements.paper import WIDTH as WIDTH_OF_PICTURE
+from billing.statements.paper import Paper
 from billing.words import month_text
 from meter.window import Month
 
@@ -18,7 +21,12 @@ KINDS = {"trial": "a trial: figures still change", "final": "final"}
 
 def statement_html(document: Mapping[str, Any]) -> str:
     """The statement as an HTML fragment, everything escaped."""
-    return render("statement.html", statement=document, month=month_text(Month.parse(document["period"])))
+    return paper_html(month_paper(document))
+
+
+def paper_html(paper: Paper) -> str:
+    """Any paper as an HTML fragment, everything escaped."""
+    return render("paper.html", paper=paper, picture_width=WIDTH_OF_PICTURE)
 
 
 def statement_text(document: Mapping[str, Any]) -> str:

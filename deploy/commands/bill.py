@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import click
 
-from billing import run, year_run
+from billing import run, year_telling
 from billing.money import format_amount
 from billing.month.closing import FORMAT
 from billing.month.member_month import MemberMonth
+from billing.settings import BillingSettings
+from billing.statements.month_paper import month_paper
+from billing.statements.paper import Paper
+from billing.statements.pdf import paper_pdf
 from billing.statements.render import statement_text
+from billing.statements.year_paper import year_paper
 from billing.year.fiscal import is_year, parse_year
 from billing.year_statement import year_text
 from deploy.commands.options import data_option, json_option
 from deploy.desk import Desk, at_desk, ship_up_to_now
 from deploy.output import print_json, print_table, say
 from deploy.progress import bar
+from deploy.settings import read
 from meter.daily import make_due_heads
 from meter.refusal import Refusal
 from meter.signing import KeyLost
@@ -92,20 +99,38 @@ def _note(charged: list[Charged], one: MemberMonth) -> None:
     charged.append((one.member.id, one.member.name, one.charge.amount_minor))
 
 
-def print_year(member: str, number: int, *, as_json: bool) -> None:
+def print_year(member: str, number: int, *, as_json: bool, pdf: Path | None) -> None:
     """A member's statement of a fiscal year."""
 
-    async def work(desk: Desk) -> Mapping[str, Any]:
+    async def work(desk: Desk) -> tuple[Mapping[str, Any], bool]:
         await ship_all(desk)
         async with desk.connected("weir_billing") as connection:
             found = await find_member(connection, member)
-            return await year_run.statement(connection, found.id, number, now_us=desk.now_us)
+            told = await year_telling.told(
+                connection, found.id, number, now_us=desk.now_us,
+                price_directory=read(BillingSettings).list_price_directory,
+            )  # fmt: skip
+        return told, Month.parse(told["last_month"]).end_us <= desk.now_us
 
-    document = at_desk(work)
+    document, is_over = at_desk(work)
+    _told(document, year_paper(document, is_over=is_over), year_text, as_json=as_json, pdf=pdf)
+
+
+def _told(
+    document: Mapping[str, Any], paper: Paper, text: Callable[[Mapping[str, Any]], str], *, as_json: bool, pdf: Path | None
+) -> None:  # fmt: skip
+    """A statement as it was asked for."""
+    if pdf is not None:
+        try:
+            pdf.write_bytes(paper_pdf(paper))
+        except OSError as error:
+            raise Refusal(f"{pdf} cannot be written: {error.strerror}") from None
     if as_json:
         print_json(document)
+    elif pdf is None:
+        click.echo(text(document), nl=False)
     else:
-        click.echo(year_text(document), nl=False)
+        say(f"written to {pdf}")
 
 
 async def ship_all(desk: Desk) -> None:
@@ -158,12 +183,13 @@ def print_closing(document: Document, *, word: str) -> None:
 @click.command()
 @click.argument("member")
 @click.argument("period", metavar="YYYY-MM|YYYY")
+@click.option("--pdf", type=click.Path(path_type=Path), help="Write it into this file as a PDF.")
 @json_option
 @data_option
-def statement(member: str, period: str, as_json: bool) -> None:
+def statement(member: str, period: str, pdf: Path | None, as_json: bool) -> None:
     """MEMBER's statement of a month or of a fiscal year; of an open one a trial."""
     if is_year(period):
-        print_year(member, parse_year(period), as_json=as_json)
+        print_year(member, parse_year(period), as_json=as_json, pdf=pdf)
         return
     wanted = Month.parse(period)
 
@@ -174,7 +200,4 @@ def statement(member: str, period: str, as_json: bool) -> None:
             return await run.statement(connection, found.id, wanted, now_us=desk.now_us)
 
     document = at_desk(work)
-    if as_json:
-        print_json(document)
-    else:
-        click.echo(statement_text(document), nl=False)
+    _told(document, month_paper(document), statement_text, as_json=as_json, pdf=pdf)

@@ -17,7 +17,7 @@ from billing.money import format_amount, parse_decimal
 from billing.month.closing import Closing
 from billing.month.member_month import MemberMonth
 from billing.prices.comparison import Ours, Rate, bar_lines, bars, comparison, our_part, parse_rate, svg
-from billing.prices.listprices import ListCost, Typed, list_cost, quantities_of, together
+from billing.prices.listprices import ListCost, Typed, last_day, list_cost, over_months
 from billing.prices.pricefile import GIGABYTES, PriceFile, age_days, in_force
 from billing.prices.shelf import read_shelf
 from billing.settings import BillingSettings
@@ -202,30 +202,11 @@ async def _of_the_coop(desk: Desk, shelf: list[PriceFile], asked: Asked) -> Foun
             months.append((await run.trial(connection, month, now_us=desk.now_us, each=use.add), use))
     if asked.typed is not None:
         return _typed_beside_us(shelf, asked, asked.typed, months[0][0])
-    costs = [_several(shelf, prices.id, months) for prices in in_force(shelf, _last_day(wanted[-1]))]
+    used = [(closing.inputs.month, use.usage) for closing, use in months]
+    costs = [over_months(shelf, prices.id, used) for prices in in_force(shelf, last_day(wanted[-1]))]
     whose = "all members" if member is None else member.name
     period = str(wanted[0]) if len(wanted) == 1 else f"{wanted[0]} to {wanted[-1]}"
     return Found(f"{whose}, {period}", costs, _ours(months, is_all=member is None))
-
-
-def _last_day(month: Month) -> date:
-    return to_datetime(month.end_us - 1).date()
-
-
-def _several(shelf: list[PriceFile], provider: str, months: list[tuple[Closing, _MonthUse]]) -> ListCost:
-    """Each month by the prices of its time; lists whose lines changed are not added, the last one stands for all."""
-    last = _at(shelf, provider, months[-1][0].inputs.month)
-    found = []
-    for closing, use in months:
-        prices = _at(shelf, provider, closing.inputs.month)
-        same = [line.meter for line in prices.lines] == [line.meter for line in last.lines]
-        found.append(list_cost(prices if same else last, quantities_of(use.usage)))
-    return replace(together(found), prices=last)
-
-
-def _at(shelf: list[PriceFile], provider: str, month: Month) -> PriceFile:
-    (prices,) = in_force([one for one in shelf if one.id == provider], _last_day(month))
-    return prices
 
 
 def _ours(months: list[tuple[Closing, _MonthUse]], *, is_all: bool) -> Ours:
@@ -255,7 +236,7 @@ def _typed_beside_us(shelf: list[PriceFile], asked: Asked, typed: Typed, closing
         all_charges_minor=closing.result.charges_minor,
         all_costs_minor=closing.result.costs_minor,
     )
-    costs = _typed_costs(shelf, asked, typed, on=_last_day(month), month_us=length)
+    costs = _typed_costs(shelf, asked, typed, on=last_day(month), month_us=length)
     return Found(f"Typed in, by our prices of {month}", costs, Ours(closing.currency, charged, part))
 
 

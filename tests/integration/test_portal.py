@@ -11,7 +11,7 @@ import pytest_asyncio
 from aiohttp import ClientResponse
 from aiohttp.test_utils import TestClient, TestServer
 
-from billing import year_run
+from billing import year_run, year_telling
 from billing.canon import canonical
 from billing.costs.costing import add_cost
 from billing.ledger.entry import UNDISTRIBUTED, Entry, EntryKind, postings, retained
@@ -19,6 +19,9 @@ from billing.portal.app import make_app
 from billing.portal.login import create_login_link
 from billing.run import close, statement
 from billing.settings import BillingSettings
+from billing.statements.pdf import paper_pdf
+from billing.statements.sheet import statement_csv
+from billing.statements.year_paper import year_paper
 from billing.store import post
 from billing.year_statement import year_text
 from meter.daily import make_due_heads
@@ -264,7 +267,10 @@ async def test_an_unknown_format_is_refused_with_a_sentence(site: Site) -> None:
     anna, _ = await closed_october(site)
     await site.sign_in(anna)
     reply = await site.get("/statements/2026-10?format=exe")
-    assert (400, True) == (reply.status, "comes as html, json or text, not as" in await reply.text())
+    assert (400, True) == (
+        reply.status,
+        "comes as html, pdf, text, csv or json, not as" in await reply.text(),
+    )
 
 
 async def test_every_answer_keeps_other_sites_out(site: Site) -> None:
@@ -423,7 +429,7 @@ async def test_an_open_year_is_shown_as_if_it_were_closed_now_and_then_as_it_was
         "If the year 2026 were closed now", "Trial: figures still change", ">369.02 EUR<", ">110.71 EUR<", ">258.31 EUR<",
         "If the year ended now, your share would be 369.02 EUR",
         "your charges <b>1,512.37</b> / all users’ <b>3,000.00</b> × pool <b>732.00</b>",
-        "You are one of 6 in the co-op&#39;s books of the fiscal year 2026. The service cost 2,300.00 EUR, and 1,220.00 EUR",
+        "You are one of 6 in the co-op&#39;s books of the fiscal year 2026. The service cost 2,300.00 EUR; 3,520.00 EUR came in",
         "shared among the members 915.00 EUR", 'href="/years/2027">2027 (not closed)<',
     ):  # fmt: skip
         assert words in trial, words
@@ -443,12 +449,20 @@ async def test_a_year_is_of_who_is_signed_in_and_is_kept_as_it_is_stored(site: S
     assert 303 == (await site.get("/years/2026")).status
     _, b, *_ = year.members
     await site.sign_in(b)
-    told = await year_run.statement(year.books, b, 2026, now_us=JANUARY_NOW)
+    told = await year_telling.told(year.books, b, 2026, now_us=JANUARY_NOW)
     reply = await site.get(f"/years/2026?format=json&member={year.members[0]}")
     assert (canonical(told) + "\n", 22036) == (await reply.text(), told["amount_minor"])
     assert 'attachment; filename="weir-b-2026.json"' == reply.headers["Content-Disposition"]
     text = await (await site.get("/years/2026?format=text")).text()
     assert year_text(told) == text
+    sheet = await site.get("/years/2026?format=csv")
+    assert ("text/csv", statement_csv(told).encode()) == (sheet.content_type, await sheet.read())
+    file = await site.get("/years/2026?format=pdf")
+    assert ("application/pdf", paper_pdf(year_paper(told, is_over=True))) == (
+        file.content_type,
+        await file.read(),
+    )
+    assert 'attachment; filename="weir-b-2026.pdf"' == file.headers["Content-Disposition"]
     assert "369.02" not in await year.text("/years/2026")
     for wrong in ("2025", "2028", "26", "x", "2026-01"):
         await year.text(f"/years/{wrong}", 404)

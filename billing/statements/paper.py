@@ -1,0 +1,115 @@
+"""A statement as a paper: title, boxes, picture, sections, in words and finished figures. The page, the PDF and every
+other form of it are made from this one, so that none can say what another does not. Pure; it works nothing out but
+the picture's lengths.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from billing.money import quotient_text, scale_down
+
+WIDTH = 640
+"""Of the picture."""
+LEAST_SHOWN = 3
+SHADES = ("out", "out-2", "out-3")
+"""Kinds of costs in the picture, by turns; each part has its number too."""
+NOT_A_BILL = "This is not a bill and not a cheque."
+CHECK_US = (
+    "Everything here can be worked out again. Ask whoever runs your co-op for your records and the file that checks "
+    "them (weir download), or let them run “{command}”."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """One figure that matters, with a word above and a line below."""
+
+    words: str
+    figure: str
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of the picture, from x on."""
+
+    words: str
+    kind: str
+    amount_minor: int
+    x: int
+    width: int
+    cents: str
+    """Of each unit that came in, how many hundredths; '…' where the decimals go on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One bar, cut into parts, and the same in words."""
+
+    title: str
+    about: str
+    parts: Sequence[Part]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows of finished text; the first column names a row, the last `numbers` are figures."""
+
+    caption: str
+    heads: tuple[str, ...]
+    rows: Sequence[tuple[str, ...]]
+    foot: tuple[str, ...] = ()
+    numbers: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A heading, paragraphs and a table. A paragraph's pieces are plain and strong by turns."""
+
+    heading: str
+    paragraphs: Sequence[tuple[str, ...]] = ()
+    table: Table | None = None
+    after: str = ""
+    """What is said below the table."""
+
+
+@dataclass(frozen=True, slots=True)
+class Paper:
+    """A whole statement, one page first and the detail after."""
+
+    title: str
+    standing: str
+    """Whether its figures are final."""
+    is_final: bool
+    who: str
+    sentence: str
+    meaning: str
+    currency: str
+    boxes: Sequence[Box]
+    below: Sequence[Box]
+    picture: Picture | None
+    sections: Sequence[Section]
+    foot: Sequence[str]
+    digest: str
+    dated_us: int
+    """The end of its period: the date a file of it bears, however often it is made."""
+
+
+def cut(wanted: Iterable[tuple[str, str, int]], *, of_minor: int) -> list[Part]:
+    """(words, kind, amount) as parts of one bar; what is nothing is left out.
+
+    Each part has LEAST_SHOWN, so that it can be seen, and the rest is to scale; the last is drawn up to the end.
+    """
+    shown = [one for one in wanted if one[2] > 0]
+    whole, to_scale = sum(amount for *_, amount in shown), WIDTH - LEAST_SHOWN * len(shown)
+    found: list[Part] = []
+    x = 0
+    for place, (words, kind, amount) in enumerate(shown, 1):
+        width = LEAST_SHOWN + scale_down(amount, of=whole, to=to_scale)
+        width = WIDTH - x if place == len(shown) else min(width, WIDTH - x)
+        cents = quotient_text(amount * 100, of_minor, decimals=1) if of_minor > 0 else ""
+        found.append(Part(words, kind, amount, x, width, cents))
+        x += width
+    return found

@@ -1,0 +1,55 @@
+"""A paper as a PDF that screen readers can read (PDF/UA-1), by typst; made again it is the same, byte for byte.
+
+What a member or anybody else wrote goes in as data and never as markup. Only the fonts that typst brings are used.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from billing.money import format_amount
+from billing.statements.paper import Paper
+from meter.refusal import Refusal
+from meter.window import to_datetime
+
+try:
+    import typst
+
+    IS_THERE = True
+except ImportError:  # an extra that a small co-op can do without: every statement has a page, too
+    IS_THERE = False
+
+TEMPLATE = Path(__file__).parents[1].joinpath("templates", "paper.typ")
+
+
+def paper_pdf(paper: Paper) -> bytes:
+    """The PDF. Raises Refusal where the extra `pdf` is not installed."""
+    if not IS_THERE:
+        raise Refusal(
+            "a PDF needs typst, which is not installed here; install Weir with its extra `pdf`, or print the page"
+        )
+    made: bytes = typst.compile(
+        _template(), sys_inputs={"paper": json.dumps(_data(paper))}, ignore_system_fonts=True, format="pdf",
+        pdf_standards="ua-1", timestamp=to_datetime(paper.dated_us),
+    )  # fmt: skip
+    return made
+
+
+@cache
+def _template() -> bytes:
+    return TEMPLATE.read_bytes()
+
+
+def _data(paper: Paper) -> Mapping[str, Any]:
+    found = asdict(paper)
+    day = to_datetime(paper.dated_us).date()
+    found["dated"] = [day.year, day.month, day.day]
+    if paper.picture is not None:
+        for part in found["picture"]["parts"]:
+            part["amount"] = format_amount(part["amount_minor"], paper.currency)
+    return found

@@ -1,0 +1,82 @@
+"""A statement's document as rows for a spreadsheet: every figure exact, one a row. Pure.
+
+Text that a member or anybody else chose cannot become a formula: a cell that would begin one has an apostrophe before.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from billing.money import plain_number
+from billing.year_statement import settled
+
+HEADS = ("part", "what", "quantity", "amount_minor", "currency", "amount")
+BYTE_ORDER_MARK = "\ufeff"
+"""Without it, spreadsheets read names that are not ASCII wrongly."""
+_STARTS_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+Row = tuple[str, str, str, int | None]
+
+
+def statement_csv(document: Mapping[str, Any]) -> str:
+    """The statement of a month or a year; begins with a byte order mark, lines end as RFC 4180 says."""
+    found = io.StringIO()
+    writer = csv.writer(found, lineterminator="\r\n")
+    writer.writerow(HEADS)
+    currency = document["currency"]
+    for part, what, quantity, minor in _year(document) if "fiscal_year" in document else _month(document):
+        cells = [safe(part), safe(what), safe(quantity)]
+        money = ["", "", ""] if minor is None else [str(minor), currency, plain_number(minor, currency)]
+        writer.writerow(cells + money)
+    return BYTE_ORDER_MARK + found.getvalue()
+
+
+def safe(text: str) -> str:
+    """A cell that no spreadsheet takes for a formula."""
+    return f"'{text}" if text.startswith(_STARTS_FORMULA) else text
+
+
+def _about(document: Mapping[str, Any], period: str) -> Iterator[Row]:
+    yield "statement", "period", period, None
+    yield "statement", "kind", document["kind"], None
+    yield "statement", "member", document["member"]["name"], None
+    yield "statement", "digest", document["digest"], None
+
+
+def _month(document: Mapping[str, Any]) -> Iterator[Row]:
+    yield from _about(document, document["period"])
+    for name, count in document["usage"].items():
+        yield "used", name, str(count), None
+    for line in document["lines"]:
+        yield "charged", line["words"], f"{line['quantity_text']} × {line['price']}", line["amount_minor"]
+    yield "charged", "your charges", "", document["charges_minor"]
+    yield from _co_op(document["co_op"])
+
+
+def _year(document: Mapping[str, Any]) -> Iterator[Row]:
+    yield from _about(document, str(document["fiscal_year"]))
+    for name, count in document.get("used", {}).items():
+        yield "used", name, str(count), None
+    yield "charged", "your charges", "", document["charges_minor"]
+    for share in document["shares"]:
+        measure = f"{share['measure']} / {share['all_measures']} × {share['class_pool_minor']}"
+        yield "share", share["class"], measure, share["amount_minor"]
+    for words, amount in settled(document):
+        yield "yours", words.lower(), "", amount
+    for lot in document.get("capital", ()):
+        for column in ("opening", "added", "taken", "paid_back", "closing"):
+            yield f"kept in your name, {lot['words']}", column.replace("_", " "), "", lot[f"{column}_minor"]
+    yield from _co_op(document["co_op"])
+
+
+def _co_op(co_op: Mapping[str, Any]) -> Iterator[Row]:
+    for name, amount in co_op.get("side_income", {}).items():
+        yield "all of us", name, "", amount
+    for name, amount in co_op["costs"].items():
+        yield "all of us", f"cost of {name}", "", amount
+    yield "all of us", "result", "", co_op["result_minor"]
+    for name, amount in co_op.get("accounts", {}).items():
+        yield "all of us", name, "", amount

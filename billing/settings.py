@@ -49,6 +49,15 @@ class BillingSettings(RoomSettings):
     portal_requests_listed_max: int = Field(
         10_000, ge=1, le=1_000_000, description="single requests of a day the portal shows at most"
     )
+    portal_usage_days_max: int = Field(
+        400, ge=1, le=4000, description="days the portal's page of usage spans at most"
+    )
+    portal_usage_hours_max: int = Field(
+        744, ge=24, le=10_000, description="hours the portal's page of usage spans at most, by hour"
+    )
+    portal_usage_rows_max: int = Field(
+        500, ge=10, le=10_000, description="rows of usage on a page of the portal; files have them all"
+    )
     portal_search_timeout_s: int = Field(
         10, ge=1, le=600, description="longest search for the single requests of a day"
     )

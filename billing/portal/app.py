@@ -18,7 +18,7 @@ from billing.governance.store import choices
 from billing.ledger import books
 from billing.pages import render
 from billing.portal import books as books_page
-from billing.portal import login
+from billing.portal import login, usage_pages
 from billing.portal.caps import now_page, read_caps
 from billing.portal.desk import (
     PORTAL,
@@ -33,9 +33,7 @@ from billing.portal.desk import (
     visitor_of,
 )
 from billing.portal.guard import HEADERS, Attempts, same_origin
-from billing.portal.names_store import bucket_names, operation_names
 from billing.portal.overview import page
-from billing.portal.requests import parse_day, parse_page, read_page, rows
 from billing.portal.years import year_html, years
 from billing.settings import BillingSettings
 from billing.statements.render import statement_html, statement_text
@@ -46,7 +44,7 @@ from meter.heads_store import last_head
 from meter.live import open_exchanges, waiting
 from meter.postgres import AWAY, Connection, Pool
 from meter.refusal import Refusal
-from meter.store import displaced, stream_places
+from meter.store import stream_places
 from meter.usage import in_all
 from meter.usage_store import daily_usage, stored_between, usage_between
 from meter.window import Month, to_us
@@ -78,7 +76,7 @@ def make_app(
     app.router.add_get("/statements/{month}", _statement)
     app.router.add_get("/years", _year)
     app.router.add_get("/years/{year}", _year)
-    app.router.add_get("/requests/{day}", _requests)
+    app.router.add_routes(usage_pages.routes())
     app.router.add_get("/books", _books)
     app.router.add_get("/how-it-works", _how_it_works)
     app.router.add_get("/login", _ask_for_link)
@@ -226,24 +224,6 @@ async def _year(request: web.Request) -> web.Response:
         return render("year_page.html", visitor=visitor, number=number, others=others, fragment=fragment)
 
     return in_form(request, f"weir-{visitor.name}-{number}", told, year_text, shown)
-
-
-async def _requests(request: web.Request) -> web.Response:
-    portal = request.app[PORTAL]
-    async with portal.database() as connection:
-        visitor = await visitor_of(request, connection)
-        moved = await displaced(connection)
-    day, number = parse_day(request.match_info["day"]), parse_page(request.query.get("page", "1"))
-    async with portal.searching:
-        found = await asyncio.to_thread(
-            read_page, portal.journal_directory, visitor.member, day, number, portal.settings, moved
-        )
-    async with portal.database() as connection:
-        operations = await operation_names(connection)
-        buckets = await bucket_names(connection, sorted({one.event.bucket for one in found.found}))
-    context = {"day": str(day), "number": number, "has_more": found.has_more, "is_cut": found.is_cut}
-    told = rows(found, visitor.member, operations, buckets)
-    return html_page(render("requests.html", visitor=visitor, rows=told, **context))
 
 
 async def _books(request: web.Request) -> web.Response:

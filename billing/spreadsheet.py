@@ -20,11 +20,12 @@ def csv_text(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     writer = csv.writer(out, lineterminator="\r\n")
     writer.writerow(columns)
     for row in rows:
-        writer.writerow([_cell(one) for one in row])
+        writer.writerow([cell(one) for one in row])
     return out.getvalue()
 
 
-def _cell(value: object) -> object:
+def cell(value: object) -> object:
+    """A value as it stands in a cell."""
     if value is None or (isinstance(value, int) and not isinstance(value, bool)):
         return value
     return harmless(str(value))

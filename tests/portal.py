@@ -59,14 +59,16 @@ class Site:
 
 
 @asynccontextmanager
-async def running_site(co_op: Coop, journal: Path, settings: BillingSettings) -> AsyncIterator[Site]:
+async def running_site(
+    co_op: Coop, journal: Path, settings: BillingSettings, *, origin: str = ""
+) -> AsyncIterator[Site]:
     """A portal for the time of the block; its client says where it comes from, as browsers do."""
     one = Site(co_op, journal)
     connections = await pool(co_op.dsn, role="weir_billing", size_max=2)
     app = make_app(connections, settings, journal_directory=journal, clock=lambda: one.now_us)
     one.server = TestServer(app)
     await one.server.start_server()
-    async with TestClient(one.server, headers={"Origin": one.origin}) as client:
+    async with TestClient(one.server, headers={"Origin": origin or one.origin}) as client:
         one.client = client
         yield one
     await connections.close()

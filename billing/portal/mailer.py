@@ -27,7 +27,7 @@ from meter.refusal import Refusal
 log = logging.getLogger("billing.mail")
 MEMBERS_OF_AN_ADDRESS_MAX = 10
 HOUR_US = 3600 * 10**6
-PAUSE_S = 2.0
+PAUSE_S = 3
 
 
 class Mailer:
@@ -109,7 +109,7 @@ class Mailer:
                 if _is_final(error):
                     break
                 if number < settings.smtp_tries_max:
-                    await asyncio.sleep(PAUSE_S * number * (0.5 + random.random()))  # noqa: S311 - a pause
+                    await asyncio.sleep(random.randint(0, PAUSE_S * number))  # noqa: S311 - a pause
             else:
                 self._metrics.mailed("sent")
                 return

@@ -18,7 +18,7 @@ from billing.words import iso_text
 from meter.event import Zone
 from meter.refusal import Refusal
 from meter.usage import LOGICAL, Kept, Lines, Usage, together
-from meter.window import DAY_US, HOUR_US, Month, to_datetime, to_us
+from meter.window import DAY_US, Month, to_datetime, to_us
 
 CHART_HEIGHT, SLOT_WIDTH, BAR_WIDTH = 120, 20, 8
 WIDE, LINE_HEIGHT = 640, 34
@@ -141,7 +141,7 @@ def read_asked(query: Mapping[str, str], bounds: Bounds, *, now_us: int) -> Aske
     if days > bounds.days_max:
         raise Refusal(f"from: that is {days} days, and a page shows {bounds.days_max} at most")
     if by is By.HOUR and days * 24 > bounds.hours_max:
-        raise Refusal(f"by: hours are shown for {bounds.hours_max // 24} days at most; choose fewer days")
+        raise Refusal(f"by: a page shows {bounds.hours_max} hours at most; choose fewer days")
     zone, operation = _number(query, "zone"), _number(query, "operation")
     if operation is not None and operation > OPERATION_MAX:
         raise Refusal("operation: there is none of that number")
@@ -207,11 +207,11 @@ def cut(told: Sequence[Row], rows_max: int) -> tuple[Sequence[Row], dict[str, in
     return told[:rows_max], total(rest), len(rest)
 
 
-def bars(asked: Asked, told: Sequence[Row], *, now_us: int) -> tuple[list[Bar], int, int]:
+def bars(asked: Asked, told: Sequence[Row]) -> tuple[list[Bar], int, int]:
     """The picture: two bars a row on one scale, sent and received; its width and height."""
     top = max((max(one.usage.bytes_out, one.usage.bytes_in) for one in told), default=0)
     if asked.by in (By.DAY, By.HOUR):
-        return _upright(asked, told, top, now_us)
+        return _upright(asked, told, top)
     found = []
     shown = told[:LINES_SHOWN]
     for place, one in enumerate(shown):
@@ -223,12 +223,12 @@ def bars(asked: Asked, told: Sequence[Row], *, now_us: int) -> tuple[list[Bar], 
     return found, WIDE, max(1, len(shown)) * LINE_HEIGHT
 
 
-def _upright(asked: Asked, told: Sequence[Row], top: int, now_us: int) -> tuple[list[Bar], int, int]:
-    step = HOUR_US if asked.by is By.HOUR else DAY_US
-    end_us = max(asked.start_us + step, min(asked.end_us, now_us + step))
+def _upright(asked: Asked, told: Sequence[Row], top: int) -> tuple[list[Bar], int, int]:
+    slots_a_day = 24 if asked.by is By.HOUR else 1
     found = []
     for one in told:
-        slot = (to_us(datetime.fromisoformat(one.key)) - asked.start_us) // step
+        moment = datetime.fromisoformat(one.key)
+        slot = (moment.date() - asked.first).days * slots_a_day + (moment.hour if asked.by is By.HOUR else 0)
         for at, (kind, count) in enumerate((("out", one.usage.bytes_out), ("in", one.usage.bytes_in))):
             height = scale_down(max(count, 0), of=top, to=CHART_HEIGHT)
             if height:
@@ -236,7 +236,8 @@ def _upright(asked: Asked, told: Sequence[Row], top: int, now_us: int) -> tuple[
                 found.append(
                     Bar(kind, x, CHART_HEIGHT - height, BAR_WIDTH - 1, height, _words(one, kind, count))
                 )
-    return found, (end_us - asked.start_us) // step * SLOT_WIDTH, CHART_HEIGHT
+    days = (asked.last - asked.first).days + 1
+    return found, days * slots_a_day * SLOT_WIDTH, CHART_HEIGHT
 
 
 def _words(one: Row, kind: str, count: int) -> str:

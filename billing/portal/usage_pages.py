@@ -46,7 +46,7 @@ async def _usage(request: web.Request) -> web.Response:
     name = f"weir-{visitor.name}-{asked.by}-{asked.first}-{asked.last}"
     match form:
         case "html":
-            return html_page(_page(portal, visitor, asked, told, beside, buckets, operations, now_us=now))
+            return html_page(_page(portal, visitor, asked, told, beside, buckets, operations))
         case "csv":
             return download(usage.as_csv(asked, told), f"{name}.csv", "text/csv")
         case "json":
@@ -92,10 +92,10 @@ async def _beside(
 
 def _page(
     portal: Portal, visitor: Visitor, asked: Asked, told: list[Row], beside: list[dict[str, object]],
-    buckets: dict[int, str], operations: dict[int, str], *, now_us: int,
+    buckets: dict[int, str], operations: dict[int, str],
 ) -> str:  # fmt: skip
     shown, rest, rest_count = usage.cut(told, portal.settings.portal_usage_rows_max)
-    pictured, width, height = usage.bars(asked, told, now_us=now_us)
+    pictured, width, height = usage.bars(asked, told)
     return render(
         "usage.html", visitor=visitor, asked=asked, ways=list(By), rows=shown, rest=rest, rest_count=rest_count,
         total=usage.total(told), stored=usage.stored_total(told) if any(one.kept for one in told) else None,

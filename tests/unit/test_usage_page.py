@@ -13,7 +13,7 @@ from billing.spreadsheet import csv_text
 from meter.ids import MemberId
 from meter.refusal import Refusal
 from meter.usage import Usage
-from meter.window import Month, to_us
+from meter.window import Month
 
 NOW = Month(2026, 11).start_us + 5 * 24 * 3600 * 10**6
 BOUNDS = Bounds(days_max=400, hours_max=744)
@@ -79,7 +79,7 @@ def test_a_line_by_hour_leads_to_that_hour_and_keeps_what_it_was_narrowed_to() -
     moment = datetime(2026, 11, 2, 15, tzinfo=UTC)
     (row,) = rows(asked, [(moment, used(50, 100))], kept={}, operations={}, buckets={})
     assert "/requests/2026-11-02?bucket=7&hour=15" == row.link
-    pictured, width, height = bars(asked, [row], now_us=to_us(moment) + 9 * 3600 * 10**6)
+    pictured, width, height = bars(asked, [row])
     # Slot 15 of 24; the larger of the two fills the height, the other half of it.
     assert (480, 120, [(302, 60, 60), (310, 0, 120)]) == (
         width, height, [(one.x, one.y, one.height) for one in pictured],

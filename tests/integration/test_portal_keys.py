@@ -15,6 +15,7 @@ from botocore.exceptions import ClientError
 
 from billing.portal.clients import settings_of
 from billing.settings import BillingSettings
+from deploy.founding import found
 from gateway.keys import create_key, publish_letterbox
 from gateway.vault import Vault
 from meter.credentials import new_access_key, seal_to
@@ -226,6 +227,13 @@ async def test_the_letterbox_published_last_is_the_one_in_force(site: Site, tmp_
     assert secret == ours.reveal(sealed, access_key=access_key)
     assert 2 == await gateway.fetchval("SELECT count(*) FROM gateway.letterbox")
     assert sealed != seal_to(ours.letterbox, secret, access_key=access_key)
+
+
+async def test_a_start_publishes_the_letterbox_of_its_own_master_key(co_op: Coop, tmp_path: Path) -> None:
+    for _ in range(2):
+        await found(co_op.dsn, tmp_path, now_us=now_us(), timeout_s=30)
+    rows = await (await co_op.owner()).fetch("SELECT public_key FROM gateway.letterbox")
+    assert [Vault.open(tmp_path / "secret.key").letterbox] == [row["public_key"] for row in rows]
 
 
 def test_the_settings_to_paste_are_those_of_the_page_about_clients() -> None:

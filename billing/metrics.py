@@ -15,6 +15,10 @@ class PortalMetrics:
         """Count one page by the first digit of its status, e.g. 2xx."""
         self._registry.add(series("weir_portal_requests_total", code=f"{str(status)[0]}xx"))
 
+    def mailed(self, outcome: str) -> None:
+        """Count one asked-for link: sent, failed, limited, dropped, or unknown where no member has the address."""
+        self._registry.add(series("weir_portal_mails_total", outcome=outcome))
+
     def publish(self) -> None:
         """Tell the supervisor."""
         self._registry.publish()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Literal, Self
 
+from pydantic import Field, field_validator, model_validator
+
+from meter.proxies import parse_proxies
 from meter.settings import RoomSettings
 
 
@@ -11,6 +14,13 @@ class BillingSettings(RoomSettings):
     """Who may stay logged in for how long, and how much of everything the portal takes."""
 
     portal_url: str = Field("", description="the portal's public URL; empty is http:// and its address")
+    gateway_url: str = Field("", description="the gateway's public URL; empty is http:// and its address")
+    region: str = Field(
+        "us-east-1", description="region name clients sign for; any other is refused with this one"
+    )
+    keys_per_member_max: int = Field(
+        100, ge=1, le=10_000, description="open access keys of one member that the portal makes at most"
+    )
     portal_port: int = Field(
         9001, ge=0, le=65535, description="port of the members' portal; 0 takes a free one"
     )
@@ -33,6 +43,33 @@ class BillingSettings(RoomSettings):
     login_addresses_max: int = Field(
         10_000, ge=1, le=10_000_000, description="addresses whose tries are remembered at once"
     )
+    trusted_proxies: str = Field(
+        "",
+        description="networks of proxies whose X-Forwarded-For and -Proto count, as 10.0.0.1/32, comma-separated",
+    )
+    smtp_host: str = Field(
+        "", description="mail server that sends one-time links; empty: the command line alone makes them"
+    )
+    smtp_port: int = Field(587, ge=1, le=65535, description="its port")
+    smtp_security: Literal["starttls", "tls", "none"] = Field(
+        "starttls", description="how it is spoken to; none is for a relay on this machine, without smtp_user"
+    )
+    smtp_user: str = Field("", description="name to sign in with at the mail server; empty: without")
+    smtp_password: str = Field("", description="the password to it")
+    smtp_from: str = Field("", description="address that one-time links come from")
+    smtp_timeout_s: int = Field(
+        20, ge=1, le=600, description="longest wait for one answer of the mail server"
+    )
+    smtp_tries_max: int = Field(3, ge=1, le=20, description="tries to send one mail")
+    login_mails_waiting_max: int = Field(
+        100,
+        ge=1,
+        le=100_000,
+        description="asked-for links that wait to be sent; what comes on top is dropped",
+    )
+    login_mails_per_hour_max: int = Field(
+        5, ge=1, le=1000, description="one-time links mailed to one member in an hour"
+    )
     document_bytes_max: int = Field(
         20 * 2**20,
         ge=1024,
@@ -48,6 +85,20 @@ class BillingSettings(RoomSettings):
     )
     portal_requests_listed_max: int = Field(
         10_000, ge=1, le=1_000_000, description="single requests of a day the portal shows at most"
+    )
+    portal_usage_days_max: int = Field(
+        400, ge=1, le=4000, description="days the portal's page of usage spans at most"
+    )
+    portal_usage_hours_max: int = Field(
+        744, ge=24, le=10_000, description="hours the portal's page of usage spans at most, by hour"
+    )
+    portal_usage_rows_max: int = Field(
+        500, ge=10, le=10_000, description="rows of usage on a page of the portal; files have them all"
+    )
+    portal_export_rows_max: int = Field(
+        5_000_000,
+        ge=1000,
+        description="rows of everything known about a member that the portal puts in one file",
     )
     portal_search_timeout_s: int = Field(
         10, ge=1, le=600, description="longest search for the single requests of a day"
@@ -73,3 +124,19 @@ class BillingSettings(RoomSettings):
     bank_file_bytes_max: int = Field(
         64 * 1024 * 1024, ge=1024, description="largest statement of the bank that `weir pay import` reads"
     )
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_networks(cls, value: str) -> str:
+        parse_proxies(value)
+        return value
+
+    @model_validator(mode="after")
+    def _can_send(self) -> Self:
+        if self.smtp_host and not self.smtp_from:
+            raise ValueError("smtp_host needs smtp_from, the address that mails come from")
+        if self.smtp_user and self.smtp_security == "none":
+            raise ValueError(
+                "smtp_user needs smtp_security starttls or tls: a password is never sent in clear"
+            )
+        return self

@@ -14,10 +14,10 @@ from gateway.markup import url_encode
 from gateway.policy.facts import Asked
 from gateway.postfields import REDIRECT_FIELDS, STATUS_FIELD, object_headers, object_key
 from gateway.postpolicy import check_policy, parse_policy
-from gateway.proxies import is_proxy
 from gateway.route import Route
 from gateway.settings import GatewaySettings
 from gateway.sigv4.form import parse_form_claim
+from meter.proxies import is_proxy
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import secrets
-from string import ascii_letters, ascii_uppercase, digits
-
 from gateway import store
 from gateway.scope import KeyScope, render_scope
 from gateway.store import KeyRow
 from gateway.vault import Vault
+from meter.credentials import new_access_key, new_secret_key
 from meter.ids import MemberId
 from meter.postgres import Connection
 from meter.refusal import Refusal
-
-_ACCESS_ALPHABET = ascii_uppercase + digits
-_SECRET_ALPHABET = ascii_letters + digits
 
 
 async def create_key(
     connection: Connection, member: MemberId, *, vault: Vault, now_us: int, scope: KeyScope | None = None
 ) -> tuple[str, str]:
-    """A new (access key, secret key) pair: 20 and 40 characters, about 103 and 238 bits."""
-    access_key = "WEIR" + "".join(secrets.choice(_ACCESS_ALPHABET) for _ in range(16))
-    secret_key = "".join(secrets.choice(_SECRET_ALPHABET) for _ in range(40))
+    """A new (access key, secret key) pair: 20 and 40 characters, about 83 and 238 bits."""
+    access_key, secret_key = new_access_key(), new_secret_key()
     sealed = vault.seal(secret_key, access_key=access_key)
     await store.add_key(
         connection, access_key=access_key, member=member, secret=sealed, now_us=now_us,
@@ -48,3 +42,8 @@ async def reveal_secret(connection: Connection, access_key: str, *, vault: Vault
     if not rows:
         raise Refusal(f"there is no access key '{access_key}'")
     return vault.reveal(rows[0].secret, access_key=access_key)
+
+
+async def publish_letterbox(connection: Connection, vault: Vault) -> None:
+    """Tell the portal to which public key it seals the secrets of keys that members make there."""
+    await store.publish_letterbox(connection, vault.letterbox)

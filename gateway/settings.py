@@ -7,8 +7,8 @@ from pathlib import Path
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from gateway.proxies import parse_proxies
 from gateway.zones import parse_networks
+from meter.proxies import parse_proxies
 from meter.settings import RoomSettings
 
 NO_DISK = "none"

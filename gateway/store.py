@@ -91,6 +91,17 @@ async def revoke_key(connection: Connection, access_key: str, *, now_us: int) ->
     return bool(tag == "UPDATE 1")
 
 
+async def publish_letterbox(connection: Connection, public_key: bytes) -> None:
+    """Make this the public key that is in force; nothing happens where it is."""
+    await connection.execute(
+        "INSERT INTO gateway.letterbox (public_key)"
+        " SELECT $1 WHERE $1 IS DISTINCT FROM"
+        " (SELECT public_key FROM gateway.letterbox ORDER BY published_at DESC LIMIT 1)"
+        " ON CONFLICT (public_key) DO UPDATE SET published_at = excluded.published_at",
+        public_key,
+    )
+
+
 _BUCKETS = """
     SELECT b.id, b.name, b.owner, b.created_at, m.name AS owner_name, m.status, b.bytes_max, l.bytes_max AS owner_bytes_max,
            c.storage_hard AS owner_cap_bytes, b.engine, b.upstream_name,

@@ -1,4 +1,7 @@
-"""Encrypts members' S3 secrets at rest with the co-op's master key; AES-256-GCM, bound to the access key."""
+"""Encrypts members' S3 secrets at rest with the co-op's master key; AES-256-GCM, bound to the access key.
+
+It also opens what the portal sealed to the public half of a key pair that follows from the master key.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +13,12 @@ from pathlib import Path
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from meter.credentials import is_sealed_to, open_with, public_half
 from meter.refusal import Refusal
 
 KEY_BYTES = 32
 _NONCE_BYTES = 12
+_LETTERBOX = "letterbox"
 
 
 class Vault:
@@ -54,8 +59,15 @@ class Vault:
         """A secret of 32 bytes for another use, always the same, from which the master key cannot be found."""
         return hmac.digest(self._key, f"weir {use}".encode(), "sha256")
 
+    @property
+    def letterbox(self) -> bytes:
+        """The public key to which others seal secrets that only this master key opens."""
+        return public_half(self.derived(_LETTERBOX))
+
     def reveal(self, sealed: bytes, *, access_key: str) -> str:
         """Decrypt. Raises Refusal when the master key is another one or the row was changed."""
+        if is_sealed_to(sealed):
+            return open_with(self.derived(_LETTERBOX), sealed, access_key=access_key)
         try:
             plain = self._cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], access_key.encode())
         except InvalidTag:

@@ -8,8 +8,8 @@ from __future__ import annotations
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
-from gateway.proxies import client_address, is_proxy, plain_address
 from meter.event import Zone
+from meter.proxies import client_address, is_proxy, plain_address
 
 Network = IPv4Network | IPv6Network
 _MAPPED_BITS = 96

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -304,13 +304,23 @@ async def stored_bytes_by_bucket(connection: Connection) -> dict[int, int]:
     return {row["bucket"]: int(row["bytes"]) for row in rows}
 
 
+@dataclass(frozen=True, slots=True)
+class Only:
+    """What usage is narrowed to; None: whatever it is."""
+
+    bucket: int | None = None
+    operation: int | None = None
+    zone: int | None = None
+
+
 async def usage_rows(
-    connection: Connection, member: MemberId, *, start_us: int, end_us: int, by: str
+    connection: Connection, member: MemberId, *, start_us: int, end_us: int, by: str, only: Only | None = None
 ) -> list[tuple[datetime | int, Usage]]:
     """Usage split by 'hour', 'day' (their starts), 'bucket', 'operation' or 'zone' (their numbers), ascending.
 
     Stored byte-time is not split here: its integral belongs to no single exchange.
     """
+    held = only or Only()
     rows = await connection.fetch(
         f"""
         SELECT CASE WHEN $7 = 'hour' THEN at WHEN $7 = 'day' THEN date_trunc('day', at, 'UTC') END AS moment,
@@ -321,9 +331,13 @@ async def usage_rows(
                coalesce(sum(requests) FILTER (WHERE class = 2), 0)::bigint AS requests_b,
                coalesce(sum(bytes_in) FILTER (WHERE correction), 0)::bigint AS corrected_in,
                coalesce(sum(bytes_out) FILTER (WHERE correction), 0)::bigint AS corrected_out, {_ZONES}
-        FROM ({_MOVED}) AS moved GROUP BY 1, 2 ORDER BY 1, 2
+        FROM ({_MOVED}) AS moved
+        WHERE ($8::bigint IS NULL OR bucket = $8) AND ($9::smallint IS NULL OR operation = $9)
+          AND ($10::smallint IS NULL OR zone = $10)
+        GROUP BY 1, 2 ORDER BY 1, 2
         """,  # noqa: S608 - a text of our own
         member, *await _window(connection, start_us=start_us, end_us=end_us, by_hour=by == "hour"), by,
+        held.bucket, held.operation, held.zone,
     )  # fmt: skip
     return [_row(member, start_us, end_us, row) for row in rows]
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from billing.governance.store import choices
 from billing.ledger import books
 from billing.pages import render
 from billing.portal import books as books_page
-from billing.portal import login
+from billing.portal import entry_pages, key_pages, login, membership_pages, usage_pages
 from billing.portal.caps import now_page, read_caps
 from billing.portal.desk import (
     PORTAL,
@@ -33,9 +34,8 @@ from billing.portal.desk import (
     visitor_of,
 )
 from billing.portal.guard import HEADERS, Attempts, same_origin
-from billing.portal.names_store import bucket_names, operation_names
+from billing.portal.mailer import Mailer
 from billing.portal.overview import page
-from billing.portal.requests import parse_day, parse_page, read_page, rows
 from billing.portal.years import years
 from billing.settings import BillingSettings
 from billing.statements.month_paper import month_paper
@@ -48,7 +48,7 @@ from meter.heads_store import last_head
 from meter.live import open_exchanges, waiting
 from meter.postgres import AWAY, Connection, Pool
 from meter.refusal import Refusal
-from meter.store import displaced, stream_places
+from meter.store import stream_places
 from meter.usage import in_all
 from meter.usage_store import daily_usage, stored_between, usage_between
 from meter.window import Month, to_us
@@ -72,7 +72,11 @@ def make_app(
         tries_max=settings.login_attempts_per_minute_max, addresses_max=settings.login_addresses_max
     )
     app = web.Application(middlewares=[_answer], client_max_size=settings.portal_body_bytes_max)
-    app[PORTAL] = Portal(pool, settings, attempts, clock, journal_directory, asyncio.Semaphore(1))
+    portal = Portal(pool, settings, attempts, clock, journal_directory, asyncio.Semaphore(1))
+    if settings.smtp_host:
+        portal = replace(portal, mailer=Mailer(pool, settings, portal.metrics, clock))
+        app.cleanup_ctx.append(_mailing)
+    app[PORTAL] = portal
     app.router.add_get("/", _this_month)
     app.router.add_get("/now", _now)
     app.router.add_get("/caps", _caps)
@@ -80,17 +84,21 @@ def make_app(
     app.router.add_get("/statements/{month}", _statement)
     app.router.add_get("/years", _year)
     app.router.add_get("/years/{year}", _year)
-    app.router.add_get("/requests/{day}", _requests)
+    for module in (usage_pages, key_pages, entry_pages, membership_pages):
+        app.router.add_routes(module.routes())
     app.router.add_get("/books", _books)
     app.router.add_get("/how-it-works", _how_it_works)
-    app.router.add_get("/login", _ask_for_link)
-    app.router.add_get("/login/{token}", _confirm)
-    app.router.add_post("/login/{token}", _sign_in)
-    app.router.add_post("/logout", _sign_out)
     for name in STATIC_TYPES:
         app.router.add_get(f"/{name}", _static)
     app.on_response_prepare.append(_guard_response)
     return app
+
+
+async def _mailing(app: web.Application) -> AsyncIterator[None]:
+    mailer = app[PORTAL].mailer
+    assert mailer is not None, "mails are sent where a mailer is"
+    async with mailer.at_work():
+        yield
 
 
 async def _guard_response(request: web.Request, response: web.StreamResponse) -> None:
@@ -239,24 +247,6 @@ async def _year(request: web.Request) -> web.Response:
     return await in_form(request, f"weir-{visitor.name}-{number}", told, paper, year_text, shown)
 
 
-async def _requests(request: web.Request) -> web.Response:
-    portal = request.app[PORTAL]
-    async with portal.database() as connection:
-        visitor = await visitor_of(request, connection)
-        moved = await displaced(connection)
-    day, number = parse_day(request.match_info["day"]), parse_page(request.query.get("page", "1"))
-    async with portal.searching:
-        found = await asyncio.to_thread(
-            read_page, portal.journal_directory, visitor.member, day, number, portal.settings, moved
-        )
-    async with portal.database() as connection:
-        operations = await operation_names(connection)
-        buckets = await bucket_names(connection, sorted({one.event.bucket for one in found.found}))
-    context = {"day": str(day), "number": number, "has_more": found.has_more, "is_cut": found.is_cut}
-    told = rows(found, visitor.member, operations, buckets)
-    return html_page(render("requests.html", visitor=visitor, rows=told, **context))
-
-
 async def _books(request: web.Request) -> web.Response:
     portal = request.app[PORTAL]
     month = Month.of(portal.clock())
@@ -278,58 +268,6 @@ async def _how_it_works(request: web.Request) -> web.Response:
         visitor = await maybe_visitor(request, connection)
         head = await last_head(connection)
     return html_page(render("how_it_works.html", visitor=visitor, head=head))
-
-
-async def _ask_for_link(_: web.Request) -> web.Response:
-    return html_page(render("login.html", visitor=None))
-
-
-async def _confirm(request: web.Request) -> web.Response:
-    portal, token = request.app[PORTAL], request.match_info["token"]
-    _count_try(request)
-    async with portal.database() as connection:
-        works = await login.link_works(connection, token, now_us=portal.clock())
-    if not works:
-        return _stale_link()
-    return html_page(render("confirm.html", visitor=None))
-
-
-async def _sign_in(request: web.Request) -> web.Response:
-    portal = request.app[PORTAL]
-    _count_try(request)
-    async with portal.database() as connection:
-        session = await login.sign_in(
-            connection, request.match_info["token"], portal.settings, now_us=portal.clock()
-        )
-    if session is None:
-        return _stale_link()
-    response = web.Response(status=303, headers={"Location": "/"})
-    response.set_cookie(
-        portal.cookie, session, max_age=portal.settings.session_absolute_hours * 3600, path="/", httponly=True,
-        samesite="Lax", secure=portal.is_https,
-    )  # fmt: skip
-    return response
-
-
-def _count_try(request: web.Request) -> None:
-    portal = request.app[PORTAL]
-    if not portal.attempts.allow(request.remote or "", now_us=portal.clock()):
-        raise web.HTTPTooManyRequests(reason="Too many tries from your address, wait a minute", headers={})
-
-
-def _stale_link() -> web.Response:
-    return refused("This link was used already, or its time is over. Ask for a new one.", 410)
-
-
-async def _sign_out(request: web.Request) -> web.Response:
-    portal = request.app[PORTAL]
-    session = request.cookies.get(portal.cookie)
-    if session is not None:
-        async with portal.database() as connection:
-            await login.sign_out(connection, session)
-    response = web.Response(status=303, headers={"Location": "/login"})
-    response.del_cookie(portal.cookie, path="/", httponly=True, samesite="Lax", secure=portal.is_https)
-    return response
 
 
 async def _static(request: web.Request) -> web.Response:

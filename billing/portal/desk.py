@@ -19,12 +19,14 @@ from billing.metrics import PortalMetrics
 from billing.pages import render
 from billing.portal import login
 from billing.portal.guard import Attempts
+from billing.portal.mailer import Mailer
 from billing.settings import BillingSettings
 from billing.statements import pdf
 from billing.statements.paper import Paper
 from billing.statements.render import paper_html
 from billing.statements.sheet import statement_csv
 from meter.postgres import Connection, Pool
+from meter.proxies import client_address
 from meter.refusal import Refusal
 
 Clock = Callable[[], int]
@@ -43,6 +45,8 @@ class Portal:
     searching: asyncio.Semaphore
     """Searches read much, so one goes on at a time."""
     metrics: PortalMetrics = field(default_factory=PortalMetrics)
+    mailer: Mailer | None = None
+    """Sends one-time links, where a mail server is set."""
 
     @property
     def is_https(self) -> bool:
@@ -59,6 +63,12 @@ class Portal:
         """A connection that acts as weir_billing."""
         async with self.pool.acquire() as connection:
             yield cast(Connection, connection)
+
+
+def client_of(request: web.Request) -> str:
+    """The address a request came from, behind the proxies that are trusted; empty where it is not known."""
+    forwarded = ",".join(request.headers.getall("X-Forwarded-For", []))
+    return client_address(request.remote or "", forwarded, request.app[PORTAL].settings.trusted_proxies)
 
 
 PORTAL: web.AppKey[Portal] = web.AppKey("portal", Portal)

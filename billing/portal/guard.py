@@ -14,7 +14,7 @@ HEADERS: Mapping[str, str] = {
         "frame-ancestors 'none'; base-uri 'none'"
     ),
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
+    "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
@@ -22,36 +22,34 @@ HEADERS: Mapping[str, str] = {
 
 
 def same_origin(method: str, headers: Mapping[str, str], *, portal_url: str) -> bool:
-    """Whether a request may change something: it comes from our own pages, or from no browser at all.
+    """Whether a request may change something: it says that it comes from our own pages.
 
-    Sec-Fetch-Site decides where a browser sends it, else Origin against our own address. The wrong turn
+    Origin must be there and be ours, and Sec-Fetch-Site, where a browser sends it, must not contradict. The wrong turn
     is to trust 'same-site': the gateway serves members' pages from the same site.
     """
     if method in SAFE_METHODS:
         return True
-    site = headers.get("Sec-Fetch-Site")
-    if site is not None:
-        return site in ("same-origin", "none")
-    origin = headers.get("Origin")
-    if origin is None:
-        return True
+    if headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
+        return False
+    origin = headers.get("Origin", "")
     if portal_url:
         return origin == "{0.scheme}://{0.netloc}".format(urlsplit(portal_url))
-    return urlsplit(origin).netloc == headers.get("Host")
+    return bool(origin) and urlsplit(origin).netloc == headers.get("Host")
 
 
 class Attempts:
-    """Counts tries by address in fixed minutes, for a bounded number of addresses."""
+    """Counts tries by address in fixed windows of time, a minute if not told, for a bounded number of addresses."""
 
-    def __init__(self, *, tries_max: int, addresses_max: int) -> None:
+    def __init__(self, *, tries_max: int, addresses_max: int, window_us: int = WINDOW_US) -> None:
         self._tries_max = tries_max
         self._addresses_max = addresses_max
+        self._length_us = window_us
         self._window_us = 0
         self._tries: dict[str, int] = {}
 
     def allow(self, address: str, *, now_us: int) -> bool:
         """Note a try; False when the address had its tries, or too many addresses try at once."""
-        if now_us - self._window_us >= WINDOW_US:
+        if now_us - self._window_us >= self._length_us:
             self._window_us = now_us
             self._tries.clear()
         tries = self._tries.get(address, 0)

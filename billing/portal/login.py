@@ -16,6 +16,8 @@ from meter.postgres import Connection
 
 TOKEN_BYTES = 32
 TOKEN_CHARACTERS_MAX = 64
+ADDRESS_CHARACTERS_MAX = 64
+AGENT_CHARACTERS_MAX = 200
 MINUTE_US = 60 * 10**6
 HOUR_US = 60 * MINUTE_US
 
@@ -26,6 +28,8 @@ class Visitor:
 
     member: MemberId
     name: str
+    session: int
+    """The number of this session among the member's."""
 
 
 def _digest(token: str) -> bytes:
@@ -60,9 +64,12 @@ async def link_works(connection: Connection, token: str, *, now_us: int) -> bool
 
 
 async def sign_in(
-    connection: Connection, token: str, settings: BillingSettings, *, now_us: int
+    connection: Connection, token: str, settings: BillingSettings, *, address: str, agent: str, now_us: int
 ) -> str | None:
-    """Use the link up and begin a session; the session's token, or None when the link does not work."""
+    """Use the link up and begin a session; the session's token, or None when the link does not work.
+
+    address and agent: from where, as the member will be shown it.
+    """
     if len(token) > TOKEN_CHARACTERS_MAX:
         return None
     async with connection.transaction():
@@ -70,7 +77,10 @@ async def sign_in(
         if member is None:
             return None
         session = secrets.token_urlsafe(TOKEN_BYTES)
-        await store.insert_session(connection, _digest(session), member, now_us=now_us)
+        await store.insert_session(
+            connection, _digest(session), member, now_us=now_us, address=address[:ADDRESS_CHARACTERS_MAX],
+            agent="".join(one for one in agent if one.isprintable())[:AGENT_CHARACTERS_MAX],
+        )  # fmt: skip
         begun_before_us = now_us - settings.session_absolute_hours * HOUR_US
         await store.forget_sessions(
             connection, member, begun_before_us=begun_before_us, keep=settings.sessions_per_member_max
@@ -92,6 +102,18 @@ async def visitor(
         now_us=now_us,
     )
     return None if found is None else Visitor(*found)
+
+
+async def sessions(
+    connection: Connection, member: MemberId, settings: BillingSettings, *, now_us: int
+) -> list[store.Session]:
+    """A member's sessions that last."""
+    return await store.sessions(
+        connection,
+        member,
+        begun_after_us=now_us - settings.session_absolute_hours * HOUR_US,
+        seen_after_us=now_us - settings.session_idle_minutes * MINUTE_US,
+    )
 
 
 async def sign_out(connection: Connection, session: str) -> None:

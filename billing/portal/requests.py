@@ -10,13 +10,15 @@ from itertools import islice
 from pathlib import Path
 
 from billing.settings import BillingSettings
-from meter.event import Mark
-from meter.ids import NOBODY, MemberId
+from meter.event import Mark, Zone
+from meter.ids import NOBODY, BucketId, MemberId
 from meter.refusal import Refusal
 from meter.requests import Found, Search, search
 from meter.tally import Displaced
 from meter.window import HOUR_US, to_us
 
+FILTERS = {"hour": 23, "bucket": 10**18, "operation": 2**15 - 1, "zone": max(Zone)}
+"""What a day's requests may be narrowed to, and the largest number of each."""
 MARKS = {
     Mark.ABORTED: "broken off",
     Mark.RECOVERED: "closed after a crash",
@@ -53,14 +55,38 @@ def parse_page(text: str) -> int:
     return int(text)
 
 
-def read_page(
-    journal_directory: Path, member: MemberId, day: date, number: int, settings: BillingSettings,
-    displaced: Sequence[Displaced],
-) -> DayPage:  # fmt: skip
-    """Search the day; blocks. displaced: records that count from when they were shipped. Raises TooMuchToSearch after portal_search_timeout_s, Refusal beyond the last page."""
-    deadline = time.monotonic() + settings.portal_search_timeout_s
+def narrowed(
+    member: MemberId, day: date, query: Mapping[str, str], displaced: Sequence[Displaced]
+) -> tuple[Search, dict[str, int]]:
+    """The member's requests of a day, of one hour, bucket, operation or zone where the query names one; what it named.
+
+    displaced: records that count from when they were shipped. Raises Refusal for what is no such number.
+    """
+    filters = {name: _number(query, name, most) for name, most in FILTERS.items() if query.get(name)}
     start_us = to_us(datetime(day.year, day.month, day.day, tzinfo=UTC))
-    wanted = Search(member, start_us, start_us + 24 * HOUR_US, displaced=displaced)
+    end_us = start_us + 24 * HOUR_US
+    if "hour" in filters:
+        start_us += filters["hour"] * HOUR_US
+        end_us = start_us + HOUR_US
+    zone = Zone(filters["zone"]) if "zone" in filters else None
+    buckets = frozenset({BucketId(filters["bucket"])}) if "bucket" in filters else None
+    return Search(
+        member, start_us, end_us, buckets, filters.get("operation"), zone, displaced=displaced
+    ), filters
+
+
+def _number(query: Mapping[str, str], name: str, most: int) -> int:
+    text = query[name]
+    if not (text.isascii() and text.isdecimal() and len(text) <= 18 and int(text) <= most):
+        raise Refusal(f"{name}: '{text[:20]}' is not one")
+    return int(text)
+
+
+def read_page(
+    journal_directory: Path, wanted: Search, day: date, number: int, settings: BillingSettings
+) -> DayPage:
+    """Search; blocks. Raises TooMuchToSearch after portal_search_timeout_s, Refusal beyond the last page."""
+    deadline = time.monotonic() + settings.portal_search_timeout_s
     first = (number - 1) * settings.portal_requests_per_page
     if first >= settings.portal_requests_listed_max:
         raise Refusal("the portal shows no more of this day; `weir usage --by request` does")

@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from meter.ids import MemberId
 from meter.postgres import Connection
-from meter.window import to_datetime
+from meter.window import to_datetime, to_us
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A session as its member sees it."""
+
+    number: int
+    begun_us: int
+    seen_us: int
+    address: str
+    agent: str
 
 
 async def insert_link(
@@ -42,11 +55,15 @@ async def take_link(connection: Connection, digest: bytes, *, now_us: int) -> Me
     return None if member is None else MemberId(member)
 
 
-async def insert_session(connection: Connection, digest: bytes, member: MemberId, *, now_us: int) -> None:
-    """Keep a new session."""
+async def insert_session(
+    connection: Connection, digest: bytes, member: MemberId, *, address: str, agent: str, now_us: int
+) -> None:
+    """Keep a new session and from where it was begun."""
     await connection.execute(
-        "INSERT INTO billing.session VALUES ($1, $2, $3, $3)", digest, member, to_datetime(now_us)
-    )
+        "INSERT INTO billing.session (token_sha256, member, created_at, seen_at, address, agent)"
+        " VALUES ($1, $2, $3, $3, $4, $5)",
+        digest, member, to_datetime(now_us), address, agent,
+    )  # fmt: skip
 
 
 async def forget_sessions(
@@ -63,16 +80,56 @@ async def forget_sessions(
 
 async def session_member(
     connection: Connection, digest: bytes, *, begun_after_us: int, seen_after_us: int, now_us: int
-) -> tuple[MemberId, str] | None:
-    """(number, name) of whose session it is, while it lasts; being seen keeps it from idling out."""
+) -> tuple[MemberId, str, int] | None:
+    """(member, name, session's number) of whose session it is, while it lasts; being seen keeps it from idling out."""
     row = await connection.fetchrow(
         "UPDATE billing.session SET seen_at = $4 FROM meter.member WHERE member.id = session.member"
-        " AND token_sha256 = $1 AND created_at > $2 AND seen_at > $3 RETURNING member.id, member.name",
+        " AND token_sha256 = $1 AND created_at > $2 AND seen_at > $3 RETURNING member.id, member.name, session.number",
         digest, to_datetime(begun_after_us), to_datetime(seen_after_us), to_datetime(now_us),
     )  # fmt: skip
-    return None if row is None else (MemberId(row["id"]), row["name"])
+    return None if row is None else (MemberId(row["id"]), row["name"], row["number"])
 
 
 async def delete_session(connection: Connection, digest: bytes) -> None:
     """End a session."""
     await connection.execute("DELETE FROM billing.session WHERE token_sha256 = $1", digest)
+
+
+async def sessions(
+    connection: Connection, member: MemberId, *, begun_after_us: int, seen_after_us: int
+) -> list[Session]:
+    """A member's sessions that last, the one seen last first."""
+    rows = await connection.fetch(
+        "SELECT number, created_at, seen_at, address, agent FROM billing.session"
+        " WHERE member = $1 AND created_at > $2 AND seen_at > $3 ORDER BY seen_at DESC, number",
+        member, to_datetime(begun_after_us), to_datetime(seen_after_us),
+    )  # fmt: skip
+    return [
+        Session(row["number"], to_us(row["created_at"]), to_us(row["seen_at"]), row["address"], row["agent"])
+        for row in rows
+    ]
+
+
+async def end_session(connection: Connection, member: MemberId, number: int) -> bool:
+    """End one session of this member's; whether there was one."""
+    tag = await connection.execute(
+        "DELETE FROM billing.session WHERE member = $1 AND number = $2", member, number
+    )
+    return bool(tag == "DELETE 1")
+
+
+async def end_other_sessions(connection: Connection, member: MemberId, *, but: int) -> None:
+    """End every session of this member's but one."""
+    await connection.execute("DELETE FROM billing.session WHERE member = $1 AND number <> $2", member, but)
+
+
+async def members_with_email(
+    connection: Connection, email: str, *, count_max: int
+) -> list[tuple[MemberId, str]]:
+    """(number, name) of those who have that address and have not left."""
+    rows = await connection.fetch(
+        "SELECT id, name FROM meter.member WHERE lower(email) = lower($1) AND email <> '' AND status <> 'left'"
+        " ORDER BY id LIMIT $2",
+        email, count_max,
+    )  # fmt: skip
+    return [(MemberId(row["id"]), row["name"]) for row in rows]

@@ -9,10 +9,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from billing.pages import render
+from billing.spreadsheet import harmless
 
 WIDTH = 80
 LABEL_WIDTH = 30
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 def register_text(document: Mapping[str, Any]) -> str:
@@ -36,7 +36,7 @@ def register_csv(document: Mapping[str, Any]) -> str:
         writer.writerow(["register", *(one["heading"] for one in register["columns"])])
         for row in register["rows"]:
             cells = (_joined(row[one["key"]]) for one in register["columns"])
-            writer.writerow([register["name"], *(_harmless(one) for one in cells)])
+            writer.writerow([register["name"], *(harmless(one) for one in cells)])
     return out.getvalue()
 
 
@@ -68,7 +68,3 @@ def _listed(cell: str | list[str]) -> list[str]:
 
 def _joined(cell: str | list[str]) -> str:
     return "; ".join(_listed(cell))
-
-
-def _harmless(text: str) -> str:
-    return f"'{text}" if text.startswith(FORMULA_STARTS) else text

@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl
 from gateway.call import Caller, Origin
 from gateway.listing import iso_time, owner_id
 from gateway.operation import Operation
-from gateway.proxies import client_address, is_proxy
+from meter.proxies import client_address, is_proxy
 from meter.window import MICROSECONDS
 
 TAGS_MAX = 50

@@ -81,6 +81,7 @@ def main() -> None:
             (place / "shipped").mkdir()
             bench_statements(place / "shipped", database)
             bench_ledger(server.database())
+            bench_portal(server.database())
     bench_fleet()
     storage.run()
     bench_start()

@@ -97,7 +97,7 @@ def broken_links(name: str, text: str) -> Iterator[str]:
             yield f"{name}: {target} names no heading"
 
 
-CHECKLIST = (("A", 15), ("B", 10), ("C", 5), ("D", 11), ("E", 4), ("F", 4))
+CHECKLIST = (("A", 15), ("B", 10), ("C", 5), ("D", 11), ("E", 4), ("F", 4), ("G", 9))
 """Chapters of the security page and how many lines each has; a line is never dropped to make a test pass."""
 
 
@@ -168,7 +168,7 @@ def test_each_invariant_names_tests_that_exist() -> None:
 
 
 def test_each_line_of_the_security_page_names_tests_that_exist() -> None:
-    rows = re.findall(r"^\| ([A-F]\d\d) \|.*\| ([^|]*) \|$", PAGES["docs/security.md"], re.MULTILINE)
+    rows = re.findall(r"^\| ([A-G]\d\d) \|.*\| ([^|]*) \|$", PAGES["docs/security.md"], re.MULTILINE)
     assert [f"{letter}{number:02d}" for letter, count in CHECKLIST for number in range(1, count + 1)] == [
         name for name, _ in rows
     ]

@@ -8,7 +8,6 @@ from pathlib import Path
 import asyncpg
 import pytest
 import pytest_asyncio
-from aiohttp import ClientResponse
 from aiohttp.test_utils import TestClient, TestServer
 
 from billing import year_run, year_telling
@@ -33,44 +32,18 @@ from meter.settings import MeterSettings
 from meter.signing import ensure_key, known_public
 from tests.coop import CENT, NOVEMBER, NOW, OCTOBER, Coop
 from tests.events import PLAIN
+from tests.portal import Site, running_site
 from tests.reference_year import NOW as JANUARY_NOW
 from tests.reference_year import decided, g18
 
 MINUTE = 60 * 10**6
 
 
-class Site:
-    """A running portal, its co-op, and a clock the test moves."""
-
-    def __init__(self, co_op: Coop, journal: Path) -> None:
-        self.co_op = co_op
-        self.journal = journal
-        self.now_us = NOW
-        self.client: TestClient
-
-    async def link(self, member: MemberId) -> str:
-        return await create_login_link(
-            await self.co_op.books(), member, portal_url="", now_us=self.now_us, ttl_minutes=60
-        )
-
-    async def sign_in(self, member: MemberId) -> None:
-        reply = await self.client.post(await self.link(member), allow_redirects=False)
-        assert 303 == reply.status
-
-    async def get(self, path: str) -> ClientResponse:
-        return await self.client.get(path, allow_redirects=False)
-
-
 @pytest_asyncio.fixture
 async def site(co_op: Coop, tmp_path: Path) -> AsyncIterator[Site]:
-    one = Site(co_op, tmp_path / "journal")
-    connections = await pool(co_op.dsn, role="weir_billing", size_max=2)
     settings = BillingSettings(portal_requests_per_page=3, portal_requests_listed_max=7)
-    app = make_app(connections, settings, journal_directory=one.journal, clock=lambda: one.now_us)
-    async with TestClient(TestServer(app)) as client:
-        one.client = client
+    async with running_site(co_op, tmp_path / "journal", settings) as one:
         yield one
-    await connections.close()
 
 
 async def closed_october(site: Site) -> list[MemberId]:

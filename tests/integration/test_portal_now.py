@@ -6,31 +6,22 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest_asyncio
-from aiohttp.test_utils import TestClient, TestServer
 
-from billing.portal.app import make_app
 from billing.settings import BillingSettings
 from meter.cap_store import caps
 from meter.caps import Cap, Caps
-from meter.postgres import pool
 from meter.recorder import Recorder
 from meter.settings import MeterSettings
 from meter.shipper import ship_everything
 from tests.coop import NOVEMBER, NOW, Coop
 from tests.events import PLAIN, stored
-from tests.integration.test_portal import Site
+from tests.portal import Site, running_site
 
 
 @pytest_asyncio.fixture
 async def site(co_op: Coop, tmp_path: Path) -> AsyncIterator[Site]:
-    one = Site(co_op, tmp_path / "journal")
-    connections = await pool(co_op.dsn, role="weir_billing", size_max=2)
-    settings = BillingSettings(portal_refresh_s=3)
-    app = make_app(connections, settings, clock=lambda: one.now_us, journal_directory=one.journal)
-    async with TestClient(TestServer(app)) as client:
-        one.client = client
+    async with running_site(co_op, tmp_path / "journal", BillingSettings(portal_refresh_s=3)) as one:
         yield one
-    await connections.close()
 
 
 async def text_of(site: Site, path: str) -> str:

@@ -14,8 +14,8 @@ from gateway.operation import Operation
 from gateway.policy.conditions import BadCondition, parse_condition
 from gateway.policy.document import POLICY_BYTES_MAX, canonical_policy, parse_policy
 from gateway.policy.facts import Asked
-from gateway.proxies import client_address, is_proxy
 from meter.ids import BucketId, MemberId
+from meter.proxies import client_address, is_proxy
 
 NOW_US = 1_700_000_000_000_000
 """2023-11-14T22:13:20Z."""

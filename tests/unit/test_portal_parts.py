@@ -18,10 +18,13 @@ MONTH = Month(2026, 11)
     ("method", "headers", "portal_url", "allowed"),
     [
         ("GET", {"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site"}, "", True),
-        ("POST", {}, "", True),
-        ("POST", {"Sec-Fetch-Site": "same-origin"}, "", True),
-        ("POST", {"Sec-Fetch-Site": "none"}, "", True),
-        ("POST", {"Sec-Fetch-Site": "same-site"}, "", False),
+        ("POST", {}, "", False),
+        ("POST", {"Host": "a:1"}, "", False),
+        ("POST", {"Sec-Fetch-Site": "same-origin", "Host": "a:1"}, "", False),
+        ("POST", {"Sec-Fetch-Site": "same-origin", "Origin": "http://a:1", "Host": "a:1"}, "", True),
+        ("POST", {"Sec-Fetch-Site": "none", "Origin": "http://a:1", "Host": "a:1"}, "", True),
+        ("POST", {"Sec-Fetch-Site": "same-site", "Origin": "http://a:1", "Host": "a:1"}, "", False),
+        ("POST", {}, "https://p.example", False),
         ("DELETE", {"Sec-Fetch-Site": "cross-site"}, "", False),
         ("POST", {"Origin": "http://a:1", "Host": "a:1"}, "", True),
         ("POST", {"Origin": "http://a:2", "Host": "a:1"}, "", False),
@@ -31,7 +34,7 @@ MONTH = Month(2026, 11)
         ("POST", {"Origin": "http://p.example", "Host": "p.example"}, "https://p.example", False),
     ],
 )
-def test_only_our_own_pages_and_no_browser_at_all_may_change_something(
+def test_only_what_says_that_it_comes_from_our_own_pages_may_change_something(
     method: str, headers: dict[str, str], portal_url: str, *, allowed: bool
 ) -> None:
     assert allowed is same_origin(method, headers, portal_url=portal_url)

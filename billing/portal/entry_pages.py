@@ -1,0 +1,120 @@
+"""The way in and out over HTTP: links asked for by e-mail, links used, sessions listed and ended."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from billing.pages import render
+from billing.portal import login, store
+from billing.portal.desk import PORTAL, NotFound, client_of, html_page, refused, visitor_of
+from billing.portal.mail import is_address
+from meter.refusal import Refusal
+
+NUMBER_DIGITS_MAX = 18
+
+
+def routes() -> list[web.RouteDef]:
+    """The pages of this module."""
+    return [
+        web.get("/login", _ask_page),
+        web.post("/login", _ask),
+        web.get("/login/{token}", _confirm),
+        web.post("/login/{token}", _sign_in),
+        web.post("/logout", _sign_out),
+        web.get("/sessions", _sessions),
+        web.post("/sessions/others/end", _end_others),
+        web.post("/sessions/{number}/end", _end),
+    ]
+
+
+async def _ask_page(request: web.Request) -> web.Response:
+    by_mail = request.app[PORTAL].mailer is not None
+    return html_page(render("login.html", visitor=None, by_mail=by_mail, asked=False))
+
+
+async def _ask(request: web.Request) -> web.Response:
+    """Note the address and answer; nothing here depends on whether anybody has it."""
+    portal = request.app[PORTAL]
+    if portal.mailer is None:
+        raise Refusal("this co-op sends no links by e-mail; ask whoever runs it for one")
+    _count_try(request)
+    typed = (await request.post()).get("email", "")
+    email = typed.strip() if isinstance(typed, str) else ""
+    if is_address(email):
+        portal.mailer.ask(email)
+    return html_page(render("login.html", visitor=None, by_mail=True, asked=True))
+
+
+async def _confirm(request: web.Request) -> web.Response:
+    portal, token = request.app[PORTAL], request.match_info["token"]
+    _count_try(request)
+    async with portal.database() as connection:
+        works = await login.link_works(connection, token, now_us=portal.clock())
+    if not works:
+        return _stale_link()
+    return html_page(render("confirm.html", visitor=None))
+
+
+async def _sign_in(request: web.Request) -> web.Response:
+    portal = request.app[PORTAL]
+    _count_try(request)
+    async with portal.database() as connection:
+        session = await login.sign_in(
+            connection, request.match_info["token"], portal.settings, now_us=portal.clock(),
+            address=client_of(request), agent=request.headers.get("User-Agent", ""),
+        )  # fmt: skip
+    if session is None:
+        return _stale_link()
+    response = web.Response(status=303, headers={"Location": "/"})
+    response.set_cookie(
+        portal.cookie, session, max_age=portal.settings.session_absolute_hours * 3600, path="/", httponly=True,
+        samesite="Lax", secure=portal.is_https,
+    )  # fmt: skip
+    return response
+
+
+def _count_try(request: web.Request) -> None:
+    portal = request.app[PORTAL]
+    if not portal.attempts.allow(client_of(request), now_us=portal.clock()):
+        raise web.HTTPTooManyRequests(reason="Too many tries from your address, wait a minute", headers={})
+
+
+def _stale_link() -> web.Response:
+    return refused("This link was used already, or its time is over. Ask for a new one.", 410)
+
+
+async def _sign_out(request: web.Request) -> web.Response:
+    portal = request.app[PORTAL]
+    session = request.cookies.get(portal.cookie)
+    if session is not None:
+        async with portal.database() as connection:
+            await login.sign_out(connection, session)
+    response = web.Response(status=303, headers={"Location": "/login"})
+    response.del_cookie(portal.cookie, path="/", httponly=True, samesite="Lax", secure=portal.is_https)
+    return response
+
+
+async def _sessions(request: web.Request) -> web.Response:
+    portal = request.app[PORTAL]
+    async with portal.database() as connection:
+        visitor = await visitor_of(request, connection)
+        found = await login.sessions(connection, visitor.member, portal.settings, now_us=portal.clock())
+    return html_page(render("sessions.html", visitor=visitor, sessions=found, ended="ended" in request.query))
+
+
+async def _end(request: web.Request) -> web.Response:
+    number = request.match_info["number"]
+    if not (number.isascii() and number.isdecimal() and len(number) <= NUMBER_DIGITS_MAX):
+        raise NotFound("you have no such session")
+    async with request.app[PORTAL].database() as connection:
+        visitor = await visitor_of(request, connection)
+        if not await store.end_session(connection, visitor.member, int(number)):
+            raise NotFound("you have no such session; it may have ended by itself")
+    return web.Response(status=303, headers={"Location": "/sessions?ended"})
+
+
+async def _end_others(request: web.Request) -> web.Response:
+    async with request.app[PORTAL].database() as connection:
+        visitor = await visitor_of(request, connection)
+        await store.end_other_sessions(connection, visitor.member, but=visitor.session)
+    return web.Response(status=303, headers={"Location": "/sessions?ended"})

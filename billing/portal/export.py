@@ -1,0 +1,64 @@
+"""Everything that is known about one member, as one ZIP of tables. It reads for that member and for nobody else."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import io
+import zipfile
+from collections.abc import Sequence
+from typing import IO
+
+import asyncpg
+
+from billing.portal.membership_store import EXPORT, rows_of
+from billing.spreadsheet import cell
+from meter.ids import MemberId
+from meter.postgres import Connection
+from meter.refusal import Refusal
+
+ROWS_AT_ONCE = 5000
+ABOUT = """Everything your co-op keeps about you in its databases, one table a file, as CSV.
+
+Names of files are those of the tables. Whole numbers are exact: bytes, byte-microseconds, and money in cents.
+Your single requests are in the journal: ask for `weir usage YOUR-NAME --by request`. Your objects are yours
+already, behind your keys. Secrets are not in here: nobody can read them back, and they would not be safe in a file.
+"""
+
+
+async def write_export(connection: Connection, member: MemberId, out: IO[bytes], *, rows_max: int) -> None:
+    """Write the ZIP, all tables as of one instant, in constant memory. Raises Refusal beyond rows_max rows."""
+    left = rows_max
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("ABOUT.txt", ABOUT)
+        async with connection.transaction(isolation="repeatable_read", readonly=True):
+            for name in EXPORT:
+                with archive.open(f"{name}.csv", "w", force_zip64=True) as file:
+                    first = True
+                    async for columns, rows in rows_of(connection, name, member, rows_max=ROWS_AT_ONCE):
+                        left -= len(rows)
+                        if left < 0:
+                            raise Refusal(
+                                f"that is more than {rows_max:,} rows; ask whoever runs the co-op for it"
+                            )
+                        text = _csv(columns if first else (), rows)
+                        first = False
+                        await asyncio.to_thread(file.write, text)
+
+
+def _csv(columns: Sequence[str], rows: Sequence[asyncpg.Record]) -> bytes:
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\r\n")
+    if columns:
+        writer.writerow(columns)
+    for row in rows:
+        writer.writerow([cell(_plain(value)) for value in row])
+    return out.getvalue().encode()
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, list | tuple):
+        return " ".join(str(one) for one in value)
+    return value

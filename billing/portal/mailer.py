@@ -1,0 +1,143 @@
+"""Sends one-time links by e-mail: a page only notes the address, all else happens here, one mail after another.
+
+So a page answers the same, and as fast, whoever asks. No address, link or name is ever logged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import smtplib
+import ssl
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from email.message import EmailMessage
+from typing import cast
+
+from billing.metrics import PortalMetrics
+from billing.portal import login, store
+from billing.portal.guard import Attempts
+from billing.portal.mail import login_mail
+from billing.settings import BillingSettings
+from meter.ids import MemberId
+from meter.postgres import AWAY, Connection, Pool
+from meter.refusal import Refusal
+
+log = logging.getLogger("billing.mail")
+MEMBERS_OF_AN_ADDRESS_MAX = 10
+HOUR_US = 3600 * 10**6
+PAUSE_S = 3
+
+
+class Mailer:
+    """A bounded line of addresses that asked for a link."""
+
+    def __init__(
+        self, pool: Pool, settings: BillingSettings, metrics: PortalMetrics, clock: Callable[[], int]
+    ) -> None:
+        """Raises Refusal where the portal does not know its own address: a link must lead somewhere."""
+        if not settings.portal_url:
+            raise Refusal("smtp_host needs portal_url, for a link by e-mail has to lead to the portal")
+        self._pool = pool
+        self._settings = settings
+        self._metrics = metrics
+        self._clock = clock
+        self._waiting: asyncio.Queue[str] = asyncio.Queue(settings.login_mails_waiting_max)
+        self._sent = Attempts(
+            tries_max=settings.login_mails_per_hour_max,
+            addresses_max=settings.login_addresses_max,
+            window_us=HOUR_US,
+        )
+
+    def ask(self, email: str) -> None:
+        """Note that this address asked; dropped when too many wait."""
+        try:
+            self._waiting.put_nowait(email)
+        except asyncio.QueueFull:
+            self._metrics.mailed("dropped")
+
+    @asynccontextmanager
+    async def at_work(self) -> AsyncIterator[None]:
+        """Send for the time of the block; what waits at its end is not sent, and is asked for again."""
+        task = asyncio.create_task(self._work())
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def _work(self) -> None:
+        while True:
+            email = await self._waiting.get()
+            try:
+                await self._serve(email)
+            except AWAY as error:
+                self._metrics.mailed("failed")
+                log.warning("a link was not made, the database is away: %s", type(error).__name__)
+            except Exception:  # whatever one mail does, the next one has its turn
+                self._metrics.mailed("failed")
+                log.exception("a mail with a link failed")
+
+    async def _serve(self, email: str) -> None:
+        async with self._pool.acquire() as pooled:
+            connection = cast(Connection, pooled)
+            found = await store.members_with_email(connection, email, count_max=MEMBERS_OF_AN_ADDRESS_MAX)
+        if not found:
+            self._metrics.mailed("unknown")
+        for member, name in found:
+            if self._sent.allow(str(member), now_us=self._clock()):
+                await self._mail(member, name, email)
+            else:
+                self._metrics.mailed("limited")
+
+    async def _mail(self, member: MemberId, name: str, email: str) -> None:
+        settings = self._settings
+        async with self._pool.acquire() as pooled:
+            link = await login.create_login_link(
+                cast(Connection, pooled), member, portal_url=settings.portal_url, now_us=self._clock(),
+                ttl_minutes=settings.login_link_ttl_minutes, open_max=settings.login_links_open_max,
+            )  # fmt: skip
+        message = login_mail(
+            sender=settings.smtp_from, to=email, name=name, link=link, minutes=settings.login_link_ttl_minutes
+        )
+        for number in range(1, settings.smtp_tries_max + 1):
+            try:
+                await asyncio.to_thread(send, message, settings)
+            except (OSError, smtplib.SMTPException) as error:
+                log.warning("try %d of a mail failed: %s", number, type(error).__name__)
+                if _is_final(error):
+                    break
+                if number < settings.smtp_tries_max:
+                    await asyncio.sleep(random.randint(0, PAUSE_S * number))  # noqa: S311 - a pause
+            else:
+                self._metrics.mailed("sent")
+                return
+        self._metrics.mailed("failed")
+
+
+def _is_final(error: Exception) -> bool:
+    """Whether the server, or its certificate, will say the same again."""
+    if isinstance(error, smtplib.SMTPResponseException):
+        return error.smtp_code >= 500
+    if isinstance(error, smtplib.SMTPRecipientsRefused):
+        return all(code >= 500 for code, _ in error.recipients.values())
+    return isinstance(error, ssl.SSLCertVerificationError | smtplib.SMTPNotSupportedError)
+
+
+def send(message: EmailMessage, settings: BillingSettings) -> None:
+    """Hand a mail to the server; blocks. Raises OSError, smtplib.SMTPException."""
+    context = ssl.create_default_context()
+    timeout = settings.smtp_timeout_s
+    if settings.smtp_security == "tls":
+        server: smtplib.SMTP = smtplib.SMTP_SSL(
+            settings.smtp_host, settings.smtp_port, timeout=timeout, context=context
+        )
+    else:
+        server = smtplib.SMTP(settings.smtp_host, settings.smtp_port, timeout=timeout)
+    with server:
+        if settings.smtp_security == "starttls":
+            server.starttls(context=context)
+        if settings.smtp_user:
+            server.login(settings.smtp_user, settings.smtp_password)
+        server.send_message(message)

@@ -1,0 +1,69 @@
+"""A member's own membership: what the forms of its pages say, and what leaving means in words. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, timedelta
+from typing import Any
+
+from billing.register.particulars import Particulars, changed
+from billing.rules.afterwards import RESOLUTION_RATE, ExitRule
+from meter.refusal import Refusal
+
+FIELDS = ("legal_name", "postal", "email", "purposes")
+WHY_CHARACTERS_MAX = 500
+NOTICE_DAYS_MAX = 3660
+
+
+def read_particulars(known: Particulars, form: Mapping[str, Any]) -> Particulars:
+    """What the form says in place of what was known. Raises Refusal naming the field."""
+    typed = {name: form.get(name) for name in FIELDS}
+    if not all(isinstance(text, str) for text in typed.values()):
+        raise Refusal("the form is not one of ours; go back and try again")
+    legal_name, postal, email, purposes = (str(typed[name]) for name in FIELDS)
+    return changed(known, legal_name=legal_name, postal=postal, email=email, purposes=purposes)
+
+
+def read_leaving(form: Mapping[str, Any], *, today: date) -> tuple[date, str]:
+    """(day, why) of a notice to leave. Raises Refusal naming the field."""
+    if form.get("sure") != "yes":
+        raise Refusal("sure: tick that you have read what happens, or nothing is sent")
+    try:
+        wanted = date.fromisoformat(str(form.get("on", "")))
+    except ValueError:
+        raise Refusal("on: write the day as 2026-12-31") from None
+    if not today <= wanted <= today + timedelta(days=NOTICE_DAYS_MAX):
+        raise Refusal("on: a day from today on, within ten years")
+    why = " ".join(str(form.get("why", "")).split())
+    if len(why) > WHY_CHARACTERS_MAX or not why.isprintable():
+        raise Refusal(f"why: one line of at most {WHY_CHARACTERS_MAX} characters")
+    return wanted, why
+
+
+def what_happens(rule: ExitRule | None) -> list[str]:
+    """What becomes of what is kept in a leaver's name, sentence by sentence."""
+    told = [
+        "This is a notice. Nothing is cut off by it.",
+        "Your keys and your buckets go on until the co-op enters the day you left, so take your data with you before.",
+        "Until then you are a member like everybody, with your vote and your part of the year.",
+    ]
+    if rule is None:
+        return [
+            *told,
+            "Your co-op has chosen no rules yet for those who leave; a resolution says when you are paid.",
+        ]
+    told.append(
+        "What is kept in your name becomes a debt of the co-op to you. It is paid in instalments, not at once"
+        + (f", within {rule.years_max} years at most" if rule.years_max else "; the resolution says how long")
+        + "."
+    )
+    if rule.rate == RESOLUTION_RATE:
+        told.append("Whether it bears interest, and how much, is said by the resolution.")
+    elif rule.rate:
+        told.append(f"It bears interest by the rate called '{rule.rate}'.")
+    if rule.deduction_max:
+        told.append(
+            "If a minimum stay was agreed and is broken, the co-op may keep a part back, up to the law's limit."
+        )
+    told.append(f"Where this stands: {rule.source}.")
+    return told

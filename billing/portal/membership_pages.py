@@ -1,0 +1,142 @@
+"""A member's membership over HTTP: class, shares, consents, addresses, everything as a file, and the notice to leave."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+
+from aiohttp import web
+
+from billing import year_store
+from billing.capital import exit_run
+from billing.governance.decisions import choice_at
+from billing.governance.store import choices, consents
+from billing.ledger.books import currency as book_currency
+from billing.pages import render
+from billing.portal import membership, membership_store
+from billing.portal.desk import PORTAL, html_page, visitor_of
+from billing.portal.export import write_export
+from billing.portal.login import Visitor
+from billing.register import store as register_store
+from billing.register.operations import people_at
+from billing.rules.afterwards import ExitRule, afterwards, rule_sets
+from meter.postgres import Connection
+from meter.refusal import Refusal
+from meter.usage import MemberStatus
+from meter.window import to_datetime
+
+PIECE_BYTES = 256 * 1024
+
+
+def routes() -> list[web.RouteDef]:
+    """The pages of this module."""
+    return [
+        web.get("/membership", _membership),
+        web.post("/membership/address", _change),
+        web.post("/membership/export", _export),
+        web.get("/membership/leave", _leave_page),
+        web.post("/membership/leave", _leave),
+    ]
+
+
+async def _membership(request: web.Request) -> web.Response:
+    portal = request.app[PORTAL]
+    now = portal.clock()
+    async with portal.database() as connection:
+        visitor = await visitor_of(request, connection)
+        member = visitor.member
+        async with connection.transaction(isolation="repeatable_read", readonly=True):
+            operations = await register_store.operations(connection, members=[member])
+            kinds = await register_store.share_kinds(connection)
+            person = people_at(operations, now)[member]
+            given = await consents(connection, member=member)
+            known = await membership_store.own_particulars(connection, member)
+            leaving = await membership_store.asked_to_leave(connection, member)
+            status, joined_us = await membership_store.standing(connection, member)
+    ended = {one.withdraws for one in given if one.withdraws is not None}
+    return html_page(
+        render(
+            "membership.html", visitor=visitor, person=person, kinds=kinds, known=known, leaving=leaving,
+            consents=[(one, one.number in ended) for one in given if one.withdraws is None], status=status,
+            joined_us=joined_us, saved="saved" in request.query, noted="noted" in request.query,
+        )
+    )  # fmt: skip
+
+
+async def _change(request: web.Request) -> web.Response:
+    portal = request.app[PORTAL]
+    async with portal.database() as connection:
+        visitor = await visitor_of(request, connection)
+        form = await request.post()
+        async with connection.transaction():
+            known = await membership_store.own_particulars(connection, visitor.member)
+            told = membership.read_particulars(known, form)
+            if told != known:
+                await membership_store.change_own_particulars(
+                    connection, visitor.member, told, now_us=portal.clock()
+                )
+    return web.Response(status=303, headers={"Location": "/membership?saved"})
+
+
+async def _export(request: web.Request) -> web.StreamResponse:
+    portal = request.app[PORTAL]
+    with tempfile.TemporaryFile() as file:
+        # It reads much, so one goes on at a time.
+        async with portal.searching, portal.database() as connection:
+            visitor = await visitor_of(request, connection)
+            await write_export(
+                connection, visitor.member, file, rows_max=portal.settings.portal_export_rows_max
+            )
+        file.seek(0)
+        headers = {"Content-Disposition": f'attachment; filename="weir-{visitor.name}.zip"'}
+        response = web.StreamResponse(headers=headers)
+        response.content_type = "application/zip"
+        await response.prepare(request)
+        while piece := await asyncio.to_thread(file.read, PIECE_BYTES):
+            await response.write(piece)
+        await response.write_eof()
+    return response
+
+
+async def _leave_page(request: web.Request) -> web.Response:
+    portal = request.app[PORTAL]
+    async with portal.database() as connection:
+        visitor = await visitor_of(request, connection)
+        async with connection.transaction(isolation="repeatable_read", readonly=True):
+            rule = await _exit_rule(connection, now_us=portal.clock())
+            kept = await year_store.kept_minor(connection, visitor.member)
+            held = (await register_store.holdings(connection, member=visitor.member)).get(visitor.member, {})
+            currency = await book_currency(connection)
+            leaving = await membership_store.asked_to_leave(connection, visitor.member)
+    return html_page(
+        render(
+            "leave.html", visitor=visitor, kept_minor=kept, currency=currency, leaving=leaving,
+            paid_minor=sum(one.paid_minor for one in held.values()), told=membership.what_happens(rule),
+            today=to_datetime(portal.clock()).date(),
+        )
+    )  # fmt: skip
+
+
+async def _exit_rule(connection: Connection, *, now_us: int) -> ExitRule | None:
+    chosen = choice_at(await choices(connection), now_us)
+    if chosen is None or chosen.rule_set not in rule_sets():
+        return None
+    return afterwards(chosen.rule_set).exit
+
+
+async def _leave(request: web.Request) -> web.Response:
+    portal = request.app[PORTAL]
+    now = portal.clock()
+    async with portal.database() as connection:
+        visitor = await visitor_of(request, connection)
+        wanted_on, why = membership.read_leaving(await request.post(), today=to_datetime(now).date())
+        await _refuse_who_left(connection, visitor)
+        if await membership_store.asked_to_leave(connection, visitor.member) != wanted_on:
+            await exit_run.request(connection, visitor.member, wanted_on=wanted_on, why=why, now_us=now)
+    return web.Response(status=303, headers={"Location": "/membership?noted"})
+
+
+async def _refuse_who_left(connection: Connection, visitor: Visitor) -> None:
+    status, _ = await membership_store.standing(connection, visitor.member)
+    if status == MemberStatus.LEFT:
+        raise Refusal("you have left already")

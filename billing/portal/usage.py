@@ -1,0 +1,331 @@
+"""The page of usage: what its query string asks for, the rows, their bars, and the same rows as a file. Pure.
+
+Stored byte-time is split by bucket alone: its integral belongs to no single exchange.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+from enum import StrEnum
+from typing import Any
+from urllib.parse import urlencode
+
+from billing.money import scale_down
+from billing.spreadsheet import csv_text
+from billing.words import iso_text
+from meter.event import Zone
+from meter.refusal import Refusal
+from meter.usage import LOGICAL, Kept, Lines, Usage, together
+from meter.window import DAY_US, Month, to_datetime, to_us
+
+CHART_HEIGHT, SLOT_WIDTH, BAR_WIDTH = 120, 20, 8
+WIDE, LINE_HEIGHT = 640, 34
+LINES_SHOWN = 15
+NUMBER_DIGITS_MAX = 18
+OPERATION_MAX = 2**15 - 1
+ZONE_WORDS = {
+    Zone.INTERNET: "the internet",
+    Zone.PEERING: "peering",
+    Zone.OWN: "the co-op's own network",
+}
+COUNTS = ("bytes_out", "bytes_in", "requests_a", "requests_b", "corrected_out", "corrected_in")
+COLUMNS = (
+    "bytes_sent", "bytes_received", "requests_that_change_or_list", "requests_that_read",
+    "of_sent_corrections", "of_received_corrections",
+)  # fmt: skip
+
+
+class By(StrEnum):
+    """What the rows are."""
+
+    DAY = "day"
+    HOUR = "hour"
+    BUCKET = "bucket"
+    OPERATION = "operation"
+    ZONE = "zone"
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How much one page may ask for."""
+
+    days_max: int
+    hours_max: int
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a query string asks for: days of UTC, both within, and what they are narrowed to."""
+
+    first: date
+    last: date
+    by: By = By.DAY
+    bucket: int | None = None
+    operation: int | None = None
+    zone: Zone | None = None
+
+    @property
+    def start_us(self) -> int:
+        """The first instant."""
+        return _day_us(self.first)
+
+    @property
+    def end_us(self) -> int:
+        """The first instant that is not within."""
+        return _day_us(self.last) + DAY_US
+
+    @property
+    def is_narrowed(self) -> bool:
+        """Whether it is less than all usage of these days."""
+        return self.narrowing != {}
+
+    @property
+    def narrowing(self) -> dict[str, int]:
+        """The filters that are set, as they stand in a query string."""
+        held = {"bucket": self.bucket, "operation": self.operation, "zone": self.zone}
+        return {name: int(value) for name, value in held.items() if value is not None}
+
+    @property
+    def month(self) -> Month | None:
+        """The month, where it is all usage from its first day to its last, or to a later page's today."""
+        month = Month.of(self.start_us)
+        return month if self.first.day == 1 and self.end_us <= month.end_us and not self.is_narrowed else None
+
+    def link(self, **changes: object) -> str:
+        """The address of this page, with some of it changed."""
+        told: dict[str, object] = {"from": self.first, "to": self.last, "by": self.by.value, **self.narrowing}
+        kept = {name: value for name, value in (told | changes).items() if value is not None}
+        return f"/usage?{urlencode(kept)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the table."""
+
+    key: str
+    """What it is in a file: an instant, a number or a name."""
+    words: str
+    link: str
+    """One step further down."""
+    usage: Usage
+    kept: Kept | None = None
+    """What is stored, by bucket alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """A bar in the picture's own units; y counts from above."""
+
+    kind: str
+    x: int
+    y: int
+    width: int
+    height: int
+    words: str
+
+
+def read_asked(query: Mapping[str, str], bounds: Bounds, *, now_us: int) -> Asked:
+    """Read the query string; without one it is the running month by day. Raises Refusal naming what is wrong."""
+    today = to_datetime(now_us).date()
+    last = _day(query, "to", today)
+    first = _day(query, "from", last.replace(day=1))
+    try:
+        by = By(query.get("by") or By.DAY.value)
+    except ValueError:
+        raise Refusal(f"by: it is one of {', '.join(By)}") from None
+    if first > last:
+        raise Refusal("from: the first day comes after the last")
+    days = (last - first).days + 1
+    if days > bounds.days_max:
+        raise Refusal(f"from: that is {days} days, and a page shows {bounds.days_max} at most")
+    if by is By.HOUR and days * 24 > bounds.hours_max:
+        raise Refusal(f"by: a page shows {bounds.hours_max} hours at most; choose fewer days")
+    zone, operation = _number(query, "zone"), _number(query, "operation")
+    if operation is not None and operation > OPERATION_MAX:
+        raise Refusal("operation: there is none of that number")
+    if zone is not None and zone not in list(Zone):
+        raise Refusal("zone: there is none of that number")
+    return Asked(
+        first, last, by, _number(query, "bucket"), operation, None if zone is None else Zone(zone)
+    )  # fmt: skip
+
+
+def rows(
+    asked: Asked,
+    used: Iterable[tuple[datetime | int, Usage]],
+    *,
+    kept: Mapping[int, Lines],
+    operations: Mapping[int, str],
+    buckets: Mapping[int, str],
+) -> list[Row]:
+    """The lines in the order they are shown: by time, else the most bytes first. kept: stored bytes, by bucket."""
+    if asked.by in (By.DAY, By.HOUR):
+        return [_of_time(asked, moment, usage) for moment, usage in used if isinstance(moment, datetime)]
+    found = {number: usage for number, usage in used if isinstance(number, int)}
+    for number in kept:
+        found.setdefault(number, Usage(0, asked.start_us, asked.end_us))  # type: ignore[arg-type]
+    told = []
+    for number, usage in found.items():
+        match asked.by:
+            case By.BUCKET:
+                words = buckets.get(number) or ("no bucket" if number == 0 else f"bucket {number}")
+            case By.OPERATION:
+                words = operations.get(number) or f"operation {number}"
+            case _:
+                words = ZONE_WORDS[Zone(number)]
+        link = asked.link(by=By.DAY.value, **{asked.by.value: number})
+        stored = together(kept[number], LOGICAL) if number in kept else None
+        told.append(Row(str(number), words, link, usage, stored))
+    return sorted(told, key=lambda one: (-one.usage.bytes_out - one.usage.bytes_in, one.words, one.key))
+
+
+def _of_time(asked: Asked, moment: datetime, usage: Usage) -> Row:
+    narrowing: dict[str, object] = dict(asked.narrowing)
+    if asked.by is By.HOUR:
+        narrowing["hour"] = moment.hour
+    query = f"?{urlencode(narrowing)}" if narrowing else ""
+    words = f"{moment:%Y-%m-%d %H}:00" if asked.by is By.HOUR else f"{moment:%Y-%m-%d}"
+    return Row(iso_text(to_us(moment)), words, f"/requests/{moment:%Y-%m-%d}{query}", usage)
+
+
+def total(told: Sequence[Row]) -> dict[str, int]:
+    """Every column added up; whole numbers, so it is exact."""
+    return {name: sum(getattr(one.usage, name) for one in told) for name in COUNTS}
+
+
+def stored_total(told: Sequence[Row]) -> Kept:
+    """What is stored at the end and the exact integral, over all buckets."""
+    stored = [one.kept for one in told if one.kept is not None]
+    return Kept(sum(one.stored_bytes for one in stored), sum(one.byte_us for one in stored))
+
+
+def cut(told: Sequence[Row], rows_max: int) -> tuple[Sequence[Row], dict[str, int], int]:
+    """The rows a page shows, what the rest comes to, and how many they are: nothing is left out of a sum."""
+    rest = told[rows_max:]
+    return told[:rows_max], total(rest), len(rest)
+
+
+def bars(asked: Asked, told: Sequence[Row]) -> tuple[list[Bar], int, int]:
+    """The picture: two bars a row on one scale, sent and received; its width and height."""
+    top = max((max(one.usage.bytes_out, one.usage.bytes_in) for one in told), default=0)
+    if asked.by in (By.DAY, By.HOUR):
+        return _upright(asked, told, top)
+    found = []
+    shown = told[:LINES_SHOWN]
+    for place, one in enumerate(shown):
+        for at, (kind, count) in enumerate((("out", one.usage.bytes_out), ("in", one.usage.bytes_in))):
+            width = scale_down(max(count, 0), of=top, to=WIDE)
+            if width:
+                y = place * LINE_HEIGHT + 14 + at * BAR_WIDTH
+                found.append(Bar(kind, 0, y, width, BAR_WIDTH - 1, _words(one, kind, count)))
+    return found, WIDE, max(1, len(shown)) * LINE_HEIGHT
+
+
+def _upright(asked: Asked, told: Sequence[Row], top: int) -> tuple[list[Bar], int, int]:
+    slots_a_day = 24 if asked.by is By.HOUR else 1
+    found = []
+    for one in told:
+        moment = datetime.fromisoformat(one.key)
+        slot = (moment.date() - asked.first).days * slots_a_day + (moment.hour if asked.by is By.HOUR else 0)
+        for at, (kind, count) in enumerate((("out", one.usage.bytes_out), ("in", one.usage.bytes_in))):
+            height = scale_down(max(count, 0), of=top, to=CHART_HEIGHT)
+            if height:
+                x = slot * SLOT_WIDTH + 2 + at * BAR_WIDTH
+                found.append(
+                    Bar(kind, x, CHART_HEIGHT - height, BAR_WIDTH - 1, height, _words(one, kind, count))
+                )
+    days = (asked.last - asked.first).days + 1
+    return found, days * slots_a_day * SLOT_WIDTH, CHART_HEIGHT
+
+
+def _words(one: Row, kind: str, count: int) -> str:
+    return f"{one.words}: {count:,} bytes {'sent' if kind == 'out' else 'received'}"
+
+
+def as_csv(asked: Asked, told: Sequence[Row]) -> str:
+    """The rows as a table of a spreadsheet."""
+    by_bucket = asked.by is By.BUCKET
+    columns = [
+        asked.by.value,
+        "name",
+        *COLUMNS,
+        *(("stored_bytes", "stored_byte_microseconds") if by_bucket else ()),
+    ]
+    return csv_text(
+        columns,
+        (
+            [one.key, one.words, *(getattr(one.usage, name) for name in COUNTS), *(_stored(one) if by_bucket else ())]
+            for one in told
+        ),
+    )  # fmt: skip
+
+
+def _stored(one: Row) -> tuple[int, int]:
+    kept = one.kept or Kept()
+    return kept.stored_bytes, kept.byte_us
+
+
+def as_document(asked: Asked, told: Sequence[Row], *, until_us: int) -> dict[str, Any]:
+    """The rows for a program; until_us: what they are complete up to."""
+    document: dict[str, Any] = {
+        "from": iso_text(asked.start_us),
+        "until": iso_text(until_us),
+        "by": asked.by.value,
+        "only": asked.narrowing,
+        "rows": [
+            {asked.by.value: one.key, "name": one.words, **_counts(one)}
+            | (dict(zip(("stored_bytes", "stored_byte_microseconds"), _stored(one), strict=True)) if one.kept else {})
+            for one in told
+        ],
+        "total": dict(zip(COLUMNS, total(told).values(), strict=True)),
+    }  # fmt: skip
+    return document
+
+
+def _counts(one: Row) -> dict[str, int]:
+    return {column: getattr(one.usage, name) for column, name in zip(COLUMNS, COUNTS, strict=True)}
+
+
+def against_statement(told: Mapping[str, int], statement_usage: Mapping[str, Any]) -> list[dict[str, object]]:
+    """Each count of these days beside the month's statement; they differ by what came late, and by nothing else."""
+    words = {
+        "bytes_out": "bytes sent", "bytes_in": "bytes received",
+        "requests_a": "requests that change or list", "requests_b": "requests that read",
+    }  # fmt: skip
+    return [
+        {"words": text, "here": told[name], "there": statement_usage[name], "late": statement_usage[name] - told[name]}
+        for name, text in words.items()
+    ]  # fmt: skip
+
+
+def whole(asked: Asked, *, now_us: int) -> Asked:
+    """The same up to today where it would end in a time to come."""
+    return replace(asked, last=min(asked.last, max(asked.first, to_datetime(now_us).date())))
+
+
+def _day_us(day: date) -> int:
+    return to_us(datetime(day.year, day.month, day.day, tzinfo=UTC))
+
+
+def _day(query: Mapping[str, str], name: str, default: date) -> date:
+    text = query.get(name, "")
+    if not text:
+        return default
+    try:
+        found = date.fromisoformat(text)
+    except ValueError:
+        raise Refusal(f"{name}: '{text[:20]}' is not a day; write it as 2026-11-05") from None
+    if not 2000 <= found.year <= 9998:
+        raise Refusal(f"{name}: a day between the years 2000 and 9998")
+    return found
+
+
+def _number(query: Mapping[str, str], name: str) -> int | None:
+    text = query.get(name, "")
+    if not text:
+        return None
+    if not (text.isascii() and text.isdecimal() and len(text) <= NUMBER_DIGITS_MAX):
+        raise Refusal(f"{name}: it is a number, as the page's own links have it")
+    return int(text)

@@ -1,0 +1,93 @@
+"""The portal's pages for a member with three years of data: how long one takes, from the request to its last byte.
+
+One member with hourly readings in five buckets for 36 months, 35 of them closed, among fifty others. Beside each page
+stands the page that says how it works, which asks the database for next to nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import tempfile
+import time
+from datetime import date, timedelta
+from pathlib import Path
+
+from aiohttp.test_utils import TestClient
+
+from billing.run import close
+from billing.settings import BillingSettings
+from meter.ids import MemberId
+from meter.window import Month
+from tests.bench.table import show
+from tests.coop import Coop
+from tests.portal import running_site
+
+MONTHS, BUCKETS, OTHERS, ASKS = 36, 5, 50, 100
+GOAL_MS = 50
+FIRST = Month(2023, 12)
+BARE = "/how-it-works"
+PAGES = (
+    "/", "/usage", "/usage?by=hour", "/usage?by=bucket", "/usage?by=operation&from=2026-01-01",
+    "/usage?from=2025-11-01&to=2026-11-05", "/usage?by=bucket&from=2025-11-01&to=2026-11-05&format=csv", "/keys",
+    "/sessions", "/membership", "/membership/leave",
+)  # fmt: skip
+_READINGS = (
+    "INSERT INTO meter.reading SELECT $1::date, $2, hour, bucket, 1::smallint, 2::smallint, 0::smallint, 9, 0, 0,"
+    " 1000, 2000000, 1000, 2000000, false FROM generate_series($1::timestamp AT TIME ZONE 'UTC',"
+    " least(($1 + interval '1 month') AT TIME ZONE 'UTC', $3) - interval '1 h', $4) AS hour,"
+    " generate_series(1, $5) AS bucket"
+)
+
+
+def bench_portal(database: str) -> None:
+    """Load, then ask for every page in turn."""
+    with tempfile.TemporaryDirectory() as place:
+        asyncio.run(_bench(database, Path(place)))
+
+
+async def _bench(database: str, place: Path) -> None:
+    co_op = Coop(database)
+    try:
+        (asked, *others) = await co_op.found("asked", *(f"other-{number}" for number in range(OTHERS)))
+        async with running_site(co_op, place / "journal", BillingSettings()) as site:
+            await _load(co_op, asked, others, now_us=site.now_us)
+            await site.sign_in(asked)
+            took: dict[str, list[float]] = {page: [] for page in (BARE, *PAGES)}
+            for _ in range(ASKS):
+                for page, times in took.items():
+                    times.append(await _asked_ms(site.client, page))
+    finally:
+        await co_op.close()
+    base = statistics.median(took[BARE])
+    for page in PAGES:
+        median, tail = statistics.median(took[page]), statistics.quantiles(took[page], n=100)[98]
+        show(
+            f"portal {page[:36]}", f"{median:.1f} ms, p99 {tail:.1f} ms", f"{base:.1f} ms {BARE}", tail / GOAL_MS,
+            f"p99 ≤ {GOAL_MS} ms",
+        )  # fmt: skip
+
+
+async def _load(co_op: Coop, asked: MemberId, others: list[MemberId], *, now_us: int) -> None:
+    meter, books, owner = await co_op.connection("weir_meter"), await co_op.books(), await co_op.owner()
+    await owner.execute("UPDATE billing.tariff SET effective_from = $1", date(2023, 1, 1))
+    month = FIRST
+    for _ in range(MONTHS):
+        first = date(month.year, month.number, 1)
+        await meter.execute("SELECT meter.ensure_month($1)", first)
+        end = await owner.fetchval("SELECT to_timestamp($1::bigint / 1000000)", now_us)
+        await owner.execute(_READINGS, first, asked, end, timedelta(hours=1), BUCKETS)
+        for other in others:
+            await owner.execute(_READINGS, first, other, end, timedelta(hours=72), 1)
+        if month.end_us <= now_us:
+            await close(books, month, now_us=now_us)
+        month = month.next()
+    await owner.execute("ANALYZE")
+
+
+async def _asked_ms(client: TestClient, page: str) -> float:
+    began = time.perf_counter()
+    reply = await client.get(page)
+    await reply.read()
+    assert 200 == reply.status, (page, reply.status)
+    return (time.perf_counter() - began) * 1000

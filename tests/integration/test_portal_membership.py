@@ -1,0 +1,204 @@
+"""A member's membership in the portal: what stands in the register, a change of address, all data as a file, leaving."""
+
+from __future__ import annotations
+
+import csv
+import io
+import zipfile
+from collections.abc import AsyncIterator
+from datetime import date
+from pathlib import Path
+
+import asyncpg
+import pytest
+import pytest_asyncio
+
+from billing.capital.exit_run import standings
+from billing.capital.exits import ExitState
+from billing.portal.export import write_export
+from billing.portal.membership import read_leaving, read_particulars, what_happens
+from billing.portal.membership_store import EXPORT, LEFT_OUT
+from billing.register.particulars import Particulars
+from billing.register.run import verify_register
+from billing.rules.afterwards import afterwards, rule_sets
+from billing.settings import BillingSettings
+from meter.refusal import Refusal
+from tests.coop import NOVEMBER, NOW, OCTOBER, Coop
+from tests.portal import Site, running_site
+
+EVIL = '"><script>alert(1)</script>'
+ADDRESS = {
+    "legal_name": "Anna Example",
+    "postal": "Weir Lane 1",
+    "email": "anna@example.org",
+    "purposes": "notices",
+}
+WHOSE = ("member", "payer", "requester", "owner", "counterpart")
+
+
+@pytest_asyncio.fixture
+async def site(co_op: Coop, tmp_path: Path) -> AsyncIterator[Site]:
+    async with running_site(co_op, tmp_path / "journal", BillingSettings()) as one:
+        yield one
+
+
+async def test_a_change_of_address_is_in_the_register_as_the_member_s_own_act(site: Site) -> None:
+    anna, ben = await site.co_op.found("anna", "ben")
+    await site.sign_in(anna)
+    assert "You are" in await site.text("/membership")
+    reply = await site.post("/membership/address", **ADDRESS)
+    assert (303, "/membership?saved") == (reply.status, reply.headers["Location"])
+    text = await site.text("/membership")
+    for told in ADDRESS.values():
+        assert f'value="{told}"' in text
+    owner = await site.co_op.owner()
+    row = await owner.fetchrow("SELECT member, kind, who FROM billing.operation ORDER BY number DESC LIMIT 1")
+    assert row is not None
+    assert (anna, "address", "the member, in the portal") == tuple(row)
+    emails = {one["id"]: one["email"] for one in await owner.fetch("SELECT id, email FROM meter.member")}
+    assert {anna: "anna@example.org", ben: ""} == emails
+    assert [] == await verify_register(owner, now_us=site.now_us)
+    # The same again is no act.
+    before = await owner.fetchval("SELECT count(*) FROM billing.operation")
+    await site.post("/membership/address", **ADDRESS)
+    assert before == await owner.fetchval("SELECT count(*) FROM billing.operation")
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"email": "nobody"}, {"legal_name": "x" * 201}, {"postal": "a\x00b"}, {"purposes": "\u202e"}]
+)
+async def test_an_address_that_is_none_is_refused(site: Site, wrong: dict[str, str]) -> None:
+    (anna,) = await site.co_op.found("anna")
+    await site.sign_in(anna)
+    assert 400 == (await site.post("/membership/address", **(ADDRESS | wrong))).status
+    assert 400 == (await site.post("/membership/address", email="a@b")).status
+
+
+async def test_script_in_what_a_member_may_type_is_shown_as_text(site: Site) -> None:
+    (anna,) = await site.co_op.found("anna")
+    await site.sign_in(anna)
+    typed = dict.fromkeys(ADDRESS, EVIL) | {"email": f"{EVIL}@x"}
+    assert 303 == (await site.post("/membership/address", **typed)).status
+    await site.post("/membership/leave", on="2026-12-31", why=EVIL, sure="yes")
+    for path in ("/membership", "/membership/leave", "/"):
+        text = await site.text(path)
+        assert "<script" not in text
+    assert (await site.text("/membership")).count("&#34;&gt;&lt;script&gt;") == len(ADDRESS)
+
+
+async def test_the_portal_s_role_reads_and_writes_no_register_but_one_member_at_a_time(site: Site) -> None:
+    anna, ben = await site.co_op.found("anna", "ben")
+    books = await site.co_op.books()
+    for statement in (
+        "SELECT * FROM billing.particulars",
+        "INSERT INTO billing.particulars VALUES (1, 1)",
+        "UPDATE meter.member SET email = 'x@y'",
+    ):
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await books.execute(statement)
+    await books.execute("SELECT billing.change_own_particulars($1, 'A', 'B', 'a@b', '', now())", anna)
+    assert [] == await books.fetch("SELECT * FROM billing.own_particulars($1)", ben)
+    gateway = await site.co_op.connection("weir_meter")
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await gateway.fetch("SELECT * FROM billing.own_particulars($1)", anna)
+
+
+async def test_leaving_is_confirmed_noted_and_told_with_what_becomes_of_the_capital(site: Site) -> None:
+    anna, ben = await site.co_op.found("anna", "ben")
+    await site.sign_in(anna)
+    text = await site.text("/membership/leave")
+    assert "Nothing is cut off by it" in text
+    for form in ({"on": "2026-12-31"}, {"on": "2026-11-01", "sure": "yes"}, {"on": "soon", "sure": "yes"}):
+        assert 400 == (await site.post("/membership/leave", **form)).status, form
+    books = await site.co_op.books()
+    assert [] == await standings(books)
+    for _ in range(2):
+        reply = await site.post("/membership/leave", on="2026-12-31", why="moving", sure="yes")
+        assert 303 == reply.status
+    (found,) = await standings(books)
+    assert (anna, ExitState.REQUESTED, date(2026, 12, 31)) == (found.member, found.state, found.wanted_on)
+    rows = await books.fetch("SELECT member, why FROM billing.capital_request")
+    assert [(anna, "moving")] == [tuple(row) for row in rows]
+    assert "You gave notice to leave on 2026-12-31" in await site.text("/membership")
+    await site.sign_in(ben)
+    assert "You gave notice" not in await site.text("/membership")
+
+
+def test_what_happens_to_a_leaver_has_its_source_in_every_rule_set() -> None:
+    for name in rule_sets():
+        rule = afterwards(name).exit
+        told = " ".join(what_happens(rule))
+        assert rule.source in told
+        assert (rule.years_max == 0) == ("the resolution says how long" in told)
+    assert "has chosen no rules yet" in what_happens(None)[-1]
+
+
+def test_a_form_that_lacks_a_field_changes_nothing() -> None:
+    with pytest.raises(Refusal):
+        read_particulars(Particulars(), {"email": "a@b"})
+    with pytest.raises(Refusal):
+        read_leaving({"sure": "yes", "on": "2036-12-31"}, today=date(2026, 11, 6))
+    assert (date(2026, 11, 6), "") == read_leaving(
+        {"sure": "yes", "on": "2026-11-06"}, today=date(2026, 11, 6)
+    )
+
+
+async def test_the_file_of_everything_has_the_member_s_rows_and_nobody_else_s(site: Site) -> None:
+    anna, ben = await site.co_op.found("anna", "ben")
+    await site.co_op.use(anna, OCTOBER, 123_456_789)
+    await site.co_op.use(anna, NOVEMBER, 5)
+    await site.co_op.use(ben, OCTOBER, 987_654_321)
+    owner = await site.co_op.owner()
+    for member, name in ((anna, "annas"), (ben, "bens")):
+        await owner.execute(
+            "INSERT INTO gateway.bucket (name, owner, created_at) VALUES ($2, $1, now())",
+            member,
+            f"{name}-films",
+        )
+        await owner.execute(
+            "INSERT INTO gateway.access_key VALUES ($2, $1, 'a sealed secret', now())",
+            member,
+            f"WEIR{name.upper():A<16}",
+        )
+    await site.sign_in(anna)
+    await site.post("/membership/address", **(ADDRESS | {"legal_name": "=cmd"}))
+    reply = await site.post("/membership/export")
+    assert (200, "application/zip") == (reply.status, reply.content_type)
+    with zipfile.ZipFile(io.BytesIO(await reply.read())) as archive:
+        assert archive.testzip() is None
+        files = {name: archive.read(name).decode() for name in archive.namelist()}
+    assert {"ABOUT.txt", *(f"{name}.csv" for name in EXPORT)} == set(files)
+    rows = {name: list(csv.DictReader(io.StringIO(text, newline=""))) for name, text in files.items()}
+    assert ["123456789", "5"] == sorted(row["bytes_out"] for row in rows["meter.reading.payer.csv"])
+    assert ["annas-films"] == [row["name"] for row in rows["gateway.bucket.owner.csv"]]
+    assert "'=cmd" == rows["billing.particulars.member.csv"][-1]["legal_name"]
+    everything = "\n".join(files.values())
+    for alien in ("987654321", "bens", "BENS", "sealed secret", "ben,"):
+        assert alien not in everything
+    assert str(anna) == rows["meter.member.csv"][0]["id"]
+
+
+async def test_the_file_lists_every_table_that_holds_a_member(site: Site) -> None:
+    owner = await site.co_op.owner()
+    rows = await owner.fetch(
+        "SELECT n.nspname || '.' || c.relname AS name, a.attname AS whose FROM pg_class AS c"
+        " JOIN pg_namespace AS n ON n.oid = c.relnamespace JOIN pg_attribute AS a ON a.attrelid = c.oid"
+        " WHERE n.nspname IN ('meter', 'gateway', 'billing') AND c.relkind IN ('r', 'p') AND NOT c.relispartition"
+        " AND a.attname = ANY($1) AND a.attnum > 0 AND NOT a.attisdropped",
+        list(WHOSE),
+    )
+    there = {f"{row['name']}.{row['whose']}" for row in rows}
+    # Who gets shares of a transfer stands in the same rows as who gave them.
+    known = (
+        {name for name in EXPORT if name.count(".") == 2} | set(LEFT_OUT) | {"billing.operation.counterpart"}
+    )
+    assert there == known
+    assert len(there) > 30
+
+
+async def test_a_file_that_would_be_too_large_is_refused(site: Site) -> None:
+    (anna,) = await site.co_op.found("anna")
+    await site.co_op.use(anna, OCTOBER, 1)
+    with pytest.raises(Refusal, match="more than 1 rows"):
+        await write_export(await site.co_op.books(), anna, io.BytesIO(), rows_max=1)
+    assert NOW == site.now_us

@@ -1,0 +1,144 @@
+"""Every path of the portal as somebody else, and as nobody: it shows nothing of another member's and changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest_asyncio
+
+from billing.costs.costing import add_cost
+from billing.run import close
+from billing.settings import BillingSettings
+from gateway.keys import create_key, publish_letterbox
+from gateway.vault import Vault
+from meter.credentials import new_access_key
+from meter.ids import BucketId, MemberId
+from meter.settings import MeterSettings
+from meter.shipper import ship_everything
+from tests.coop import CENT, NOVEMBER, NOW, OCTOBER, Coop
+from tests.events import PLAIN, stored
+from tests.integration import journals
+from tests.portal import Site, running_site
+
+OPEN = {"/how-it-works", "/login", "/login/{token}", "/logout", "/style.css", "/icon.svg"}
+"""What anybody may ask for."""
+MARKS = ("anna", "Anna", "77,777", "77777", "WEIRANNA")
+"""What is anna's alone, in any spelling of a page or a file."""
+ASKED = (
+    "",
+    "?format=json",
+    "?format=csv",
+    "?format=text",
+    "?by=bucket&bucket=1",
+    "?bucket=1&hour=1",
+    "?member=1",
+)
+
+
+@pytest_asyncio.fixture
+async def site(co_op: Coop, tmp_path: Path) -> AsyncIterator[Site]:
+    async with running_site(co_op, tmp_path / "journal", BillingSettings()) as one:
+        yield one
+
+
+async def a_co_op_with_two(site: Site) -> tuple[MemberId, MemberId, dict[str, str]]:
+    """Anna with one of everything, ben with hardly anything; what of anna's the paths name."""
+    anna, ben = await site.co_op.found("anna", "ben")
+    owner, books = await site.co_op.owner(), await site.co_op.books()
+    await owner.execute(
+        "INSERT INTO gateway.bucket (id, name, owner, created_at) OVERRIDING SYSTEM VALUE VALUES (1, 'annas-films', $1, now())",
+        anna,
+    )  # fmt: skip
+    gateway = await site.co_op.connection("weir_gateway")
+    vault = Vault.open(site.journal.parent / "secret.key", create=True)
+    await publish_letterbox(gateway, vault)
+    access_key, _ = await create_key(gateway, anna, vault=vault, now_us=NOW)
+    await site.co_op.use(anna, OCTOBER, 777_77 * CENT)
+    await site.co_op.use(ben, OCTOBER, CENT)
+    await add_cost(books, month=OCTOBER, pool="rack", amount="2.00", memo="", now_us=NOW)
+    await close(books, OCTOBER, now_us=NOW)
+    record = PLAIN._replace(
+        payer=anna, bucket=BucketId(1), bytes_in=77_777, ended_us=NOVEMBER.start_us + 3600 * 10**6
+    )
+    meter = MeterSettings(data=site.journal.parent)
+    journals.write(meter, record, stored(77_777, NOVEMBER.start_us + 3600 * 10**6, member=anna, bucket=1))
+    assert 0 == await ship_everything(meter, site.co_op.dsn)
+    await books.execute(
+        "SELECT billing.change_own_particulars($1, 'Anna Example', 'x', 'anna@x', '', now())", anna
+    )
+    await site.sign_in(anna)
+    number = str(await owner.fetchval("SELECT number FROM billing.session"))
+    site.client.session.cookie_jar.clear()
+    names = {
+        "access_key": access_key, "number": number, "month": "2026-10", "year": "2026", "day": "2026-11-01",
+        "token": "x" * 43,
+    }  # fmt: skip
+    return anna, ben, names
+
+
+def paths_of(site: Site) -> list[tuple[str, str]]:
+    """(method, path with names in braces) of everything the portal answers."""
+    return [
+        (one.method, one.resource.canonical)
+        for one in site.server.app.router.routes()
+        if one.resource is not None and one.method != "HEAD"
+    ]
+
+
+async def test_ben_sees_nothing_of_anna_s_on_any_path(site: Site) -> None:
+    anna, ben, names = await a_co_op_with_two(site)
+    await site.sign_in(ben)
+    looked = 0
+    for method, path in paths_of(site):
+        if method != "GET" or path == "/login/{token}":
+            continue
+        for query in ASKED:
+            reply = await site.get(path.format(**names) + query)
+            assert reply.status in (200, 400, 404), (path, query, reply.status)
+            text = await reply.text()
+            assert [] == [one for one in (*MARKS, names["access_key"]) if one in text], (path, query)
+            looked += reply.status == 200
+    assert looked > 40
+    # The marks are marks: as anna some of them are seen.
+    await site.sign_in(anna)
+    assert "annas-films" in await site.text("/usage?by=bucket")
+    assert "77,777" in await site.text("/requests/2026-11-01")
+
+
+async def test_ben_changes_nothing_of_anna_s_on_any_path(site: Site) -> None:
+    anna, ben, names = await a_co_op_with_two(site)
+    owner = await site.co_op.owner()
+
+    async def annas() -> list[object]:
+        queries = (
+            "SELECT * FROM gateway.access_key WHERE member = $1", "SELECT * FROM billing.session WHERE member = $1",
+            "SELECT * FROM meter.member_cap WHERE member = $1", "SELECT * FROM meter.member WHERE id = $1",
+            "SELECT * FROM billing.operation WHERE member = $1", "SELECT * FROM billing.particulars WHERE member = $1",
+            "SELECT * FROM billing.capital_request WHERE member = $1",
+        )  # fmt: skip
+        return [await owner.fetch(one, anna) for one in queries]
+
+    before = await annas()
+    form = {
+        "access_key": new_access_key(), "ends_in_hours": "0", "egress_hard": "1 GB", "sure": "yes", "on": "2026-12-31",
+        "legal_name": "B", "postal": "B", "email": "b@b", "purposes": "B", "member": str(anna), "buckets": "annas-films",
+    }  # fmt: skip
+    tried = 0
+    for method, path in paths_of(site):
+        if method == "POST":
+            await site.sign_in(ben)
+            reply = await site.post(path.format(**names), **form)
+            assert reply.status < 500, path
+            tried += 1
+    assert tried > 8
+    assert before == await annas()
+
+
+async def test_nobody_gets_past_the_door_on_any_path(site: Site) -> None:
+    _, _, names = await a_co_op_with_two(site)
+    for method, path in paths_of(site):
+        if path in OPEN:
+            continue
+        reply = await site.client.request(method, path.format(**names), allow_redirects=False)
+        assert (303, "/login") == (reply.status, reply.headers.get("Location")), path

@@ -18,7 +18,7 @@ from billing.governance.store import choices
 from billing.ledger import books
 from billing.pages import render
 from billing.portal import books as books_page
-from billing.portal import login
+from billing.portal import login, say
 from billing.portal.caps import now_page, read_caps
 from billing.portal.desk import (
     PORTAL,
@@ -85,6 +85,7 @@ def make_app(
     app.router.add_get("/login/{token}", _confirm)
     app.router.add_post("/login/{token}", _sign_in)
     app.router.add_post("/logout", _sign_out)
+    app.router.add_routes(say.routes())
     for name in STATIC_TYPES:
         app.router.add_get(f"/{name}", _static)
     app.on_response_prepare.append(_guard_response)

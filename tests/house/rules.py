@@ -56,6 +56,7 @@ PURE = {
     "billing/capital/revolving.py", "billing/capital/exits.py", "billing/capital/unclaimed.py",
     "billing/capital/deadlines.py", "billing/capital/solvency.py", "billing/notices/notice.py", "billing/notices/file.py",
     "billing/voting/proposal.py", "billing/voting/poll.py", "billing/voting/count.py", "billing/voting/document.py",
+    "billing/portal/proposals.py",
     "gateway/placement.py",
     "gateway/reconcile.py", "gateway/moving/compare.py", "gateway/moving/settling.py",
     "gateway/storage/abilities.py", "gateway/storage/upstream/signing.py", "gateway/storage/upstream/errors.py",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import re
@@ -60,7 +61,9 @@ class Site:
         form = FormData(default_to_multipart=True)
         for name, value in fields.items():
             form.add_field(name, value)
-        form.add_field("file", b"" if file is None else file[1], filename="" if file is None else file[0])
+        form.add_field(
+            "file", io.BytesIO(b"" if file is None else file[1]), filename="" if file is None else file[0]
+        )
         return await self.client.post(path, data=form, allow_redirects=False)
 
     async def vote(self, number: int, vote: str, **headers: str) -> ClientResponse:

@@ -10,7 +10,7 @@ from billing.voting.document import Recount
 from billing.voting.poll import Poll
 from billing.voting.proposal import Proposal
 
-BAR_WIDTH = 600
+BAR_WIDTH = 360
 KINDS = {
     "tariff": "prices", "rule-set": "the rules of a year", "closing": "closing a year",
     "allocation": "sharing a surplus out", "retirement": "paying capital back", "other": "anything else",

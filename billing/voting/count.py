@@ -44,6 +44,11 @@ class Terms:
     eligible: Mapping[str, int]
     """Chamber → how many have a vote in it."""
 
+    @property
+    def needed(self) -> int:
+        """How many must take part: where nobody does nothing is decided, even if no law names a quorum."""
+        return max(1, ceil_share(sum(self.eligible.values()), self.quorum))
+
 
 @dataclass(frozen=True, slots=True)
 class Tally:
@@ -100,9 +105,7 @@ def outcome(ballots: Iterable[Ballot], terms: Terms) -> Outcome:
         sum(one.against for one in tallies.values()),
         sum(one.abstained for one in tallies.values()),
     )
-    eligible = sum(terms.eligible.values())
-    # Where nobody takes part nothing is decided, even if no law names a quorum.
-    needed = max(1, ceil_share(eligible, terms.quorum))
+    eligible, needed = sum(terms.eligible.values()), terms.needed
     share = _share_for(tallies, whole, terms.chambers)
     if whole.cast < needed:
         adopted, why = False, f"{whole.cast} took part, and {needed} of {eligible} were needed"
@@ -110,7 +113,8 @@ def outcome(ballots: Iterable[Ballot], terms: Terms) -> Outcome:
         adopted, why = False, "nobody took a side"
     else:
         adopted = terms.majority.carries(share)
-        why = f"{share} of the votes for and against were for it; {terms.majority.words} carry"
+        weighed = ", as the chambers weigh" if terms.chambers else ""
+        why = f"{share} of the votes for and against were for it{weighed}; {terms.majority.words} carry"
     return Outcome(tallies, whole, eligible, needed, share, adopted, why)
 
 

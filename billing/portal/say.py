@@ -23,7 +23,6 @@ from billing.register import store as register_store
 from billing.register.operations import people_at
 from billing.voting import run, store
 from billing.voting.count import Vote
-from billing.voting.document import recount
 from billing.voting.poll import Poll, VoteRefused, no_vote
 from billing.voting.proposal import (
     BODY_CHARACTERS_MAX,
@@ -220,7 +219,7 @@ async def _show(request: web.Request) -> web.Response:
             "state": state(poll, None if stored is None else stored.is_adopted, now_us=asking.now_us),
             "attachments": await store.attachments(connection, number),
             "comments": await store.comments(connection, number),
-            "result": None if stored is None else result_page(recount(stored.document)),
+            "result": None if stored is None else result_page(stored.document),
             "resolution": await store.resolution_of(connection, number),
             "cast": cast,
             "roll": roll,

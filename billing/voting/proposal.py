@@ -9,7 +9,8 @@ from meter.ids import MemberId
 from meter.refusal import Refusal
 
 TITLE_CHARACTERS_MAX = 200
-BODY_CHARACTERS_MAX = 20_000
+BODY_CHARACTERS_MAX = 19_000
+"""With its title it is the text of a resolution, which has 20,000."""
 COMMENT_CHARACTERS_MAX = 4_000
 NAME_CHARACTERS_MAX = 255
 _HEX = frozenset("0123456789abcdef")

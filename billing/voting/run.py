@@ -32,7 +32,7 @@ from billing.register.operations import people_at
 from billing.rules.voting import VotingRules, voting_rules
 from billing.settings import BillingSettings
 from billing.voting import store
-from billing.voting.count import Ballot, Outcome, outcome
+from billing.voting.count import Ballot, outcome
 from billing.voting.document import (
     discussion_digest,
     poll_document,
@@ -299,7 +299,7 @@ async def resolution_for(connection: Connection, number: int, *, who: str, now_u
         Votes(whole.in_favour, whole.against, whole.abstained) if whole.in_favour > whole.against else None
     )
     return Resolution(
-        "", Body.MEETING, found.kind, to_datetime(poll.closes_us).date(), f"{found.wording.title}\n\n{found.wording.body}"[:20_000],
+        "", Body.MEETING, found.kind, to_datetime(poll.closes_us).date(), f"{found.wording.title}\n\n{found.wording.body}",
         None, votes, None if votes is None else again.outcome.needed, found.wording.calc_hash, who, now_us,
     )  # fmt: skip
 
@@ -333,12 +333,13 @@ async def _against_the_tables(
         words.append("who voted is not who is said to have voted")
     if document["poll_digest"] != poll.digest:
         words.append("its terms are not those it was opened with")
-    said = discussion_digest(await store.comments(connection, number))
-    if document["discussion"] != {"comments": len(await store.comments(connection, number)), "digest": said}:
+    comments = await store.comments(connection, number)
+    if document["discussion"] != {"comments": len(comments), "digest": discussion_digest(comments)}:
         words.append("its discussion was changed")
+    found, papers = await find(connection, number), await store.attachments(connection, number)
+    opened = json.loads(poll.document)
+    if (opened["title"], opened["text"]) != (found.wording.title, found.wording.body):
+        words.append("its words are not those it was opened with")
+    if [one["sha256"] for one in opened["attachments"]] != [one.sha256 for one in papers]:
+        words.append("its papers are not those it was opened with")
     return words
-
-
-def told(stored: store.StoredResult) -> Outcome:
-    """What follows from a stored result's ballots."""
-    return recount(stored.document).outcome

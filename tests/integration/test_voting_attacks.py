@@ -260,6 +260,8 @@ async def test_nothing_in_the_tables_joins_who_voted_and_what(co_op: Coop) -> No
         ("ballot", "vote = 'abstain'", "the ballots in the box"),
         ("turnout", "voted = B'00011'", "who voted is not"),
         ("proposal_comment", "body = 'No.'", "discussion was changed"),
+        ("proposal_text", "body = 'We sell it.'", "its words are not those"),
+        ("proposal_attachment", "content = 'y', sha256 = encode(sha256('y'), 'hex')", "its papers are not those"),
         ("vote_result", OTHER_DISK, "the terms"),
         ("vote_result", "place = 3", "does not name the result before it"),
     ],

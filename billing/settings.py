@@ -124,6 +124,17 @@ class BillingSettings(RoomSettings):
     bank_file_bytes_max: int = Field(
         64 * 1024 * 1024, ge=1024, description="largest statement of the bank that `weir pay import` reads"
     )
+    proposals_waiting_max: int = Field(
+        10, ge=1, le=1000, description="proposals of one member that wait to be opened"
+    )
+    proposal_attachments_max: int = Field(10, ge=1, le=100, description="papers attached to one proposal")
+    proposal_attachment_bytes_max: int = Field(
+        2 * 2**20, ge=1024, le=64 * 2**20, description="largest paper attached to a proposal"
+    )
+    proposal_comments_per_day_max: int = Field(
+        100, ge=1, le=10_000, description="what one member says to proposals within a day"
+    )
+    proposals_listed_max: int = Field(100, ge=1, le=10_000, description="proposals on one page of the portal")
 
     @field_validator("trusted_proxies")
     @classmethod

@@ -35,6 +35,8 @@ SUBJECTS = {
     "member": "member",
     "register": "register",
     "share": "share",
+    "proposal": "proposal",
+    "vote": "vote",
     "resolution": "resolution",
     "consent": "consent",
     "hours": "hours",

@@ -1,4 +1,4 @@
-"""What members choose within their rule set: weights of classes, the cash part, rates on shares. Pure.
+"""What members choose within their rule set: weights of classes, the cash part, rates on shares, how they vote. Pure.
 
 A TOML file with the keys that `weir simulate` knows. Percentages and weights are exact texts. Whether the rule set
 allows them is asked of the year's closing itself, on a year in which nothing happened.
@@ -16,6 +16,7 @@ from billing.governance.decisions import Choice
 from billing.money import parse_amount, parse_exact
 from billing.rules.ruleset import Empty, RuleSet
 from billing.rules.text import parse_rule_set_toml
+from billing.rules.voting import VotingChoice, read_choice, voting_rules
 from billing.year.closing import close_year
 from billing.year.inputs import CUSTOMER, USER, Form, Key, Small, Use, YearInputs
 from meter.refusal import Refusal
@@ -33,6 +34,7 @@ class Choices:
     form: Form = field(default_factory=Form)
     share_rates: Mapping[str, Fraction] = field(default_factory=dict)
     """Kind of shares → interest a year. A kind that is not named earns none."""
+    voting: VotingChoice = field(default_factory=VotingChoice)
 
 
 def parse_choices(text: str, *, currency: str) -> Choices:
@@ -58,6 +60,7 @@ def parse_choices(text: str, *, currency: str) -> Choices:
             small=choice(Small, table, "below_minimum", Small.HELD),
         ),
         share_rates=_exacts(table, "share_rates"),
+        voting=read_choice(table.table("voting")),
     )  # fmt: skip
     table.finish()
     return found
@@ -84,6 +87,7 @@ def _exacts(table: Table, key: str) -> dict[str, Fraction]:
 
 def check_choices(choices: Choices, rules: RuleSet, *, currency: str) -> None:
     """Refuse what the rule set does not allow: a year without any business is closed by it. Raises Refusal."""
+    voting_rules(rules.id, choices.voting)
     uses = tuple(Use("1", name) for name in sorted({USER, *choices.class_weights} - {CUSTOMER}))
     close_year(
         YearInputs(

@@ -19,7 +19,7 @@ from billing.governance.store import choices
 from billing.ledger import books
 from billing.pages import render
 from billing.portal import books as books_page
-from billing.portal import entry_pages, key_pages, login, membership_pages, usage_pages
+from billing.portal import entry_pages, key_pages, login, membership_pages, say, usage_pages
 from billing.portal.caps import now_page, read_caps
 from billing.portal.desk import (
     PORTAL,
@@ -84,7 +84,7 @@ def make_app(
     app.router.add_get("/statements/{month}", _statement)
     app.router.add_get("/years", _year)
     app.router.add_get("/years/{year}", _year)
-    for module in (usage_pages, key_pages, entry_pages, membership_pages):
+    for module in (usage_pages, key_pages, entry_pages, membership_pages, say):
         app.router.add_routes(module.routes())
     app.router.add_get("/books", _books)
     app.router.add_get("/how-it-works", _how_it_works)

@@ -6,6 +6,7 @@ import getpass
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import click
 
@@ -15,6 +16,8 @@ from billing.governance import store as governance_store
 from billing.governance.decisions import Body, Resolution, ResolutionKind, Votes, check_resolution
 from billing.register import store as register_store
 from billing.register.operations import voters_at
+from billing.voting import run
+from billing.voting.document import FILE_BYTES_MAX
 from deploy.commands.options import data_option, json_option
 from deploy.desk import Desk, at_desk
 from deploy.instants import instant_text, parse_date
@@ -81,6 +84,31 @@ def add(
         print_json(document(entered))
     else:
         say(f"entered as resolution {entered.id}")
+
+
+@resolution.command("adopt")
+@click.argument("number", type=int, metavar="PROPOSAL")
+@json_option
+@data_option
+def adopt(number: int, as_json: bool) -> None:
+    """Enter adopted PROPOSAL as the resolution it became, with its count and its ballots as the paper."""
+
+    async def work(desk: Desk) -> Resolution:
+        async with desk.connected("weir_billing") as connection:
+            asked = await run.resolution_for(connection, number, who=getpass.getuser(), now_us=desk.now_us)
+            stored = await run.settle(connection, number, now_us=desk.now_us)
+            with TemporaryDirectory() as place:
+                paper = Path(place, f"vote-{number}.json")
+                paper.write_text(stored.document, "utf-8")
+                # However many voted, their ballots are kept.
+                asked = replace(asked, document=keep(desk.data, paper, bytes_max=FILE_BYTES_MAX))
+            return await run.adopt(connection, number, asked, now_us=desk.now_us)
+
+    entered = at_desk(work)
+    if as_json:
+        print_json(document(entered))
+    else:
+        say(f"proposal {number} is resolution {entered.id}")
 
 
 @resolution.command("list")

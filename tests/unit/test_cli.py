@@ -13,7 +13,7 @@ from deploy.cli import run, weir
 from tests.ordinary import ROOT
 
 SUBJECTS = {
-    "up", "reload", "gateway", "demo", "status", "config", "member", "register", "share", "resolution", "consent", "hours",
+    "up", "reload", "gateway", "demo", "status", "config", "member", "register", "share", "resolution", "proposal", "vote", "consent", "hours",
     "engine",
     "ruleset", "bucket", "key", "login-link", "usage", "correct", "tariff", "cost", "ledger", "pay",
     "pool", "credit", "income", "trueup", "bill", "statement", "verify", "simulate", "year", "audit",

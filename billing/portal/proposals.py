@@ -1,0 +1,82 @@
+"""The pages of proposals: what they show of a proposal, its vote and its result. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+
+from billing.money import scale_down
+from billing.voting.count import Outcome, Tally
+from billing.voting.document import Recount, recount
+from billing.voting.poll import Poll
+from billing.voting.proposal import Proposal
+
+BAR_WIDTH = 360
+RESULTS_KEPT = 32
+KINDS = {
+    "tariff": "prices", "rule-set": "the rules of a year", "closing": "closing a year",
+    "allocation": "sharing a surplus out", "retirement": "paying capital back", "other": "anything else",
+}  # fmt: skip
+"""Kind → about what it is, in plain words."""
+
+
+def state(poll: Poll | None, is_adopted: bool | None, *, now_us: int) -> str:
+    """How far a proposal is: a word that the template puts into a sentence."""
+    if poll is None:
+        return "discussed"
+    if is_adopted is not None:
+        return "adopted" if is_adopted else "declined"
+    return "waiting" if now_us < poll.opens_us else "open" if now_us < poll.closes_us else "over"
+
+
+def rows(
+    found: Sequence[Proposal], polls: Mapping[int, Poll], adopted: Mapping[int, bool], *, now_us: int
+) -> list[dict[str, object]]:
+    """The list of proposals."""
+    return [
+        {
+            "number": one.number,
+            "title": one.wording.title,
+            "about": KINDS[one.kind.value],
+            "state": state(polls.get(one.number), adopted.get(one.number), now_us=now_us),
+            "poll": polls.get(one.number),
+        }
+        for one in found
+    ]
+
+
+@lru_cache(maxsize=RESULTS_KEPT)
+def result_page(document: str) -> Mapping[str, object]:
+    """A result in words and bars, counted from its ballots; once a result, for ten thousand take a tenth of a second."""
+    again = recount(document)
+    found = again.outcome
+    chambers = [(name, one) for name, one in found.tallies.items()]
+    return {
+        "outcome": found,
+        "digest": again.digest,
+        "problems": again.problems,
+        "bars": bars(found),
+        "chambers": chambers if len(chambers) > 1 else [],
+        "weights": {name: str(one) for name, one in _weights(again).items()},
+        "width": BAR_WIDTH,
+    }
+
+
+def _weights(again: Recount) -> Mapping[str, object]:
+    found: Mapping[str, object] = again.document["poll"]["rules"]["chambers"]
+    return found
+
+
+def bars(found: Outcome) -> list[dict[str, object]]:
+    """Three bars on one scale, whose whole length is everybody with a vote."""
+    whole: Tally = found.whole
+    sides = (
+        ("for", "out", whole.in_favour),
+        ("against", "back", whole.against),
+        ("abstained", "in", whole.abstained),
+    )
+    return [
+        {"words": words, "kind": kind, "count": count, "y": 34 * place,
+         "width": scale_down(count, of=found.eligible, to=BAR_WIDTH)}
+        for place, (words, kind, count) in enumerate(sides)
+    ]  # fmt: skip

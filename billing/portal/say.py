@@ -1,0 +1,333 @@
+"""Having a say in the portal: proposals read, made, discussed and voted on.
+
+Only members see them. Whose vote it is comes from the session; a choice is in no log and on no page but the one answer
+that takes it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from aiohttp import BodyPartReader, web
+
+from billing.governance.decisions import ResolutionKind
+from billing.pages import render
+from billing.portal.desk import PORTAL, NotFound, Portal, html_page, visitor_of
+from billing.portal.login import Visitor
+from billing.portal.proposals import KINDS, result_page, rows, state
+from billing.register import store as register_store
+from billing.register.operations import people_at
+from billing.voting import run, store
+from billing.voting.count import Vote
+from billing.voting.poll import Poll, VoteRefused, no_vote
+from billing.voting.proposal import (
+    BODY_CHARACTERS_MAX,
+    COMMENT_CHARACTERS_MAX,
+    TITLE_CHARACTERS_MAX,
+    Proposal,
+    Wording,
+    wording,
+)
+from meter.postgres import Connection
+from meter.refusal import Refusal
+
+log = logging.getLogger("billing.portal.say")
+FIELD_BYTES_MAX = BODY_CHARACTERS_MAX * 4
+PARTS_MAX = 12
+CHUNK_BYTES = 64 * 1024
+NUMBER = "{number:[0-9]{1,9}}"
+LIMITS = {
+    "title_max": TITLE_CHARACTERS_MAX,
+    "body_max": BODY_CHARACTERS_MAX,
+    "comment_max": COMMENT_CHARACTERS_MAX,
+}
+
+
+def routes() -> Iterable[web.RouteDef]:
+    """Every page of having a say."""
+    one = f"/proposals/{NUMBER}"
+    return (
+        web.get("/proposals", _list),
+        web.get("/proposals/new", _new),
+        web.post("/proposals/new", _propose),
+        web.get(one, _show),
+        web.get(f"{one}/edit", _edit),
+        web.post(f"{one}/edit", _reword),
+        web.post(f"{one}/comment", _comment),
+        web.post(f"{one}/vote", _vote),
+        web.get(f"{one}/result", _result),
+        web.get(f"{one}/attachments/{{place:[0-9]{{1,4}}}}", _attachment),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """A member who asks for a page."""
+
+    portal: Portal
+    connection: Connection
+    visitor: Visitor
+    now_us: int
+
+
+@asynccontextmanager
+async def _asking(request: web.Request, *, number: int | None = None) -> AsyncIterator[Asking]:
+    """Who is a member now, or has a vote on this proposal. Raises Refusal for anybody else who is signed in."""
+    portal = request.app[PORTAL]
+    now = portal.clock()
+    async with portal.database() as connection:
+        visitor = await visitor_of(request, connection)
+        told = await register_store.operations(connection, members=[visitor.member])
+        person = people_at(told, now).get(visitor.member)
+        has_vote = number is not None and await store.voter(connection, number, visitor.member) is not None
+        if not has_vote and (person is None or not person.is_member):
+            raise Refusal("proposals are the members' own; the register has you as none")
+        yield Asking(portal, connection, visitor, now)
+
+
+def _number(request: web.Request) -> int:
+    return int(request.match_info["number"])
+
+
+async def _found(asking: Asking, number: int) -> Proposal:
+    try:
+        return await run.find(asking.connection, number)
+    except Refusal as refusal:
+        raise NotFound(str(refusal)) from None
+
+
+@contextmanager
+def _noted(what: str, number: int) -> Iterator[None]:
+    """Note a refusal, by a word for its reason: never what was chosen or said."""
+    try:
+        yield
+    except Refusal as refusal:
+        reason = refusal.reason if isinstance(refusal, VoteRefused) else type(refusal).__name__
+        log.warning("%s on proposal %d was refused: %s", what, number, reason)
+        raise
+
+
+async def _list(request: web.Request) -> web.Response:
+    before = request.query.get("before", "")
+    async with _asking(request) as asking:
+        await run.settle_due(asking.connection, now_us=asking.now_us)
+        most = asking.portal.settings.proposals_listed_max
+        found = await store.proposals(
+            asking.connection, count_max=most + 1, before=int(before[:9]) if before[:9].isdecimal() else None
+        )
+        shown = found[:most]
+        numbers = [one.number for one in shown]
+        polls = await store.polls(asking.connection, numbers)
+        adopted = await store.adopted_ones(asking.connection, numbers)
+    told = rows(shown, polls, adopted, now_us=asking.now_us)
+    last = numbers[-1] if len(found) > most else None
+    return html_page(render("proposals.html", visitor=asking.visitor, rows=told, last=last))
+
+
+async def _new(request: web.Request) -> web.Response:
+    async with _asking(request) as asking:
+        pass
+    return html_page(
+        render("proposal_form.html", visitor=asking.visitor, number=None, said=None, kinds=KINDS, **LIMITS)
+    )
+
+
+async def _propose(request: web.Request) -> web.Response:
+    form = await _read(request)
+    async with _asking(request) as asking:
+        kind = form.texts.get("kind", "")
+        if kind not in KINDS:
+            raise Refusal("kind: choose what it is about from the list")
+        with _noted("a proposal", 0):
+            async with asking.connection.transaction():
+                number = await run.propose(
+                    asking.connection, ResolutionKind(kind), _said(form, asking), member=asking.visitor.member,
+                    settings=asking.portal.settings,
+                )  # fmt: skip
+                await _attach(asking, number, form)
+    return _to(f"/proposals/{number}")
+
+
+async def _edit(request: web.Request) -> web.Response:
+    async with _asking(request) as asking:
+        found = await _found(asking, _number(request))
+        if found.member != asking.visitor.member:
+            raise Refusal(f"proposal {found.number} is not yours")
+    told = {"number": found.number, "said": found.wording, "kinds": KINDS, **LIMITS}
+    return html_page(render("proposal_form.html", visitor=asking.visitor, **told))
+
+
+async def _reword(request: web.Request) -> web.Response:
+    number, form = _number(request), await _read(request)
+    async with _asking(request) as asking:
+        await _found(asking, number)
+        with _noted("a change", number):
+            async with asking.connection.transaction():
+                await run.reword(asking.connection, number, _said(form, asking), member=asking.visitor.member)
+                await _attach(asking, number, form)
+    return _to(f"/proposals/{number}")
+
+
+async def _comment(request: web.Request) -> web.Response:
+    number, form = _number(request), await _read(request)
+    async with _asking(request) as asking:
+        await _found(asking, number)
+        with _noted("a comment", number):
+            place = await run.comment(
+                asking.connection, number, asking.visitor.member, form.texts.get("comment", ""),
+                settings=asking.portal.settings, now_us=asking.now_us,
+            )  # fmt: skip
+    return _to(f"/proposals/{number}#comment-{place}")
+
+
+async def _vote(request: web.Request) -> web.Response:
+    number = _number(request)
+    async with _asking(request, number=number) as asking:
+        found = await _found(asking, number)
+        form = await request.post()
+        with _noted("a vote", number):
+            receipt = await run.cast(
+                asking.connection,
+                number,
+                asking.visitor.member,
+                str(form.get("vote", "")),
+                now_us=asking.now_us,
+            )
+        poll = (await store.polls(asking.connection, [number]))[number]
+    grouped = " ".join(receipt[place : place + 4] for place in range(0, len(receipt), 4))
+    # Told in the answer itself and kept nowhere: a page to come back to would have to know whose it is.
+    return html_page(render("voted.html", visitor=asking.visitor, proposal=found, poll=poll, receipt=grouped))
+
+
+async def _show(request: web.Request) -> web.Response:
+    number = _number(request)
+    async with _asking(request, number=number) as asking:
+        connection = asking.connection
+        found = await _found(asking, number)
+        await run.settle_due(connection, now_us=asking.now_us)
+        poll = (await store.polls(connection, [number])).get(number)
+        stored = await store.result(connection, number)
+        cast, roll = await store.turnout(connection, number)
+        context: dict[str, Any] = {
+            "proposal": found,
+            "about": KINDS[found.kind.value],
+            "poll": poll,
+            "state": state(poll, None if stored is None else stored.is_adopted, now_us=asking.now_us),
+            "attachments": await store.attachments(connection, number),
+            "comments": await store.comments(connection, number),
+            "result": None if stored is None else result_page(stored.document),
+            "resolution": await store.resolution_of(connection, number),
+            "cast": cast,
+            "roll": roll,
+            "is_own": found.member == asking.visitor.member,
+            "own": await _own_vote(asking, poll),
+            "votes": [one.value for one in Vote],
+        }
+    return html_page(render("proposal.html", visitor=asking.visitor, **context, **LIMITS))
+
+
+async def _own_vote(asking: Asking, poll: Poll | None) -> dict[str, Any]:
+    """What this member can do about the vote, or why not."""
+    if poll is None:
+        return {"can": False, "has_voted": False, "why_not": ""}
+    connection, member = asking.connection, asking.visitor.member
+    if await store.voter(connection, poll.proposal, member) is None:
+        told = await register_store.operations(connection, members=[member])
+        then, now = (people_at(told, at_us).get(member) for at_us in (poll.record_us, asking.now_us))
+        return {"can": False, "has_voted": False, "why_not": str(no_vote(then, now, poll))}
+    has_voted = await store.has_voted(connection, poll.proposal, member)
+    return {"can": not has_voted and poll.is_open(asking.now_us), "has_voted": has_voted, "why_not": ""}
+
+
+async def _result(request: web.Request) -> web.Response:
+    number = _number(request)
+    async with _asking(request, number=number) as asking:
+        await run.settle_due(asking.connection, now_us=asking.now_us)
+        stored = await store.result(asking.connection, number)
+    if stored is None:
+        raise NotFound(f"proposal {number} has no result yet")
+    return _file(stored.document.encode() + b"\n", f"vote-{number}.json", "application/json")
+
+
+async def _attachment(request: web.Request) -> web.Response:
+    number = _number(request)
+    async with _asking(request, number=number) as asking:
+        found = await store.attachment(asking.connection, number, int(request.match_info["place"]))
+    if found is None:
+        raise NotFound(f"proposal {number} has no such paper")
+    paper, content = found
+    return _file(
+        content, f"proposal-{number}-{paper.place}.{paper.name.rpartition('.')[2].lower()}", paper.media_type
+    )
+
+
+def _file(content: bytes, name: str, media_type: str) -> web.Response:
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return web.Response(body=content, content_type=media_type, headers=headers)
+
+
+def _to(path: str) -> web.Response:
+    return web.Response(status=303, headers={"Location": path})
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What a form with a file said."""
+
+    texts: dict[str, str]
+    files: list[tuple[str, bytes]]
+
+
+def _said(form: Form, asking: Asking) -> Wording:
+    return wording(
+        title=form.texts.get("title", ""), body=form.texts.get("body", ""), calc_hash=form.texts.get("calc_hash"),
+        who=asking.visitor.name, recorded_us=asking.now_us,
+    )  # fmt: skip
+
+
+async def _attach(asking: Asking, number: int, form: Form) -> None:
+    for name, content in form.files:
+        await run.attach(
+            asking.connection, number, name=name, content=content, member=asking.visitor.member,
+            who=asking.visitor.name, settings=asking.portal.settings, now_us=asking.now_us,
+        )  # fmt: skip
+
+
+async def _read(request: web.Request) -> Form:
+    """A form with at most one file, of a member. Raises Refusal once a part is larger than it may be.
+
+    Nobody is waited for with a connection in hand: who asks is looked up before, and again for what is done with it.
+    """
+    async with _asking(request):
+        file_bytes_max = request.app[PORTAL].settings.proposal_attachment_bytes_max
+    if request.content_type != "multipart/form-data":
+        raise Refusal("this form is sent as multipart/form-data")
+    form = Form({}, [])
+    try:
+        parts = 0
+        async for part in await request.multipart():
+            parts += 1
+            if not isinstance(part, BodyPartReader) or parts > PARTS_MAX or form.files:
+                raise Refusal("this form has more in it than the page asks for")
+            if part.filename:
+                form.files.append((part.filename, await _bounded(part, file_bytes_max, "attachment")))
+            else:
+                text = await _bounded(part, FIELD_BYTES_MAX, part.name or "text")
+                if part.name and not part.name.startswith("file"):
+                    form.texts[part.name] = text.decode("utf-8")
+    except (ValueError, AssertionError):
+        raise Refusal("this form cannot be read; send it again from the portal's page") from None
+    return form
+
+
+async def _bounded(part: BodyPartReader, bytes_max: int, name: str) -> bytes:
+    content = bytearray()
+    while chunk := await part.read_chunk(CHUNK_BYTES):
+        content += chunk
+        if len(content) > bytes_max:
+            raise Refusal(f"{name[:40]}: more than {bytes_max} bytes")
+    return bytes(content)

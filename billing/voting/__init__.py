@@ -1,0 +1,1 @@
+"""Having a say: proposals, votes, and results that anybody can count again."""

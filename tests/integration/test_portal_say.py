@@ -1,0 +1,310 @@
+"""Having a say as a browser meets it: proposals, discussion, votes, results, and everything that is refused."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+import pytest_asyncio
+from aiohttp import ClientResponse, FormData
+from aiohttp.test_utils import TestClient, TestServer
+
+from billing.portal.app import make_app
+from billing.portal.login import create_login_link
+from billing.settings import BillingSettings
+from billing.voting import run, store
+from billing.voting.document import recount
+from meter.ids import MemberId
+from meter.postgres import pool
+from meter.usage import MemberClass
+from tests.coop import NOW, Coop
+from tests.voting_kit import CLOSES, DURING, NAMES, join, opened, proposed
+
+SCRIPT = "<script>alert(1)</script>"
+
+
+class Site:
+    """A running portal whose clock the test moves."""
+
+    def __init__(self, co_op: Coop) -> None:
+        self.co_op = co_op
+        self.now_us = NOW
+        self.client: TestClient[Any, Any]
+        self.books: asyncpg.Connection
+
+    async def sign_in(self, member: int) -> None:
+        self.client.session.cookie_jar.clear()
+        link = await create_login_link(
+            self.books, MemberId(member), portal_url="", now_us=self.now_us, ttl_minutes=60
+        )
+        assert 303 == (await self.client.post(link, allow_redirects=False)).status
+
+    async def get(self, path: str) -> ClientResponse:
+        return await self.client.get(path, allow_redirects=False)
+
+    async def text(self, path: str) -> str:
+        reply = await self.get(path)
+        assert 200 == reply.status
+        return await reply.text()
+
+    async def send(
+        self, path: str, *, file: tuple[str, bytes] | None = None, **fields: str
+    ) -> ClientResponse:
+        """A form with or without a file, as a browser sends it."""
+        form = FormData(default_to_multipart=True)
+        for name, value in fields.items():
+            form.add_field(name, value)
+        form.add_field(
+            "file", io.BytesIO(b"" if file is None else file[1]), filename="" if file is None else file[0]
+        )
+        return await self.client.post(path, data=form, allow_redirects=False)
+
+    async def vote(self, number: int, vote: str, **headers: str) -> ClientResponse:
+        return await self.client.post(
+            f"/proposals/{number}/vote", data={"vote": vote}, headers=headers, allow_redirects=False
+        )
+
+
+@pytest_asyncio.fixture
+async def site(co_op: Coop, tmp_path: Path) -> AsyncIterator[Site]:
+    one = Site(co_op)
+    await co_op.found(*NAMES)
+    one.books = await co_op.books()
+    connections = await pool(co_op.dsn, role="weir_billing", size_max=3)
+    settings = BillingSettings(
+        session_idle_minutes=43_200, session_absolute_hours=8760, proposals_listed_max=2
+    )
+    app = make_app(connections, settings, journal_directory=tmp_path, clock=lambda: one.now_us)
+    async with TestClient(TestServer(app)) as client:
+        one.client = client
+        yield one
+    await connections.close()
+
+
+async def test_from_a_proposal_to_a_result_that_is_counted_again(site: Site) -> None:
+    await site.sign_in(1)
+    reply = await site.send(
+        "/proposals/new",
+        title="A second disk",
+        kind="other",
+        body="We buy one.",
+        calc_hash="",
+        file=("o.txt", b"120 EUR"),
+    )
+    assert (303, "/proposals/1") == (reply.status, reply.headers["Location"])
+    assert "Put it in other words" in await site.text("/proposals/1")
+    await site.send("/proposals/1/edit", title="Two disks", body="We buy two.", calc_hash="")
+    paper = await site.get("/proposals/1/attachments/1")
+    assert (b"120 EUR", "text/plain", 'attachment; filename="proposal-1-1.txt"') == (
+        await paper.read(), paper.content_type, paper.headers["Content-Disposition"],
+    )  # fmt: skip
+    await opened(site.books, 1)
+    assert "The vote opens on" in await site.text("/proposals/1")
+    site.now_us = DURING
+    said = {}
+    for member, vote in ((1, "for"), (2, "against"), (3, "for")):
+        await site.sign_in(member)
+        assert 'name="vote" value="abstain"' in await site.text("/proposals/1")
+        reply = await site.vote(1, vote)
+        assert 200 == reply.status
+        said[re.findall(r"<code>([0-9a-f ]{39})</code>", await reply.text())[0].replace(" ", "")] = vote
+        page = await site.text("/proposals/1")
+        assert (True, False) == ("You have voted." in page, 'name="vote"' in page)
+    await site.send("/proposals/1/comment", comment="Two are better than one.")
+    assert "3 of 5 have voted so far" in await site.text("/proposals/1")
+    assert 404 == (await site.get("/proposals/1/result")).status
+    site.now_us = CLOSES
+    page = await site.text("/proposals/1")
+    assert "<strong>Adopted.</strong> 3 of\n  5 took part" in page
+    assert 'aria-label="2 for, 1 against, 0 abstained, of 5 with a vote"' in page
+    reply = await site.get("/proposals/1/result")
+    again = recount(await reply.text())
+    assert ((), said) == (again.problems, {one.receipt: one.vote.value for one in again.ballots})
+    assert again.digest in page
+    assert "Two are better than one." in page
+    assert 'name="comment"' not in page
+
+
+async def test_every_refused_vote_has_its_sentence_and_a_line_in_the_log(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    shop = await join(site.co_op, "shop", MemberClass.CUSTOMER)
+    number = await proposed(site.books)
+    await opened(site.books, number)
+    late = await join(site.co_op, "late", MemberClass.USER, now_us=NOW + 1)
+    caplog.set_level(logging.WARNING, "billing.portal.say")
+
+    async def refused(member: int, vote: str, words: str, reason: str) -> None:
+        await site.sign_in(member)
+        caplog.clear()
+        reply = await site.vote(number, vote)
+        assert (400, True) == (reply.status, words in await reply.text())
+        assert [f"a vote on proposal {number} was refused: {reason}"] == [
+            one.getMessage() for one in caplog.records
+        ]
+
+    site.now_us = NOW + 2
+    await refused(1, "for", "nothing is taken before", "early")
+    site.now_us = DURING
+    await refused(1, "yes", "is not to be chosen here", "no-such-choice")
+    await refused(late, "for", "admitted after that", "admitted-later")
+    assert "You have no vote here: who votes is who was a member" in await site.text(f"/proposals/{number}")
+    await site.sign_in(1)
+    assert 200 == (await site.vote(number, "for")).status
+    await refused(1, "against", "You have voted already", "twice")
+    site.now_us = CLOSES
+    await refused(2, "for", "nothing is taken after", "late")
+    await site.sign_in(shop)
+    for path in ("/proposals", "/proposals/new", f"/proposals/{number}", f"/proposals/{number}/result"):
+        reply = await site.get(path)
+        assert (400, True) == (
+            reply.status,
+            "members own" in (await reply.text()).replace("&#39;", "").replace("'", ""),
+        )
+    assert 1 == len(await store.ballots(site.books, number))
+
+
+async def test_a_vote_from_another_site_is_not_taken(site: Site) -> None:
+    number = await proposed(site.books)
+    await opened(site.books, number)
+    site.now_us = DURING
+    await site.sign_in(1)
+    for header in ({"Sec-Fetch-Site": "cross-site"}, {"Origin": "https://evil.example"}):
+        assert 403 == (await site.vote(number, "for", **header)).status
+    assert (0, 5) == await store.turnout(site.books, number)
+
+
+async def test_nobody_who_is_not_signed_in_sees_or_does_anything(site: Site) -> None:
+    number = await proposed(site.books)
+    await opened(site.books, number)
+    site.now_us = DURING
+    for path in (
+        "",
+        "/new",
+        f"/{number}",
+        f"/{number}/edit",
+        f"/{number}/result",
+        f"/{number}/attachments/1",
+    ):
+        reply = await site.get(f"/proposals{path}")
+        assert (303, "/login") == (reply.status, reply.headers["Location"])
+    for path in ("/new", f"/{number}/edit", f"/{number}/comment"):
+        assert 303 == (await site.send(f"/proposals{path}", title="x", body="x", comment="x")).status
+    assert 303 == (await site.vote(number, "for")).status
+    assert (0, 5) == await store.turnout(site.books, number)
+
+
+async def test_what_members_write_is_text_and_nothing_else(site: Site) -> None:
+    await site.sign_in(1)
+    await site.send(
+        "/proposals/new",
+        title=SCRIPT,
+        kind="other",
+        body=SCRIPT,
+        calc_hash="",
+        file=(f"{SCRIPT[:8]}.txt", b"x"),
+    )
+    await site.send("/proposals/1/comment", comment=SCRIPT)
+    for path in ("/proposals", "/proposals/1", "/proposals/1/edit"):
+        page = await site.text(path)
+        assert (False, True) == ("<script" in page, "&lt;script" in page)
+
+
+async def test_the_proposal_of_another_is_not_changed(site: Site) -> None:
+    await proposed(site.books, member=MemberId(1))
+    await site.sign_in(2)
+    reply = await site.get("/proposals/1/edit")
+    assert (400, True) == (reply.status, "is not yours" in await reply.text())
+    reply = await site.send("/proposals/1/edit", title="Mine", body="now", calc_hash="")
+    assert (400, True) == (reply.status, "is not yours" in await reply.text())
+    assert "A second disk" in await site.text("/proposals/1")
+
+
+async def test_a_proposal_that_was_opened_is_not_changed(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    await proposed(site.books, member=MemberId(1))
+    await opened(site.books, 1)
+    await site.sign_in(1)
+    caplog.set_level(logging.WARNING, "billing.portal.say")
+    reply = await site.send("/proposals/1/edit", title="Other", body="words", calc_hash="")
+    assert (400, True) == (reply.status, "stays so" in await reply.text())
+    assert ["a change on proposal 1 was refused: Refusal"] == [one.getMessage() for one in caplog.records]
+
+
+@pytest.mark.parametrize(
+    ("fields", "file"),
+    [
+        ({"kind": "coup"}, None),
+        ({"title": ""}, None),
+        ({"body": "x" * 20_001}, None),
+        ({"body": "x" * 80_001}, None),
+        ({"calc_hash": "ab"}, None),
+        ({}, ("a.html", b"<p>")),
+        ({}, ("a.pdf", b"<p>")),
+        ({}, ("a.txt", b"x" * (2 * 2**20 + 1))),
+        ({f"more{n}": "x" for n in range(20)}, None),
+    ],
+)
+async def test_what_cannot_be_proposed_leaves_nothing(
+    site: Site, fields: dict[str, str], file: tuple[str, bytes] | None
+) -> None:
+    await site.sign_in(1)
+    told = {"title": "A disk", "kind": "other", "body": "We buy one.", "calc_hash": ""} | fields
+    reply = await site.send("/proposals/new", file=file, **told)
+    assert 400 == reply.status
+    assert [] == await store.proposals(site.books, count_max=10)
+
+
+async def test_what_is_no_form_is_refused_in_a_sentence(site: Site) -> None:
+    await site.sign_in(1)
+    for headers, body in (
+        ({"Content-Type": "application/json"}, b"{}"),
+        ({"Content-Type": "multipart/form-data"}, b"x"),
+        ({"Content-Type": "multipart/form-data; boundary=a"}, b"--b\r\n"),
+        ({"Content-Type": "multipart/form-data; boundary=a"}, b'--a\r\nContent-Disposition: form-data; name="title"\r\n\r\n\xff\r\n--a--\r\n'),
+    ):  # fmt: skip
+        reply = await site.client.post("/proposals/new", data=body, headers=headers, allow_redirects=False)
+        assert (400, True) == (reply.status, "form" in await reply.text())
+    assert [] == await store.proposals(site.books, count_max=10)
+
+
+async def test_there_is_no_such_page(site: Site) -> None:
+    await proposed(site.books)
+    await site.sign_in(1)
+    for path in ("9", "0", "999999999", "1/result", "1/attachments/1", "x", "1234567890"):
+        assert 404 == (await site.get(f"/proposals/{path}")).status
+
+
+async def test_the_list_goes_on(site: Site) -> None:
+    for _ in range(3):
+        await proposed(site.books)
+    await site.sign_in(1)
+    page = await site.text("/proposals")
+    assert ([3, 2], True) == (
+        [int(one) for one in re.findall(r'href="/proposals/(\d+)"', page)],
+        'href="/proposals?before=2"' in page,
+    )
+    assert ["1"] == re.findall(r'href="/proposals/(\d+)"', await site.text("/proposals?before=2"))
+
+
+async def test_an_open_result_says_who_voted_how_and_a_secret_one_does_not(site: Site) -> None:
+    for is_secret in (True, False):
+        number = await proposed(site.books)
+        await opened(site.books, number, is_secret=is_secret)
+        for member in (1, 2):
+            await run.cast(site.books, number, MemberId(member), "for", now_us=DURING)
+    site.now_us = CLOSES
+    await site.sign_in(5)
+    told = [json.loads(await site.text(f"/proposals/{number}/result")) for number in (1, 2)]
+    assert [[1, 2], [1, 2]] == [one["voted"] for one in told]
+    assert [set(), {1, 2}] == [
+        {ballot["member"] for ballot in one["ballots"] if "member" in ballot} for one in told
+    ]

@@ -113,9 +113,20 @@ ONLY_WHEN_FOUND = frozenset((Ability.CONDITIONAL_COPY, Ability.CONDITIONAL_DELET
 """What so many systems pass over without a word that it is believed of none that was not seen to do it."""
 
 
+LOCATION_CONSTRAINT = "location_constraint"
+"""Kept beside the abilities: it takes its own region's name as a new bucket's location. AWS asks for that everywhere but in
+us-east-1; others refuse what they do not know, or know their region by another name, and are told none."""
+NEEDS_NO_CONSTRAINT = ("", "us-east-1")
+
+
 def lacking(features: Mapping[str, bool]) -> frozenset[Ability]:
     """What an engine must not be asked for, by what was found when it was tried."""
     return frozenset(one for one in Ability if not features.get(one, one not in ONLY_WHEN_FOUND))
+
+
+def constraint_of(region: str, features: Mapping[str, bool]) -> str:
+    """The location a new bucket of an engine is made with; empty: none is said."""
+    return region if features.get(LOCATION_CONSTRAINT) is True and region not in NEEDS_NO_CONSTRAINT else ""
 
 
 def can(engine: str, ability: Ability) -> bool:

@@ -18,6 +18,7 @@ from gateway.storage.upstream.engine_copying import CopyMethods
 from gateway.storage.upstream.engine_deleting import DeleteMethods
 from gateway.storage.upstream.engine_uploads import UploadMethods
 from gateway.storage.upstream.errors import storage_error
+from gateway.storage.upstream.requests import create_document
 from meter.ids import BucketId, MemberId
 
 _OURS_ALREADY = "BucketAlreadyOwnedByYou"
@@ -33,7 +34,8 @@ class UpstreamEngine(CopyMethods, DeleteMethods, UploadMethods, Engine):
             self.need(Ability.OBJECT_LOCK)
         place = self.place(bucket)
         headers = {"x-amz-bucket-object-lock-enabled": "true"} if locks else {}
-        request = self.request("CreateBucket", Act.WRITE, "PUT", place, headers=headers)
+        body = create_document(self._constraint)
+        request = self.request("CreateBucket", Act.WRITE, "PUT", place, headers=headers, body=body)
         exchange, failure = await self._client.attempt(request)
         if failure is None:
             # Read to its end, so that it is counted and its connection is free.

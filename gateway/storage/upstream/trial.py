@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -16,6 +16,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from gateway.storage.abilities import LOCATION_CONSTRAINT
 from gateway.storage.upstream.cold import FAILURES, Cold, code_of
 from meter.refusal import Refusal
 
@@ -44,7 +45,9 @@ def try_out(cold: Cold, *, prefix: str) -> Trial:
             " signatures will be refused; set both by NTP"
         )
     bucket = f"{prefix}weir-trial-{secrets.token_hex(6)}"
-    cold.create_bucket(bucket)
+    found.features[LOCATION_CONSTRAINT] = _takes_constraint(cold, bucket)
+    if not found.features[LOCATION_CONSTRAINT]:
+        cold.create_bucket(bucket, features=found.features)
     try:
         _objects(cold, bucket)
         for name, attempt in _FEATURES.items():
@@ -53,11 +56,30 @@ def try_out(cold: Cold, *, prefix: str) -> Trial:
         cold.empty_bucket(bucket)
     locked = f"{bucket}-lock"
     try:
+        is_there = _is_made(cold, locked, found.features)
         for name, attempt in _WITH_LOCK.items():
-            found.features[name] = _does(attempt, cold, locked)
+            found.features[name] = is_there and _does(attempt, cold, locked)
     finally:
         cold.empty_bucket(locked)
     return found
+
+
+def _takes_constraint(cold: Cold, bucket: str) -> bool:
+    """Whether the bucket is made with the region as its location; where that is refused, it is not made yet."""
+    try:
+        cold.create_bucket(bucket, features={LOCATION_CONSTRAINT: True})
+    except Refusal:
+        return False
+    return True
+
+
+def _is_made(cold: Cold, bucket: str, features: Mapping[str, bool]) -> bool:
+    """Whether there is a bucket that can hold now."""
+    try:
+        cold.create_bucket(bucket, with_lock=True, features=features)
+    except Refusal:
+        return False
+    return True
 
 
 def _reach(cold: Cold) -> int:
@@ -194,7 +216,6 @@ def _versioning(s3: Any, bucket: str) -> bool:
 
 
 def _object_lock(s3: Any, bucket: str) -> bool:
-    s3.create_bucket(Bucket=bucket, ObjectLockEnabledForBucket=True)
     s3.put_object(Bucket=bucket, Key="held", Body=b"1", ObjectLockLegalHoldStatus="ON")
     version = s3.list_object_versions(Bucket=bucket)["Versions"][0]["VersionId"]
     try:
@@ -256,5 +277,5 @@ _WITH_LOCK: dict[str, Callable[[Any, str], bool]] = {
     "cleared_retention": _cleared_retention,
     "parts_extras": _parts_extras,
 }
-"""In a bucket that the first of them makes."""
+"""In a bucket that was made to hold."""
 FEATURES = (*_FEATURES, *_WITH_LOCK)

@@ -53,8 +53,10 @@ async def before(
         find=lambda bucket: Place(bucket, "w-7-photos", ANNA), tell=lambda _: None, sums=StoredSums(),
         metrics=metrics, spool=place, features=features,
     )  # fmt: skip
-    yield engine
-    await engine.close()
+    try:
+        yield engine
+    finally:
+        await engine.close()
 
 
 def cold(regional: Regional, **more: object) -> Cold:

@@ -148,6 +148,24 @@ def _multipart(s3: Any, bucket: str) -> bool:
     return bool(s3.head_object(Bucket=bucket, Key="parts")["ContentLength"] == PART_BYTES + 1)
 
 
+def _part_markers(s3: Any, bucket: str) -> bool:
+    """Parts come in any order: who asks what is behind one that is not there yet is told that nothing is."""
+    upload = s3.create_multipart_upload(Bucket=bucket, Key="waiting")["UploadId"]
+    named = {"Bucket": bucket, "Key": "waiting", "UploadId": upload}
+    try:
+        return not s3.list_parts(**named, PartNumberMarker=1, MaxParts=1).get("Parts")
+    finally:
+        s3.abort_multipart_upload(**named)
+
+
+def _any_parts(s3: Any, bucket: str) -> bool:
+    upload = s3.create_multipart_upload(Bucket=bucket, Key="second")["UploadId"]
+    named = {"Bucket": bucket, "Key": "second", "UploadId": upload}
+    parts = [{"PartNumber": 2, "ETag": s3.upload_part(**named, PartNumber=2, Body=b"1")["ETag"]}]
+    s3.complete_multipart_upload(**named, MultipartUpload={"Parts": parts})
+    return bool(s3.head_object(Bucket=bucket, Key="second")["ContentLength"] == 1)
+
+
 def _conditional(s3: Any, bucket: str) -> bool:
     s3.put_object(Bucket=bucket, Key="once", Body=b"1")
     try:
@@ -264,6 +282,8 @@ def _metadata(s3: Any, bucket: str) -> bool:
 _FEATURES: dict[str, Callable[[Any, str], bool]] = {
     "metadata": _metadata,
     "multipart": _multipart,
+    "part_markers": _part_markers,
+    "any_parts": _any_parts,
     "conditional_put": _conditional,
     "conditional_copy": _conditional_copy,
     "replacing_copy": _replacing_copy,

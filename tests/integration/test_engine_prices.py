@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
 
 from billing import run
@@ -145,6 +146,19 @@ async def test_a_bucket_that_moved_costs_what_each_place_costs_by_its_hours(
     assert own.stdout.endswith(f"{verifier.ALL_AGREE}\n")
     (bundle / "engines.json").write_text('{"engines":{}}')
     assert any("Sent to readers" in line or "gb_out" in line for line in wrong(bundle))
+
+
+async def test_where_a_bucket_number_is_cannot_be_changed_by_its_owner_either(co_op: Coop) -> None:
+    owner = await co_op.owner()
+    await owner.execute("INSERT INTO meter.bucket_engine VALUES (7, 'disk')")
+    for statement in (
+        "UPDATE meter.bucket_engine SET engine = 'ceph-a'",
+        "DELETE FROM meter.bucket_engine",
+        "TRUNCATE meter.bucket_engine",
+    ):
+        with pytest.raises(asyncpg.PostgresError, match="is only added to"):
+            await owner.execute(statement)
+    assert {} == await placement(owner)
 
 
 BUCKETS = {1: "disk", 2: "ceph-a", 3: "b2", 4: "ceph-a", 5: "elsewhere", 0: ""}

@@ -28,12 +28,13 @@ from billing.month.member_month import MemberMonth, kept, read_back
 from billing.register.run import changed_classes
 from billing.statements.statement import FINAL, TRIAL
 from billing.statements.statement import statement as statement_document
+from meter.engine_usage_store import usage_on
 from meter.ids import MemberId
 from meter.late_store import late_usage
 from meter.postgres import Connection
 from meter.refusal import Refusal
 from meter.store import close_month, is_closed
-from meter.usage import Late, Member, MemberClass
+from meter.usage import Late, Member, MemberClass, OnEngine, Usage
 from meter.usage_store import everyone, everyone_rows, first_month_with_usage, late_months, of_row
 from meter.window import Month
 
@@ -197,38 +198,46 @@ def _line_of(done: Closing, text: str) -> MemberMonth:
 
 @dataclass(frozen=True, slots=True)
 class _Peculiar:
-    """Members whose line takes the readable way: whose class changed, who was given something or used it earlier."""
+    """Members whose line takes the readable way: whose class changed, who was given something, used it earlier, or has
+    buckets on an engine with prices of its own."""
 
     classes: Mapping[MemberId, MemberClass]
     given: Mapping[MemberId, tuple[Credit, ...]]
     late: Mapping[MemberId, tuple[Late, ...]]
+    engines: Mapping[MemberId, tuple[OnEngine, ...]]
 
     def line(self, summing: MonthSum, row: asyncpg.Record, inputs: ClosingInputs) -> Kept:
         number = row["member"]
-        if number not in self.classes and number not in self.given and number not in self.late:
+        if number not in self.classes and number not in self.given and not self._is_apart(number):
             quick = summing.take(row)
             if quick is not None:
                 return quick
         member, usage = of_row(row, inputs.month, until_us=inputs.until_us, late=self.late)
+        usage = replace(usage, engines=self.engines.get(member.id, ()))
         return kept(summing.add(as_of(member, self.classes), usage, self.given.get(member.id, ())))
+
+    def _is_apart(self, number: MemberId) -> bool:
+        return number in self.late or number in self.engines
 
 
 async def _kept_lines(
     connection: Connection, inputs: ClosingInputs, summing: MonthSum
 ) -> AsyncIterator[list[Kept]]:
     """What is kept of everybody in a month, by number, so many at a time; each is added to the sum."""
-    peculiar = await _peculiar(connection, inputs.month)
+    peculiar = await _peculiar(connection, inputs)
     async for rows in everyone_rows(
         connection, inputs.month, until_us=inputs.until_us, rows_max=MEMBERS_AT_ONCE
     ):
         yield [peculiar.line(summing, row, inputs) for row in rows]
 
 
-async def _peculiar(connection: Connection, month: Month) -> _Peculiar:
+async def _peculiar(connection: Connection, inputs: ClosingInputs) -> _Peculiar:
+    month = inputs.month
     return _Peculiar(
         await changed_classes(connection, month),
         await credits_by_member(connection, month),
         await late_usage(connection, month),
+        await usage_on(connection, month, inputs.engines, until_us=inputs.until_us),
     )
 
 
@@ -248,14 +257,30 @@ def as_of(member: Member, classes: Mapping[MemberId, MemberClass]) -> Member:
 async def _summed(connection: Connection, inputs: ClosingInputs, each: Each | None) -> Closing:
     summing, classes = MonthSum(inputs), await changed_classes(connection, inputs.month)
     given = await credits_by_member(connection, inputs.month)
-    async for members in everyone(
-        connection, inputs.month, until_us=inputs.until_us, rows_max=MEMBERS_AT_ONCE
-    ):
+    async for members in everyone_of(connection, inputs):
         for member, usage in members:
             line = summing.add(as_of(member, classes), usage, given.get(member.id, ()))
             if each is not None:
                 each(line)
     return summing.closing()
+
+
+async def everyone_of(
+    connection: Connection, inputs: ClosingInputs
+) -> AsyncIterator[list[tuple[Member, Usage]]]:
+    """Everybody's usage of an open month, told apart by the engines that have prices; so many at a time."""
+    month, until_us = inputs.month, inputs.until_us
+    engines = await usage_on(connection, month, inputs.engines, until_us=until_us)
+    async for members in everyone(connection, month, until_us=until_us, rows_max=MEMBERS_AT_ONCE):
+        yield [(member, replace(usage, engines=engines.get(member.id, ()))) for member, usage in members]
+
+
+async def priced_engines(connection: Connection, month: Month, *, now_us: int) -> frozenset[str]:
+    """Engines that a month's usage is told apart by: of a closed month as it was closed, else as it would be now."""
+    stored = await store.closing_text(connection, month)
+    if stored is not None:
+        return closing_of(stored).inputs.engines
+    return (await open_inputs(connection, month, now_us=now_us)).engines
 
 
 async def open_inputs(

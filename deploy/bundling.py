@@ -23,6 +23,7 @@ from billing.month.frozen import closing_of
 from billing.statements import verifier
 from billing.statements.bundle import (
     README,
+    engines_text,
     manifest_text,
     proof_text,
     record_line,
@@ -33,12 +34,14 @@ from billing.statements.bundle import (
 from billing.statements.sumtree import Tree, grow
 from deploy.desk import Desk
 from deploy.progress import bar
-from meter import heads_store
+from meter import frame, heads_store
 from meter.daily import file_name
+from meter.engine_usage_store import placement
 from meter.extract import Extract, Sealed, extract
-from meter.ids import MemberId
+from meter.ids import BucketId, MemberId
 from meter.postgres import Connection
 from meter.reader import streams
+from meter.recount import Placement
 from meter.refusal import Refusal
 from meter.retention import beginnings
 from meter.segments import segment_paths
@@ -68,7 +71,7 @@ async def fill_month(desk: Desk, place: Path, name: str, month: Month) -> dict[s
             "tariff.toml": tariff_toml(closing.inputs.tariff),
         }
         texts |= await _totals(desk, connection, member, closing)
-        texts["segments.json"] = await _records(desk, connection, place, member, month)
+        texts |= await _records(desk, connection, place, member, closing)
     texts |= await _heads(desk, month)
     return _written(desk, place, texts, member=member, period=str(month))
 
@@ -165,9 +168,11 @@ async def _totals(desk: Desk, connection: Connection, member: MemberId, closing:
     return {"totals.json": totals, "proof.json": proof_text(tree)}
 
 
-async def _records(desk: Desk, connection: Connection, place: Path, member: MemberId, month: Month) -> str:
-    """Write the records; the text of the segments they stand in."""
-    journal = desk.meter.journal_directory
+async def _records(
+    desk: Desk, connection: Connection, place: Path, member: MemberId, closing: Closing
+) -> dict[str, str]:
+    """Write the records; what tells of the segments they stand in, and of the engines their buckets are on."""
+    journal, month = desk.meter.journal_directory, closing.inputs.month
     found = extract(
         journal,
         member,
@@ -177,18 +182,26 @@ async def _records(desk: Desk, connection: Connection, place: Path, member: Memb
         begins=await beginnings(connection, journal),
     )
     total = sum(len(segment_paths(directory)) for directory in streams(journal))
-    segments = await asyncio.to_thread(_write_records, place / "records.jsonl", found, total)
-    return segments_text(segments)
+    segments, buckets = await asyncio.to_thread(_write_records, place / "records.jsonl", found, total)
+    texts = {"segments.json": segments_text(segments)}
+    if closing.inputs.engines:
+        where = Placement(closing.inputs.engines, await placement(connection))
+        engines = {bucket: name for bucket in buckets if (name := where.of(bucket)) is not None}
+        texts["engines.json"] = engines_text(engines)
+    return texts
 
 
-def _write_records(path: Path, found: Iterator[tuple[Sealed, list[Extract]]], total: int) -> list[Sealed]:
-    segments = []
+def _write_records(
+    path: Path, found: Iterator[tuple[Sealed, list[Extract]]], total: int
+) -> tuple[list[Sealed], set[BucketId]]:
+    segments, buckets = [], set[BucketId]()
     with path.open("w", encoding="utf-8", newline="") as file, bar("segments", total=total) as progress:
         for segment, records in found:
             segments.append(segment)
             file.writelines(record_line(one) for one in records)
+            buckets |= {frame.unpack_record(one.record)[1].bucket for one in records}
             progress(len(segments))
-    return segments
+    return segments, buckets
 
 
 async def _heads(desk: Desk, month: Month) -> dict[str, str]:

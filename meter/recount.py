@@ -14,13 +14,13 @@ from types import MappingProxyType
 
 from meter import frame
 from meter.event import Event, Mark, StorageLine, Zone
-from meter.ids import NOBODY, MemberId, StreamId
+from meter.ids import NO_BUCKET, NOBODY, BucketId, MemberId, StreamId
 from meter.reader import streams
 from meter.retention import Beginning, kept_chain, refuse_older
 from meter.segments import stream_of
 from meter.stillness import held_still
 from meter.tally import PART_OF_A_REQUEST, Displaced, billable_requests, placed
-from meter.usage import LOGICAL, Late, Usage
+from meter.usage import DISK, LOGICAL, Late, Usage, on_engines
 from meter.window import Month
 
 Watermarks = Mapping[Month, Mapping[StreamId, int]]
@@ -39,9 +39,28 @@ class _Counts:
     byte_us: Counter[StorageLine] = field(default_factory=Counter)
     late: dict[tuple[Month, bool], _Counts] = field(default_factory=dict)
     """What happened before the month, by when and whether it is a correction."""
+    engines: dict[str, _Counts] = field(default_factory=dict)
+    """What was of buckets on engines that were asked for."""
 
     def of(self, month: Month, *, is_correction: bool) -> _Counts:
         return self.late.setdefault((month, is_correction), _Counts())
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Which engines are counted apart, and which bucket numbers are not on the disk."""
+
+    engines: frozenset[str] = frozenset()
+    numbers: Mapping[BucketId, str] = field(default_factory=dict)
+
+    def of(self, bucket: BucketId) -> str | None:
+        """The engine under whose name the bucket's events count too."""
+        engine = self.numbers.get(bucket, DISK)
+        return engine if bucket != NO_BUCKET and engine in self.engines else None
+
+
+EVERYWHERE = Placement()
+"""No engine is counted apart."""
 
 
 def billed_in(event: Event, *, stream: StreamId, sequence: int, watermarks: Watermarks) -> Month:
@@ -61,6 +80,7 @@ def recount(
     up_to: Mapping[StreamId, int],
     displaced: Sequence[Displaced] = (),
     begins: Mapping[StreamId, Beginning] = MappingProxyType({}),
+    placement: Placement = EVERYWHERE,
 ) -> dict[MemberId, Usage]:
     """Everyone's usage billed in a month, from the segments, records up to `up_to` of each stream.
 
@@ -74,21 +94,29 @@ def recount(
         billed = billed_in(event, stream=stream, sequence=sequence, watermarks=watermarks)
         if billed > month or event.payer == NOBODY:
             continue
-        if event.marks & Mark.STORAGE:
-            byte_us = event.stored_bytes * (month.end_us - event.ended_us)
-            if billed < month:
-                byte_us -= event.stored_bytes * (month.start_us - event.ended_us)
-            found = counts.setdefault(event.payer, _Counts())
-            found.byte_us[event.line] += byte_us
-            if billed == month:
-                _count_stored_late(found, event, month)
-        elif billed == month:
-            found = counts.setdefault(event.payer, _Counts())
-            _count(found, event)
-            happened = Month.of(event.ended_us)
-            if happened < month:
-                _count(found.of(happened, is_correction=bool(event.marks & Mark.CORRECTION)), event)
+        if not event.marks & Mark.STORAGE and billed < month:
+            continue
+        found = counts.setdefault(event.payer, _Counts())
+        _add(found, event, month, billed)
+        engine = placement.of(event.bucket)
+        if engine is not None:
+            _add(found.engines.setdefault(engine, _Counts()), event, month, billed)
     return {member: _usage(member, month, found) for member, found in sorted(counts.items())}
+
+
+def _add(found: _Counts, event: Event, month: Month, billed: Month) -> None:
+    if event.marks & Mark.STORAGE:
+        byte_us = event.stored_bytes * (month.end_us - event.ended_us)
+        if billed < month:
+            byte_us -= event.stored_bytes * (month.start_us - event.ended_us)
+        found.byte_us[event.line] += byte_us
+        if billed == month:
+            _count_stored_late(found, event, month)
+        return
+    _count(found, event)
+    happened = Month.of(event.ended_us)
+    if happened < month:
+        _count(found.of(happened, is_correction=bool(event.marks & Mark.CORRECTION)), event)
 
 
 def _usage(member: MemberId, month: Month, found: _Counts) -> Usage:
@@ -104,6 +132,7 @@ def _usage(member: MemberId, month: Month, found: _Counts) -> Usage:
         bytes_out_peering=found.bytes_out_peering,
         bytes_out_own=found.bytes_out_own,
         late=tuple(sorted(_late(*key, one) for key, one in found.late.items())),
+        engines=on_engines({name: _usage(member, month, one) for name, one in found.engines.items()}),
     )  # fmt: skip
 
 

@@ -100,6 +100,18 @@ class Late:
     part_byte_us: int = 0
 
 
+DISK = "disk"
+"""The engine of every bucket number of which nobody said otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class OnEngine:
+    """Of a usage, what was of buckets on one storage engine."""
+
+    engine: str
+    usage: Usage
+
+
 @dataclass(frozen=True, slots=True)
 class Usage:
     """What one member used in [start_us, end_us): whole bytes, whole requests, exact byte-microseconds."""
@@ -129,6 +141,8 @@ class Usage:
     """Of bytes_out, what stayed within the co-op's own network."""
     late: tuple[Late, ...] = ()
     """Of all these, what happened before the window, in order; only of a billing month."""
+    engines: tuple[OnEngine, ...] = ()
+    """Of all these, what was of buckets on engines that were asked for, by name; engines without any are left out."""
 
     @property
     def byte_seconds(self) -> int:
@@ -149,3 +163,12 @@ class Usage:
     def removed_byte_seconds(self) -> int:
         """The same of what was removed."""
         return self.removed_byte_us // MICROSECONDS
+
+
+def on_engines(parts: Mapping[str, Usage]) -> tuple[OnEngine, ...]:
+    """Engine to usage as a Usage holds it: in the order of names, and none that is empty."""
+    return tuple(
+        OnEngine(name, one)
+        for name, one in sorted(parts.items())
+        if one != Usage(one.member, one.start_us, one.end_us)
+    )

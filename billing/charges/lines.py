@@ -24,6 +24,8 @@ def line_document(line: Line) -> dict[str, object]:
         found["free"] = line.free
     if line.note:
         found["note"] = line.note
+    if line.engine:
+        found["engine"] = line.engine
     return found
 
 
@@ -32,6 +34,7 @@ def line_of(document: Mapping[str, Any]) -> Line:
     return Line(
         Service(document["service"]), document["quantity"], document["per"], document["price_nano"],
         document["amount_minor"], document.get("free", 0), document.get("note", ""),
+        document.get("engine", ""),
     )  # fmt: skip
 
 
@@ -48,6 +51,7 @@ def told(line: Line, *, decimals: int) -> dict[str, Any]:
         "amount_minor": line.amount_minor,
         **({"free": line.free} if line.free else {}),
         **({"note": line.note} if line.note else {}),
+        **({"engine": line.engine} if line.engine else {}),
     }
 
 
@@ -55,6 +59,8 @@ def _words(line: Line) -> str:
     if line.service is Service.CREDITS:
         return f"{line.note[:1].upper()}{line.note[1:]}"
     words = WORDS[line.service]
+    if line.engine:
+        words += f" on {line.engine}"
     if line.note:
         words += f", {line.note}"
     if line.free:

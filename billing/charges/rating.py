@@ -32,6 +32,8 @@ class Line:
     """Of the quantity, what the tariff does not charge."""
     note: str = ""
     """What the line says besides its service: 'late usage of 2026-10', 'correction of 2026-10', a credit's reason."""
+    engine: str = ""
+    """The storage engine whose price it has; empty: the price of whatever has none of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,25 +77,70 @@ def charge(
     have none, and closings of the time before they were told apart come out as they were.
     What happened in an earlier month has lines of its own, at that month's prices: `earlier` has its tariff if it is
     not this one. It has no free amounts: those were that month's.
+    Buckets on an engine with prices of its own have lines of their own, of the services it has prices of.
     """
+    parts = {one.engine: one.usage for one in usage.engines}
     rates = tariff.of_class(member_class)
-    own = as_priced(_without_late(usage), rates)
-    found = []
-    for service in PRICED:
-        quantity, per = counted(service, own, month)
-        if quantity or service not in SAME_AS:
-            allowed = _whole(rates.free.get(service, 0) * per)
-            found.append(_line(service, quantity, per, rates, free=max(min(quantity, allowed), 0)))
+    own = {name: _without_late(one) for name, one in parts.items()}
+    found = list(_lines(_without_late(usage), own, rates, month))
     for late in usage.late:
-        found += _late_lines(late, earlier.get(late.month, tariff).of_class(member_class))
+        found += _late_lines(late, _at(late, parts), earlier.get(late.month, tariff).of_class(member_class))
     return Charge(usage.member, (*found, *(credit_line(one) for one in credited)))
 
 
-def _line(service: Service, quantity: int, per: int, rates: Tariff, *, free: int = 0, note: str = "") -> Line:
+def _lines(own: Usage, parts: Mapping[str, Usage], rates: Tariff, month: Month) -> Iterator[Line]:
+    apart = list(_apart(parts, rates, month))
+    usage = as_priced(own, rates)
+    for service in PRICED:
+        quantity, per = counted(service, usage, month)
+        quantity -= sum(count for _, one, count, _ in apart if _elsewhere(one, rates) is service)
+        if quantity or service not in SAME_AS:
+            yield _line(service, quantity, per, rates, free=_allowed(service, quantity, per, rates))
+    for engine, service, quantity, per in apart:
+        there = rates.on_engine(engine)
+        yield _line(
+            service, quantity, per, there, free=_allowed(service, quantity, per, there), engine=engine
+        )
+
+
+def _apart(
+    parts: Mapping[str, Counted], rates: Tariff, month: Month
+) -> Iterator[tuple[str, Service, int, int]]:
+    """Engine, service, quantity and unit of what has a line of its own; nothing of nothing."""
+    for engine in sorted(set(parts) & set(rates.engines)):
+        usage, services = as_priced(parts[engine], rates.on_engine(engine)), rates.apart_on(engine)
+        for service in PRICED:
+            quantity, per = counted(service, usage, month)
+            if quantity and service in services:
+                yield engine, service, quantity, per
+
+
+def _elsewhere(service: Service, rates: Tariff) -> Service:
+    """Where the same would be counted if it were on no engine with a price: a zone without one is like any other."""
+    return Service.GB_OUT if service in SENT and service not in rates.prices else service
+
+
+def _allowed(service: Service, quantity: int, per: int, rates: Tariff) -> int:
+    return max(min(quantity, _whole(rates.free.get(service, 0) * per)), 0)
+
+
+def _at(late: Late, parts: Mapping[str, Usage]) -> dict[str, Late]:
+    """Of something late, what was of each engine."""
+    return {
+        engine: one
+        for engine, usage in parts.items()
+        for one in usage.late
+        if (one.month, one.is_correction) == (late.month, late.is_correction)
+    }
+
+
+def _line(
+    service: Service, quantity: int, per: int, rates: Tariff, *, free: int = 0, note: str = "", engine: str = ""
+) -> Line:  # fmt: skip
     price_nano = rates.price_nano(service)
     minor_units = int(10 ** exponent(rates.currency))
     amount = divide_half_up((quantity - free) * price_nano * minor_units, per * 10**PRICE_DECIMALS)
-    return Line(service, quantity, per, price_nano, amount, free, note)
+    return Line(service, quantity, per, price_nano, amount, free, note, engine)
 
 
 def _whole(nano: int) -> int:
@@ -105,13 +152,17 @@ def _whole(nano: int) -> int:
     return exact.numerator
 
 
-def _late_lines(late: Late, rates: Tariff) -> Iterator[Line]:
+def _late_lines(late: Late, parts: Mapping[str, Late], rates: Tariff) -> Iterator[Line]:
     note = f"{'correction' if late.is_correction else 'late usage'} of {late.month}"
+    apart = list(_apart(parts, rates, late.month))
     own = as_priced(late, rates)
     for service in PRICED:
         quantity, per = counted(service, own, late.month)
+        quantity -= sum(count for _, one, count, _ in apart if _elsewhere(one, rates) is service)
         if quantity:
             yield _line(service, quantity, per, rates, note=note)
+    for engine, service, quantity, per in apart:
+        yield _line(service, quantity, per, rates.on_engine(engine), note=note, engine=engine)
 
 
 def credit_line(credit: Credit) -> Line:
@@ -130,13 +181,13 @@ def as_priced(usage: Counted, rates: Tariff) -> Counted:
 
 def _without_late(usage: Usage) -> Usage:
     if not usage.late:
-        return usage
+        return replace(usage, engines=()) if usage.engines else usage
     names = (
         "bytes_in", "bytes_out", "bytes_out_peering", "bytes_out_own", "requests_a", "requests_b", "byte_us",
         "version_byte_us", "part_byte_us",
     )  # fmt: skip
     own = {name: getattr(usage, name) - sum(getattr(one, name) for one in usage.late) for name in names}
-    return replace(usage, late=(), **own)
+    return replace(usage, late=(), engines=(), **own)
 
 
 def counted(service: Service, usage: Usage | Late, month: Month) -> tuple[int, int]:

@@ -6,6 +6,7 @@ It knows what a unit of each service is, what it costs whom and how much of it i
 from __future__ import annotations
 
 import difflib
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ PRICE_NANO_MAX = 1_000_000 * 10**PRICE_DECIMALS
 FREE_NANO_MAX = 1_000_000_000 * 10**PRICE_DECIMALS
 TARIFF_BYTES_MAX = 64 * 1024
 DEFAULT_TARIFF = Path(__file__).with_name("tariffs").joinpath("default.toml")
+ENGINE_NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
 CLASSES = ("user", "worker", "supporter", "customer")
 """Who may have prices of their own: the classes of members, and who buys and is no member."""
 
@@ -98,7 +100,9 @@ class Rates:
 
     prices: Mapping[Service, int] = field(default_factory=dict)
     free: Mapping[Service, int] | None = None
-    """None: the common free amounts."""
+    """None: the common free amounts; of an engine, none."""
+    engines: Mapping[str, Rates] = field(default_factory=dict)
+    """Of a class: what it pays on an engine, in place of what everybody pays there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +116,13 @@ class Tariff:
     free: Mapping[Service, int] = field(default_factory=dict)
     """So many units a member and month are not charged, in 10^-9 units."""
     classes: Mapping[str, Rates] = field(default_factory=dict)
+    engines: Mapping[str, Rates] = field(default_factory=dict)
+    """Prices of buckets on a storage engine, by its name; what one does not name costs there what it costs elsewhere."""
+
+    @property
+    def engine_names(self) -> frozenset[str]:
+        """Engines that anybody has prices of."""
+        return frozenset(self.engines).union(*(rates.engines for rates in self.classes.values()))
 
     @property
     def tells_zones_apart(self) -> bool:
@@ -125,7 +136,25 @@ class Tariff:
         if own is None:
             return self
         free = self.free if own.free is None else own.free
-        return Tariff(self.currency, self.effective_from, {**self.prices, **own.prices}, free)
+        engines = {
+            engine: _over(self.engines.get(engine, Rates()), own.engines.get(engine, Rates()))
+            for engine in {**self.engines, **own.engines}
+        }
+        return Tariff(
+            self.currency, self.effective_from, {**self.prices, **own.prices}, free, engines=engines
+        )
+
+    def on_engine(self, name: str) -> Tariff:
+        """The tariff of a class as it is for buckets on an engine; the common free amounts are none there."""
+        own = self.engines[name]
+        return Tariff(self.currency, self.effective_from, {**self.prices, **own.prices}, own.free or {})
+
+    def apart_on(self, name: str) -> frozenset[Service]:
+        """Services with a line of their own for buckets on an engine: those it has a price of."""
+        own = self.engines[name].prices
+        return frozenset(
+            one for one in PRICED if one in own or (one not in self.prices and SAME_AS.get(one) in own)
+        )
 
     def price_nano(self, service: Service) -> int:
         """The price of the service, named or not."""
@@ -134,6 +163,10 @@ class Tariff:
     def price_text(self, service: Service) -> str:
         """The price as a plain decimal, e.g. '0.01'."""
         return price_text(self.price_nano(service))
+
+
+def _over(common: Rates, own: Rates) -> Rates:
+    return Rates({**common.prices, **own.prices}, common.free if own.free is None else own.free)
 
 
 def price_text(price_nano: int) -> str:
@@ -151,7 +184,7 @@ def parse_tariff(text: str) -> Tariff:
     except tomllib.TOMLDecodeError as error:
         raise Refusal(f"the tariff is not TOML: {error}") from None
     known = ["currency", "effective_from", *(service.value for service in PRICED)]
-    _refuse_unknown(table, [*known, "free", "class"])
+    _refuse_unknown(table, [*known, "free", "class", "engine"])
     values = {key: _text(table, key) for key in known if key in table or key not in SAME_AS}
     exponent(values["currency"])
     prices = {service: _price(values[service], service) for service in PRICED if service in values}
@@ -161,7 +194,8 @@ def parse_tariff(text: str) -> Tariff:
         Month.parse(values["effective_from"]),
         prices,
         _free(free, "free"),
-        {name: _rates(name, rates) for name, rates in classes.items()},
+        {name: _class_rates(name, rates) for name, rates in classes.items()},
+        _engines(table),
     )
 
 
@@ -180,15 +214,31 @@ def _table(table: Mapping[str, object], key: str) -> Mapping[str, object]:
     return found
 
 
-def _rates(name: str, table: object) -> Rates:
+def _class_rates(name: str, table: object) -> Rates:
     where = f"class.{name}"
     if name not in CLASSES:
         raise Refusal(f"{where}: there is no class '{name[:60]}'; classes are {', '.join(CLASSES)}")
+    return _rates(where, table, "engine")
+
+
+def _engines(table: Mapping[str, object], where: str = "") -> dict[str, Rates]:
+    found = {}
+    for name, rates in _table(table, "engine").items():
+        if ENGINE_NAME.fullmatch(name) is None:
+            raise Refusal(f"{where}engine.{name[:40]}: is no engine's name; `weir engine list` shows them")
+        found[name] = _rates(f"{where}engine.{name}", rates)
+        if not found[name].prices:
+            raise Refusal(f"{where}engine.{name}: has no price; name one, or leave the engine out")
+    return found
+
+
+def _rates(where: str, table: object, *more: str) -> Rates:
     if not isinstance(table, dict):
         raise Refusal(f"{where}: is a table of its own in a tariff, written [{where}]")
-    _refuse_unknown(table, [*(one.value for one in PRICED), "free"], where)
+    _refuse_unknown(table, [*(one.value for one in PRICED), "free", *more], where)
     prices = {one: _price(_text(table, one, where), one, where) for one in PRICED if one in table}
-    return Rates(prices, _free(_table(table, "free"), f"{where}.free") if "free" in table else None)
+    free = _free(_table(table, "free"), f"{where}.free") if "free" in table else None
+    return Rates(prices, free, _engines(table, f"{where}.") if more else {})
 
 
 def _free(table: Mapping[str, object], where: str) -> dict[Service, int]:
@@ -233,11 +283,20 @@ def tariff_toml(tariff: Tariff) -> str:
     ]
     if tariff.free:
         lines += ["", "[free]  # of each member and month, not charged", *_toml(tariff.free)]
+    for name, rates in sorted(tariff.engines.items()):
+        lines += _rates_toml(f"engine.{name}", rates)
     for name, rates in sorted(tariff.classes.items()):
-        lines += ["", f"[class.{name}]", *_toml(rates.prices)]
-        if rates.free is not None:
-            lines += ["", f"[class.{name}.free]", *_toml(rates.free)]
+        lines += _rates_toml(f"class.{name}", rates)
     return "\n".join(lines) + "\n"
+
+
+def _rates_toml(where: str, rates: Rates) -> list[str]:
+    lines = ["", f"[{where}]", *_toml(rates.prices)]
+    if rates.free is not None:
+        lines += ["", f"[{where}.free]", *_toml(rates.free)]
+    for engine, own in sorted(rates.engines.items()):
+        lines += _rates_toml(f"{where}.engine.{engine}", own)
+    return lines
 
 
 def _toml(amounts: Mapping[Service, int]) -> list[str]:
@@ -245,7 +304,7 @@ def _toml(amounts: Mapping[Service, int]) -> list[str]:
 
 
 def tariff_document(tariff: Tariff) -> dict[str, object]:
-    """JSON-ready, stable keys; prices as nano integers. Free amounts and classes only where there are any."""
+    """JSON-ready, stable keys; prices as nano integers. Free amounts, classes and engines only where there are any."""
     found: dict[str, object] = {
         "currency": tariff.currency,
         "effective_from": str(tariff.effective_from),
@@ -254,12 +313,19 @@ def tariff_document(tariff: Tariff) -> dict[str, object]:
     if tariff.free:
         found["free_nano"] = _document(tariff.free)
     if tariff.classes:
-        found["classes"] = {
-            name: {"prices_nano": _document(one.prices)}
-            | ({} if one.free is None else {"free_nano": _document(one.free)})
-            for name, one in sorted(tariff.classes.items())
-        }
+        found["classes"] = _rates_document(tariff.classes)
+    if tariff.engines:
+        found["engines"] = _rates_document(tariff.engines)
     return found
+
+
+def _rates_document(rates: Mapping[str, Rates]) -> dict[str, object]:
+    return {
+        name: {"prices_nano": _document(one.prices)}
+        | ({} if one.free is None else {"free_nano": _document(one.free)})
+        | ({"engines": _rates_document(one.engines)} if one.engines else {})
+        for name, one in sorted(rates.items())
+    }
 
 
 def _document(amounts: Mapping[Service, int]) -> dict[str, int]:
@@ -267,19 +333,25 @@ def _document(amounts: Mapping[Service, int]) -> dict[str, int]:
 
 
 def tariff_of(document: Mapping[str, Any]) -> Tariff:
-    """A tariff out of its document; one of the time before free amounts and classes has none."""
+    """A tariff out of its document; one of the time before free amounts, classes and engines has none."""
     return Tariff(
         document["currency"],
         Month.parse(document["effective_from"]),
         _amounts(document["prices_nano"]),
         _amounts(document.get("free_nano", {})),
-        {
-            name: Rates(
-                _amounts(one["prices_nano"]), _amounts(one["free_nano"]) if "free_nano" in one else None
-            )
-            for name, one in document.get("classes", {}).items()
-        },
+        _rates_of(document.get("classes", {})),
+        _rates_of(document.get("engines", {})),
     )
+
+
+def _rates_of(document: Mapping[str, Any]) -> dict[str, Rates]:
+    return {
+        name: Rates(
+            _amounts(one["prices_nano"]), _amounts(one["free_nano"]) if "free_nano" in one else None,
+            _rates_of(one.get("engines", {})),
+        )
+        for name, one in document.items()
+    }  # fmt: skip
 
 
 def _amounts(named: Mapping[str, int]) -> dict[Service, int]:

@@ -248,6 +248,6 @@ def _suggestion(
 
 
 def suggested_tariff(found: Iterable[Suggestion], present: Tariff, begin: Month) -> Tariff:
-    """The present tariff with the suggested prices; free amounts and rates of classes stay as they are."""
+    """The present tariff with the suggested prices; free amounts, rates of classes and of engines stay as they are."""
     prices = {one.service: one.price_nano for one in found}
-    return Tariff(present.currency, begin, prices, present.free, present.classes)
+    return Tariff(present.currency, begin, prices, present.free, present.classes, present.engines)

@@ -40,6 +40,11 @@ class ClosingInputs:
     earlier: Mapping[Month, Tariff] = field(default_factory=dict)
     """Tariffs of earlier months, of which there is late usage."""
 
+    @property
+    def engines(self) -> frozenset[str]:
+        """Storage engines that any of these tariffs has prices of: usage is told apart by them."""
+        return self.tariff.engine_names.union(*(one.engine_names for one in self.earlier.values()))
+
 
 @dataclass(frozen=True, slots=True)
 class Check:

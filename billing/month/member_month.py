@@ -18,7 +18,7 @@ from billing.charges.quick import Kept
 from billing.charges.rating import Charge, Credit, Line
 from billing.charges.tariff import Service
 from meter.ids import MemberId
-from meter.usage import Late, Member, MemberClass, MemberStatus, Usage
+from meter.usage import Late, Member, MemberClass, MemberStatus, OnEngine, Usage
 from meter.window import Month
 
 COUNTS = (
@@ -48,7 +48,7 @@ def member_month(
     member: Member, usage: Usage, charge: Charge, credited: tuple[Credit, ...] = ()
 ) -> MemberMonth:
     """Put one together."""
-    if credited or usage.late or any(line.free or line.note for line in charge.lines):
+    if credited or usage.late or usage.engines or any(line.free or line.note for line in charge.lines):
         text = canonical(_document(member, usage, charge, credited))
     else:
         text = _plain(member, usage, charge)
@@ -73,10 +73,7 @@ def _plain(member: Member, usage: Usage, charge: Charge) -> str:
 
 
 def _document(member: Member, usage: Usage, charge: Charge, credited: Iterable[Credit]) -> dict[str, object]:
-    """Lines with what is free and noted, late usage and credits: each only where there is any."""
-    used: dict[str, object] = {name: getattr(usage, name) for name in COUNTS if getattr(usage, name)}
-    if usage.late:
-        used["late"] = [{**asdict(one), "month": str(one.month)} for one in usage.late]
+    """Lines with what is free, noted and of an engine, late usage and credits: each only where there is any."""
     given = [
         {"number": one.number, "amount_minor": one.amount_minor, "currency": one.currency, "reason": one.reason,
          "month": str(one.month), "given_us": one.given_us}
@@ -92,12 +89,23 @@ def _document(member: Member, usage: Usage, charge: Charge, credited: Iterable[C
         "member": member.id,
         "name": member.name,
         "status": member.status.value,
-        "usage": used,
+        "usage": _usage_document(usage),
     }
+
+
+def _usage_document(usage: Usage) -> dict[str, object]:
+    used: dict[str, object] = {name: getattr(usage, name) for name in COUNTS if getattr(usage, name)}
+    if usage.late:
+        used["late"] = [{**asdict(one), "month": str(one.month)} for one in usage.late]
+    if usage.engines:
+        used["engines"] = {one.engine: _usage_document(one.usage) for one in usage.engines}
+    return used
 
 
 def _line(line: Line) -> list[object]:
     plain: list[object] = [line.service.value, line.quantity, line.per, line.price_nano, line.amount_minor]
+    if line.engine:
+        return [*plain, line.free, line.note, line.engine]
     return [*plain, line.free, line.note] if line.free or line.note else plain
 
 
@@ -117,8 +125,12 @@ def read_back(text: str, *, start_us: int, end_us: int) -> MemberMonth:
 
 def _usage(kept: Mapping[str, Any], number: MemberId, *, start_us: int, end_us: int) -> Usage:
     late = tuple(Late(**{**one, "month": Month.parse(one["month"])}) for one in kept.get("late", ()))
-    counts = {name: count for name, count in kept.items() if name != "late"}
-    return Usage(number, start_us, end_us, **counts, late=late)
+    counts = {name: count for name, count in kept.items() if name not in ("late", "engines")}
+    engines = tuple(
+        OnEngine(name, _usage(one, number, start_us=start_us, end_us=end_us))
+        for name, one in kept.get("engines", {}).items()
+    )
+    return Usage(number, start_us, end_us, **counts, late=late, engines=engines)
 
 
 def _credit(one: Mapping[str, Any], number: MemberId) -> Credit:

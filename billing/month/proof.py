@@ -13,13 +13,12 @@ from billing.month.closing import Closing, MonthSum
 from billing.month.frozen import closing_of
 from billing.month.member_month import MemberMonth, read_back
 from billing.register.run import changed_classes
-from billing.run import MEMBERS_AT_ONCE, as_of, credits_by_member, open_inputs
+from billing.run import MEMBERS_AT_ONCE, as_of, credits_by_member, everyone_of, open_inputs
 from billing.statements.statement import FINAL, TRIAL, differences, statement, stranger
 from meter.ids import MemberId
 from meter.postgres import Connection
 from meter.refusal import Refusal
 from meter.usage import Usage
-from meter.usage_store import everyone
 from meter.window import Month
 
 
@@ -86,7 +85,7 @@ async def _open(
     own, found, left = None, [], dict(recounted)
     classes = await changed_classes(connection, month)
     given = await credits_by_member(connection, month)
-    async for members in everyone(connection, month, until_us=month.end_us, rows_max=MEMBERS_AT_ONCE):
+    async for members in everyone_of(connection, inputs):
         for member_now, usage in members:
             one = as_of(member_now, classes)
             other = left.pop(one.id, None) or Usage(one.id, usage.start_us, usage.end_us)

@@ -13,7 +13,7 @@ from billing.statements.sumtree import FORMAT as TREE_FORMAT
 from billing.statements.sumtree import PARTS, Tree
 from billing.statements.sumtree import document as proofs_document
 from meter.extract import Extract, Sealed
-from meter.ids import MemberId, StreamId
+from meter.ids import BucketId, MemberId, StreamId
 from meter.window import Month
 
 MANIFEST_FORMAT = "weir-bundle-1"
@@ -36,6 +36,8 @@ tariff.toml      the prices
 records.jsonl    your records, one a line: every exchange billed to you in this month, and every change of what you keep
                  stored, since the beginning. `record` is the record itself, 128 bytes in hexadecimal digits; `seed` is
                  what its checksum begins with; `stream`, `segment` and `sequence` say where it stands
+engines.json     on which storage engine your buckets are, by their numbers in the records; only in a month in which some
+                 engine has prices of its own, and what it does not name is on none of them
 segments.json    the segments these stand in, with their digests
 heads/           the signed pages of the days of the month and of its closing
 manifest.json    the SHA-256 of each of these files, signed with the co-op's key
@@ -103,6 +105,11 @@ def segments_text(segments: Iterable[Sealed]) -> str:
             ]
         }
     )
+
+
+def engines_text(engines: Mapping[BucketId, str]) -> str:
+    """Where the member's buckets are."""
+    return canonical({"engines": {str(bucket): name for bucket, name in sorted(engines.items())}})
 
 
 def record_line(one: Extract) -> str:

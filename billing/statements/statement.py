@@ -158,6 +158,8 @@ def differences(stored: Usage, recounted: Usage, name: str) -> list[str]:
         left, right = getattr(stored, count), getattr(recounted, count)
         if left != right:
             found.append(f"{name}: {count} is {left} in the statement and {right} in the recount")
+    if stored.engines != recounted.engines:
+        found.append(f"{name}: what was of each engine is not the same in the statement and in the recount")
     if stored.late != recounted.late:
         found.append(f"{name}: what came late is not the same in the statement and in the recount")
     return found

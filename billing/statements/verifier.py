@@ -44,7 +44,7 @@ UNREADABLE = (
 )
 ALL_AGREE = "all agree: this statement follows from these records, prices and totals"
 Document = dict[str, Any]
-Lines = dict[tuple[str, str], list[int]]
+Lines = dict[tuple[str, str, str], list[int]]
 
 
 class Report:
@@ -153,13 +153,16 @@ def check_heads(place: Path, check: Report, manifest: Document, closing: Documen
 
 
 class Sums:
-    """What records add up to: those of the month by themselves, and what came late by when it happened."""
+    """What records add up to: those of the month by themselves, and what came late by when it happened; of these,
+    what was of buckets on each engine."""
 
     def __init__(self, month: str) -> None:
-        self.month, self.groups = month, {"": dict.fromkeys(COUNTS, 0)}
+        self.month, self.groups, self.on = month, {"": dict.fromkeys(COUNTS, 0)}, dict[str, Sums]()
 
-    def add(self, record: tuple[Any, ...], at_us: int, billed: str) -> None:
+    def add(self, record: tuple[Any, ...], at_us: int, billed: str, engine: str = "") -> None:
         """One record that counts at an instant and is billed in this month, or, of stored bytes, before."""
+        if engine:
+            self.on.setdefault(engine, Sums(self.month)).add(record, at_us, billed)
         zone, kind, mark, came, sent, change, line = (record[place] for place in (7, 6, 9, 12, 13, 16, 17))
         happened = _month_of(at_us) if billed == self.month else self.month
         if mark & STORAGE:
@@ -193,6 +196,7 @@ def check_records(place: Path, check: Report, manifest: Document, told: Document
     month, marks = manifest["period"], totals["watermarks"]
     segments = {(one["stream"], one["segment"]): one for one in _document(place, "segments")["segments"]}
     sums, faults, last, count, displaced = Sums(month), list[str](), dict[str, int](), 0, 0
+    engines = _document(place, "engines")["engines"] if (place / "engines.json").exists() else {}
     with (place / "records.jsonl").open(encoding="utf-8") as file:
         for text in file:
             row = json.loads(text)
@@ -209,7 +213,7 @@ def check_records(place: Path, check: Report, manifest: Document, told: Document
             ):
                 faults.append(f"record {sequence} of {stream}")
             last[stream], count, displaced = sequence, count + 1, displaced + ("counted_us" in row)
-            sums.add(record, at_us, billed)
+            sums.add(record, at_us, billed, engines.get(str(record[4]), ""))
     check(f"{count:,} records, each whole, once, yours and billed by now; those that are not", faults[:3], [])
     if displaced:
         check.say(
@@ -225,10 +229,10 @@ def check_charges(check: Report, told: Document, inputs: Document, sums: Sums) -
     """Usage × tariff, line by line, each rounded once."""
     check("currency", told["currency"], inputs["tariff"]["currency"])
     groups, lines, total = sums.groups, told["lines"], 0
+    on = {engine: one.groups for engine, one in sums.on.items()}
     if not any("note" in line for line in lines):
-        groups = {
-            "": sums.whole()
-        }  # nothing came late, or the month is of the time before that had its own lines
+        # Nothing came late, or the month is of the time before that had its own lines.
+        groups, on = {"": sums.whole()}, {engine: {"": one.whole()} for engine, one in sums.on.items()}
     given: Lines = {}
     for line in lines:
         total += line["amount_minor"]
@@ -236,12 +240,13 @@ def check_charges(check: Report, told: Document, inputs: Document, sums: Sums) -
         if line["service"] == "credits":
             check(f"{line['note']}: is in your favour", line["amount_minor"] <= 0)
         else:
-            given[line["service"], line.get("note", "")] = parts
+            given[line["service"], line.get("note", ""), line.get("engine", "")] = parts
     wanted: Lines = {}
     for note, counts in groups.items():
         month = note[-7:] or sums.month
         tariff = inputs.get("earlier_tariffs", {}).get(month, inputs["tariff"]) if note else inputs["tariff"]
-        wanted |= _lines(note, counts, month, tariff, told["member"]["class"])
+        parts_on = {engine: one[note] for engine, one in on.items() if note in one}
+        wanted |= _lines(note, counts, month, tariff, told["member"]["class"], parts_on)
     check("services charged", sorted(given), sorted(wanted))
     for key, parts in wanted.items():
         words = f"{', '.join(filter(None, key))}: quantity, free, unit, price in 10^-9, amount"
@@ -249,29 +254,59 @@ def check_charges(check: Report, told: Document, inputs: Document, sums: Sums) -
     check("your charge: the sum of the lines = the statement", total, told["charges_minor"])
 
 
-def _lines(note: str, counts: dict[str, int], month: str, tariff: Document, member_class: str) -> Lines:
+def _lines(
+    note: str, counts: dict[str, int], month: str, tariff: Document, member_class: str,
+    on: dict[str, dict[str, int]],
+) -> Lines:  # fmt: skip
     own = tariff.get("classes", {}).get(member_class, {})
     prices = tariff["prices_nano"] | own.get("prices_nano", {})
-    free = {} if note else own.get("free_nano", tariff.get("free_nano", {}))
+    free = own.get("free_nano", tariff.get("free_nano", {}))
+    digits, left, apart = _decimals(tariff["currency"]), _quantities(counts, month, prices), Lines()
+    for engine, part in on.items():
+        common, more = (one.get("engines", {}).get(engine, {}) for one in (tariff, own))
+        there = common.get("prices_nano", {}) | more.get("prices_nano", {})
+        free_there = more.get("free_nano", common.get("free_nano", {}))
+        for name, (quantity, per) in _quantities(part, month, prices | there).items():
+            if quantity and (name in there or (name not in prices and _like(name) in there)):
+                key = name if name in prices or name not in SENT else "gb_out"
+                left[key] = (left[key][0] - quantity, per)
+                allowed = {} if note else free_there
+                apart[name, note, engine] = _rated(name, quantity, per, prices | there, allowed, digits)
+    found = {
+        (name, note, ""): _rated(name, quantity, per, prices, {} if note else free, digits)
+        for name, (quantity, per) in left.items()
+        if quantity or not (note or _like(name))
+    }
+    return found | apart
+
+
+def _like(name: str) -> str:
+    """The service whose price one has that is not named."""
+    return "gb_out" if name in SENT[1:] else "gb_month" if name.startswith("gb_month_") else ""
+
+
+def _quantities(counts: dict[str, int], month: str, prices: dict[str, int]) -> dict[str, tuple[int, int]]:
+    """Service to what was counted, and how much of it is one unit; a zone without a price is like any other."""
     gb_month = GB * (_start_us(_next(month)) - _start_us(month))
-    found: Lines = {}
     zones = {name: counts[name] if name in prices else 0 for name in SENT[1:]}
-    for name, quantity, per in (
-        ("gb_out", counts["bytes_out"] - sum(zones.values()), GB),
-        *((name, count, GB) for name, count in zones.items()),
-        ("gb_in", counts["bytes_in"], GB),
-        ("gb_month", counts[STORED[0]], gb_month),
-        ("gb_month_versions", counts[STORED[2]], gb_month),
-        ("gb_month_parts", counts[STORED[1]], gb_month),
-        ("requests_a_1000", counts["requests_a"], 1000),
-        ("requests_b_1000", counts["requests_b"], 1000),
-    ):
-        price = prices[name if name in prices else "gb_month"]
-        allowed = max(min(quantity, divmod(free.get(name, 0) * per, NANO)[0]), 0)
-        amount = _half_up((quantity - allowed) * price * 10 ** _decimals(tariff["currency"]), per * NANO)
-        if quantity or not (note or name in SENT[1:] or name.startswith("gb_month_")):
-            found[name, note] = [quantity, allowed, per, price, amount]
-    return found
+    return {
+        "gb_out": (counts["bytes_out"] - sum(zones.values()), GB),
+        **{name: (count, GB) for name, count in zones.items()},
+        "gb_in": (counts["bytes_in"], GB),
+        "gb_month": (counts[STORED[0]], gb_month),
+        "gb_month_versions": (counts[STORED[2]], gb_month),
+        "gb_month_parts": (counts[STORED[1]], gb_month),
+        "requests_a_1000": (counts["requests_a"], 1000),
+        "requests_b_1000": (counts["requests_b"], 1000),
+    }
+
+
+def _rated(
+    name: str, quantity: int, per: int, prices: dict[str, int], free: dict[str, int], digits: int
+) -> list[int]:
+    price = prices[name if name in prices else _like(name)]
+    allowed = max(min(quantity, divmod(free.get(name, 0) * per, NANO)[0]), 0)
+    return [quantity, allowed, per, price, _half_up((quantity - allowed) * price * 10**digits, per * NANO)]
 
 
 def check_line(place: Path, check: Report, told: Document) -> None:
@@ -292,12 +327,15 @@ def check_tariff(place: Path, check: Report, tariff: Document) -> None:
 
 
 def _prices(table: Document) -> Document:
-    found = {"prices_nano": {name: _nano(text) for name, text in table.items() if isinstance(text, str)}}
+    found: Document = {
+        "prices_nano": {name: _nano(text) for name, text in table.items() if isinstance(text, str)}
+    }
     if "free" in table:
         found["free_nano"] = {name: _nano(text) for name, text in table["free"].items()}
-    return found | (
-        {"classes": {k: _prices(v) for k, v in table["class"].items()}} if "class" in table else {}
-    )
+    for key, name in (("class", "classes"), ("engine", "engines")):
+        if key in table:
+            found[name] = {one: _prices(rates) for one, rates in table[key].items()}
+    return found
 
 
 def check_tree(proof: Document, check: Report, manifest: Document, told: Document, totals: Document) -> None:

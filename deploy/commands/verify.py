@@ -9,15 +9,17 @@ import click
 from billing.charges.store import charge_text
 from billing.month.proof import Verification
 from billing.month.proof import verify as verify_month
+from billing.run import priced_engines
 from billing.year.fiscal import is_year, parse_year
 from billing.year_proof import verify_year
 from deploy.commands.bill import ship_all
 from deploy.commands.options import data_option, json_option
 from deploy.desk import Desk, at_desk
 from deploy.output import print_json, say
+from meter.engine_usage_store import placement
 from meter.ids import MemberId
 from meter.postgres import Connection
-from meter.recount import recount
+from meter.recount import EVERYWHERE, Placement, recount
 from meter.retention import beginnings
 from meter.store import displaced, find_member, stream_places, watermarks
 from meter.usage import Usage
@@ -95,8 +97,10 @@ async def _recount(connection: Connection, desk: Desk, month: Month) -> dict[Mem
     moved = await displaced(connection)
     journal = desk.meter.journal_directory
     begins = await beginnings(connection, journal)
+    engines = await priced_engines(connection, month, now_us=desk.now_us)
+    apart = Placement(engines, await placement(connection)) if engines else EVERYWHERE
     return await asyncio.to_thread(
-        recount, journal, month, closed, up_to=up_to, displaced=moved, begins=begins
+        recount, journal, month, closed, up_to=up_to, displaced=moved, begins=begins, placement=apart
     )
 
 

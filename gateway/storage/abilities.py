@@ -31,10 +31,14 @@ class Ability(StrEnum):
     PARTS = "parts"
     REPEATED_COMPLETE = "repeated_complete"
     ANY_KEY = "any_key"
+    PART_MARKERS = "part_markers"
+    PARTS_ETAG = "parts_etag"
+    ANY_PARTS = "any_parts"
 
 
-UNSEEN = frozenset((Ability.REPLACING_COPY,))
-"""What no client sees missing: where the upstream's own copy would not do, the bytes are put anew."""
+UNSEEN = frozenset((Ability.REPLACING_COPY, Ability.PART_MARKERS))
+"""What no client sees missing: where the upstream's own copy would not do, the bytes are put anew; where it cannot list
+parts from a number on, they are listed from the first."""
 
 WORDS: Mapping[Ability, str] = {
     Ability.VERSIONING: "versions of objects",
@@ -51,7 +55,9 @@ WORDS: Mapping[Ability, str] = {
     Ability.CUSTOMER_KEYS: "encryption with your own key (SSE-C)",
     Ability.PARTS: "the parts of a finished upload: `partNumber`, `ObjectParts`",
     Ability.REPEATED_COMPLETE: "completing an upload again, after an answer that was lost or a refusal",
-    Ability.ANY_KEY: "keys with `//`, `.`, `..`, or both `a` and `a/b`",
+    Ability.ANY_KEY: "keys with `//`, `.`, `..`, control characters, or both `a` and `a/b`",
+    Ability.ANY_PARTS: "parts whose numbers leave some out",
+    Ability.PARTS_ETAG: "the ETag of an object in parts says how many: `-N`",
 }
 
 DISK, RADOSGW, RCLONE = "disk", "radosgw", "rclone"
@@ -93,6 +99,9 @@ MISSING: Mapping[str, Mapping[Ability, str]] = {
         Ability.PARTS: "it does not tell of them",
         Ability.REPEATED_COMPLETE: "it forgets an upload with its completion, and with a refused one too",
         Ability.ANY_KEY: "its keys are paths",
+        Ability.PART_MARKERS: "it breaks off where a part is not there yet",
+        Ability.PARTS_ETAG: "it tells the MD5 of the whole",
+        Ability.ANY_PARTS: "it wants 1, 2, 3 and so on",
     },
 }
 """By engine, what is missing and why."""
@@ -113,9 +122,20 @@ ONLY_WHEN_FOUND = frozenset((Ability.CONDITIONAL_COPY, Ability.CONDITIONAL_DELET
 """What so many systems pass over without a word that it is believed of none that was not seen to do it."""
 
 
+LOCATION_CONSTRAINT = "location_constraint"
+"""Kept beside the abilities: it takes its own region's name as a new bucket's location. AWS asks for that everywhere but in
+us-east-1; others refuse what they do not know, or know their region by another name, and are told none."""
+NEEDS_NO_CONSTRAINT = ("", "us-east-1")
+
+
 def lacking(features: Mapping[str, bool]) -> frozenset[Ability]:
     """What an engine must not be asked for, by what was found when it was tried."""
     return frozenset(one for one in Ability if not features.get(one, one not in ONLY_WHEN_FOUND))
+
+
+def constraint_of(region: str, features: Mapping[str, bool]) -> str:
+    """The location a new bucket of an engine is made with; empty: none is said."""
+    return region if features.get(LOCATION_CONSTRAINT) is True and region not in NEEDS_NO_CONSTRAINT else ""
 
 
 def can(engine: str, ability: Ability) -> bool:

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from pathlib import Path
+from typing import Any
 
 from tests.engines.place import S3System, free_ports
 
@@ -170,10 +171,10 @@ def _error(code: str) -> bytes:
 
 
 @contextmanager
-def running_rogue(tls: ssl.SSLContext | None = None) -> Iterator[Rogue]:
+def running_rogue(tls: ssl.SSLContext | None = None, kind: type[Rogue] = Rogue) -> Iterator[Any]:
     """It serves in a thread for the time of the block."""
     (port,) = free_ports(1)
-    rogue = Rogue(port)
+    rogue = kind(port)
     loop = asyncio.new_event_loop()
     serving = threading.Event()
     stopping = asyncio.Event()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -18,6 +19,8 @@ from tests.postgres import TestServer
 
 SYSTEMS = {RADOSGW: "radosgw", RCLONE: "rclone_s3"}
 """Engine to the fixture of the system behind it."""
+CLIENTS = "WEIR_TEST_CLIENTS"
+"""Set to 'all', every test of every client runs on every engine."""
 _numbers = itertools.count(1)
 
 
@@ -30,20 +33,32 @@ async def co_op(database: str) -> AsyncIterator[Coop]:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Two marks of tests that speak S3."""
+    """The marks of tests that speak S3."""
     config.addinivalue_line(
         "markers", "every_engine(without=()): run on each storage engine but those, not on the disk alone"
     )
+    config.addinivalue_line("markers", "journey: a client's main journey, which runs on every engine")
     config.addinivalue_line("markers", "needs(ability, …): skipped on an engine whose table says it cannot")
+
+
+def engines_of(mark: pytest.Mark | None, *, of_a_client: bool, is_journey: bool) -> list[str]:
+    """Where a test runs. Of a client's tests only its journey on every engine, unless all are asked for: a client's own
+    ways are tried on the disk, and what an engine does by tests of the engine."""
+    if mark is None:
+        return [DISK]
+    if of_a_client and not is_journey and os.environ.get(CLIENTS) != "all":
+        return [DISK]
+    return [one for one in ENGINES if one not in mark.kwargs.get("without", ())]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Give a test that speaks S3 the disk, or each engine in turn."""
     if "engine" in metafunc.fixturenames and "s3_gateway" in metafunc.fixturenames:
         mark = metafunc.definition.get_closest_marker("every_engine")
-        engines = (
-            [DISK] if mark is None else [one for one in ENGINES if one not in mark.kwargs.get("without", ())]
-        )
+        engines = engines_of(
+            mark, of_a_client=metafunc.definition.path.parent.name == "clients",
+            is_journey=metafunc.definition.get_closest_marker("journey") is not None,
+        )  # fmt: skip
         metafunc.parametrize("engine", engines, indirect=True, scope="session")
 
 

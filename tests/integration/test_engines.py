@@ -3,6 +3,7 @@ missing is refused by name and leaves everything as it was."""
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 from typing import Any
 
@@ -205,6 +206,49 @@ def test_parts_of_a_finished_upload(s3: Any, bucket: str, engine: str) -> None:
             assert (b"the end", 2) == (body.read(), answer["PartsCount"])
     told = s3.get_object_attributes(**where, ObjectAttributes=["ObjectParts"])
     assert (2 if can(engine, Ability.PARTS) else None) == told.get("ObjectParts", {}).get("TotalPartsCount")
+
+
+def test_a_bucket_that_is_there_is_said_to_be_the_caller_s_own(s3: Any, bucket: str) -> None:
+    """As clients that make sure of their bucket rely on, and whatever the system behind says of its own."""
+    s3.put_object(Bucket=bucket, Key="k", Body=b"1")
+    with pytest.raises(ClientError) as error:
+        s3.create_bucket(Bucket=bucket)
+    assert "BucketAlreadyOwnedByYou" == error.value.response["Error"]["Code"]
+    assert b"1" == read(s3, bucket)
+
+
+def test_parts_come_in_any_order(s3: Any, bucket: str, engine: str) -> None:
+    """The second before the first, and a look behind what is there; the ETag by hand, as S3 makes it."""
+    where = {"Bucket": bucket, "Key": "k"}
+    bodies = {2: b"the end", 1: bytes(5 * 2**20)}
+    upload = s3.create_multipart_upload(**where)["UploadId"]
+    named = {**where, "UploadId": upload}
+    etags = {
+        number: s3.upload_part(**named, PartNumber=number, Body=body)["ETag"]
+        for number, body in bodies.items()
+    }
+    assert [] == s3.list_parts(**named, PartNumberMarker=7).get("Parts", [])
+    assert [2] == [one["PartNumber"] for one in s3.list_parts(**named, PartNumberMarker=1)["Parts"]]
+    parts = [{"PartNumber": number, "ETag": etags[number]} for number in (1, 2)]
+    s3.complete_multipart_upload(**named, MultipartUpload={"Parts": parts})
+    digests = b"".join(hashlib.md5(bodies[number]).digest() for number in (1, 2))
+    in_parts = f'"{hashlib.md5(digests).hexdigest()}-2"'
+    whole = f'"{hashlib.md5(bodies[1] + bodies[2]).hexdigest()}"'
+    assert (in_parts if can(engine, Ability.PARTS_ETAG) else whole) == s3.head_object(**where)["ETag"]
+
+
+def test_numbers_of_parts_may_leave_some_out(s3: Any, bucket: str, engine: str) -> None:
+    where = {"Bucket": bucket, "Key": "k"}
+    named = {**where, "UploadId": s3.create_multipart_upload(**where)["UploadId"]}
+    bodies = {2: bytes(5 * 2**20), 7: b"the end"}
+    parts = [
+        {"PartNumber": number, "ETag": s3.upload_part(**named, PartNumber=number, Body=body)["ETag"]}
+        for number, body in bodies.items()
+    ]
+    how = {**named, "MultipartUpload": {"Parts": parts}}
+    done = tried(engine, Ability.ANY_PARTS, s3.complete_multipart_upload, **how)
+    assert [] == s3.list_objects_v2(Bucket=bucket).get("Contents", []) if done is None else done["Key"] == "k"
+    assert done is None or b"".join(bodies.values()) == read(s3, bucket)
 
 
 def test_every_key_is_a_key(s3: Any, bucket: str, engine: str) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import boto3
@@ -20,6 +20,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from gateway.engine_store import EngineRow
 from gateway.reconcile import Used
+from gateway.storage.abilities import constraint_of
 from gateway.vault import Vault
 from meter.refusal import Refusal
 
@@ -71,9 +72,16 @@ class Cold:
         except FAILURES as error:
             raise self.refusal("be asked for its buckets", error) from error
 
-    def create_bucket(self, name: str, *, with_lock: bool = False) -> None:
-        """Make a bucket there; one that is ours already is left as it is."""
-        more = {"ObjectLockEnabledForBucket": True} if with_lock else {}
+    def create_bucket(
+        self, name: str, *, with_lock: bool = False, features: Mapping[str, bool] | None = None
+    ) -> None:
+        """Make a bucket there; one that is ours already is left as it is. features: in place of the engine's own."""
+        more: dict[str, Any] = {"ObjectLockEnabledForBucket": True} if with_lock else {}
+        constraint = constraint_of(
+            self._engine.region, self._engine.features if features is None else features
+        )
+        if constraint:
+            more["CreateBucketConfiguration"] = {"LocationConstraint": constraint}
         try:
             self.s3.create_bucket(Bucket=name, **more)
         except ClientError as error:

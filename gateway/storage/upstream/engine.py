@@ -14,13 +14,15 @@ from gateway.storage.base import Engine
 from gateway.storage.errors import BucketNotEmpty, InvalidRules, NoSuchBucket
 from gateway.storage.model import BucketRules, StorageChange, Versioning
 from gateway.storage.upstream.acts import Act
+from gateway.storage.upstream.engine_base import Place
 from gateway.storage.upstream.engine_copying import CopyMethods
 from gateway.storage.upstream.engine_deleting import DeleteMethods
 from gateway.storage.upstream.engine_uploads import UploadMethods
 from gateway.storage.upstream.errors import storage_error
+from gateway.storage.upstream.requests import create_document
 from meter.ids import BucketId, MemberId
 
-_OURS_ALREADY = "BucketAlreadyOwnedByYou"
+_OURS_ALREADY, _SOMEBODYS_ALREADY = "BucketAlreadyOwnedByYou", "BucketAlreadyExists"
 
 
 class UpstreamEngine(CopyMethods, DeleteMethods, UploadMethods, Engine):
@@ -33,13 +35,24 @@ class UpstreamEngine(CopyMethods, DeleteMethods, UploadMethods, Engine):
             self.need(Ability.OBJECT_LOCK)
         place = self.place(bucket)
         headers = {"x-amz-bucket-object-lock-enabled": "true"} if locks else {}
-        request = self.request("CreateBucket", Act.WRITE, "PUT", place, headers=headers)
+        body = create_document(self._constraint)
+        request = self.request("CreateBucket", Act.WRITE, "PUT", place, headers=headers, body=body)
         exchange, failure = await self._client.attempt(request)
         if failure is None:
             # Read to its end, so that it is counted and its connection is free.
             await exchange.whole()
-        if failure is not None and failure.code != _OURS_ALREADY:
-            raise storage_error(failure, request.asked)
+        if failure is None or failure.code == _OURS_ALREADY:
+            return
+        if failure.code == _SOMEBODYS_ALREADY and await self._is_ours(place):
+            return
+        raise storage_error(failure, request.asked)
+
+    async def _is_ours(self, place: Place) -> bool:
+        """Some systems say of one's own bucket, too, that the name is taken; another's would not be shown to us."""
+        exchange, failure = await self._client.attempt(self.request("HeadBucket", Act.READ, "HEAD", place))
+        if failure is None:
+            exchange.close()
+        return failure is None
 
     async def delete_bucket(self, bucket: BucketId) -> None:
         """See Engine. Some systems drop open uploads with their bucket, so that is asked first."""

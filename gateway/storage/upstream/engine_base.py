@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from gateway.settings import GatewaySettings
-from gateway.storage.abilities import WORDS, Ability, lacking
+from gateway.storage.abilities import WORDS, Ability, constraint_of, lacking
 from gateway.storage.errors import (
     Busy,
     IsDeleteMarker,
@@ -104,6 +104,7 @@ class UpstreamBase:
         self._spool = spool
         found = features or {}
         self._lacks = lacking(found)
+        self._constraint = constraint_of(client.upstream.account.region, found)
         self._keeps_checksums = found.get(Ability.CHECKSUMS) is True
         self._turns = Turns(waiting_max=settings.upstream_waiting_max)
         self._rules: dict[BucketId, tuple[float, BucketRules]] = {}

@@ -122,6 +122,8 @@ class UploadMethods(ObjectMethods, UpstreamBase):
         del checksum
         if condition != NO_CONDITION:
             self.need(Ability.CONDITIONAL_COPY)
+        if any(number != place for place, (number, _) in enumerate(parts, 1)):
+            self.need(Ability.ANY_PARTS)
         self.check_properties(ObjectProperties(), is_sealed=bool(sealing))
         made = ObjectHead(key, 0, etag, now_us, ObjectProperties())
         work = self._complete(self.place(bucket), upload_id, parts, made, condition, part_bytes_min)
@@ -235,10 +237,12 @@ class UploadMethods(ObjectMethods, UpstreamBase):
         return next((part for part in page.parts if part.number == number), None)
 
     async def _all_parts(self, place: Place, key: str, upload_id: str) -> dict[int, Part]:
+        if not upload_id:
+            raise NoSuchUpload
         found: dict[int, Part] = {}
         after, more = 0, True
         while more:
-            page = await self._page(place, key, upload_id, after=after, limit=PARTS_PAGE)
+            page = await self._page_behind(place, key, upload_id, after=after, limit=PARTS_PAGE)
             found |= {part.number: part for part in page.parts}
             if page.truncated and (not page.parts or page.parts[-1].number <= after):
                 raise Unavailable(f"{self.name} lists parts without an end")
@@ -246,8 +250,21 @@ class UploadMethods(ObjectMethods, UpstreamBase):
         return found
 
     async def _page(self, place: Place, key: str, upload_id: str, *, after: int, limit: int) -> PartsPage:
+        """Parts behind a number that need not be there; asked from the first on where the upstream falls over that."""
         if not upload_id:
             raise NoSuchUpload
+        if after and Ability.PART_MARKERS in self._lacks:
+            parts = [
+                part
+                for part in (await self._all_parts(place, key, upload_id)).values()
+                if part.number > after
+            ]
+            return PartsPage(tuple(parts[:limit]), len(parts) > limit, "", "")
+        return await self._page_behind(place, key, upload_id, after=after, limit=limit)
+
+    async def _page_behind(
+        self, place: Place, key: str, upload_id: str, *, after: int, limit: int
+    ) -> PartsPage:
         query = {"uploadId": upload_id, "max-parts": str(limit), "part-number-marker": str(after)}
         request = self.request("ListParts", Act.LIST, "GET", place, key, query)
         _, body = await self._client.ask(request)

@@ -69,6 +69,13 @@ def can_be_named(key: str) -> bool:
     return is_writable(key)
 
 
+def create_document(constraint: str) -> bytes:
+    """CreateBucketConfiguration; empty where no location is said, for then S3 wants no document at all."""
+    if not constraint:
+        return b""
+    return document("CreateBucketConfiguration", element("LocationConstraint", constraint))
+
+
 def delete_document(deletions: Iterable[Deletion]) -> bytes:
     """Delete, not quiet. Every key can_be_named. A condition on an ETag stands in it, one on the time does not."""
     lines = []

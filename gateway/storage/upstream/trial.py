@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -16,6 +16,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from gateway.storage.abilities import LOCATION_CONSTRAINT
 from gateway.storage.upstream.cold import FAILURES, Cold, code_of
 from meter.refusal import Refusal
 
@@ -44,7 +45,9 @@ def try_out(cold: Cold, *, prefix: str) -> Trial:
             " signatures will be refused; set both by NTP"
         )
     bucket = f"{prefix}weir-trial-{secrets.token_hex(6)}"
-    cold.create_bucket(bucket)
+    found.features[LOCATION_CONSTRAINT] = _takes_constraint(cold, bucket)
+    if not found.features[LOCATION_CONSTRAINT]:
+        cold.create_bucket(bucket, features=found.features)
     try:
         _objects(cold, bucket)
         for name, attempt in _FEATURES.items():
@@ -53,11 +56,30 @@ def try_out(cold: Cold, *, prefix: str) -> Trial:
         cold.empty_bucket(bucket)
     locked = f"{bucket}-lock"
     try:
+        is_there = _is_made(cold, locked, found.features)
         for name, attempt in _WITH_LOCK.items():
-            found.features[name] = _does(attempt, cold, locked)
+            found.features[name] = is_there and _does(attempt, cold, locked)
     finally:
         cold.empty_bucket(locked)
     return found
+
+
+def _takes_constraint(cold: Cold, bucket: str) -> bool:
+    """Whether the bucket is made with the region as its location; where that is refused, it is not made yet."""
+    try:
+        cold.create_bucket(bucket, features={LOCATION_CONSTRAINT: True})
+    except Refusal:
+        return False
+    return True
+
+
+def _is_made(cold: Cold, bucket: str, features: Mapping[str, bool]) -> bool:
+    """Whether there is a bucket that can hold now."""
+    try:
+        cold.create_bucket(bucket, with_lock=True, features=features)
+    except Refusal:
+        return False
+    return True
 
 
 def _reach(cold: Cold) -> int:
@@ -124,6 +146,24 @@ def _multipart(s3: Any, bucket: str) -> bool:
         Bucket=bucket, Key="parts", UploadId=upload, MultipartUpload={"Parts": parts}
     )
     return bool(s3.head_object(Bucket=bucket, Key="parts")["ContentLength"] == PART_BYTES + 1)
+
+
+def _part_markers(s3: Any, bucket: str) -> bool:
+    """Parts come in any order: who asks what is behind one that is not there yet is told that nothing is."""
+    upload = s3.create_multipart_upload(Bucket=bucket, Key="waiting")["UploadId"]
+    named = {"Bucket": bucket, "Key": "waiting", "UploadId": upload}
+    try:
+        return not s3.list_parts(**named, PartNumberMarker=1, MaxParts=1).get("Parts")
+    finally:
+        s3.abort_multipart_upload(**named)
+
+
+def _any_parts(s3: Any, bucket: str) -> bool:
+    upload = s3.create_multipart_upload(Bucket=bucket, Key="second")["UploadId"]
+    named = {"Bucket": bucket, "Key": "second", "UploadId": upload}
+    parts = [{"PartNumber": 2, "ETag": s3.upload_part(**named, PartNumber=2, Body=b"1")["ETag"]}]
+    s3.complete_multipart_upload(**named, MultipartUpload={"Parts": parts})
+    return bool(s3.head_object(Bucket=bucket, Key="second")["ContentLength"] == 1)
 
 
 def _conditional(s3: Any, bucket: str) -> bool:
@@ -194,7 +234,6 @@ def _versioning(s3: Any, bucket: str) -> bool:
 
 
 def _object_lock(s3: Any, bucket: str) -> bool:
-    s3.create_bucket(Bucket=bucket, ObjectLockEnabledForBucket=True)
     s3.put_object(Bucket=bucket, Key="held", Body=b"1", ObjectLockLegalHoldStatus="ON")
     version = s3.list_object_versions(Bucket=bucket)["Versions"][0]["VersionId"]
     try:
@@ -243,6 +282,8 @@ def _metadata(s3: Any, bucket: str) -> bool:
 _FEATURES: dict[str, Callable[[Any, str], bool]] = {
     "metadata": _metadata,
     "multipart": _multipart,
+    "part_markers": _part_markers,
+    "any_parts": _any_parts,
     "conditional_put": _conditional,
     "conditional_copy": _conditional_copy,
     "replacing_copy": _replacing_copy,
@@ -256,5 +297,5 @@ _WITH_LOCK: dict[str, Callable[[Any, str], bool]] = {
     "cleared_retention": _cleared_retention,
     "parts_extras": _parts_extras,
 }
-"""In a bucket that the first of them makes."""
+"""In a bucket that was made to hold."""
 FEATURES = (*_FEATURES, *_WITH_LOCK)

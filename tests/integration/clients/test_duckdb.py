@@ -13,7 +13,7 @@ import pytest
 from tests.gateway import Credentials, RunningGateway
 from tests.integration.clients.kit import MIB, settings, with_wrong_secret
 
-pytestmark = pytest.mark.every_engine(without=("rclone",))
+pytestmark = pytest.mark.every_engine
 
 CLIENT = "DuckDB"
 
@@ -50,6 +50,7 @@ def test_a_large_table_is_written_in_parts_and_read_in_ranges(duck: Any, s3: Any
     assert (0,) == duck.execute(different).fetchone()
 
 
+@pytest.mark.journey
 def test_partitions_are_written_found_by_pattern_and_overwritten(duck: Any, s3: Any, bucket: str) -> None:
     where = f"s3://{bucket}/set"
     query = "SELECT i, i % 3 AS part FROM range(30) t(i)"

@@ -18,13 +18,14 @@ from tests.integration.clients.kit import (
     MIB,
     ODD_KEYS,
     WILD_KEYS,
+    link_key,
     made_by_page,
     sha256,
     with_wrong_secret,
 )
 from tests.integration.s3_kit import fetch
 
-pytestmark = pytest.mark.every_engine(without=("rclone",))
+pytestmark = pytest.mark.every_engine
 
 CLIENT = "minio-py"
 NAMES = {*ODD_KEYS, *WILD_KEYS, "with space/c"} - {"dot/./and/../dot"}
@@ -47,6 +48,7 @@ def read(page: Any, bucket: str, name: str, **how: Any) -> bytes:
         answer.release_conn()
 
 
+@pytest.mark.journey
 def test_files_and_streams_of_unknown_length_go_there_and_back(
     page: Any, bucket: str, tmp_path: Path
 ) -> None:
@@ -87,8 +89,8 @@ def test_objects_are_copied_and_composed_on_the_server(page: Any, bucket: str) -
     assert sha256(LARGE[: 6 * MIB] + b"the end") == sha256(read(page, bucket, "both"))
 
 
-def test_links_get_and_put_without_a_key(page: Any, bucket: str) -> None:
-    name, soon = "a b+ü//c", timedelta(minutes=5)
+def test_links_get_and_put_without_a_key(page: Any, bucket: str, engine: str) -> None:
+    name, soon = link_key(engine), timedelta(minutes=5)
     assert 200 == fetch(page.presigned_put_object(bucket, name, expires=soon), b"put by link").status
     assert b"put by link" == fetch(page.presigned_get_object(bucket, name, expires=soon)).body
 

@@ -27,7 +27,7 @@ CLIENT = "restic"
 RESTIC = PREPARED / "restic"
 pytestmark = [
     needs(CLIENT, "restic", decided_by=HERE / "prepare"),
-    pytest.mark.every_engine(without=("rclone",)),
+    pytest.mark.every_engine,
 ]
 
 
@@ -36,12 +36,16 @@ def command_line(gateway: RunningGateway, credentials: Credentials, home: Path, 
     return CommandLine(home, exported(settings(CLIENT, gateway.url, credentials, bucket=bucket)))
 
 
+@pytest.mark.journey
 def test_a_backup_survives_changes_a_check_a_prune_and_a_restore(
-    s3_gateway: RunningGateway, anna: Credentials, s3: Any, tmp_path: Path
+    s3_gateway: RunningGateway, anna: Credentials, s3: Any, tmp_path: Path, engine: str
 ) -> None:
     run = command_line(s3_gateway, anna, tmp_path / "home", "restic-bucket")
     there, back, chance = tmp_path / "there", tmp_path / "back", random.Random(64)
-    plant(there, odd_files(60) | {f"large/{number}": chance.randbytes(8 * MIB) for number in range(8)})
+    plant(
+        there,
+        odd_files(60, engine=engine) | {f"large/{number}": chance.randbytes(8 * MIB) for number in range(8)},
+    )
     run(RESTIC, "init")  # makes the bucket too
     run(RESTIC, "backup", there)
     (there / "large/3").unlink()

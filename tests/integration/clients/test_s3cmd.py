@@ -9,10 +9,13 @@ from typing import Any
 
 import pytest
 
+from gateway.storage.abilities import Ability, can
 from tests.gateway import Credentials, RunningGateway
 from tests.integration.clients.kit import (
+    CONTROL,
     LARGE,
     CommandLine,
+    came_in_parts,
     odd_files,
     plant,
     settings,
@@ -22,7 +25,7 @@ from tests.integration.clients.kit import (
 )
 from tests.integration.s3_kit import fetch
 
-pytestmark = pytest.mark.every_engine(without=("rclone",))
+pytestmark = pytest.mark.every_engine
 
 CLIENT = "s3cmd"
 
@@ -41,12 +44,12 @@ def run(s3_gateway: RunningGateway, anna: Credentials, tmp_path: Path) -> Comman
 
 
 def test_a_large_file_goes_up_in_parts_and_comes_back(
-    run: CommandLine, s3: Any, bucket: str, tmp_path: Path
+    run: CommandLine, s3: Any, bucket: str, tmp_path: Path, engine: str
 ) -> None:
     there, back = tmp_path / "there", tmp_path / "back"
     there.write_bytes(LARGE)
     run("s3cmd", "put", there, f"s3://{bucket}/a dir/large + ü", "--multipart-chunk-size-mb=5")
-    assert s3.head_object(Bucket=bucket, Key="a dir/large + ü")["ETag"].endswith('-4"')
+    assert came_in_parts(s3.head_object(Bucket=bucket, Key="a dir/large + ü")["ETag"], 4, engine)
     run("s3cmd", "get", f"s3://{bucket}/a dir/large + ü", back)
     assert sha256(LARGE) == sha256(back)
     assert f"{len(LARGE)} " in run("s3cmd", "du", f"s3://{bucket}")
@@ -56,13 +59,15 @@ def test_a_large_file_goes_up_in_parts_and_comes_back(
 
 
 def test_buckets_and_objects_are_made_told_copied_and_removed(
-    run: CommandLine, s3: Any, tmp_path: Path
+    run: CommandLine, s3: Any, tmp_path: Path, engine: str
 ) -> None:
     file = tmp_path / "file.txt"
     file.write_bytes(b"first")
     assert "s3://s3cmd-bucket/' created" in run("s3cmd", "mb", "s3://s3cmd-bucket")
     assert "s3://s3cmd-bucket\n" in run("s3cmd", "ls")
-    wild = ["odd/plain", "odd//double", "/leading", "a?b#c+d%41 ü"]
+    wild = ["odd/plain", "a?b#c+d%41 ü"]
+    if can(engine, Ability.ANY_KEY):
+        wild += ["odd//double", "/leading"]
     for name in wild:
         run("s3cmd", "put", file, f"s3://s3cmd-bucket/{name}")
     listed = {one["Key"] for one in s3.list_objects_v2(Bucket="s3cmd-bucket")["Contents"]}
@@ -85,9 +90,12 @@ def test_buckets_and_objects_are_made_told_copied_and_removed(
     assert "s3://s3cmd-bucket\n" not in run("s3cmd", "ls")
 
 
-def test_a_tree_is_synced_both_ways(run: CommandLine, s3: Any, bucket: str, tmp_path: Path) -> None:
-    there, back, files = tmp_path / "there", tmp_path / "back", odd_files(60)
-    del files["tab\there"]  # s3cmd brings it back as tab^Ihere
+@pytest.mark.journey
+def test_a_tree_is_synced_both_ways(
+    run: CommandLine, s3: Any, bucket: str, tmp_path: Path, engine: str
+) -> None:
+    there, back, files = tmp_path / "there", tmp_path / "back", odd_files(60, engine=engine)
+    files.pop(CONTROL, None)  # s3cmd brings it back as tab^Ihere
     plant(there, files)
     back.mkdir()
     run("s3cmd", "sync", f"{there}/", f"s3://{bucket}/tree/")

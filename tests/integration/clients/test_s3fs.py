@@ -21,7 +21,7 @@ CLIENT = "s3fs"
 PYTHON = PREPARED / "s3fs" / "bin" / "python"
 pytestmark = [
     needs(CLIENT, "s3fs", decided_by=HERE / "s3fs.txt"),
-    pytest.mark.every_engine(without=("rclone",)),
+    pytest.mark.every_engine,
 ]
 
 
@@ -41,6 +41,7 @@ def test_it_reads_and_writes(
     play(scenario, bucket, s3_gateway.url, anna, tmp_path)
 
 
+@pytest.mark.journey
 def test_a_tree_goes_there_and_back_and_a_link_needs_no_key(
     s3_gateway: RunningGateway, anna: Credentials, bucket: str, tmp_path: Path
 ) -> None:

@@ -67,8 +67,8 @@ class NoBody:
 class Digests:
     """All sums that are kept over one body."""
 
-    def __init__(self, *, with_sha256: bool, checksum: Hasher | None) -> None:
-        self.md5 = hashlib.md5(usedforsecurity=False)
+    def __init__(self, *, with_md5: bool, with_sha256: bool, checksum: Hasher | None) -> None:
+        self.md5 = hashlib.md5(usedforsecurity=False) if with_md5 else None
         self.sha256 = hashlib.sha256() if with_sha256 else None
         self.checksum = checksum
         self.size_bytes = 0
@@ -80,14 +80,18 @@ class Digests:
 
     def beside_each_other(self) -> Callable[[memoryview], Awaitable[object]]:
         """Takes in blocks in their order, in threads: MD5 in one, what else is slow in another."""
-        md5 = Lane(self.update_md5)
+        md5 = None if self.md5 is None else Lane(self.update_md5)
         if self.sha256 is not None or not isinstance(self.checksum, Crc):
             others = Lane(self.update_others)
+            if md5 is None:
+                return others.put
             return lambda block: asyncio.gather(md5.put(block), others.put(block))
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        done.set_result(None)
 
         def with_quick_crc(block: memoryview) -> Awaitable[object]:
             # A block's CRC takes a tenth of a millisecond, less than to wake a thread for it.
-            hashing = md5.put(block)
+            hashing = done if md5 is None else md5.put(block)
             self.update_others(block)
             return hashing
 
@@ -95,7 +99,8 @@ class Digests:
 
     def update_md5(self, block: bytes | memoryview) -> None:
         """MD5 alone, the slowest: the other sums may be kept beside it in another thread."""
-        self.md5.update(block)
+        if self.md5 is not None:
+            self.md5.update(block)
 
     def update_others(self, block: bytes | memoryview) -> None:
         """All but MD5."""
@@ -161,7 +166,7 @@ class Body:
         if size > SHORT_BYTES:
             self._counting.begin_long()
         wanted = asked_checksum(self._headers)
-        digests = self._digests(wanted, kept=True)
+        digests = self._digests(wanted, kept=True, engine_wants_md5=staged.wants_md5)
         decoder = self._decoder(size)
         await self._absorb(digests, staged, decoder, size_bytes=size)
         if digests.size_bytes != size:
@@ -342,10 +347,13 @@ class Body:
             raise s3_error("InvalidArgument", ArgumentName=name, ArgumentValue=text[:40])
         return int(text)
 
-    def _digests(self, wanted: AskedChecksum | None, *, kept: bool = False) -> Digests:
+    def _digests(
+        self, wanted: AskedChecksum | None, *, kept: bool = False, engine_wants_md5: bool = True
+    ) -> Digests:
         """kept: the bytes are stored, so they get a checksum also when their sender names none."""
         algorithm = wanted.algorithm if wanted is not None else DEFAULT_ALGORITHM if kept else ""
         return Digests(
+            with_md5=engine_wants_md5 or content_md5(self._headers) is not None,
             with_sha256=self._claim.payload.mode is PayloadMode.HASHED,
             checksum=hasher(algorithm) if algorithm else None,
         )
@@ -366,7 +374,7 @@ class Body:
         trailers = decoder.finish() if decoder is not None else {}
         if digests.sha256 is not None and digests.sha256.hexdigest() != self._claim.payload.sha256_hex:
             raise s3_error("XAmzContentSHA256Mismatch")
-        md5 = digests.md5.digest()
+        md5 = b"" if digests.md5 is None else digests.md5.digest()
         promised = content_md5(self._headers)
         if promised is not None and promised != md5:
             raise s3_error("BadDigest")

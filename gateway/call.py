@@ -100,7 +100,7 @@ class Received(NamedTuple):
 
     size_bytes: int
     md5: bytes
-    """16 bytes."""
+    """16 bytes; empty where neither sender nor engine asked for it."""
     checksum: Checksum | None
     """The x-amz-checksum the client sent (header or trailer) and we verified; else our own. FULL_OBJECT."""
 

@@ -12,8 +12,10 @@ import socket
 import struct
 import termios
 from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
 
 from gateway.pace import Pace, TooSlow
+from gateway.pipe import PIPE_BYTES, Pipe
 from gateway.storage.model import ComputedExtent, Extent, FileExtent, MemoryExtent, StreamedExtent
 
 SENDFILE_BYTES = 2**18
@@ -97,11 +99,14 @@ class LongSend:
         self._body_bytes = 0
         self._accepted = 0
         self._acknowledged = 0
+        self._pipe: Pipe | None = None
 
     def close(self) -> None:
         """Give the descriptor back; delivered must have been read before."""
         _exchanged(self._descriptor, socket.TCP_USER_TIMEOUT, self._kernel_ms)
         os.close(self._descriptor)
+        if self._pipe is not None:
+            self._pipe.close()
 
     def throw_away(self) -> None:
         """When the last descriptor of the connection is closed, what the kernel still holds is not delivered."""
@@ -128,18 +133,51 @@ class LongSend:
         self._head_bytes, self._body_bytes = len(head), sum(sizes)
         self._accepted = skip
         at = breath = 0
-        async for extent in _at_hand((MemoryExtent(head), *extents)):
+        async for extent in self._at_hand((MemoryExtent(head), *extents)):
             size = len(extent.data) if isinstance(extent, MemoryExtent) else extent.size_bytes
             while self._accepted < at + size:
-                await self._step(extent, self._accepted - at)
-                if self._accepted - breath > BREATH_BYTES:
+                if not self._step(extent, self._accepted - at):
+                    await self._writable()
+                elif self._accepted - breath > BREATH_BYTES:
                     breath = self._accepted
                     await asyncio.sleep(0)
             at += size
         await self._settle()
 
-    async def _step(self, extent: MemoryExtent | FileExtent, offset: int) -> None:
-        """One call to the kernel; waits until it takes something."""
+    async def _at_hand(self, extents: Sequence[Extent]) -> AsyncIterator[_AtHand]:
+        """The extents, of which those that are not there yet come in blocks, each when the last one has left."""
+        for extent in extents:
+            if isinstance(extent, StreamedExtent):
+                async for arrived in self._streamed(extent):
+                    yield arrived
+            elif isinstance(extent, ComputedExtent):
+                async for made in _computed(extent):
+                    yield made
+            else:
+                yield extent
+
+    async def _streamed(self, extent: StreamedExtent) -> AsyncIterator[MemoryExtent | _Poured]:
+        """As it comes, through a pipe where the kernel can do it alone; the other machine is asked for more when the
+        last bytes have left."""
+        left = extent.size_bytes
+        if extent.pour is not None and left > SENDFILE_BYTES:
+            self._pipe = self._pipe or Pipe.opened()
+        pipe = self._pipe
+        while left:
+            if pipe is not None and extent.pour is not None:
+                count = await extent.pour(pipe.entry, PIPE_BYTES)
+                if count:
+                    left -= count
+                    yield _Poured(pipe, count)
+                    continue
+            block = await extent.read()
+            if not block or len(block) > left:
+                raise DamagedFile(f"another machine's answer ends {left} bytes early, or does not end")
+            left -= len(block)
+            yield MemoryExtent(block)
+
+    def _step(self, extent: _AtHand, offset: int) -> int:
+        """One call to the kernel; how many bytes it took."""
         try:
             taken = self._write(extent, offset)
         except BlockingIOError:
@@ -148,13 +186,14 @@ class LongSend:
             raise ReceiverGone from error
         self._accepted += taken
         self._tell()
-        if taken == 0:
-            await self._writable()
+        return taken
 
-    def _write(self, extent: MemoryExtent | FileExtent, offset: int) -> int:
+    def _write(self, extent: _AtHand, offset: int) -> int:
         if isinstance(extent, MemoryExtent):
             return os.write(self._descriptor, memoryview(extent.data)[offset : offset + SENDFILE_BYTES])
         count = min(extent.size_bytes - offset, SENDFILE_BYTES)
+        if isinstance(extent, _Poured):
+            return extent.pipe.empty_into(self._descriptor, count)
         taken = os.sendfile(self._descriptor, extent.descriptor, extent.offset + offset, count)
         if taken == 0:
             raise DamagedFile(f"a stored file ends {extent.size_bytes - offset} bytes early")
@@ -162,23 +201,34 @@ class LongSend:
 
     async def _writable(self) -> None:
         loop = asyncio.get_running_loop()
-        ready: asyncio.Future[None] = loop.create_future()
-        loop.add_writer(self._descriptor, _set, ready)
-        patience_until = loop.time() + self._timeout_s
+        began = loop.time()
+        patience_until = began + self._timeout_s
+        has_room = False
         try:
-            while not ready.done():
-                began, stood_at = loop.time(), self._acknowledged
+            while not has_room:
                 if began >= patience_until:
                     raise ReceiverGone
-                await asyncio.wait((ready,), timeout=min(TELL_EVERY_S, patience_until - began))
+                has_room = await self._room_within(min(TELL_EVERY_S, patience_until - began))
+                stood_at, now = self._acknowledged, loop.time()
                 self._tell()
                 if self._acknowledged > stood_at:
                     # The kernel says that it has room only when a third of its queue has left.
-                    patience_until = loop.time() + self._timeout_s
-                self._pace.waited(loop.time() - began, moved_bytes=self._acknowledged - stood_at)
+                    patience_until = now + self._timeout_s
+                self._pace.waited(now - began, moved_bytes=self._acknowledged - stood_at)
+                began = now
         except TooSlow:
             raise ReceiverGone from None
+
+    async def _room_within(self, seconds: float) -> bool:
+        """Whether the kernel takes more, which is waited for so long. A future and a timer: a task costs more."""
+        loop = asyncio.get_running_loop()
+        ready: asyncio.Future[bool] = loop.create_future()
+        loop.add_writer(self._descriptor, _set, ready, True)  # noqa: FBT003 - what the future is set to
+        timer = loop.call_later(seconds, _set, ready, False)  # noqa: FBT003
+        try:
+            return await ready
         finally:
+            timer.cancel()
             loop.remove_writer(self._descriptor)
 
     def _tell(self) -> None:
@@ -207,33 +257,25 @@ class LongSend:
                 raise ReceiverGone
 
 
-async def _at_hand(extents: Sequence[Extent]) -> AsyncIterator[MemoryExtent | FileExtent]:
-    """The extents, of which computed ones are made a block at a time, when the last block has left."""
-    for extent in extents:
-        if isinstance(extent, StreamedExtent):
-            async for arrived in _streamed(extent):
-                yield arrived
-            continue
-        if not isinstance(extent, ComputedExtent):
-            yield extent
-            continue
-        for offset in range(0, extent.size_bytes, COMPUTED_BYTES):
-            count = min(COMPUTED_BYTES, extent.size_bytes - offset)
-            # A send that is cancelled leaves the thread reading; nobody looks at what it still reads.
-            block = await asyncio.to_thread(extent.read, offset, count)
-            if len(block) != count:
-                raise DamagedFile(f"a stored file ends {count - len(block)} bytes early")
-            yield MemoryExtent(block)
+@dataclass(frozen=True, slots=True)
+class _Poured:
+    """Bytes that wait in a pipe."""
+
+    pipe: Pipe
+    size_bytes: int
 
 
-async def _streamed(extent: StreamedExtent) -> AsyncIterator[MemoryExtent]:
-    """As it comes; the other machine is asked for more when the last block has left."""
-    left = extent.size_bytes
-    while left:
-        block = await extent.read()
-        if not block or len(block) > left:
-            raise DamagedFile(f"another machine's answer ends {left} bytes early, or does not end")
-        left -= len(block)
+_AtHand = MemoryExtent | FileExtent | _Poured
+
+
+async def _computed(extent: ComputedExtent) -> AsyncIterator[MemoryExtent]:
+    """A block at a time, made when the last block has left."""
+    for offset in range(0, extent.size_bytes, COMPUTED_BYTES):
+        count = min(COMPUTED_BYTES, extent.size_bytes - offset)
+        # A send that is cancelled leaves the thread reading; nobody looks at what it still reads.
+        block = await asyncio.to_thread(extent.read, offset, count)
+        if len(block) != count:
+            raise DamagedFile(f"a stored file ends {count - len(block)} bytes early")
         yield MemoryExtent(block)
 
 
@@ -241,9 +283,9 @@ class DamagedFile(Exception):
     """A stored file is shorter than the index says; the connection is cut rather than zeros sent."""
 
 
-def _set(ready: asyncio.Future[None]) -> None:
+def _set(ready: asyncio.Future[bool], value: bool) -> None:
     if not ready.done():
-        ready.set_result(None)
+        ready.set_result(value)
 
 
 def _exchanged(descriptor: int, option: int, value: int) -> int:

@@ -50,6 +50,8 @@ class Staged(Protocol):
     """Bytes on their way in: written, not yet visible. Either handed to a commit or discarded."""
 
     size_bytes: int
+    wants_md5: bool = True
+    """Its commit is to be told the MD5 of what was written; else the etag may be empty."""
 
     async def write(self, chunk: bytes | memoryview) -> None:
         """Append; the chunk's memory is the caller's again when this returns. Raises StorageFull."""

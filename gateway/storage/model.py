@@ -195,6 +195,9 @@ class StreamedExtent:
     read: Callable[[], Awaitable[bytes]]
     """The next bytes, as many as are there; empty behind the last. Raises DamagedObject when they end early,
     Unavailable."""
+    pour: Callable[[int, int], Awaitable[int]] | None = None
+    """(descriptor of an empty pipe, bytes at most): has the kernel put the next bytes into it; how many. 0: the next
+    ones can only be read. Raises as read. None: all of them can only be read."""
 
 
 Extent = MemoryExtent | FileExtent | ComputedExtent | StreamedExtent

@@ -138,6 +138,18 @@ class Exchange:
             raise
         return block
 
+    async def pour(self, pipe: int, bytes_max: int) -> int:
+        """The next bytes into an empty pipe; 0: they are to be read. Raises Unavailable, and is closed then."""
+        try:
+            count = await self._connection.pour(pipe, bytes_max)
+        except Broken as error:
+            self.close()
+            raise self._client.away(self.request, error) from error
+        except BaseException:
+            self.close()
+            raise
+        return count
+
     async def whole(self, *, bytes_max: int = ANSWER_BYTES_MAX) -> bytes:
         """The rest of the body, and close. Raises Unavailable."""
         try:

@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import cast
 
+from gateway.pipe import pour
 from gateway.storage.upstream.response import (
     END_OF_HEAD,
     HEAD_BYTES_MAX,
@@ -26,6 +27,8 @@ UNREAD_BYTES_MAX = 2**20
 """So much of a body waits for its reader; then the socket is not read."""
 SMALL_BYTES = 64 * 1024
 """A body of this size is waited for with its head, so that one that breaks off can be asked for again."""
+POUR_BYTES = 2**18
+"""The kernel tells of a long body's bytes when so many are there; each telling costs as much as moving 200 KiB."""
 _CONTINUE = 100
 
 
@@ -37,9 +40,9 @@ class Connection(asyncio.Protocol):
     """One connection. Invariant: is_idle only when the last answer was read to its end, as its framing says."""
 
     __slots__ = (
-        "_blocks", "_body_left", "_broken", "_dechunker", "_drained", "_head", "_head_only", "_is_over", "_loop",
-        "_on_lost", "_paused", "_received", "_socket", "_transport", "_unread", "_waiter", "_writable", "bytes_in", "bytes_out",
-        "idle_since", "may_go_on", "waits_since", "was_given_up",
+        "_blocks", "_body_left", "_broken", "_dechunker", "_drained", "_head", "_head_only", "_is_over", "_is_polled",
+        "_is_tls", "_least_bytes", "_loop", "_on_lost", "_paused", "_received", "_socket", "_transport", "_unread",
+        "_waiter", "_writable", "bytes_in", "bytes_out", "idle_since", "may_go_on", "waits_since", "was_given_up",
         "was_used",
     )  # fmt: skip
 
@@ -52,6 +55,9 @@ class Connection(asyncio.Protocol):
         self._drained: asyncio.Future[None] | None = None
         self._writable = True
         self._paused = False
+        self._is_tls = False
+        self._is_polled = False
+        self._least_bytes = 1
         self.was_used = False
         """It has answered before, so the other side may close it at any moment."""
         self.was_given_up = False
@@ -85,8 +91,8 @@ class Connection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         # Who writes waits until everything has left: then the memory is the caller's again.
         # TLS has made its own copy by then, and says that it is full at exactly its limit: 0 would be always.
-        is_tls = transport.get_extra_info("ssl_object") is not None
-        self._transport.set_write_buffer_limits(high=1 if is_tls else 0, low=0)
+        self._is_tls = transport.get_extra_info("ssl_object") is not None
+        self._transport.set_write_buffer_limits(high=1 if self._is_tls else 0, low=0)
         # A descriptor of our own: uvloop's stand-in for the socket would make and close one at each call.
         self._socket = socket.socket(fileno=os.dup(transport.get_extra_info("socket").fileno()))
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -94,6 +100,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """It has ended: whoever waits learns of it."""
         self._transport = None
+        self._poll_no_more()
         self._socket.close()
         head = self._head
         ends_here = head is not None and head.body_bytes is None and not head.is_chunked
@@ -280,13 +287,80 @@ class Connection(asyncio.Protocol):
                 return b""
             if self._broken is not None:
                 raise Broken(self._broken)
+            self._read_on()
             await self._wait()
         block = self._blocks.popleft()
         self._unread -= len(block)
-        if self._paused and self._unread < UNREAD_BYTES_MAX // 2 and self._transport is not None:
-            self._paused = False
-            self._transport.resume_reading()
+        if self._unread < UNREAD_BYTES_MAX // 2:
+            self._read_on()
         return block
+
+    async def pour(self, pipe: int, bytes_max: int) -> int:
+        """Have the kernel move the next bytes of the body into an empty pipe; how many, 0 where read() has to.
+
+        Raises Broken, as read does.
+        """
+        if self._is_tls or self._blocks or not self._body_left or self._broken is not None:
+            return 0
+        assert self._transport is not None, "a connection without one is broken"
+        if not self._paused:
+            self._paused = True
+            self._transport.pause_reading()
+        waits_since = None
+        while True:
+            if self._broken is not None or self._transport is None:
+                raise Broken(self._broken or "the connection ended")
+            try:
+                count = pour(self._socket.fileno(), pipe, min(bytes_max, self._body_left))
+                break
+            except BlockingIOError:
+                waits_since = waits_since or self._loop.time()
+                await self._arrival(since=waits_since)
+            except OSError as error:
+                self.give_up(f"the connection ended: {type(error).__name__}")
+        if not count:
+            self.give_up("the connection ended")
+            raise Broken(self._broken or "the connection ended")
+        self.bytes_in += count
+        self._body_left -= count
+        if not self._body_left:
+            self._is_over = True
+            self._read_on()
+        return count
+
+    async def _arrival(self, *, since: float) -> None:
+        """Until there is something to pour; since when we have waited for it."""
+        assert self._body_left, "nothing is to come"
+        self._tell_from(min(POUR_BYTES, self._body_left))
+        self._loop.add_reader(self._socket, self._wake)
+        self._is_polled = True
+        try:
+            await self._wait(since=since)
+        finally:
+            self._poll_no_more()
+
+    def _poll_no_more(self) -> None:
+        if self._is_polled:
+            self._is_polled = False
+            self._loop.remove_reader(self._socket)
+
+    def _tell_from(self, least_bytes: int) -> None:
+        """The kernel wakes us when so many bytes are there, or the other side has ended."""
+        if least_bytes != self._least_bytes:
+            self._least_bytes = least_bytes
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, least_bytes)
+
+    def _read_on(self) -> None:
+        """The transport reads the socket again."""
+        if self._paused and self._transport is not None:
+            self._paused = False
+            self._tell_from(1)
+            self._transport.resume_reading()
+
+    def look(self) -> None:
+        """Whoever pours takes what is there, though it is little: a slow sender is not a silent one."""
+        if self._is_polled:
+            self._wake()
 
     async def whole(self, *, bytes_max: int) -> bytes:
         """The rest of the body, if it is not more. Raises Broken."""
@@ -299,9 +373,9 @@ class Connection(asyncio.Protocol):
             blocks.append(block)
         return blocks[0] if len(blocks) == 1 else b"".join(blocks)
 
-    async def _wait(self) -> None:
+    async def _wait(self, *, since: float | None = None) -> None:
         self._waiter = self._loop.create_future()
-        self.waits_since = self._loop.time()
+        self.waits_since = self._loop.time() if since is None else since
         try:
             await self._waiter
         finally:

@@ -38,7 +38,7 @@ from gateway.storage.upstream.properties import read_head
 from gateway.storage.upstream.reader import UpstreamReader
 from gateway.storage.upstream.requests import condition_headers
 from gateway.storage.upstream.response import ResponseHead
-from gateway.storage.upstream.staged import UpstreamStaged
+from gateway.storage.upstream.staged import MakeRequest, UpstreamStaged
 from meter.ids import BucketId
 
 _RANGE = re.compile(r"bytes=(?:[0-9]{1,18}-[0-9]{0,18}|-[0-9]{1,18})")
@@ -70,7 +70,17 @@ class ObjectMethods(UpstreamBase):
             return made._replace(body=body, body_bytes=body_bytes, is_unsigned=True)
 
         known = self.headers_of(arriving.properties)
-        return UpstreamStaged(self._client, arriving, request, known, self._spool)
+        return self._staged(arriving, request, known)
+
+    def _staged(self, arriving: Arriving, request: MakeRequest, headers: Mapping[str, str]) -> UpstreamStaged:
+        return UpstreamStaged(
+            self._client,
+            arriving,
+            request,
+            headers,
+            self._spool,
+            verifies=self._settings.upstream_verify_etag,
+        )
 
     def staged_part(self, place: Place, arriving: Arriving) -> Staged:
         """Bytes of a part on their way in."""
@@ -80,7 +90,7 @@ class ObjectMethods(UpstreamBase):
             made = self.request("UploadPart", Act.WRITE, "PUT", place, arriving.key, query, headers)
             return made._replace(body=body, body_bytes=body_bytes, is_unsigned=True)
 
-        return UpstreamStaged(self._client, arriving, request, {}, self._spool)
+        return self._staged(arriving, request, {})
 
     async def put_object(
         self, bucket: BucketId, key: str, staged: Staged, *, etag: str, properties: ObjectProperties,
@@ -107,11 +117,8 @@ class ObjectMethods(UpstreamBase):
             told = answer.headers.get("x-amz-version-id", "")
             version_id = await self.version_made(place, made.key, told, is_put=True)
             self.tell_written(place, made, before, version_id)
-        self.check_etag(made.etag, answer)
         # A copy's bytes are put under the ETag of their source, which may be that of parts.
-        return replace(
-            made, etag=unquoted(answer.headers.get("etag", "")) or made.etag, version_id=version_id
-        )
+        return replace(made, etag=self.etag_of(answer, sent=made.etag), version_id=version_id)
 
     def tell_written(self, place: Place, made: ObjectHead, before: Standing, version_id: str) -> None:
         """A key has a new object: without versions it replaced the old one, else it put it behind itself."""
@@ -124,7 +131,7 @@ class ObjectMethods(UpstreamBase):
     async def was_put(self, place: Place, made: ObjectHead, before: Standing) -> ResponseHead | None:
         """Whether the object is there, though nobody answered."""
         head = await self.found(place, made.key)
-        if head is None or (head.etag, head.size_bytes) != (made.etag, made.size_bytes):
+        if head is None or head.size_bytes != made.size_bytes or head.etag != (made.etag or head.etag):
             return None
         old = before.head
         if old is not None and (old.version_id, old.modified_us) == (head.version_id, head.modified_us):
@@ -132,11 +139,17 @@ class ObjectMethods(UpstreamBase):
         told = {"x-amz-version-id": head.version_id} if head.version_id else {}
         return ResponseHead(200, {**told, "etag": head.etag}, 0, is_chunked=False, keeps_alive=False)
 
-    def check_etag(self, etag: str, answer: ResponseHead) -> None:
-        """Raises Unavailable when the upstream says that it has other bytes than it was sent."""
-        told = answer.headers.get("etag", "").strip('"').lower()
-        if _MD5.fullmatch(etag) and _MD5.fullmatch(told) and told != etag:
+    def etag_of(self, answer: ResponseHead, *, sent: str) -> str:
+        """The ETag of what was stored; sent is that of the bytes, empty where nobody asked for it.
+
+        Raises Unavailable when the upstream says that it has other bytes than it was sent, or nothing at all.
+        """
+        told = unquoted(answer.headers.get("etag", ""))
+        if _MD5.fullmatch(sent) and _MD5.fullmatch(told.lower()) and told.lower() != sent:
             raise Unavailable(f"{self.name} stored other bytes than it was sent")
+        if not (told or sent):
+            raise Unavailable(f"{self.name} told no ETag of what it stored")
+        return told or sent
 
     async def open_object(
         self, bucket: BucketId, key: str, version_id: str | None = None, *, wanted: Wanted = EVERYTHING

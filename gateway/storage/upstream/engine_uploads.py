@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from gateway.storage.abilities import Ability
 from gateway.storage.base import Staged
@@ -95,14 +96,15 @@ class UploadMethods(ObjectMethods, UpstreamBase):
                 assert failed is not None
                 raise failed
             self.tell(place, StorageLine.PART, part.size_bytes - replaced, at_us=part.modified_us)
-        self.check_etag(part.etag, answer)
-        return part
+        return replace(part, etag=self.etag_of(answer, sent=part.etag))
 
     async def _was_part_put(
         self, place: Place, key: str, upload_id: str, part: Part, before: Part | None
     ) -> ResponseHead | None:
         found = await self._part(place, key, upload_id, part.number)
-        if found is None or (found.etag, found.size_bytes) != (part.etag, part.size_bytes) or found == before:
+        if found is None or found == before or found.size_bytes != part.size_bytes:
+            return None
+        if part.etag and found.etag != part.etag:
             return None
         return ResponseHead(200, {"etag": found.etag}, 0, is_chunked=False, keeps_alive=False)
 

@@ -133,6 +133,8 @@ class Pool:
             for one in list(self._all):
                 if one.waits_since is not None and now - one.waits_since > self._settings.upstream_timeout_s:
                     one.give_up(f"no byte for {self._settings.upstream_timeout_s} s")
+                else:
+                    one.look()
             for one in [one for one in self._idle if now - one.idle_since > self._settings.upstream_idle_s]:
                 self._idle.remove(one)
                 one.abort()

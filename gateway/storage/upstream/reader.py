@@ -42,7 +42,8 @@ class UpstreamReader(ObjectReader):
             return ()
         if self._data is not None and self._first <= start and stop <= self._stop:
             return (MemoryExtent(self._data[start - self._first : stop - self._first]),)
-        return (StreamedExtent(stop - start, _Run(self, start, stop).read),)
+        run = _Run(self, start, stop)
+        return (StreamedExtent(stop - start, run.read, run.pour),)
 
     def close(self) -> None:
         """Let go of what is not read yet. May be called twice."""
@@ -79,14 +80,27 @@ class _Run:
         """The next bytes; empty when all were read. Raises DamagedObject, Unavailable."""
         if not self._left:
             return b""
-        if self._exchange is None:
-            self._exchange = await self._reader.take(self._start, self._stop)
-        block = await self._exchange.read()
+        exchange = self._exchange or await self._begun()
+        block = await exchange.read()
         if not block:
             raise DamagedObject(f"an upstream's answer ends {self._left} bytes early")
         block = block[: self._left]
-        self._left -= len(block)
+        self._moved(exchange, len(block))
+        return block
+
+    async def pour(self, pipe: int, bytes_max: int) -> int:
+        """See StreamedExtent. Raises as read."""
+        exchange = self._exchange or await self._begun()
+        count = await exchange.pour(pipe, min(bytes_max, self._left))
+        self._moved(exchange, count)
+        return count
+
+    async def _begun(self) -> Exchange:
+        self._exchange = await self._reader.take(self._start, self._stop)
+        return self._exchange
+
+    def _moved(self, exchange: Exchange, count: int) -> None:
+        self._left -= count
         if not self._left:
             # If that was the answer's end too, its connection is free from now on.
-            self._exchange.close()
-        return block
+            exchange.close()

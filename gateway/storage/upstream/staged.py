@@ -35,10 +35,15 @@ class UpstreamStaged(Staged):
     """One body. Invariant: the upstream has at most all but the last of its bytes until commit()."""
 
     def __init__(
-        self, client: Client, arriving: Arriving, request: MakeRequest, headers: Mapping[str, str], spool: Path
+        self, client: Client, arriving: Arriving, request: MakeRequest, headers: Mapping[str, str], spool: Path,
+        *, verifies: bool,
     ) -> None:  # fmt: skip
-        """headers are those that are known before the bytes; spool is where bytes of unknown number wait."""
+        """headers are those that are known before the bytes; spool is where bytes of unknown number wait.
+
+        verifies: the ETag of a long body is held against its MD5, as that of a short one always is.
+        """
         self.size_bytes = 0
+        self.wants_md5 = verifies or not arriving.is_exact or arriving.size_bytes <= WHOLE_BYTES
         self.arriving = arriving
         self._client = client
         self._request = request

@@ -20,6 +20,7 @@ from tests.bench.books import bench_books
 from tests.bench.large import bench_large
 from tests.bench.ledger import bench_ledger
 from tests.bench.metering import bench_metering
+from tests.bench.portal import bench_portal
 from tests.bench.scale.rows import bench_fleet
 from tests.bench.small import BODY, bench_small, signed
 from tests.bench.table import ROOT, show

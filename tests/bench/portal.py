@@ -15,12 +15,14 @@ from pathlib import Path
 
 from aiohttp.test_utils import TestClient
 
-from billing.run import close
+from billing.run import close, set_tariff
 from billing.settings import BillingSettings
 from meter.ids import MemberId
+from meter.store import add_member, part_name
+from meter.usage import MemberClass
 from meter.window import Month
 from tests.bench.table import show
-from tests.coop import Coop
+from tests.coop import TARIFF, Coop
 from tests.portal import running_site
 
 MONTHS, BUCKETS, OTHERS, ASKS = 36, 5, 50, 100
@@ -33,7 +35,7 @@ PAGES = (
     "/sessions", "/membership", "/membership/leave",
 )  # fmt: skip
 _READINGS = (
-    "INSERT INTO meter.reading SELECT $1::date, $2, hour, bucket, 1::smallint, 2::smallint, 0::smallint, 9, 0, 0,"
+    "INSERT INTO {part} SELECT $1::date, $2, hour, bucket, 1::smallint, 2::smallint, 0::smallint, 9, 0, 0,"
     " 1000, 2000000, 1000, 2000000, false FROM generate_series($1::timestamp AT TIME ZONE 'UTC',"
     " least(($1 + interval '1 month') AT TIME ZONE 'UTC', $3) - interval '1 h', $4) AS hour,"
     " generate_series(1, $5) AS bucket"
@@ -49,7 +51,7 @@ def bench_portal(database: str) -> None:
 async def _bench(database: str, place: Path) -> None:
     co_op = Coop(database)
     try:
-        (asked, *others) = await co_op.found("asked", *(f"other-{number}" for number in range(OTHERS)))
+        asked, *others = await _found(co_op, "asked", *(f"other-{number}" for number in range(OTHERS)))
         async with running_site(co_op, place / "journal", BillingSettings()) as site:
             await _load(co_op, asked, others, now_us=site.now_us)
             await site.sign_in(asked)
@@ -68,17 +70,28 @@ async def _bench(database: str, place: Path) -> None:
         )  # fmt: skip
 
 
+async def _found(co_op: Coop, *names: str) -> list[MemberId]:
+    owner = await co_op.owner()
+    await set_tariff(await co_op.books(), TARIFF.replace("2026-01", str(FIRST)), now_us=FIRST.start_us)
+    return [
+        (
+            await add_member(owner, name=name, member_class=MemberClass.USER, email="", now_us=FIRST.start_us)
+        ).id
+        for name in names
+    ]
+
+
 async def _load(co_op: Coop, asked: MemberId, others: list[MemberId], *, now_us: int) -> None:
     meter, books, owner = await co_op.connection("weir_meter"), await co_op.books(), await co_op.owner()
-    await owner.execute("UPDATE billing.tariff SET effective_from = $1", date(2023, 1, 1))
     month = FIRST
     for _ in range(MONTHS):
         first = date(month.year, month.number, 1)
         await meter.execute("SELECT meter.ensure_month($1)", first)
         end = await owner.fetchval("SELECT to_timestamp($1::bigint / 1000000)", now_us)
-        await owner.execute(_READINGS, first, asked, end, timedelta(hours=1), BUCKETS)
+        readings = _READINGS.format(part=part_name("reading", first))
+        await owner.execute(readings, first, asked, end, timedelta(hours=1), BUCKETS)
         for other in others:
-            await owner.execute(_READINGS, first, other, end, timedelta(hours=72), 1)
+            await owner.execute(readings, first, other, end, timedelta(hours=72), 1)
         if month.end_us <= now_us:
             await close(books, month, now_us=now_us)
         month = month.next()

@@ -47,8 +47,6 @@ def _template() -> bytes:
 
 def _data(paper: Paper) -> Mapping[str, Any]:
     found = asdict(paper)
-    day = to_datetime(paper.dated_us).date()
-    found["dated"] = [day.year, day.month, day.day]
     if paper.picture is not None:
         for part in found["picture"]["parts"]:
             part["amount"] = format_amount(part["amount_minor"], paper.currency)

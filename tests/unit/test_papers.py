@@ -139,6 +139,8 @@ def test_the_pdf_of_a_year_says_every_figure_of_the_document(name: str) -> None:
     # What a member's part of a class is in cash and kept stands summed over classes; it is in the settlement.
     wanted = set(figures({key: value for key, value in document.items() if key != "shares"}, "EUR"))
     wanted |= {share["exact"] for share in document["shares"]}
+    for named in ("costs", "side_income", "accounts"):
+        wanted |= {format_number(abs(amount), "EUR") for amount in document["co_op"][named].values()}
     assert [] == sorted(figure for figure in wanted if figure not in shown)
     assert document["digest"] in shown
     assert "This is not a bill and not a cheque." in shown

@@ -196,7 +196,7 @@ def _sum(share: Mapping[str, Any], currency: str) -> Iterator[str]:
 
 def settled(document: Mapping[str, Any]) -> list[tuple[str, int]]:
     """What becomes of the member's own part, in words and minor units; what is nothing and not usual is left out."""
-    rows = (
+    rows: tuple[tuple[str, str], ...] = (
         ("Allocated to you", "amount"), ("To be paid to you", "paid"), ("Too little to be paid yet", "held"),
         ("Taken off what you owe", "set_off"), ("Withheld for tax", "withheld"), ("Given to the community", "given"),
         ("Meets your part of an earlier loss", "loss_met"), ("Kept in your name", "retained"),

@@ -7,6 +7,7 @@ stands the page that says how it works, which asks the database for next to noth
 from __future__ import annotations
 
 import asyncio
+import os
 import statistics
 import tempfile
 import time
@@ -25,7 +26,7 @@ from tests.bench.table import show
 from tests.coop import TARIFF, Coop
 from tests.portal import running_site
 
-MONTHS, BUCKETS, OTHERS, ASKS = 36, 5, 50, 100
+MONTHS, BUCKETS, OTHERS, ASKS, ROUNDS = 36, 5, 50, 100, 20
 GOAL_MS = 50
 FIRST = Month(2023, 12)
 BARE = "/how-it-works"
@@ -59,15 +60,31 @@ async def _bench(database: str, place: Path) -> None:
             for _ in range(ASKS):
                 for page, times in took.items():
                     times.append(await _asked_ms(site.client, page))
+            worked = {page: await _processor_ms(co_op, site.client, page) for page in took}
     finally:
         await co_op.close()
-    base = statistics.median(took[BARE])
     for page in PAGES:
         median, tail = statistics.median(took[page]), statistics.quantiles(took[page], n=100)[98]
         show(
-            f"portal {page[:36]}", f"{median:.1f} ms, p99 {tail:.1f} ms", f"{base:.1f} ms {BARE}", tail / GOAL_MS,
-            f"p99 ≤ {GOAL_MS} ms",
+            f"portal {page[:36]}", f"{median:.1f} ms, p99 {tail:.1f} ms",
+            f"processor {worked[page]:.1f} ms, bare {worked[BARE]:.1f}", tail / GOAL_MS, f"p99 ≤ {GOAL_MS} ms",
         )  # fmt: skip
+
+
+async def _processor_ms(co_op: Coop, client: TestClient, page: str) -> float:
+    """What one page costs of processor time, here (its client too) and in PostgreSQL, whatever else the machine does."""
+    owner = await co_op.owner()
+    rows = await owner.fetch("SELECT pid FROM pg_stat_activity WHERE datname = current_database()")
+    stats = [Path(f"/proc/{row['pid']}/stat") for row in rows]
+
+    def used_ms() -> float:
+        ticks = sum(sum(map(int, one.read_text().rsplit(")", 1)[1].split()[11:13])) for one in stats)
+        return time.process_time() * 1000 + ticks * 1000 / os.sysconf("SC_CLK_TCK")
+
+    before = used_ms()
+    for _ in range(ROUNDS):
+        await _asked_ms(client, page)
+    return (used_ms() - before) / ROUNDS
 
 
 async def _found(co_op: Coop, *names: str) -> list[MemberId]:

@@ -25,7 +25,7 @@ from billing.costs.variance import MonthFigures, Suggestion, suggested_tariff, s
 from billing.register.run import members_in
 from billing.statements.statement import was_member
 from meter import sample_store
-from meter.engine_usage_store import engine_usage
+from meter.engine_usage_store import engine_usage, usage_on
 from meter.event import Zone
 from meter.ids import NOBODY, MemberId
 from meter.postgres import Connection
@@ -157,6 +157,9 @@ async def figures(connection: Connection, month: Month, *, now_us: int) -> Month
         usage = await period_usage(connection, month, until_us=min(now_us, month.end_us))
         classes = {one.id: one.member_class.value for one in await members_in(connection, month)}
         earlier = await earlier_tariffs(connection, usage, tariff)
+        names = tariff.engine_names.union(*(one.engine_names for one in earlier.values()))
+        engines = await usage_on(connection, month, names, until_us=min(now_us, month.end_us))
+        usage = {member: replace(one, engines=engines.get(member, ())) for member, one in usage.items()}
         given = await cost_store.credits_of(connection, month)
     lines: list[Line] = []
     for member in sorted({*usage, *(one.member for one in given)}):

@@ -15,6 +15,7 @@ import asyncpg
 import pytest
 
 from billing import run
+from billing.costs.run import figures
 from billing.month.proof import verify
 from billing.statements import verifier
 from billing.statements.render import statement_text
@@ -129,6 +130,8 @@ async def test_a_bucket_that_moved_costs_what_each_place_costs_by_its_hours(
     assert 1640 == told["charges_minor"]
     assert told["lines"] == trial["lines"]
     assert "Kept in storage on ceph-a" in statement_text(told)
+    beside = (await figures(books, OCTOBER, now_us=OCTOBER.end_us)).lines
+    assert 1640 == sum(one.amount_minor for one in beside)
     again = await recounted(books, settings, OCTOBER)
     proof = await verify(books, anna, OCTOBER, again, now_us=OCTOBER.end_us)
     assert ([], True) == (proof.differences, proof.agrees)

@@ -88,9 +88,8 @@ def read_head(key: str, headers: Mapping[str, str], asked: Asked) -> Told:
         _properties(headers, asked),
         version_id=headers.get("x-amz-version-id", ""),
     )
-    tags_count, parts_count = (
-        _count(headers, name) for name in ("x-amz-tagging-count", "x-amz-mp-parts-count")
-    )
+    tags_count = _count(headers, "x-amz-tagging-count")
+    parts_count = _count(headers, "x-amz-mp-parts-count")
     return Told(head, tags_count, parts_count, first, body_bytes)
 
 
@@ -107,13 +106,17 @@ def _sent_name(name: str) -> str:
     return f"{_MEMBERS}{name[len(OURS) :]}" if name.startswith(OURS) else name
 
 
+@lru_cache(maxsize=1024)
+def _told_name(name: str) -> str:
+    """Under which name a header of an answer is told to clients; empty: not at all. An upstream uses few names."""
+    if name.startswith(_MEMBERS):
+        return f"{OURS}{name[len(_MEMBERS) :]}"
+    is_told = name in _KEPT or (name.startswith(METADATA_PREFIX) and not name.startswith(OURS))
+    return name if is_told else ""
+
+
 def _properties(headers: Mapping[str, str], asked: Asked) -> ObjectProperties:
-    kept: dict[str, str] = {}
-    for name, value in headers.items():
-        if name.startswith(_MEMBERS):
-            kept[f"{OURS}{name[len(_MEMBERS) :]}"] = value
-        elif name in _KEPT or (name.startswith(METADATA_PREFIX) and not name.startswith(OURS)):
-            kept[name] = value
+    kept = {told: value for name, value in headers.items() if (told := _told_name(name))}
     return ObjectProperties(
         kept,
         _checksum(headers, asked),
@@ -133,6 +136,8 @@ def _checksum(headers: Mapping[str, str], asked: Asked) -> Checksum | None:
         if algorithm not in DIGEST_BYTES or not value:
             raise malformed(asked, "a checksum of ours that is damaged")
         return Checksum(algorithm, value, kind)
+    if _CHECKSUM_HEADERS.keys().isdisjoint(headers):
+        return None
     for name, algorithm in _CHECKSUM_HEADERS.items():
         told = headers.get(name)
         if told is not None:
@@ -187,4 +192,5 @@ def _whole(text: str) -> int | None:
 
 
 def _count(headers: Mapping[str, str], name: str) -> int:
-    return _whole(headers.get(name, "")) or 0
+    text = headers.get(name)
+    return 0 if text is None else _whole(text) or 0

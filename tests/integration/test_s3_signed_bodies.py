@@ -262,7 +262,7 @@ def test_a_client_that_leaves_in_the_middle_leaves_nothing(door: Door, payload: 
     request = signed.whole(data if payload == UNSIGNED else signed_chunks(signed, cut(data)))
     with line(door.gateway) as open_line:
         open_line.send(request[:-500])
-    assert eventually(lambda: before == left(door.gateway)), left(door.gateway)
+    assert eventually(lambda: before == left(door.gateway), within_s=60), left(door.gateway)
     assert None is door.stored()
 
 

@@ -354,7 +354,10 @@ def test_neither_key_nor_text_is_in_any_file_of_the_gateway(
     files = [path for path in s3_gateway.data.rglob("*") if path.is_file()]
     assert any(path.name == "index.sqlite" for path in files)
     for path in files:
-        found = path.read_bytes()
+        try:
+            found = path.read_bytes()
+        except FileNotFoundError:
+            continue  # the collector has just taken what an earlier test deleted, or a fresh copy took its place
         assert [] == [trace for trace in traces if trace in found], path
 
 

@@ -49,6 +49,9 @@ mon allow pool size one = true
 mon max pg per osd = 2000
 paxos propose interval = 0.02
 paxos min wait = 0.01
+# It needs a few megabytes, and would not start on a disk of which a twentieth is free.
+mon data avail crit = 0
+mon data avail warn = 0
 osd objectstore = memstore
 memstore device bytes = {store_bytes}
 [mon.a]

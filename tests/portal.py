@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from aiohttp import ClientResponse
 from aiohttp.test_utils import TestClient, TestServer
@@ -58,12 +59,20 @@ class Site:
         return await reply.text()
 
 
+SomeSite = TypeVar("SomeSite", bound=Site)
+
+
 @asynccontextmanager
 async def running_site(
-    co_op: Coop, journal: Path, settings: BillingSettings, *, origin: str = ""
-) -> AsyncIterator[Site]:
+    co_op: Coop,
+    journal: Path,
+    settings: BillingSettings,
+    *,
+    origin: str = "",
+    kind: type[SomeSite] = Site,  # type: ignore[assignment]
+) -> AsyncIterator[SomeSite]:
     """A portal for the time of the block; its client says where it comes from, as browsers do."""
-    one = Site(co_op, journal)
+    one = kind(co_op, journal)
     connections = await pool(co_op.dsn, role="weir_billing", size_max=2)
     app = make_app(connections, settings, journal_directory=journal, clock=lambda: one.now_us)
     one.server = TestServer(app)

@@ -18,7 +18,7 @@ _BY_MEMBER = (
     "billing.hours", "billing.credit", "billing.capital_line", "billing.capital_exit", "billing.capital_request",
     "billing.capital_contact", "billing.capital_forfeit", "billing.notice", "billing.notice_event", "billing.charge",
     "billing.year_line", "meter.storage", "meter.storage_day", "meter.stored", "meter.correction", "meter.member_cap",
-    "gateway.member_limit",
+    "gateway.member_limit", "billing.proposal", "billing.proposal_comment", "billing.voter",
 )  # fmt: skip
 EXPORT: dict[str, str] = {
     **{f"{name}.member": f"SELECT * FROM {name} WHERE member = $1" for name in _BY_MEMBER},  # noqa: S608 - our own
@@ -46,6 +46,8 @@ EXPORT: dict[str, str] = {
     "billing.bank_account.member": "SELECT number, last_four, set_at FROM billing.bank_account WHERE member = $1",
     "billing.session.member": "SELECT number, created_at, seen_at, address, agent FROM billing.session WHERE member = $1",
     "billing.login_link.member": "SELECT created_at, expires_at FROM billing.login_link WHERE member = $1",
+    # Of open votes; nothing says whose a secret ballot is.
+    "billing.ballot.member": "SELECT proposal, receipt, chamber, vote FROM billing.ballot WHERE member = $1",
     "gateway.access_key.member": (
         "SELECT access_key, created_at, revoked_at, scope::text FROM gateway.access_key WHERE member = $1"
     ),

@@ -8,51 +8,28 @@ import logging
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import asyncpg
 import pytest
 import pytest_asyncio
 from aiohttp import ClientResponse, FormData
-from aiohttp.test_utils import TestClient, TestServer
 
-from billing.portal.app import make_app
-from billing.portal.login import create_login_link
 from billing.settings import BillingSettings
 from billing.voting import run, store
 from billing.voting.document import recount
 from meter.ids import MemberId
-from meter.postgres import pool
 from meter.usage import MemberClass
 from tests.coop import NOW, Coop
+from tests.portal import Site, running_site
 from tests.voting_kit import CLOSES, DURING, NAMES, join, opened, proposed
 
 SCRIPT = "<script>alert(1)</script>"
 
 
-class Site:
-    """A running portal whose clock the test moves."""
+class Say(Site):
+    """A portal with forms that carry files."""
 
-    def __init__(self, co_op: Coop) -> None:
-        self.co_op = co_op
-        self.now_us = NOW
-        self.client: TestClient[Any, Any]
-        self.books: asyncpg.Connection
-
-    async def sign_in(self, member: int) -> None:
-        self.client.session.cookie_jar.clear()
-        link = await create_login_link(
-            self.books, MemberId(member), portal_url="", now_us=self.now_us, ttl_minutes=60
-        )
-        assert 303 == (await self.client.post(link, allow_redirects=False)).status
-
-    async def get(self, path: str) -> ClientResponse:
-        return await self.client.get(path, allow_redirects=False)
-
-    async def text(self, path: str) -> str:
-        reply = await self.get(path)
-        assert 200 == reply.status
-        return await reply.text()
+    books: asyncpg.Connection
 
     async def send(
         self, path: str, *, file: tuple[str, bytes] | None = None, **fields: str
@@ -73,22 +50,17 @@ class Site:
 
 
 @pytest_asyncio.fixture
-async def site(co_op: Coop, tmp_path: Path) -> AsyncIterator[Site]:
-    one = Site(co_op)
+async def site(co_op: Coop, tmp_path: Path) -> AsyncIterator[Say]:
     await co_op.found(*NAMES)
-    one.books = await co_op.books()
-    connections = await pool(co_op.dsn, role="weir_billing", size_max=3)
     settings = BillingSettings(
         session_idle_minutes=43_200, session_absolute_hours=8760, proposals_listed_max=2
     )
-    app = make_app(connections, settings, journal_directory=tmp_path, clock=lambda: one.now_us)
-    async with TestClient(TestServer(app)) as client:
-        one.client = client
+    async with running_site(co_op, tmp_path, settings, kind=Say) as one:
+        one.books = await co_op.books()
         yield one
-    await connections.close()
 
 
-async def test_from_a_proposal_to_a_result_that_is_counted_again(site: Site) -> None:
+async def test_from_a_proposal_to_a_result_that_is_counted_again(site: Say) -> None:
     await site.sign_in(1)
     reply = await site.send(
         "/proposals/new",
@@ -133,7 +105,7 @@ async def test_from_a_proposal_to_a_result_that_is_counted_again(site: Site) -> 
 
 
 async def test_every_refused_vote_has_its_sentence_and_a_line_in_the_log(
-    site: Site, caplog: pytest.LogCaptureFixture
+    site: Say, caplog: pytest.LogCaptureFixture
 ) -> None:
     shop = await join(site.co_op, "shop", MemberClass.CUSTOMER)
     number = await proposed(site.books)
@@ -171,7 +143,7 @@ async def test_every_refused_vote_has_its_sentence_and_a_line_in_the_log(
     assert 1 == len(await store.ballots(site.books, number))
 
 
-async def test_a_vote_from_another_site_is_not_taken(site: Site) -> None:
+async def test_a_vote_from_another_site_is_not_taken(site: Say) -> None:
     number = await proposed(site.books)
     await opened(site.books, number)
     site.now_us = DURING
@@ -181,7 +153,7 @@ async def test_a_vote_from_another_site_is_not_taken(site: Site) -> None:
     assert (0, 5) == await store.turnout(site.books, number)
 
 
-async def test_nobody_who_is_not_signed_in_sees_or_does_anything(site: Site) -> None:
+async def test_nobody_who_is_not_signed_in_sees_or_does_anything(site: Say) -> None:
     number = await proposed(site.books)
     await opened(site.books, number)
     site.now_us = DURING
@@ -201,7 +173,7 @@ async def test_nobody_who_is_not_signed_in_sees_or_does_anything(site: Site) -> 
     assert (0, 5) == await store.turnout(site.books, number)
 
 
-async def test_what_members_write_is_text_and_nothing_else(site: Site) -> None:
+async def test_what_members_write_is_text_and_nothing_else(site: Say) -> None:
     await site.sign_in(1)
     await site.send(
         "/proposals/new",
@@ -217,7 +189,7 @@ async def test_what_members_write_is_text_and_nothing_else(site: Site) -> None:
         assert (False, True) == ("<script" in page, "&lt;script" in page)
 
 
-async def test_the_proposal_of_another_is_not_changed(site: Site) -> None:
+async def test_the_proposal_of_another_is_not_changed(site: Say) -> None:
     await proposed(site.books, member=MemberId(1))
     await site.sign_in(2)
     reply = await site.get("/proposals/1/edit")
@@ -227,9 +199,7 @@ async def test_the_proposal_of_another_is_not_changed(site: Site) -> None:
     assert "A second disk" in await site.text("/proposals/1")
 
 
-async def test_a_proposal_that_was_opened_is_not_changed(
-    site: Site, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_a_proposal_that_was_opened_is_not_changed(site: Say, caplog: pytest.LogCaptureFixture) -> None:
     await proposed(site.books, member=MemberId(1))
     await opened(site.books, 1)
     await site.sign_in(1)
@@ -254,7 +224,7 @@ async def test_a_proposal_that_was_opened_is_not_changed(
     ],
 )
 async def test_what_cannot_be_proposed_leaves_nothing(
-    site: Site, fields: dict[str, str], file: tuple[str, bytes] | None
+    site: Say, fields: dict[str, str], file: tuple[str, bytes] | None
 ) -> None:
     await site.sign_in(1)
     told = {"title": "A disk", "kind": "other", "body": "We buy one.", "calc_hash": ""} | fields
@@ -263,7 +233,7 @@ async def test_what_cannot_be_proposed_leaves_nothing(
     assert [] == await store.proposals(site.books, count_max=10)
 
 
-async def test_what_is_no_form_is_refused_in_a_sentence(site: Site) -> None:
+async def test_what_is_no_form_is_refused_in_a_sentence(site: Say) -> None:
     await site.sign_in(1)
     for headers, body in (
         ({"Content-Type": "application/json"}, b"{}"),
@@ -276,14 +246,14 @@ async def test_what_is_no_form_is_refused_in_a_sentence(site: Site) -> None:
     assert [] == await store.proposals(site.books, count_max=10)
 
 
-async def test_there_is_no_such_page(site: Site) -> None:
+async def test_there_is_no_such_page(site: Say) -> None:
     await proposed(site.books)
     await site.sign_in(1)
     for path in ("9", "0", "999999999", "1/result", "1/attachments/1", "x", "1234567890"):
         assert 404 == (await site.get(f"/proposals/{path}")).status
 
 
-async def test_the_list_goes_on(site: Site) -> None:
+async def test_the_list_goes_on(site: Say) -> None:
     for _ in range(3):
         await proposed(site.books)
     await site.sign_in(1)
@@ -295,7 +265,7 @@ async def test_the_list_goes_on(site: Site) -> None:
     assert ["1"] == re.findall(r'href="/proposals/(\d+)"', await site.text("/proposals?before=2"))
 
 
-async def test_an_open_result_says_who_voted_how_and_a_secret_one_does_not(site: Site) -> None:
+async def test_an_open_result_says_who_voted_how_and_a_secret_one_does_not(site: Say) -> None:
     for is_secret in (True, False):
         number = await proposed(site.books)
         await opened(site.books, number, is_secret=is_secret)

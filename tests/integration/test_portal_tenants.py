@@ -72,7 +72,7 @@ async def a_co_op_with_two(site: Site) -> tuple[MemberId, MemberId, dict[str, st
     site.client.session.cookie_jar.clear()
     names = {
         "access_key": access_key, "number": number, "month": "2026-10", "year": "2026", "day": "2026-11-01",
-        "token": "x" * 43,
+        "token": "x" * 43, "place": "1",
     }  # fmt: skip
     return anna, ben, names
 

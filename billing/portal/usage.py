@@ -20,7 +20,8 @@ from meter.refusal import Refusal
 from meter.usage import LOGICAL, Kept, Lines, Usage, together
 from meter.window import DAY_US, Month, to_datetime, to_us
 
-CHART_HEIGHT, SLOT_WIDTH, BAR_WIDTH = 120, 20, 8
+CHART_HEIGHT, BAR_WIDTH = 120, 8
+SLOT_WIDTH_MIN, SLOT_WIDTH_MAX = 3, 60
 WIDE, LINE_HEIGHT = 640, 34
 LINES_SHOWN = 15
 NUMBER_DIGITS_MAX = 18
@@ -225,6 +226,10 @@ def bars(asked: Asked, told: Sequence[Row]) -> tuple[list[Bar], int, int]:
 
 def _upright(asked: Asked, told: Sequence[Row], top: int) -> tuple[list[Bar], int, int]:
     slots_a_day = 24 if asked.by is By.HOUR else 1
+    slots = ((asked.last - asked.first).days + 1) * slots_a_day
+    # Three days are no three towers, and a year is no thread.
+    step = max(SLOT_WIDTH_MIN, min(SLOT_WIDTH_MAX, WIDE // slots))
+    bar = max(1, step * 2 // 5)
     found = []
     for one in told:
         moment = datetime.fromisoformat(one.key)
@@ -232,12 +237,9 @@ def _upright(asked: Asked, told: Sequence[Row], top: int) -> tuple[list[Bar], in
         for at, (kind, count) in enumerate((("out", one.usage.bytes_out), ("in", one.usage.bytes_in))):
             height = scale_down(max(count, 0), of=top, to=CHART_HEIGHT)
             if height:
-                x = slot * SLOT_WIDTH + 2 + at * BAR_WIDTH
-                found.append(
-                    Bar(kind, x, CHART_HEIGHT - height, BAR_WIDTH - 1, height, _words(one, kind, count))
-                )
-    days = (asked.last - asked.first).days + 1
-    return found, days * slots_a_day * SLOT_WIDTH, CHART_HEIGHT
+                x, words = slot * step + step // 10 + at * bar, _words(one, kind, count)
+                found.append(Bar(kind, x, CHART_HEIGHT - height, max(1, bar - 1), height, words))
+    return found, max(WIDE, slots * step), CHART_HEIGHT
 
 
 def _words(one: Row, kind: str, count: int) -> str:

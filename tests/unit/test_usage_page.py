@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-from datetime import UTC, datetime
+import itertools
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -80,7 +81,27 @@ def test_a_line_by_hour_leads_to_that_hour_and_keeps_what_it_was_narrowed_to() -
     (row,) = rows(asked, [(moment, used(50, 100))], kept={}, operations={}, buckets={})
     assert "/requests/2026-11-02?bucket=7&hour=15" == row.link
     pictured, width, height = bars(asked, [row])
-    # Slot 15 of 24; the larger of the two fills the height, the other half of it.
-    assert (480, 120, [(302, 60, 60), (310, 0, 120)]) == (
+    # Slot 15 of 24, each of 26 of 640; the larger of the two fills the height, the other half of it.
+    assert (640, 120, [(392, 60, 60), (402, 0, 120)]) == (
         width, height, [(one.x, one.y, one.height) for one in pictured],
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("days", [1, 3, 31, 366])
+def test_the_picture_of_any_days_has_a_shape_for_a_screen(days: int) -> None:
+    """Scaled to a page's width, three days were once three screens high."""
+    first = datetime(2026, 1, 1, tzinfo=UTC).date()
+    asked = Asked(first, first + timedelta(days=days - 1), By.DAY)
+    told = rows(
+        asked,
+        [(datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=n), used(5, 9)) for n in range(days)],
+        kept={},
+        operations={},
+        buckets={},
+    )
+    pictured, width, height = bars(asked, told)
+    assert 4 * height <= width <= 10 * height
+    assert days * 2 == len(pictured)
+    places = sorted((one.x, one.width) for one in pictured)
+    assert all(x + wide <= after for (x, wide), (after, _) in itertools.pairwise(places))
+    assert places[-1][0] + places[-1][1] <= width

@@ -64,3 +64,26 @@ class Regional(Rogue):
         return (
             signer.signature(signer.string_to_sign(request, canonical), request) == given.rpartition("=")[2]
         )
+
+
+@dataclass
+class Shared(Regional):
+    """As one whose names are everybody's: whatever is asked for is taken already, and open to us."""
+
+    own: tuple[str, ...] = ()
+    """The buckets of our account."""
+
+    def _done(
+        self, method: str, target: str, headers: dict[str, str], body: bytes, *, other_etag: bool
+    ) -> bytes:
+        path = target.partition("?")[0]
+        if method == "PUT" and path.count("/") == 1:
+            return _answer(409, b"", _error("BucketAlreadyExists"))
+        if path == "/":
+            names = "".join(f"<Bucket><Name>{one}</Name></Bucket>" for one in self.own)
+            return _answer(
+                200,
+                b"",
+                f"<ListAllMyBucketsResult><Buckets>{names}</Buckets></ListAllMyBucketsResult>".encode(),
+            )
+        return super()._done(method, target, headers, body, other_etag=other_etag)

@@ -8,6 +8,7 @@ import struct
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from meter import frame
 from meter.event import Event
@@ -78,6 +79,16 @@ def stand(connection: socket.socket) -> int:
 
     eventually(stands_still, every_s=0.05)
     return seen[-1]
+
+
+def taken(connection: socket.socket) -> bool:
+    """Whether the gateway has read all that this connection sent: its socket's queue is empty (proc(5), /proc/net/tcp)."""
+    (_, gateway_port), (_, own_port) = connection.getpeername(), connection.getsockname()
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        _, local, remote, _, queues, *_ = line.split()
+        if (gateway_port, own_port) == tuple(int(one.partition(":")[2], 16) for one in (local, remote)):
+            return int(queues.partition(":")[2], 16) == 0
+    return False
 
 
 def begun(

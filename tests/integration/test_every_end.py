@@ -23,6 +23,7 @@ from tests.integration.ending_kit import (
     patience,
     recorded,
     reset,
+    taken,
     vanish,
 )
 from tests.traffic import MIB, connected, signed
@@ -216,6 +217,8 @@ def end_all(gateway: RunningGateway, end: str, connections: list[socket.socket])
         elif end == "whole":
             assert connection.recv(65536)
     if end == "our stop":
+        # What waits unread then was never a request.
+        eventually(lambda: all(map(taken, connections)))
         gateway.end(signal.SIGTERM)
     elif end == "our kill":
         gateway.end(signal.SIGKILL)

@@ -25,7 +25,7 @@ from meter.ids import BucketId, MemberId
 from meter.metrics import Registry
 from meter.refusal import Refusal
 from tests.engines.ceph import Ceph
-from tests.engines.regional import ACCESS_KEY, REGION, SECRET, Regional
+from tests.engines.regional import ACCESS_KEY, REGION, SECRET, Regional, Shared
 from tests.engines.rogue import running_rogue
 
 BUCKET = BucketId(7)
@@ -98,6 +98,17 @@ async def test_a_request_for_another_region_is_forged_to_it(regional: Regional, 
         with pytest.raises(Misconfigured):
             await engine.create_bucket(BUCKET, owner=ANNA)
     assert (1, {}) == (regional.forged, regional.locations)
+
+
+async def test_a_name_somebody_took_before_us_is_not_ours_though_they_open_it_to_us(tmp_path: Path) -> None:
+    """Else whoever guesses the name of a bucket to come is sent a member's data."""
+    with running_rogue(kind=Shared) as shared:
+        async with before(shared, tmp_path) as engine:
+            shared.own = ("w-7-photo", "w-7-photos-2")
+            with pytest.raises(StorageError):
+                await engine.create_bucket(BUCKET, owner=ANNA)
+            shared.own = ("w-7-photo", "w-7-photos")
+            await engine.create_bucket(BUCKET, owner=ANNA)
 
 
 def test_a_trial_finds_out_and_commands_do_as_it_found(regional: Regional) -> None:

@@ -24,6 +24,8 @@ from tests.gateway import Credentials, RunningGateway, client
 from tests.integration.door_kit import Door, MemoryDirectory, read
 
 MIB = 2**20
+SEGMENTS_BYTES = 2 * 65_536
+"""Two of loopback's: so many may be read and not acknowledged yet (RFC 1122, 4.2.3.2)."""
 KEY, OTHER = os.urandom(32), os.urandom(32)
 
 
@@ -334,14 +336,16 @@ def test_a_broken_off_download_of_a_sealed_object_bills_no_more_than_it_sent(
     whole = s3.get_object(Bucket=name, Key="k", **with_key())
     assert hashlib.sha256(data).digest() == hashlib.sha256(body_of(whole)).digest()
     billed = s3_gateway.usage(member.member).bytes_out
-    assert 27 * MIB <= billed < 48 * MIB
+    # The reader's machine may not have acknowledged the last segments before it went: those it read unbilled.
+    assert 27 * MIB - SEGMENTS_BYTES <= billed < 48 * MIB
 
 
 def test_neither_key_nor_text_is_in_any_file_of_the_gateway(
-    s3_gateway: RunningGateway, s3: Any, bucket: str, seed: int
+    s3_gateway: RunningGateway, s3: Any, bucket: str
 ) -> None:
     secret = os.urandom(32)
-    data = random.Random(seed + 1).randbytes(300_000)
+    # Of nobody else's making: other tests of this gateway put bytes of the same seed, in clear.
+    data = os.urandom(300_000)
     s3.put_object(Bucket=bucket, Key="k", Body=data, **with_key(secret))
     s3.put_object(Bucket=bucket, Key="small", Body=data[:100], **with_key(secret))
     body_of(s3.get_object(Bucket=bucket, Key="k", **with_key(secret)))

@@ -14,6 +14,7 @@ from gateway.storage.base import Engine
 from gateway.storage.errors import BucketNotEmpty, InvalidRules, NoSuchBucket
 from gateway.storage.model import BucketRules, StorageChange, Versioning
 from gateway.storage.upstream.acts import Act
+from gateway.storage.upstream.answers import read_root, text_of
 from gateway.storage.upstream.engine_base import Place
 from gateway.storage.upstream.engine_copying import CopyMethods
 from gateway.storage.upstream.engine_deleting import DeleteMethods
@@ -48,11 +49,21 @@ class UpstreamEngine(CopyMethods, DeleteMethods, UploadMethods, Engine):
         raise storage_error(failure, request.asked)
 
     async def _is_ours(self, place: Place) -> bool:
-        """Some systems say of one's own bucket, too, that the name is taken; another's would not be shown to us."""
-        exchange, failure = await self._client.attempt(self.request("HeadBucket", Act.READ, "HEAD", place))
-        if failure is None:
-            exchange.close()
-        return failure is None
+        """Some systems say of one's own bucket, too, that the name is taken. The account's own list tells them apart.
+
+        Not whether we may look into it: somebody can take a name before us and open that bucket to us, and would be
+        sent members' data.
+        """
+        request = self.request("ListBuckets", Act.READ, "GET", place)._replace(path="/")
+        exchange, failure = await self._client.attempt(request)
+        if failure is not None:
+            return False
+        root = read_root(await exchange.whole(), request.asked, "ListAllMyBucketsResult")
+        return any(
+            text_of(bucket, "Name") == place.name
+            for listed in root.all("Buckets")
+            for bucket in listed.all("Bucket")
+        )
 
     async def delete_bucket(self, bucket: BucketId) -> None:
         """See Engine. Some systems drop open uploads with their bucket, so that is asked first."""

@@ -234,6 +234,7 @@ def test_what_an_operation_bills_is_what_came_of_its_body(
     s3 = client(gateway, member)
     s3.put_object(Bucket="counted", Key="k", Body=b"k")
     upload = s3.create_multipart_upload(Bucket="counted", Key="k")["UploadId"]
+    eventually(lambda: Operation.CREATE_MULTIPART_UPLOAD.code in {one.operation for one in recorded(gateway)})
     before, open_ones, sent = len(recorded(gateway)), [], {}
     for operation in WITH_BODY:
         head, body = asked(gateway, member, operation, upload)
@@ -273,6 +274,7 @@ def test_a_copy_bills_no_bytes_but_its_answer_s_however_it_ends(
     s3 = client(gateway, member)
     s3.put_object(Bucket="counted", Key="k", Body=bytes(8 * MIB))
     upload = s3.create_multipart_upload(Bucket="counted", Key="k")["UploadId"]
+    eventually(lambda: Operation.CREATE_MULTIPART_UPLOAD.code in {one.operation for one in recorded(gateway)})
     before, open_ones, codes = len(recorded(gateway)), [], {one.code for one in WITHOUT_BODY}
     for operation in WITHOUT_BODY:
         connection = connected(gateway.port)

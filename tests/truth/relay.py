@@ -244,6 +244,11 @@ class Exchange:
             self._send_up()
         if self._gateway in readable:
             self._read_gateway()
+        # Before the answer goes on: whoever has it asks again at once, and that is another exchange.
+        if self._client in readable:
+            data = receive(self._client)
+            self._client_gone |= data == b""
+            self._take_up(data or b"")
         if self._client in writable and self._down:
             try:
                 del self._down[: self._client.send(memoryview(self._down)[:STEP_BYTES])]
@@ -251,10 +256,6 @@ class Exchange:
                 pass  # not writable after all
             except OSError:
                 self._client_gone = True
-        if self._client in readable:
-            data = receive(self._client)
-            self._client_gone |= data == b""
-            self._take_up(data or b"")
 
     def _take_up(self, data: bytes) -> None:
         assert len(data) <= self._body_left, "clients wait for an answer before they ask again"

@@ -11,6 +11,8 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 MIB = 2**20
+UNACKNOWLEDGED_BYTES = 2 * 65_536
+"""Two of loopback's: so many may be read and not acknowledged yet (RFC 1122, 4.2.3.2)."""
 GET_SIZES = (100, 4096, 20_000, 200_000, 2 * MIB)
 """Objects the traffic reads, under the key g<size> of the bucket `counted`."""
 

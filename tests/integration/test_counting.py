@@ -15,10 +15,9 @@ from pathlib import Path
 import pytest
 
 from tests.gateway import Credentials, RunningGateway, client, running_gateway
-from tests.traffic import GET_SIZES, MIB, Traffic, connected, signed
+from tests.traffic import GET_SIZES, MIB, UNACKNOWLEDGED_BYTES, Traffic, connected, signed
 
 # A receiver may leave two full packets unacknowledged (RFC 9293, section 3.8.6.3); loopback's have 64 KiB.
-UNACKNOWLEDGED_BYTES = 2 * 64 * 1024
 
 
 @pytest.fixture

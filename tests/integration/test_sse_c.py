@@ -22,10 +22,8 @@ from gateway.settings import GatewaySettings
 from gateway.storage.disk.engine import open_engine
 from tests.gateway import Credentials, RunningGateway, client
 from tests.integration.door_kit import Door, MemoryDirectory, read
+from tests.traffic import MIB, UNACKNOWLEDGED_BYTES
 
-MIB = 2**20
-SEGMENTS_BYTES = 2 * 65_536
-"""Two of loopback's: so many may be read and not acknowledged yet (RFC 1122, 4.2.3.2)."""
 KEY, OTHER = os.urandom(32), os.urandom(32)
 
 
@@ -337,7 +335,7 @@ def test_a_broken_off_download_of_a_sealed_object_bills_no_more_than_it_sent(
     assert hashlib.sha256(data).digest() == hashlib.sha256(body_of(whole)).digest()
     billed = s3_gateway.usage(member.member).bytes_out
     # The reader's machine may not have acknowledged the last segments before it went: those it read unbilled.
-    assert 27 * MIB - SEGMENTS_BYTES <= billed < 48 * MIB
+    assert 27 * MIB - UNACKNOWLEDGED_BYTES <= billed < 48 * MIB
 
 
 def test_neither_key_nor_text_is_in_any_file_of_the_gateway(

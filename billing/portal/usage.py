@@ -228,8 +228,9 @@ def _upright(asked: Asked, told: Sequence[Row], top: int) -> tuple[list[Bar], in
     slots_a_day = 24 if asked.by is By.HOUR else 1
     slots = ((asked.last - asked.first).days + 1) * slots_a_day
     # Three days are no three towers, and a year is no thread.
-    step = max(SLOT_WIDTH_MIN, min(SLOT_WIDTH_MAX, WIDE // slots))
-    bar = max(1, step * 2 // 5)
+    step = max(SLOT_WIDTH_MIN, min(SLOT_WIDTH_MAX, scale_down(WIDE, of=slots, to=1)))
+    edge = scale_down(step, of=10, to=1)
+    bar = max(1, scale_down(step, of=5, to=2))
     found = []
     for one in told:
         moment = datetime.fromisoformat(one.key)
@@ -237,7 +238,7 @@ def _upright(asked: Asked, told: Sequence[Row], top: int) -> tuple[list[Bar], in
         for at, (kind, count) in enumerate((("out", one.usage.bytes_out), ("in", one.usage.bytes_in))):
             height = scale_down(max(count, 0), of=top, to=CHART_HEIGHT)
             if height:
-                x, words = slot * step + step // 10 + at * bar, _words(one, kind, count)
+                x, words = slot * step + edge + at * bar, _words(one, kind, count)
                 found.append(Bar(kind, x, CHART_HEIGHT - height, max(1, bar - 1), height, words))
     return found, max(WIDE, slots * step), CHART_HEIGHT
 

@@ -104,7 +104,7 @@ async def _rounds(
     ]
     found = []
     for number in range(ROUNDS + 1):
-        slices: dict[signal.Signals, list[Slice]] = {ON: [], OFF: []}
+        slices: dict[int, list[Slice]] = {ON: [], OFF: []}
         for switch in (ON, OFF, OFF, ON) if number % 2 else (OFF, ON, ON, OFF):
             process.send_signal(switch)
             assert process.stdout.readline() == ("on\n" if switch is ON else "off\n")

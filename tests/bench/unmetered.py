@@ -1,7 +1,8 @@
 """A gateway worker whose counting can be switched off and on again while it runs: only to measure what counting costs.
 
-SIGUSR1 switches it on, SIGUSR2 off, and a line on standard output says that it is done. Switched off, an answer is sent
-and nothing else: no event is made, no record is written, and so the fsync thread finds nothing to do.
+One real-time signal switches it on, the next one off, since a worker has a use of its own for SIGUSR1; a line on
+standard output says that it is done. Switched off, an answer is sent and nothing else: no event is made, no record is
+written, and so the fsync thread finds nothing to do.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from gateway.counting import Counting
 from gateway.wire import send_at_once
 from meter.recorder import Recorder
 
-ON, OFF = signal.SIGUSR1, signal.SIGUSR2
+ON, OFF = signal.SIGRTMIN, signal.SIGRTMIN + 1
 _counted = Counting.send_short
 
 

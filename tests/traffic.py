@@ -57,6 +57,13 @@ def connected(port: int, *, receive_bytes: int = 0) -> socket.socket:
     return made
 
 
+def more(connection: socket.socket, bytes_max: int = 65536) -> bytes:
+    """What comes next. A closed connection gives nothing for ever, so that fails."""
+    data = connection.recv(bytes_max)
+    assert data, "closed in the middle"
+    return data
+
+
 class Traffic(threading.Thread):
     """A client that counts what it saw: bytes of whole exchanges, and of those that were cut."""
 

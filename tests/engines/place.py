@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ REQUIRED = "WEIR_TEST_ENGINES"
 START_WITHIN_S = 240
 """Two test processes may start one each, on two cores that are busy with other tests."""
 STOP_WITHIN_S = 20
+TRIES_MAX = 500
 
 
 @dataclass(frozen=True)
@@ -61,12 +63,22 @@ def need(*programs: str) -> None:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports of the loopback nobody listens at now, all different."""
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [int(one.getsockname()[1]) for one in sockets]
+    """Ports of the loopback nobody listens at now, all different, for programs that cannot be given a socket.
+
+    They lie below those that the kernel gives to clients: one of these could be any connection's a moment later.
+    """
+    begin = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    found: list[int] = []
+    for port in random.SystemRandom().sample(range(begin // 2, begin), TRIES_MAX):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        found.append(port)
+        if len(found) == count:
+            return found
+    raise AssertionError(f"of {TRIES_MAX} ports only {len(found)} were free")
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from meter import frame
 from meter.event import Event
 from meter.reader import chain
 from tests.gateway import Credentials, RunningGateway
-from tests.traffic import connected, signed
+from tests.traffic import connected, more, signed
 
 HASTY = {"WEIR_DRAIN_TIMEOUT_S": "1", "WEIR_PEER_SILENCE_TIMEOUT_S": "2"}
 IMPATIENT = HASTY | {"WEIR_RECEIVE_TIMEOUT_S": "6", "WEIR_SEND_TIMEOUT_S": "2"}
@@ -99,6 +99,6 @@ def begun(
     connection.sendall(signed(gateway.port, member.access_key, member.secret_key, "GET", path, **headers))
     head = b""
     while not head.endswith(b"\r\n\r\n"):
-        head += connection.recv(1)
+        head += more(connection, 1)
     stand(connection)
     return connection, len(head)

@@ -14,6 +14,7 @@ from botocore.exceptions import ClientError
 
 from tests.integration.gateways_kit import Started, beside, running, s3_of, up
 from tests.integration.s3_kit import eventually
+from tests.traffic import more
 
 MIB = 2**20
 CHECKPOINT, SEND_BUFFER = MIB, 384 * 1024
@@ -46,12 +47,12 @@ def at_pace(port: int, target: str) -> int:
         connection.sendall(f"GET {target} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n".encode())
         head = b""
         while b"\r\n\r\n" not in head:
-            head += connection.recv(4096)
+            head += more(connection, 4096)
         assert head.startswith(b"HTTP/1.1 200"), head
         total, began = len(head.partition(b"\r\n\r\n")[2]), time.monotonic()
         try:
-            while more := connection.recv(2**16):
-                total += len(more)
+            while data := connection.recv(2**16):
+                total += len(data)
                 # Not to wait for anything: this is the receiver's pace.
                 time.sleep(max(0.0, total / RATE - (time.monotonic() - began)))
         except ConnectionResetError:

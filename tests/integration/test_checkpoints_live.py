@@ -17,7 +17,7 @@ from meter import frame
 from meter.event import Event, Mark
 from meter.reader import chain
 from tests.gateway import Credentials, RunningGateway, client, running_gateway
-from tests.traffic import MIB, connected, signed
+from tests.traffic import MIB, connected, more, signed
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def test_a_download_whose_receiver_stands_still_is_recorded_at_what_it_acknowled
         assert Mark.CHECKPOINT == first.marks
         got = b""
         while len(got.partition(b"\r\n\r\n")[2]) < 32 * MIB:
-            got += connection.recv(MIB)
+            got += more(connection, MIB)
     events = once(gateway, lambda events: not events[-1].marks)[began:]
     assert 32 * MIB == sum(event.bytes_out for event in events)
     # Each holds a mebibyte and what one more step acknowledged; the end comes at once.

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.gateway import Credentials, RunningGateway, client, running_gateway
-from tests.traffic import GET_SIZES, MIB, UNACKNOWLEDGED_BYTES, Traffic, connected, signed
+from tests.traffic import GET_SIZES, MIB, UNACKNOWLEDGED_BYTES, Traffic, connected, more, signed
 
 # A receiver may leave two full packets unacknowledged (RFC 9293, section 3.8.6.3); loopback's have 64 KiB.
 
@@ -44,13 +44,13 @@ def body_read(connection: socket.socket, count: int) -> int:
     """Read until `count` body bytes were received; the number read."""
     data = b""
     while b"\r\n\r\n" not in data:
-        data += connection.recv(4096)
+        data += more(connection, 4096)
     got = len(data) - data.index(b"\r\n\r\n") - 4
     while got < count:
-        more = connection.recv(min(65536, count - got))
-        if not more:
+        data = connection.recv(min(65536, count - got))
+        if not data:
             break
-        got += len(more)
+        got += len(data)
     return got
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from tests.gateway import Credentials, RunningGateway, client, running_gateway
 from tests.small_disk import fill, free_bytes, small_disk
-from tests.traffic import MIB, connected, signed
+from tests.traffic import MIB, connected, more, signed
 
 DISK_BYTES = 48 * MIB
 FREE_BYTES_MIN = 16 * MIB
@@ -46,13 +46,11 @@ def asked(connection: socket.socket, gateway: RunningGateway, member: Credential
     connection.sendall(signed(gateway.port, member.access_key, member.secret_key, "GET", "/counted/small"))
     data = b""
     while b"\r\n\r\n" not in data:
-        more = connection.recv(65536)
-        assert more, "cut"
-        data += more
+        data += more(connection)
     head, _, body = data.partition(b"\r\n\r\n")
     size = int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0])
     while len(body) < size:
-        body += connection.recv(65536)
+        body += more(connection)
     return head.partition(b"\r\n")[0], len(body)
 
 

@@ -19,6 +19,7 @@ from meter.reader import chain, streams
 from tests.gateway import Credentials, RunningGateway, client, running_gateway
 from tests.integration.s3_kit import Answer, ask, eventually, fetch, line, sign
 from tests.postgres import Loop, place_for_a_server, running_server
+from tests.traffic import more
 
 MIB = 2**20
 CHECKPOINT = 4 * MIB
@@ -127,12 +128,12 @@ def received(tenant: Tenant, all_begun: Barrier) -> int:
         head = b""
         try:
             while b"\r\n\r\n" not in head:
-                head += connection.recv(4096)
+                head += more(connection, 4096)
             all_begun.wait(60)
             assert head.startswith(b"HTTP/1.1 200"), head
             total = len(head.partition(b"\r\n\r\n")[2])
-            while more := connection.recv(2**18):
-                total += len(more)
+            while data := connection.recv(2**18):
+                total += len(data)
         except ConnectionResetError:
             pass  # cut: that is how a cap ends it
         return total

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import urllib.error
 import urllib.request
@@ -17,7 +16,7 @@ import pytest
 
 from meter.event import Mark, StorageLine
 from meter.postgres import connect
-from tests.engines.place import REQUIRED
+from tests.engines.place import REQUIRED, free_ports
 from tests.integration.gateways_kit import START_TIMEOUT_S, Started, beside, running, s3_of, up
 from tests.integration.load_kit import Load
 from tests.integration.records import records_in
@@ -34,16 +33,11 @@ CLIENTS = 4
 SIZE_MAX = 300_000
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
-
-
 @contextmanager
 def haproxy(place: Path, *gateways: Started) -> Iterator[tuple[str, str]]:
     """The endpoint's URL, and that of the statistics."""
     assert HAPROXY is not None, f"{REQUIRED} is 'required', and haproxy is not installed"
-    front, stats = free_port(), free_port()
+    front, stats = free_ports(2)
     environment = {
         **os.environ, "WEIR_FRONT": f"127.0.0.1:{front}", "WEIR_STATS": f"127.0.0.1:{stats}",
         "WEIR_GATEWAY_A": f"127.0.0.1:{gateways[0].port}", "WEIR_GATEWAY_B": f"127.0.0.1:{gateways[1].port}",

@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 
 from tests.integration.s3_kit import eventually
 from tests.integration.test_up import Weir, client, get, weir
+from tests.traffic import more
 
 __all__ = ["weir"]
 MIB = 2**20
@@ -49,7 +50,7 @@ def test_a_running_transfer_is_in_status_and_metrics_within_five_seconds(
     weir, ready, connection = slow
     came = 0
     while came < 10 * MIB:
-        came += len(connection.recv(2**16))
+        came += len(more(connection, 2**16))
     out = 'weir_gateway_open_bytes{direction="egress"}'
     assert eventually(lambda: metric(ready, out) >= came - 2**16, within_s=5)
     assert 1 == metric(ready, "weir_gateway_open_exchanges")
@@ -63,9 +64,7 @@ def test_a_running_transfer_is_in_status_and_metrics_within_five_seconds(
     counted = came - 2**16
     assert eventually(lambda: weir.json("usage", ready["member"])["bytes_out"] >= counted, within_s=15)
     while came < 64 * MIB:
-        more = connection.recv(2**20)
-        assert more
-        came += len(more)
+        came += len(more(connection, 2**20))
     assert eventually(lambda: not weir.json("status")["open_exchanges"])
 
 

@@ -49,6 +49,8 @@ READ_BUFFERS = 2
 """The library stops reading at twice its buffer, so a connection holds one block more than we have taken."""
 METRICS_EVERY_S = 1.0
 LOOK_AGAIN_S = 60.0
+LOCK_PATIENCE_S = 10.0
+"""Of a killed worker's stream: whoever closes what the dead one left open keeps its lock for a moment."""
 GC_THRESHOLD = 50_000
 
 
@@ -159,8 +161,9 @@ class Worker:
         """The worker's stream. Raises Refusal, JournalLocked."""
         settings, journal = self._settings, self._meter_settings.journal_directory
         recorder = Recorder(
-            journal / f"worker-{self._index}", self._meter_settings, slots_max=settings.connections_max
-        )
+            journal / f"worker-{self._index}", self._meter_settings, slots_max=settings.connections_max,
+            lock_patience_s=LOCK_PATIENCE_S,
+        )  # fmt: skip
         if recorder.journal.capacity <= RECORDS_TO_END * settings.connections_max:
             raise Refusal(
                 f"a journal segment of journal_segment_bytes_max={self._meter_settings.journal_segment_bytes_max} "

@@ -15,6 +15,7 @@ import logging
 import mmap
 import os
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO
@@ -45,6 +46,8 @@ SPARE_NAME = "spare"
 FULL = (errno.ENOSPC, errno.EDQUOT)
 BLOCK_BYTES = 512
 """What st_blocks counts in."""
+LOCK_POLL_S = 0.01
+"""flock() has no waiting with a time limit."""
 
 
 class JournalFull(Refusal):
@@ -136,11 +139,12 @@ class Journal:
     """The single writer of a stream. append() is called from one thread, sync() from another."""
 
     def __init__(
-        self, directory: Path, *, segment_bytes_max: int, segment_age_max_s: int, now_us: int
-    ) -> None:
+        self, directory: Path, *, segment_bytes_max: int, segment_age_max_s: int, now_us: int,
+        lock_patience_s: float = 0,
+    ) -> None:  # fmt: skip
         directory.mkdir(parents=True, exist_ok=True)
         self.directory = directory
-        self._lock_file = lock_stream(directory)
+        self._lock_file = lock_stream(directory, patience_s=lock_patience_s)
         self._bytes_max = segment_bytes_max
         self._age_max_us = segment_age_max_s * 1_000_000
         self._roll_lock = threading.Lock()
@@ -362,12 +366,17 @@ def _successor(header: SegmentHeader, count: int, digest: bytes, now_us: int) ->
     return SegmentHeader(header.stream, header.number + 1, header.first_sequence + count, now_us, digest)
 
 
-def lock_stream(directory: Path) -> IO[str]:
-    """Take the stream's lock and keep it while the returned file lives. Raises JournalLocked."""
+def lock_stream(directory: Path, *, patience_s: float = 0) -> IO[str]:
+    """Take the stream's lock and keep it while the returned file lives. Raises JournalLocked after so many seconds."""
+    deadline = time.monotonic() + patience_s
     file = (directory / "lock").open("a")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.close()
-        raise JournalLocked(f"{directory} is written by another process") from None
-    return file
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() < deadline:
+                time.sleep(LOCK_POLL_S)
+                continue
+            file.close()
+            raise JournalLocked(f"{directory} is written by another process") from None
+        return file

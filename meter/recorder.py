@@ -40,13 +40,14 @@ class Recorder:
 
     def __init__(
         self, directory: Path, settings: MeterSettings, *, slots_max: int,
-        on_sync_failure: Callable[[OSError], None] = stop_process,
+        on_sync_failure: Callable[[OSError], None] = stop_process, lock_patience_s: float = 0,
     ) -> None:  # fmt: skip
         self.journal = Journal(
             directory,
             segment_bytes_max=settings.journal_segment_bytes_max,
             segment_age_max_s=settings.journal_segment_age_max_s,
             now_us=now_us(),
+            lock_patience_s=lock_patience_s,
         )
         try:
             self._ongoing = Ongoing(directory, slots_max=slots_max)

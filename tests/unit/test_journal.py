@@ -14,7 +14,7 @@ from meter import journal as journal_module
 from meter import segments as segments_module
 from meter.event import Event, Mark
 from meter.frame import DamagedSegment
-from meter.journal import Journal, JournalLocked
+from meter.journal import Journal, JournalLocked, lock_stream
 from meter.reader import chain, compress, published_sequence
 from meter.segments import segment_path
 from meter.tail import LostRecords, Tail
@@ -71,6 +71,22 @@ def test_a_second_writer_is_refused(directory: Path) -> None:
     with pytest.raises(JournalLocked):
         opened(directory)
     journal.close()
+
+
+def test_a_writer_with_patience_comes_after_whoever_closed_what_a_dead_one_left(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = opened(directory)
+    # The wait itself lets go, so that it cannot have been for nothing.
+    monkeypatch.setattr("meter.journal.time.sleep", lambda _: before.close())
+    after = Journal(
+        directory, segment_bytes_max=SEGMENT, segment_age_max_s=3600, now_us=NOON_US, lock_patience_s=60
+    )
+    monkeypatch.undo()
+    assert 1 == after.append(PLAIN)
+    with pytest.raises(JournalLocked):
+        lock_stream(directory, patience_s=0.05)
+    after.close()
 
 
 def events(directory: Path) -> list[Event]:

@@ -6,6 +6,7 @@ percent-encoded differ. A document that cannot be what was asked for is Unavaila
 
 from __future__ import annotations
 
+import heapq
 import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -40,6 +41,7 @@ _FORBIDDEN = re.compile(
     rb"&#x0*(?:[0-8bcef]|1[0-9a-f]);|&#0*(?:[0-8]|1[124-9]|2[0-9]|3[01]);|[\x00-\x08\x0b\x0c\x0e-\x1f]",
     re.IGNORECASE,
 )
+_ENTRIES = ("Version", "DeleteMarker")
 _ELEMENTS = {algorithm: f"Checksum{algorithm}" for algorithm in DIGEST_BYTES}
 
 Decode = Callable[[str], str]
@@ -96,11 +98,10 @@ def read_versions(body: bytes, asked: Asked, *, newer: tuple[str, int] | None = 
     root = read_root(_readable(body), asked, "ListVersionsResult")
     decode = _decoder(root)
     versions: list[ListedVersion] = []
-    for node in root.children:
-        if node.name in ("Version", "DeleteMarker"):
-            one = _version(node, decode, asked, newer)
-            versions.append(one)
-            newer = (one.key, one.modified_us)
+    for node in _in_order(root, decode):
+        one = _version(node, decode, asked, newer)
+        versions.append(one)
+        newer = (one.key, one.modified_us)
     prefixes = _prefixes(root, decode)
     return VersionListing(
         tuple(versions),
@@ -244,6 +245,43 @@ def _listed(node: Node, decode: Decode, asked: Asked) -> ListedObject:
         unquoted(text_of(node, "ETag")),
         instant_of(text_of(node, "LastModified"), asked),
     )
+
+
+def _in_order(root: Node, decode: Decode) -> list[Node]:
+    """Versions and markers by key, from the newest to the oldest, as S3 tells them.
+
+    versitygw tells all markers, then of the listing itself, then all versions, each kind in its order: they are merged.
+    """
+    places = [place for place, node in enumerate(root.children) if node.name in _ENTRIES]
+    entries = [root.children[place] for place in places]
+    between = {node.name for node in root.children[places[0] : places[-1]]} if places else set()
+    if between <= {*_ENTRIES, "CommonPrefixes"}:
+        return entries
+    kinds = ([node for node in entries if node.name == kind] for kind in _ENTRIES)
+    return list(heapq.merge(*kinds, key=lambda node: _Newest(node, decode)))
+
+
+class _Newest:
+    """Orders entries of two lists by key, and within a key the current one first and the rest by age."""
+
+    __slots__ = ("id", "is_latest", "key", "second")
+
+    def __init__(self, node: Node, decode: Decode) -> None:
+        self.key = decode(text_of(node, "Key")).encode()
+        self.is_latest = _truth(node, "IsLatest")
+        self.id = text_of(node, "VersionId")
+        self.second = text_of(node, "LastModified")[: len("2026-01-01T00:00:00")]
+
+    def __lt__(self, other: _Newest) -> bool:
+        if self.key != other.key:
+            return self.key < other.key
+        if self.is_latest != other.is_latest:
+            return self.is_latest
+        if NULL_VERSION in (self.id, other.id):
+            # Which has no place among the ids: where the second does not tell either, it was there before versions were.
+            return self.second > other.second or (self.second == other.second and other.id == NULL_VERSION)
+        # The time told of an old version is when it was superseded; ids are in the order of writing.
+        return self.id > other.id
 
 
 def _version(node: Node, decode: Decode, asked: Asked, newer: tuple[str, int] | None) -> ListedVersion:

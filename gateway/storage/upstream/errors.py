@@ -60,7 +60,7 @@ _MISCONFIGURED = frozenset(
         "AccessDenied", "AccountProblem", "AllAccessDisabled", "AuthorizationHeaderMalformed", "ExpiredToken",
         "IllegalLocationConstraintException", "InvalidAccessKeyId", "InvalidLocationConstraint",
         "InvalidSecurity", "InvalidToken", "NotSignedUp", "PermanentRedirect", "RequestTimeTooSkewed",
-        "SignatureDoesNotMatch", "TemporaryRedirect", "UserSuspended",
+        "SignatureDoesNotMatch", "TemporaryRedirect", "UserSuspended", "XAdminUserNotFound",
     )
 )  # fmt: skip
 _BUSY = frozenset(

@@ -89,7 +89,7 @@ def _reach(cold: Cold) -> int:
         answer = cold.s3.list_buckets()
     except ClientError as error:
         code = code_of(error)
-        if code in ("InvalidAccessKeyId", "SignatureDoesNotMatch", "AccessDenied"):
+        if code in ("InvalidAccessKeyId", "SignatureDoesNotMatch", "AccessDenied", "XAdminUserNotFound"):
             raise Refusal(
                 f"{cold.name} refuses the key: {code}; is it the right key, secret and region?"
             ) from None

@@ -215,6 +215,18 @@ def test_versions_and_markers_that_are_told_apart_are_put_together_by_key_and_ag
     ] == told  # fmt: skip
 
 
+def test_a_version_that_is_told_again_is_dropped() -> None:
+    answer = Answer(VERSITY, "list versions page")  # the marker of v, and what it hides
+    marker, hidden = sorted(set(answer.values("VersionId")), reverse=True)
+    asked = answer.asked
+    for behind, left in (
+        (("v", marker), [hidden]), (("v", hidden), []), (("v", ""), []), (("u", ""), [marker, hidden]),
+        (("u", "gone"), [marker, hidden]), (("v", "gone"), [marker, hidden]), (("w", ""), []),
+    ):  # fmt: skip
+        listing = answers.read_versions(answer.body, asked, behind=(behind,))
+        assert (left, ("v", hidden)) == ([one.version_id for one in listing.versions], listing.next_after)
+
+
 @VERSIONED
 def test_a_page_of_versions_ends_at_its_last_version_or_prefix_and_knows_what_came_before(
     system: str,

@@ -16,7 +16,7 @@ from urllib.parse import unquote_plus
 from gateway.checksum import COMPOSITE, DIGEST_BYTES, FULL_OBJECT
 from gateway.errors import S3Error
 from gateway.headers import unquoted
-from gateway.storage.errors import Unavailable
+from gateway.storage.errors import NoSuchKey, NoSuchVersion, Unavailable
 from gateway.storage.model import (
     NULL_VERSION,
     Checksum,
@@ -89,8 +89,13 @@ def read_listing(body: bytes, asked: Asked, *, after: str = "") -> Listing:
     )
 
 
-def read_versions(body: bytes, asked: Asked, *, newer: tuple[str, int] | None = None) -> VersionListing:
+def read_versions(
+    body: bytes, asked: Asked, *, newer: tuple[str, int] | None = None, behind: Sequence[tuple[str, str]] = ()
+) -> VersionListing:
     """ListVersionsResult, asked for with encoding-type=url.
+
+    What is not behind these (key, version id) is dropped, an empty id standing for all of the key's: upstreams differ in
+    whether they tell it again. next_after is that of the page as it was told.
 
     newer is the key and the time of the version given last on the page before, if it was a version: what came
     before the page's first is told by nobody else. Tags are not told at all.
@@ -103,11 +108,20 @@ def read_versions(body: bytes, asked: Asked, *, newer: tuple[str, int] | None = 
         versions.append(one)
         newer = (one.key, one.modified_us)
     prefixes = _prefixes(root, decode)
-    return VersionListing(
-        tuple(versions),
-        prefixes,
-        _after_versions(versions, prefixes) if _truth(root, "IsTruncated") else None,
-    )
+    next_after = _after_versions(versions, prefixes) if _truth(root, "IsTruncated") else None
+    for key, version_id in behind:
+        versions = _behind(versions, key, version_id)
+    return VersionListing(tuple(versions), prefixes, next_after)
+
+
+def _behind(versions: list[ListedVersion], key: str, version_id: str) -> list[ListedVersion]:
+    """Those behind a version, or behind all of a key."""
+    if version_id:
+        for place, one in enumerate(versions):
+            if (one.key, one.version_id) == (key, version_id):
+                return versions[place + 1 :]
+    bound = key.encode()
+    return [one for one in versions if one.key.encode() > bound or (version_id and one.key == key)]
 
 
 def read_uploads(body: bytes, asked: Asked) -> tuple[tuple[Upload, ...], bool]:
@@ -315,7 +329,8 @@ def _deleted(one: Deletion, told: dict[tuple[str, str], list[Node]], asked: Aske
     if node.name == "Error":
         failure = Failure(200, text_of(node, "Code") or "InternalError", text_of(node, "Message"))
         context = asked._replace(key=one.key, version_id=named, may_be_locked=one.version_id is not None)
-        return Deleted(one.key, named, error=storage_error(failure, context))
+        error = storage_error(failure, context)
+        return Deleted(one.key, named, error=None if isinstance(error, NoSuchKey | NoSuchVersion) else error)
     is_marker = _truth(node, "DeleteMarker")
     return Deleted(one.key, named, is_marker, text_of(node, "DeleteMarkerVersionId"))
 

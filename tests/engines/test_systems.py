@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from gateway.storage.abilities import ENGINES, VERSITY
+from tests.engines import versity
 from tests.engines.ceph import Ceph
 from tests.engines.place import REQUIRED, S3System, free_ports, need, running
 from tests.engines.versity import PREPARE
@@ -105,6 +106,19 @@ def test_without_its_program_a_test_is_skipped_by_name_and_in_ci_it_fails(
     need("sh")
     with pytest.raises(pytest.fail.Exception, match="no-such-program-of-ours"):
         need("sh", "no-such-program-of-ours")
+
+
+def test_versitygw_that_was_not_built_in_this_version_is_skipped_by_name(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(versity, "PREPARED", tmp_path)
+    stamp = tmp_path / "versitygw.prepared"
+    for text in ("", "another version"):
+        stamp.write_text(text)
+        with pytest.raises(pytest.skip.Exception, match="versitygw is not here"):
+            versity.need_versity()
+    stamp.write_bytes(PREPARE.read_bytes())
+    versity.need_versity()
 
 
 def test_versitygw_is_of_the_version_that_the_page_of_engines_names() -> None:

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, settings
 from tests.engines.ceph import Ceph, running_ceph
 from tests.engines.place import S3System
 from tests.engines.rclone import running_rclone
+from tests.engines.versity import running_versity
 from tests.postgres import TestServer, place_for_a_server, running_server
 
 # The processes that share a run inherit the environment, and with it the one seed.
@@ -74,4 +75,11 @@ def radosgw(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ceph]:
 def rclone_s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3System]:
     """`rclone serve s3` over a directory, for the whole run."""
     with running_rclone(tmp_path_factory.mktemp("rclone")) as system:
+        yield system
+
+
+@pytest.fixture(scope="session")
+def versity_s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3System]:
+    """versitygw over a directory, for the whole run."""
+    with running_versity(tmp_path_factory.mktemp("versity")) as system:
         yield system

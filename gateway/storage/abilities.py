@@ -18,6 +18,7 @@ class Ability(StrEnum):
     VERSIONING = "versioning"
     MARKERS = "markers"
     OBJECT_LOCK = "object_lock"
+    DEFAULT_RETENTION = "default_retention"
     TAGGING = "tagging"
     CONDITIONAL_PUT = "conditional_put"
     CONDITIONAL_COPY = "conditional_copy"
@@ -34,16 +35,19 @@ class Ability(StrEnum):
     PART_MARKERS = "part_markers"
     PARTS_ETAG = "parts_etag"
     ANY_PARTS = "any_parts"
+    CUT_BODIES = "cut_bodies"
 
 
-UNSEEN = frozenset((Ability.REPLACING_COPY, Ability.PART_MARKERS))
+UNSEEN = frozenset((Ability.REPLACING_COPY, Ability.PART_MARKERS, Ability.CUT_BODIES))
 """What no client sees missing: where the upstream's own copy would not do, the bytes are put anew; where it cannot list
-parts from a number on, they are listed from the first."""
+parts from a number on, they are listed from the first; where it stores what came of a body that broke off, a body is sent
+when all of it is here and verified."""
 
 WORDS: Mapping[Ability, str] = {
     Ability.VERSIONING: "versions of objects",
     Ability.MARKERS: "`x-amz-delete-marker` and the marker's id, told to who reads what is hidden or names the marker",
     Ability.OBJECT_LOCK: "retention and legal hold",
+    Ability.DEFAULT_RETENTION: "a bucket's default retention, which each new object gets for its own",
     Ability.TAGGING: "tags of objects",
     Ability.CONDITIONAL_PUT: "`If-Match` and `If-None-Match` of a write",
     Ability.CONDITIONAL_COPY: "the same of completing an upload",
@@ -60,11 +64,12 @@ WORDS: Mapping[Ability, str] = {
     Ability.PARTS_ETAG: "the ETag of an object in parts says how many: `-N`",
 }
 
-DISK, RADOSGW, RCLONE = "disk", "radosgw", "rclone"
+DISK, RADOSGW, RCLONE, VERSITY = "disk", "radosgw", "rclone", "versitygw"
 ENGINES: Mapping[str, str] = {
     DISK: "the machine's own disk",
     RADOSGW: "Ceph's S3 gateway, 16.2",
     RCLONE: "`rclone serve s3`, 1.75, over a directory",
+    VERSITY: "versitygw 1.8, over a directory",
 }
 """Those that the same tests run on, in the order of the page's columns."""
 
@@ -86,6 +91,7 @@ MISSING: Mapping[str, Mapping[Ability, str]] = {
         Ability.VERSIONING: "it refuses to set them",
         Ability.MARKERS: "it has none",
         Ability.OBJECT_LOCK: "it keeps the headers and forbids nothing",
+        Ability.DEFAULT_RETENTION: "it has none",
         Ability.TAGGING: "it takes the document for the object",
         Ability.CONDITIONAL_PUT: "it passes over the conditions",
         Ability.CONDITIONAL_COPY: "it passes over the conditions",
@@ -102,6 +108,18 @@ MISSING: Mapping[str, Mapping[Ability, str]] = {
         Ability.PART_MARKERS: "it breaks off where a part is not there yet",
         Ability.PARTS_ETAG: "it tells the MD5 of the whole",
         Ability.ANY_PARTS: "it wants 1, 2, 3 and so on",
+    },
+    VERSITY: {
+        Ability.MARKERS: "it does not say which marker",
+        Ability.DEFAULT_RETENTION: "it holds by the bucket's rule of the day, and gives the object none",
+        Ability.CONDITIONAL_COPY: "it passes over those of a copy",
+        Ability.CONDITIONAL_DELETE: "it looks first and deletes then",
+        Ability.CLEARED_RETENTION: "it reads no empty retention",
+        Ability.ACCESS_LISTS: _OURS,
+        Ability.CUSTOMER_KEYS: _OURS,
+        Ability.PARTS: "it is not asked for them",
+        Ability.ANY_KEY: "its keys are paths",
+        Ability.CUT_BODIES: "it stores what came of them",
     },
 }
 """By engine, what is missing and why."""

@@ -1,6 +1,6 @@
 """What real S3 systems answer, word for word, for the tests of whatever reads it.
 
-`python -m tests.engines.capture` starts both, asks each the same questions and writes tests/golden/upstream/*.json
+`python -m tests.engines.capture` starts them, asks each the same questions and writes tests/golden/upstream/*.json
 anew. The requests are made and signed by botocore and sent by the standard library: nothing of ours is in it.
 """
 
@@ -25,6 +25,7 @@ from botocore.credentials import Credentials
 from tests.engines.ceph import running_ceph
 from tests.engines.place import S3System
 from tests.engines.rclone import running_rclone
+from tests.engines.versity import running_versity
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "upstream"
 BUCKET = "/captured"
@@ -119,7 +120,7 @@ def _objects(ask: Capture) -> None:
     ask("put none match", "PUT", f"{BUCKET}/full", {"if-none-match": "*"}, b"other")
     ask("put match", "PUT", f"{BUCKET}/full", {"if-match": '"0"'}, b"other")
     ask("get if match", "GET", f"{BUCKET}/full", {"if-match": '"0"'})
-    crc = {"x-amz-checksum-crc32": "ruK/jg=="}
+    crc = {"x-amz-checksum-crc32": "poTHxg=="}
     ask("put checksum", "PUT", f"{BUCKET}/checksum", crc, b"0123456789")
     ask("head checksum", "HEAD", f"{BUCKET}/checksum", {"x-amz-checksum-mode": "ENABLED"})
     ask("put wrong md5", "PUT", f"{BUCKET}/wrong", {"content-md5": "1B2M2Y8AsgTpgAmY7PhCfg=="}, b"0123456789")
@@ -262,13 +263,12 @@ def _locks(ask: Capture) -> None:
 
 
 def main() -> None:
-    """Ask both, write both."""
+    """Ask each, write each."""
     GOLDEN.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory() as ceph, tempfile.TemporaryDirectory() as rclone:
-        with running_ceph(Path(ceph)) as one, running_rclone(Path(rclone)) as other:
-            for system in (one, other):
-                text = json.dumps(capture(system), indent=1, ensure_ascii=False)
-                (GOLDEN / f"{system.kind}.json").write_text(f"{text}\n", "utf-8")
+    for runs in (running_ceph, running_rclone, running_versity):
+        with tempfile.TemporaryDirectory() as place, runs(Path(place)) as system:
+            text = json.dumps(capture(system), indent=1, ensure_ascii=False)
+            (GOLDEN / f"{system.kind}.json").write_text(f"{text}\n", "utf-8")
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ class S3System:
     """An S3 system that runs, and the one account it has for us."""
 
     kind: str
-    """'radosgw' or 'rclone'."""
+    """'radosgw', 'rclone' or 'versitygw'."""
     endpoint: str
     region: str
     access_key: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -11,14 +12,17 @@ from pathlib import Path
 
 import pytest
 
+from gateway.storage.abilities import ENGINES, VERSITY
+from tests.engines import versity
 from tests.engines.ceph import Ceph
 from tests.engines.place import REQUIRED, S3System, free_ports, need, running
+from tests.engines.versity import PREPARE
 from tests.integration.s3_kit import eventually
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.fixture(params=["radosgw", "rclone_s3"])
+@pytest.fixture(params=["radosgw", "rclone_s3", "versity_s3"])
 def system(request: pytest.FixtureRequest) -> S3System:
     """Each system in turn."""
     found: S3System = request.getfixturevalue(request.param)
@@ -102,6 +106,24 @@ def test_without_its_program_a_test_is_skipped_by_name_and_in_ci_it_fails(
     need("sh")
     with pytest.raises(pytest.fail.Exception, match="no-such-program-of-ours"):
         need("sh", "no-such-program-of-ours")
+
+
+def test_versitygw_that_was_not_built_in_this_version_is_skipped_by_name(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(versity, "PREPARED", tmp_path)
+    stamp = tmp_path / "versitygw.prepared"
+    for text in ("", "another version"):
+        stamp.write_text(text)
+        with pytest.raises(pytest.skip.Exception, match="versitygw is not here"):
+            versity.need_versity()
+    stamp.write_bytes(PREPARE.read_bytes())
+    versity.need_versity()
+
+
+def test_versitygw_is_of_the_version_that_the_page_of_engines_names() -> None:
+    (version,) = re.findall(r"^versitygw_version=v(\d+\.\d+)\.\d+$", PREPARE.read_text("utf-8"), re.MULTILINE)
+    assert f"versitygw {version}, over a directory" == ENGINES[VERSITY]
 
 
 def test_ci_asks_for_the_systems_and_installs_their_programs() -> None:

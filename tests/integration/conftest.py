@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from gateway.storage.abilities import DISK, ENGINES, MISSING, RADOSGW, RCLONE, Ability
+from gateway.storage.abilities import DISK, ENGINES, MISSING, RADOSGW, RCLONE, VERSITY, Ability
 from tests.coop import Coop
 from tests.engines.behind import put_behind
 from tests.gateway import Credentials, RunningGateway, client, running_gateway
 from tests.postgres import TestServer
 
-SYSTEMS = {RADOSGW: "radosgw", RCLONE: "rclone_s3"}
+SYSTEMS = {RADOSGW: "radosgw", RCLONE: "rclone_s3", VERSITY: "versity_s3"}
 """Engine to the fixture of the system behind it."""
 CLIENTS = "WEIR_TEST_CLIENTS"
 """Set to 'all', every test of every client runs on every engine."""

@@ -11,7 +11,7 @@ from tests.engines.place import S3System
 TRIED = [one for one in Ability if one.value in FEATURES]
 
 
-@pytest.mark.parametrize("system", ["radosgw", "rclone_s3"])
+@pytest.mark.parametrize("system", ["radosgw", "rclone_s3", "versity_s3"])
 def test_a_trial_finds_what_the_table_says(system: str, request: pytest.FixtureRequest) -> None:
     """The table was filled by other tests, on whole gateways; the trial asks the engine alone."""
     engine: S3System = request.getfixturevalue(system)

@@ -75,6 +75,27 @@ def test_object_lock(s3: Any, engine: str) -> None:
     assert b"1" == read(s3, name)
 
 
+def test_default_retention(s3: Any, engine: str) -> None:
+    name = f"default-{engine}-{next(_names)}"
+    lock = can(engine, Ability.OBJECT_LOCK)
+    s3.create_bucket(Bucket=name, ObjectLockEnabledForBucket=lock)
+    rule = {"DefaultRetention": {"Mode": "GOVERNANCE", "Days": 3}}
+    asked = {"ObjectLockEnabled": "Enabled", "Rule": rule}
+    how = {"Bucket": name, "ObjectLockConfiguration": asked}
+    if not lock:
+        # A bucket that cannot hold has no rule either, on any engine.
+        with pytest.raises(ClientError, match="InvalidBucketState"):
+            s3.put_object_lock_configuration(**how)
+        return
+    done = tried(engine, Ability.DEFAULT_RETENTION, s3.put_object_lock_configuration, **how)
+    s3.put_object(Bucket=name, Key="k", Body=b"1")
+    mode = s3.head_object(Bucket=name, Key="k").get("ObjectLockMode")
+    assert (None if done is None else "GOVERNANCE") == mode
+    if done is None:
+        told = s3.get_object_lock_configuration(Bucket=name)["ObjectLockConfiguration"]
+        assert {"ObjectLockEnabled": "Enabled"} == told
+
+
 def test_tags(s3: Any, bucket: str, engine: str) -> None:
     s3.put_object(Bucket=bucket, Key="k", Body=b"1")
     tags = [{"Key": "a", "Value": "1"}]

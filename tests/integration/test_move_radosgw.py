@@ -1,4 +1,4 @@
-"""A bucket moves from the disk to a real radosgw through real gateways, under traffic, by the command itself."""
+"""A bucket moves from the disk to a real S3 system through real gateways, under traffic, by the command itself."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import pytest
 
 from deploy.place import check_format
 from meter.postgres import connect
-from tests.engines.ceph import Ceph
+from tests.engines.place import S3System
 from tests.gateway import RunningGateway, client, running_gateway
 from tests.integration.upstream_kit import stored
 
@@ -91,8 +91,15 @@ class Traffic(threading.Thread):
                 assert self.kept[key] == self.s3.get_object(Bucket="photos", Key=key)["Body"].read()
 
 
-def test_a_bucket_moves_to_radosgw_under_traffic_and_the_sums_are_equal(
-    gateway: RunningGateway, radosgw: Ceph, seed: int, tmp_path: Path
+@pytest.fixture(params=["radosgw", "versity_s3"])
+def system(request: pytest.FixtureRequest) -> S3System:
+    """Each of those that keep tags."""
+    found: S3System = request.getfixturevalue(request.param)
+    return found
+
+
+def test_a_bucket_moves_to_another_system_under_traffic_and_the_sums_are_equal(
+    gateway: RunningGateway, system: S3System, seed: int, tmp_path: Path
 ) -> None:
     anna = gateway.member("anna")
     s3 = client(gateway, anna)
@@ -101,17 +108,17 @@ def test_a_bucket_moves_to_radosgw_under_traffic_and_the_sums_are_equal(
     for key, body in still.items():
         s3.put_object(Bucket="photos", Key=key, Body=body, Metadata={"n": key}, Tagging="a=1")
     secret = tmp_path / "secret"
-    secret.write_text(radosgw.secret_key + "\n")
+    secret.write_text(system.secret_key + "\n")
     added = weir(
-        gateway, "engine", "add", "ceph-a", "--endpoint", radosgw.endpoint, "--region", radosgw.region, "--access-key",
-        radosgw.access_key, "--secret-file", str(secret), "--prefix", f"m{os.urandom(3).hex()}-",
+        gateway, "engine", "add", "far-a", "--endpoint", system.endpoint, "--region", system.region, "--access-key",
+        system.access_key, "--secret-file", str(secret), "--prefix", f"m{os.urandom(3).hex()}-",
     )  # fmt: skip
     assert added["features"]["versioning"]
     programs = [Traffic(client(gateway, anna), number, seed) for number in range(3)]
     for one in programs:
         one.start()
     try:
-        told = weir(gateway, "bucket", "move", "photos", "--to", "ceph-a")
+        told = weir(gateway, "bucket", "move", "photos", "--to", "far-a")
     finally:
         for one in programs:
             one.done.set()
@@ -119,7 +126,7 @@ def test_a_bucket_moves_to_radosgw_under_traffic_and_the_sums_are_equal(
             one.join()
     assert [[], [], []] == [one.failures for one in programs]
     assert min(one.rounds for one in programs) > 5
-    assert ("moved", "disk", "ceph-a") == (told["state"], told["from"], told["to"])
+    assert ("moved", "disk", "far-a") == (told["state"], told["from"], told["to"])
     assert told["corrections"] > 0
     kept = dict(still)
     for one in programs:
@@ -139,31 +146,31 @@ def test_a_bucket_moves_to_radosgw_under_traffic_and_the_sums_are_equal(
     assert {told["number_before"]: 0, told["number"]: sum(map(len, kept.values()))} == {
         row["bucket"]: row["bytes"] for row in sums
     }
-    found = weir(gateway, "engine", "inventory", "ceph-a")
+    found = weir(gateway, "engine", "inventory", "far-a")
     assert (True, []) == (found["agrees"], found["unsettled"])
     # Somebody with the account's key puts bytes there behind our back: told, and mended only when asked.
     name = fetch(gateway, "SELECT upstream_name FROM gateway.bucket WHERE id = $1", told["number"])[0][0]
-    straight = radosgw.client()
+    straight = system.client()
     straight.put_object(Bucket=name, Key="behind", Body=b"1234567")
     straight.close()
-    found = weir(gateway, "engine", "inventory", "ceph-a", fails=True)
+    found = weir(gateway, "engine", "inventory", "far-a", fails=True)
     assert [7] == [one["drift_bytes"] for one in found["lines"] if one["drift_bytes"]]
     before = stored(gateway, anna.member)
     assert before == stored(gateway, anna.member)
-    assert 1 == weir(gateway, "engine", "inventory", "ceph-a", "--correct", "--who", "test")["corrected"]
+    assert 1 == weir(gateway, "engine", "inventory", "far-a", "--correct", "--who", "test")["corrected"]
     assert before[0] + 7 == stored(gateway, anna.member)[0]
     (row,) = fetch(gateway, "SELECT kind, stored_bytes, why FROM meter.correction WHERE kind <> 'move'")
     assert ("inventory", 7) == (row["kind"], row["stored_bytes"])
-    assert weir(gateway, "engine", "inventory", "ceph-a")["agrees"]
+    assert weir(gateway, "engine", "inventory", "far-a")["agrees"]
     # And back: what was put behind our back goes along, for it is there.
     back = weir(gateway, "bucket", "move", "photos", "--to", "disk")
-    assert ("moved", "ceph-a", "disk") == (back["state"], back["from"], back["to"])
+    assert ("moved", "far-a", "disk") == (back["state"], back["from"], back["to"])
     kept["behind"] = b"1234567"
     listed = {one["Key"]: one["ETag"] for one in s3.list_objects_v2(Bucket="photos")["Contents"]}
     assert {key: f'"{hashlib.md5(body).hexdigest()}"' for key, body in kept.items()} == listed
     for key, body in kept.items():
         assert body == s3.get_object(Bucket="photos", Key=key)["Body"].read()
     assert sum(map(len, kept.values())) == stored(gateway, anna.member)[0]
-    straight = radosgw.client()
+    straight = system.client()
     assert name not in [one["Name"] for one in straight.list_buckets()["Buckets"]]
     straight.close()

@@ -95,6 +95,7 @@ def test_a_default_that_cannot_be_is_refused(
     assert "Rule" not in s3.get_object_lock_configuration(Bucket=locking)["ObjectLockConfiguration"]
 
 
+@pytest.mark.needs("default_retention")
 def test_a_new_object_gets_the_bucket_s_default(s3: Any, locking: str) -> None:
     rule = {"DefaultRetention": {"Mode": "COMPLIANCE", "Days": 3}}
     s3.put_object_lock_configuration(

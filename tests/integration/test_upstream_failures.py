@@ -115,7 +115,9 @@ def rogue() -> Iterator[Rogue]:
 
 
 @asynccontextmanager
-async def before(rogue: Rogue, place: Path, *, scheme: str = "http", **more: int) -> AsyncIterator[Told]:
+async def before(
+    rogue: Rogue, place: Path, *, scheme: str = "http", features: dict[str, bool] | None = None, **more: int
+) -> AsyncIterator[Told]:
     """An engine in front of it, quick to give up."""
     quick = {"upstream_timeout_s": 1, "upstream_failures_max": 5, "upstream_rest_s": 3600}
     settings = GatewaySettings.model_validate({"data": place, **quick, **more})
@@ -129,6 +131,7 @@ async def before(rogue: Rogue, place: Path, *, scheme: str = "http", **more: int
         Client(upstream, settings, metrics, events.append), settings,
         find=lambda bucket: Place(bucket, "bucket", MemberId(1)) if bucket == BUCKET else None,
         tell=changes.append, sums=StoredSums(), metrics=metrics, spool=place,
+        features=features,
     )  # fmt: skip
     yield Told(engine, rogue, registry, changes, events)
     await engine.close()

@@ -6,6 +6,7 @@ percent-encoded differ. A document that cannot be what was asked for is Unavaila
 
 from __future__ import annotations
 
+import heapq
 import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -15,7 +16,7 @@ from urllib.parse import unquote_plus
 from gateway.checksum import COMPOSITE, DIGEST_BYTES, FULL_OBJECT
 from gateway.errors import S3Error
 from gateway.headers import unquoted
-from gateway.storage.errors import Unavailable
+from gateway.storage.errors import NoSuchKey, NoSuchVersion, Unavailable
 from gateway.storage.model import (
     NULL_VERSION,
     Checksum,
@@ -40,6 +41,7 @@ _FORBIDDEN = re.compile(
     rb"&#x0*(?:[0-8bcef]|1[0-9a-f]);|&#0*(?:[0-8]|1[124-9]|2[0-9]|3[01]);|[\x00-\x08\x0b\x0c\x0e-\x1f]",
     re.IGNORECASE,
 )
+_ENTRIES = ("Version", "DeleteMarker")
 _ELEMENTS = {algorithm: f"Checksum{algorithm}" for algorithm in DIGEST_BYTES}
 
 Decode = Callable[[str], str]
@@ -87,8 +89,13 @@ def read_listing(body: bytes, asked: Asked, *, after: str = "") -> Listing:
     )
 
 
-def read_versions(body: bytes, asked: Asked, *, newer: tuple[str, int] | None = None) -> VersionListing:
+def read_versions(
+    body: bytes, asked: Asked, *, newer: tuple[str, int] | None = None, behind: Sequence[tuple[str, str]] = ()
+) -> VersionListing:
     """ListVersionsResult, asked for with encoding-type=url.
+
+    What is not behind these (key, version id) is dropped, an empty id standing for all of the key's: upstreams differ in
+    whether they tell it again. next_after is that of the page as it was told.
 
     newer is the key and the time of the version given last on the page before, if it was a version: what came
     before the page's first is told by nobody else. Tags are not told at all.
@@ -96,17 +103,25 @@ def read_versions(body: bytes, asked: Asked, *, newer: tuple[str, int] | None = 
     root = read_root(_readable(body), asked, "ListVersionsResult")
     decode = _decoder(root)
     versions: list[ListedVersion] = []
-    for node in root.children:
-        if node.name in ("Version", "DeleteMarker"):
-            one = _version(node, decode, asked, newer)
-            versions.append(one)
-            newer = (one.key, one.modified_us)
+    for node in _in_order(root, decode):
+        one = _version(node, decode, asked, newer)
+        versions.append(one)
+        newer = (one.key, one.modified_us)
     prefixes = _prefixes(root, decode)
-    return VersionListing(
-        tuple(versions),
-        prefixes,
-        _after_versions(versions, prefixes) if _truth(root, "IsTruncated") else None,
-    )
+    next_after = _after_versions(versions, prefixes) if _truth(root, "IsTruncated") else None
+    for key, version_id in behind:
+        versions = _behind(versions, key, version_id)
+    return VersionListing(tuple(versions), prefixes, next_after)
+
+
+def _behind(versions: list[ListedVersion], key: str, version_id: str) -> list[ListedVersion]:
+    """Those behind a version, or behind all of a key."""
+    if version_id:
+        for place, one in enumerate(versions):
+            if (one.key, one.version_id) == (key, version_id):
+                return versions[place + 1 :]
+    bound = key.encode()
+    return [one for one in versions if one.key.encode() > bound or (version_id and one.key == key)]
 
 
 def read_uploads(body: bytes, asked: Asked) -> tuple[tuple[Upload, ...], bool]:
@@ -246,6 +261,43 @@ def _listed(node: Node, decode: Decode, asked: Asked) -> ListedObject:
     )
 
 
+def _in_order(root: Node, decode: Decode) -> list[Node]:
+    """Versions and markers by key, from the newest to the oldest, as S3 tells them.
+
+    versitygw tells all markers, then of the listing itself, then all versions, each kind in its order: they are merged.
+    """
+    places = [place for place, node in enumerate(root.children) if node.name in _ENTRIES]
+    entries = [root.children[place] for place in places]
+    between = {node.name for node in root.children[places[0] : places[-1]]} if places else set()
+    if between <= {*_ENTRIES, "CommonPrefixes"}:
+        return entries
+    kinds = ([node for node in entries if node.name == kind] for kind in _ENTRIES)
+    return list(heapq.merge(*kinds, key=lambda node: _Newest(node, decode)))
+
+
+class _Newest:
+    """Orders entries of two lists by key, and within a key the current one first and the rest by age."""
+
+    __slots__ = ("id", "is_latest", "key", "second")
+
+    def __init__(self, node: Node, decode: Decode) -> None:
+        self.key = decode(text_of(node, "Key")).encode()
+        self.is_latest = _truth(node, "IsLatest")
+        self.id = text_of(node, "VersionId")
+        self.second = text_of(node, "LastModified")[: len("2026-01-01T00:00:00")]
+
+    def __lt__(self, other: _Newest) -> bool:
+        if self.key != other.key:
+            return self.key < other.key
+        if self.is_latest != other.is_latest:
+            return self.is_latest
+        if NULL_VERSION in (self.id, other.id):
+            # Which has no place among the ids: where the second does not tell either, it was there before versions were.
+            return self.second > other.second or (self.second == other.second and other.id == NULL_VERSION)
+        # The time told of an old version is when it was superseded; ids are in the order of writing.
+        return self.id > other.id
+
+
 def _version(node: Node, decode: Decode, asked: Asked, newer: tuple[str, int] | None) -> ListedVersion:
     key, is_marker = decode(_needed(node, "Key", asked)), node.name == "DeleteMarker"
     is_latest = _truth(node, "IsLatest")
@@ -277,7 +329,8 @@ def _deleted(one: Deletion, told: dict[tuple[str, str], list[Node]], asked: Aske
     if node.name == "Error":
         failure = Failure(200, text_of(node, "Code") or "InternalError", text_of(node, "Message"))
         context = asked._replace(key=one.key, version_id=named, may_be_locked=one.version_id is not None)
-        return Deleted(one.key, named, error=storage_error(failure, context))
+        error = storage_error(failure, context)
+        return Deleted(one.key, named, error=None if isinstance(error, NoSuchKey | NoSuchVersion) else error)
     is_marker = _truth(node, "DeleteMarker")
     return Deleted(one.key, named, is_marker, text_of(node, "DeleteMarkerVersionId"))
 

@@ -6,10 +6,14 @@ Members' requests never come this way; gateway/storage/upstream/client.py is the
 from __future__ import annotations
 
 import json
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import Any
+from urllib.parse import urlsplit
 
 import boto3
 from botocore.auth import S3SigV4Auth
@@ -21,6 +25,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from gateway.engine_store import EngineRow
 from gateway.reconcile import Used
 from gateway.storage.abilities import constraint_of
+from gateway.storage.upstream.requests import object_path
+from gateway.storage.upstream.signing import Account, signed_headers
 from gateway.vault import Vault
 from meter.refusal import Refusal
 
@@ -28,6 +34,7 @@ ATTEMPTS_MAX = 3
 CONNECT_TIMEOUT_S = 5
 READ_TIMEOUT_S = 60
 DELETE_KEYS_MAX = 1000
+BREAK_OFF_BYTES = 128 * 1024
 FAILURES = (BotoCoreError, ClientError)
 Step = Callable[[int], None]
 """Told how many objects, versions or parts more were seen."""
@@ -172,6 +179,23 @@ class Cold:
             ) from None
         except (OSError, ValueError) as error:
             raise Refusal(f"{self.name} does not tell its usage log: {error}") from None
+
+    def break_off(self, bucket: str, key: str) -> None:
+        """Begin to put an object, its length announced and its bytes unsigned as the hot path does, and hang up midway."""
+        address = urlsplit(self._engine.endpoint)
+        kind = HTTPSConnection if address.scheme == "https" else HTTPConnection
+        account = Account(self._credentials.access_key, self._credentials.secret_key, self._engine.region)
+        path = object_path(bucket, key)
+        now_us = time.time_ns() // 1000
+        headers = signed_headers(account, "PUT", path, "", {"host": address.netloc}, now_us=now_us)
+        try:
+            with closing(kind(address.hostname or "", address.port, timeout=READ_TIMEOUT_S)) as line:
+                line.putrequest("PUT", path, skip_host=True, skip_accept_encoding=True)
+                for name, value in (*headers.items(), ("content-length", str(2 * BREAK_OFF_BYTES))):
+                    line.putheader(name, value)
+                line.endheaders(bytes(BREAK_OFF_BYTES))
+        except (OSError, HTTPException) as error:
+            raise self.refusal("be sent a part of an object", error) from None
 
     def refusal(self, what: str, error: Exception) -> Refusal:
         """A person's sentence for what the upstream, or the way there, refused."""

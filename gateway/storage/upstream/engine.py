@@ -87,6 +87,8 @@ class UpstreamEngine(CopyMethods, DeleteMethods, UploadMethods, Engine):
             self.need(Ability.VERSIONING)
         if rules.locks:
             self.need(Ability.OBJECT_LOCK)
+        if rules.default_retention is not None:
+            self.need(Ability.DEFAULT_RETENTION)
         if rules == BucketRules() and Ability.VERSIONING in self._lacks:
             return
         known = await self._read_rules(place)

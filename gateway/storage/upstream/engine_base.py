@@ -50,6 +50,8 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 RULES_LIFE_S = 10.0
 """So long an answer about a bucket's rules is believed; counting does not hang on it but for suspended versions."""
+CHECKSUM_MODE = "x-amz-checksum-mode"
+"""Of an object's head: S3 tells no checksum to whoever does not ask for it."""
 LOOKS_MAX = 5
 LOOK_PAUSE_S = 0.1
 """Before the second look at what became of a write, on the average; twice as long before each further one."""
@@ -106,6 +108,7 @@ class UpstreamBase:
         self._lacks = lacking(found)
         self._constraint = constraint_of(client.upstream.account.region, found)
         self._keeps_checksums = found.get(Ability.CHECKSUMS) is True
+        self._asks_for_all = {CHECKSUM_MODE: "ENABLED"} if self._keeps_checksums else {}
         self._turns = Turns(waiting_max=settings.upstream_waiting_max)
         self._rules: dict[BucketId, tuple[float, BucketRules]] = {}
         self._loop = asyncio.get_running_loop()
@@ -157,7 +160,15 @@ class UpstreamBase:
 
     async def head(self, place: Place, key: str, version_id: str | None = None) -> Told:
         """What the upstream tells of an object. Raises as head_object."""
-        request = self.request("HeadObject", Act.READ, "HEAD", place, key, version_id=version_id or "")
+        request = self.request(
+            "HeadObject",
+            Act.READ,
+            "HEAD",
+            place,
+            key,
+            headers=self._asks_for_all,
+            version_id=version_id or "",
+        )
         exchange = await self._client.open(request)
         exchange.close()
         return read_head(key, exchange.head.headers, request.asked)

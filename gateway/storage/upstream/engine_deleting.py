@@ -240,11 +240,24 @@ class DeleteMethods(UpstreamBase):
             "versions": "", "prefix": prefix, "delimiter": delimiter, "max-keys": str(limit),
             "encoding-type": "url", "key-marker": marker, "version-id-marker": after_version_id,
         }  # fmt: skip
-        request = self.request(
-            "ListObjectVersions", Act.LIST, "GET", place, query=_named(query, keep="versions")
-        )
-        _, body = await self._client.ask(request)
-        return read_versions(body, request.asked, newer=newer)
+        begin = (after_key, after_version_id)
+        after = begin
+        while True:
+            request = self.request(
+                "ListObjectVersions", Act.LIST, "GET", place, query=_named(query, keep="versions")
+            )
+            _, body = await self._client.ask(request)
+            listing = read_versions(body, request.asked, newer=newer, behind=(begin, after))
+            if listing.versions or listing.prefixes or listing.next_after is None:
+                return listing
+            # versitygw tells what it is to go on behind once more, and here there was room for nothing else.
+            if listing.next_after != after:
+                after = listing.next_after
+                query |= {"key-marker": after[0], "version-id-marker": after[1]}
+            elif query["max-keys"] != str(limit):
+                raise Unavailable(f"{self.name} lists versions without an end")
+            else:
+                query["max-keys"] = str(limit + 1)
 
     async def _modified_us(self, place: Place, key: str, version_id: str) -> int | None:
         try:

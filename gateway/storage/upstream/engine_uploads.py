@@ -89,7 +89,7 @@ class UploadMethods(ObjectMethods, UpstreamBase):
             replaced = 0 if before is None else before.size_bytes
             self.check_quota(place, quota, part.size_bytes - replaced)
             answer, failed = await self.outcome(
-                staged.commit({}), lambda: self._was_part_put(place, key, upload_id, part, before),
+                staged.commit(self.proof_of(part.etag)), lambda: self._was_part_put(place, key, upload_id, part, before),
                 f"an UploadPart into {place.bucket}",
             )  # fmt: skip
             if answer is None:

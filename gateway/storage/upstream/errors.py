@@ -60,7 +60,7 @@ _MISCONFIGURED = frozenset(
         "AccessDenied", "AccountProblem", "AllAccessDisabled", "AuthorizationHeaderMalformed", "ExpiredToken",
         "IllegalLocationConstraintException", "InvalidAccessKeyId", "InvalidLocationConstraint",
         "InvalidSecurity", "InvalidToken", "NotSignedUp", "PermanentRedirect", "RequestTimeTooSkewed",
-        "SignatureDoesNotMatch", "TemporaryRedirect", "UserSuspended",
+        "SignatureDoesNotMatch", "TemporaryRedirect", "UserSuspended", "XAdminUserNotFound",
     )
 )  # fmt: skip
 _BUSY = frozenset(
@@ -80,6 +80,7 @@ _MEMBERS = frozenset(
      "RequestHeaderSectionTooLarge", "InvalidRetentionPeriod")
 )  # fmt: skip
 """What a member can do something about: an upstream may have narrower limits than the gateway."""
+_DELETIONS = ("DeleteObject", "DeleteObjects")
 _NOTHING_SET = frozenset(
     (
         "NoSuchObjectLockConfiguration",
@@ -172,6 +173,9 @@ def storage_error(failure: Failure, asked: Asked) -> StorageError:
         return InvalidRules(_said(failure, asked))
     if code in _MISCONFIGURED or failure.status in (301, 307, 401, 403):
         return Misconfigured(_said(failure, asked))
+    if code == "InvalidArgument" and asked.version_id and asked.operation in _DELETIONS:
+        # versitygw's word for a version that is not there.
+        return NoSuchVersion(asked.key, asked.version_id)
     if code in _MEMBERS and failure.status < 500:
         return Refused(code, failure.message[:_MESSAGE_MAX])
     if code == "InvalidRange":

@@ -34,8 +34,8 @@ def read_lock_configuration(body: bytes, asked: Asked) -> tuple[bool, DefaultRet
 
 
 def read_retention(body: bytes, asked: Asked) -> Retention | None:
-    """Retention of a version."""
-    root = read_root(body, asked, "Retention")
+    """Retention of a version; versitygw calls the document by its type."""
+    root = read_root(body, asked, "Retention", "ObjectLockRetention")
     mode, until = text_of(root, "Mode"), text_of(root, "RetainUntilDate")
     return Retention(_mode(mode, asked), instant_of(until, asked)) if mode or until else None
 

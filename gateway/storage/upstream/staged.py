@@ -1,6 +1,7 @@
 """Bytes on their way to an upstream: streamed as they come, the last of them held back until everything is verified.
 
-Without its last bytes the upstream's request is not whole, so what is given up has stored nothing.
+Without its last bytes the upstream's request is not whole, so what is given up has stored nothing. For an upstream that
+stores it all the same, all of them are held back.
 """
 
 from __future__ import annotations
@@ -36,14 +37,16 @@ class UpstreamStaged(Staged):
 
     def __init__(
         self, client: Client, arriving: Arriving, request: MakeRequest, headers: Mapping[str, str], spool: Path,
-        *, verifies: bool,
+        *, verifies: bool, waits: bool = False,
     ) -> None:  # fmt: skip
-        """headers are those that are known before the bytes; spool is where bytes of unknown number wait.
+        """headers are those that are known before the bytes; spool is where bytes wait that cannot be sent yet.
 
         verifies: the ETag of a long body is held against its MD5, as that of a short one always is.
+        waits: nothing is sent before commit(), since the upstream stores what came of a body that breaks off.
         """
         self.size_bytes = 0
-        self.wants_md5 = verifies or not arriving.is_exact or arriving.size_bytes <= WHOLE_BYTES
+        self._streams = arriving.is_exact and arriving.size_bytes > WHOLE_BYTES and not waits
+        self.wants_md5 = verifies or not self._streams
         self.arriving = arriving
         self._client = client
         self._request = request
@@ -59,7 +62,7 @@ class UpstreamStaged(Staged):
         """Append. Raises what the upstream refuses it with, Unavailable when it is gone."""
         assert not self._is_over, "bytes after the commit"
         self.size_bytes += len(chunk)
-        if self.arriving.is_exact and self.arriving.size_bytes > WHOLE_BYTES:
+        if self._streams:
             await self._stream(chunk)
             return
         self._held += chunk
@@ -159,7 +162,7 @@ class UpstreamStaged(Staged):
         return head
 
     async def _to_file(self) -> None:
-        """Bytes of which nobody said how many they are: an upload form's. They wait until it is known."""
+        """Of bytes nobody said how many they are, as those of a form; or the upstream may not have them yet."""
         if self._file is None:
             self._file = tempfile.TemporaryFile(dir=self._spool)  # noqa: SIM115 - closed by _let_go
         await asyncio.to_thread(self._file.write, bytes(self._held))

@@ -23,6 +23,8 @@ from meter.refusal import Refusal
 CLOCK_SKEW_MAX_S = 300
 """Signatures are refused from 15 minutes on; an upstream five minutes off will get there."""
 PART_BYTES = 5 * 2**20
+BROKEN_OFF = "broken off"
+"""The key of an object of which a part is sent."""
 _PAYLOAD = bytes(range(256)) * 41
 _SHA256_HEADERS = {"ChecksumAlgorithm": "SHA256"}
 
@@ -50,8 +52,11 @@ def try_out(cold: Cold, *, prefix: str) -> Trial:
         cold.create_bucket(bucket, features=found.features)
     try:
         _objects(cold, bucket)
+        # Whether anything came of it is looked for when it had the time to.
+        cold.break_off(bucket, BROKEN_OFF)
         for name, attempt in _FEATURES.items():
             found.features[name] = _does(attempt, cold, bucket)
+        found.features[CUT_BODIES] = not _does(_is_there, cold, bucket)
     finally:
         cold.empty_bucket(bucket)
     locked = f"{bucket}-lock"
@@ -89,7 +94,7 @@ def _reach(cold: Cold) -> int:
         answer = cold.s3.list_buckets()
     except ClientError as error:
         code = code_of(error)
-        if code in ("InvalidAccessKeyId", "SignatureDoesNotMatch", "AccessDenied"):
+        if code in ("InvalidAccessKeyId", "SignatureDoesNotMatch", "AccessDenied", "XAdminUserNotFound"):
             raise Refusal(
                 f"{cold.name} refuses the key: {code}; is it the right key, secret and region?"
             ) from None
@@ -245,6 +250,18 @@ def _object_lock(s3: Any, bucket: str) -> bool:
         s3.put_object_legal_hold(Bucket=bucket, Key="held", VersionId=version, LegalHold={"Status": "OFF"})
 
 
+def _default_retention(s3: Any, bucket: str) -> bool:
+    rule = {"DefaultRetention": {"Mode": "GOVERNANCE", "Days": 1}}
+    lock: dict[str, Any] = {"ObjectLockEnabled": "Enabled"}
+    s3.put_object_lock_configuration(Bucket=bucket, ObjectLockConfiguration=lock | {"Rule": rule})
+    try:
+        s3.put_object(Bucket=bucket, Key="default", Body=b"1")
+        head = s3.head_object(Bucket=bucket, Key="default")
+    finally:
+        s3.put_object_lock_configuration(Bucket=bucket, ObjectLockConfiguration=lock)
+    return bool(head.get("ObjectLockMode") == "GOVERNANCE" and head.get("ObjectLockRetainUntilDate"))
+
+
 def _cleared_retention(s3: Any, bucket: str) -> bool:
     version = s3.put_object(Bucket=bucket, Key="kept", Body=b"1")["VersionId"]
     named = {"Bucket": bucket, "Key": "kept", "VersionId": version}
@@ -273,6 +290,10 @@ def _parts_extras(s3: Any, bucket: str) -> bool:
     return False
 
 
+def _is_there(s3: Any, bucket: str) -> bool:
+    return bool(s3.head_object(Bucket=bucket, Key=BROKEN_OFF))
+
+
 def _metadata(s3: Any, bucket: str) -> bool:
     s3.put_object(Bucket=bucket, Key="meta", Body=b"1", Metadata={"weir": "trial"}, CacheControl="no-store")
     head = s3.head_object(Bucket=bucket, Key="meta")
@@ -294,8 +315,10 @@ _FEATURES: dict[str, Callable[[Any, str], bool]] = {
 }
 _WITH_LOCK: dict[str, Callable[[Any, str], bool]] = {
     "object_lock": _object_lock,
+    "default_retention": _default_retention,
     "cleared_retention": _cleared_retention,
     "parts_extras": _parts_extras,
 }
 """In a bucket that was made to hold."""
-FEATURES = (*_FEATURES, *_WITH_LOCK)
+CUT_BODIES = "cut_bodies"
+FEATURES = (*_FEATURES, *_WITH_LOCK, CUT_BODIES)

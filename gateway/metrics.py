@@ -10,6 +10,8 @@ from gateway.counting import Counting
 from gateway.operation import Operation
 from meter.live import OpenExchange, OpenSums
 from meter.metrics import Histogram, Registry, series
+from meter.recorder import now_us
+from meter.window import MICROSECONDS
 
 _REJECTIONS = {
     "SignatureDoesNotMatch": "signature",
@@ -27,6 +29,7 @@ class GatewayMetrics:
         self.registry = Registry()
         self._requests: dict[tuple[Operation, int], str] = {}
         self._first_bytes: dict[Operation, Histogram] = {}
+        self._durations: dict[Operation, Histogram] = {}
         self._ingress = series("weir_gateway_bytes_total", direction="ingress", side="client")
         self._egress = series("weir_gateway_bytes_total", direction="egress", side="client")
         self._open_in = series("weir_gateway_open_bytes", direction="ingress")
@@ -43,6 +46,12 @@ class GatewayMetrics:
 
     def ended(self, tab: Tab, status: int, counting: Counting) -> None:
         """An exchange is over."""
+        took = self._durations.get(tab.operation)
+        if took is None:
+            name = series("weir_gateway_request_duration_seconds", operation=tab.operation.s3_name)
+            took = self._durations[tab.operation] = self.registry.histogram(name)
+        # By the clock that dates the record: one that was set back meanwhile counts as no time.
+        took.observe(max(0, now_us() - tab.began_us) / MICROSECONDS)
         place = (tab.operation, status)
         key = self._requests.get(place)
         if key is None:

@@ -35,6 +35,8 @@ class GatewayMetrics:
         self._open_in = series("weir_gateway_open_bytes", direction="ingress")
         self._open_out = series("weir_gateway_open_bytes", direction="egress")
         self.registry.counters |= {self._ingress: 0, self._egress: 0}
+        # What seldom happens is there at 0, so that its first time is a rise.
+        self.registry.counters |= {_vanished(one): 0 for one in (Operation.PUT_OBJECT, Operation.UPLOAD_PART)}
 
     def first_byte(self, tab: Tab, started: float) -> None:
         """The answer is about to leave."""
@@ -73,7 +75,7 @@ class GatewayMetrics:
 
     def vanished(self, tab: Tab) -> None:
         """A client's machine stopped answering in the middle of its body: one of the aborts."""
-        self.registry.add(series("weir_gateway_vanished_total", operation=tab.operation.s3_name))
+        self.registry.add(_vanished(tab.operation))
 
     def still_open(self, found: Iterable[OpenExchange]) -> None:
         """What long exchanges that have not ended yet have moved; short ones are over before anybody looks."""
@@ -90,3 +92,7 @@ class GatewayMetrics:
         """A request was turned away at the door."""
         if not tab.authorised and (reason := _REJECTIONS.get(code)) is not None:
             self.registry.add(series("weir_gateway_auth_rejections_total", reason=reason))
+
+
+def _vanished(operation: Operation) -> str:
+    return series("weir_gateway_vanished_total", operation=operation.s3_name)

@@ -86,7 +86,7 @@ STORAGE = Dashboard(
         )),
         Row("Engines elsewhere", (
             Panel("Requests by act", "What we ask of other S3 systems.", "reqps", (Query(rate("weir_gateway_upstream_requests_total", by="engine, act"), "{{engine}} {{act}}"),), stacked=True),
-            Panel("Answers of 500 and none", "Requests an engine failed, or did not answer.", "reqps", (Query(rate("weir_gateway_upstream_requests_total", 'code=~"5..|none"', by="engine, code"), "{{engine}} {{code}}"),), stacked=True),
+            Panel("Attempts that failed", "By an engine's fault: it answered 500 or more, or nothing at all.", "cps", (Query(rate("weir_gateway_upstream_failures_total", by="engine, kind"), "{{engine}} {{kind}}"),), stacked=True),
             Panel("Bytes", "Bodies sent to an engine and, below the axis, received from it.", "Bps",
                   (Query(rate("weir_gateway_upstream_bytes_total", 'direction="sent"', by="engine"), "{{engine}} sent"), Query(rate("weir_gateway_upstream_bytes_total", 'direction="received"', by="engine"), "{{engine}} received", below=True))),
             Panel("A request takes", "95 % of an engine's requests, from first byte to last.", "s", (Query(quantile("0.95", "weir_gateway_upstream_seconds", by="engine, act"), "{{engine}} {{act}}"),)),

@@ -94,6 +94,7 @@ _OF_STORAGE = (
     Declared("weir_gateway_inventory_drift_bytes", _G, "bytes", _GW, "bytes an engine holds otherwise than counted; **anything above 0 needs you**", _ENGINE),
     Declared("weir_gateway_inventory_unsettled", _G, "buckets", _GW, "buckets the last inventory could not compare", _ENGINE),
     Declared("weir_gateway_upstream_requests_total", _C, "requests", _GW, "requests to a storage engine elsewhere, also failed ones and those tried again; code `none`: no answer", {**_ENGINE, "act": ANY, "code": ANY}),
+    Declared("weir_gateway_upstream_failures_total", _C, "attempts", _GW, "attempts that failed by its fault: an answer of 500 or more, or none, also where no connection was to be had and no request was sent", {**_ENGINE, "kind": ("answer", "none")}),
     Declared("weir_gateway_upstream_bytes_total", _C, "bytes", _GW, "bytes of bodies sent to it and received from it", {**_ENGINE, "direction": ("sent", "received")}),
     Declared("weir_gateway_upstream_seconds", _H, "seconds", _GW, "from a request's first byte to its answer's last", {**_ENGINE, "act": ANY}),
     Declared("weir_gateway_upstream_retries_total", _C, "requests", _GW, "requests that were sent again", _ENGINE),

@@ -115,4 +115,4 @@ def finite(values: Sequence[float]) -> list[float]:
 def promtool(*words: str | Path) -> subprocess.CompletedProcess[str]:
     """Debian's promtool, whose words are the test's failure."""
     need(*PROGRAMS)
-    return subprocess.run(["promtool", *map(str, words)], capture_output=True, text=True, timeout=120)
+    return subprocess.run(["promtool", *map(str, words)], capture_output=True, text=True, timeout=250)

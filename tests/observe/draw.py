@@ -68,7 +68,7 @@ def _panel(
     found = [
         (named(target["legendFormat"], labels), labels, value)
         for target in panel["targets"]
-        for labels, value in prometheus.now(sent(target["expr"]))
+        for labels, value in prometheus.now(sent(target["expr"]), at_s=end_s)
     ]
     if panel["type"] == "table":
         return table([(name, value) for name, _, value in found], unit, width=width)
@@ -82,7 +82,7 @@ def _panel(
 
 def sent(expr: str) -> str:
     """As Grafana would send it."""
-    return expr.replace("$__rate_interval", "10s").replace('"$instance"', '".*"')
+    return expr.replace("$__rate_interval", "12s").replace('"$instance"', '".*"')
 
 
 def named(legend: str, labels: dict[str, str]) -> str:
@@ -99,7 +99,11 @@ def shape(value: float, unit: str) -> str:
         case "s":
             for size, word in ((86_400, "d"), (3600, "h"), (60, "min")):
                 if abs(value) >= 2 * size:
-                    return f"{value / size:.3g} {word}"
+                    return (
+                        f"{value / size:,.0f} {word}"
+                        if abs(value) >= 100 * size
+                        else f"{value / size:.3g} {word}"
+                    )
             return f"{value:.3g} s" if abs(value) >= 1 or value == 0 else f"{value * 1000:.3g} ms"
         case "bytes" | "Bps":
             end = "/s" if unit == "Bps" else ""

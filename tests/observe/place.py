@@ -37,9 +37,9 @@ class Prometheus:
         assert told["status"] == "success", told
         return told["data"]
 
-    def now(self, expr: str) -> list[tuple[dict[str, str], float]]:
+    def now(self, expr: str, *, at_s: float | None = None) -> list[tuple[dict[str, str], float]]:
         """An instant query: labels and value of each series."""
-        data = self.ask("query", query=expr)
+        data = self.ask("query", query=expr, **({} if at_s is None else {"time": f"{at_s:.3f}"}))
         if data["resultType"] == "scalar":
             return [({}, float(data["result"][1]))]
         return [(one["metric"], float(one["value"][1])) for one in data["result"]]
@@ -68,11 +68,11 @@ class Prometheus:
 def running_prometheus(
     place: Path, targets: Sequence[str], *, rules: Path | None = None
 ) -> Iterator[Prometheus]:
-    """It scrapes those once a second for the time of the block. Skips where Debian's package is missing."""
+    """It scrapes those every two seconds for the time of the block. Skips where Debian's package is missing."""
     need(*PROGRAMS)
     place.mkdir(parents=True, exist_ok=True)
     config = {
-        "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
+        "global": {"scrape_interval": "2s", "scrape_timeout": "2s", "evaluation_interval": "1s"},
         "scrape_configs": [{"job_name": "weir", "static_configs": [{"targets": list(targets)}]}],
         "rule_files": [str(rules)] if rules else [],
     }
@@ -82,7 +82,7 @@ def running_prometheus(
     log = place / "prometheus.log"
     words = (
         "nice", "-n", "19", "prometheus", f"--config.file={place / 'prometheus.yml'}", f"--storage.tsdb.path={place / 'data'}",
-        f"--web.listen-address=127.0.0.1:{port}", "--storage.tsdb.retention.time=1h", "--query.lookback-delta=10s",
+        f"--web.listen-address=127.0.0.1:{port}", "--storage.tsdb.retention.time=1h",
     )  # fmt: skip
     with running(words, log) as process:
         until(lambda: _is_ready(port), process, log)

@@ -53,12 +53,12 @@ def kill_postgres(rig: Rig) -> None:
 
 @contextmanager
 def stuttering(pids: list[int]) -> Iterator[None]:
-    """They are stopped for most of each second, for the time of the block."""
+    """They are stopped for most of the time. A worker that looks once a second wakes a whole second late then."""
     over = threading.Event()
 
     def stutter() -> None:
         while not over.is_set():
-            for number, seconds in ((signal.SIGSTOP, 0.9), (signal.SIGCONT, 0.4)):
+            for number, seconds in ((signal.SIGSTOP, 1.6), (signal.SIGCONT, 0.4)):
                 for pid in pids:
                     with contextlib.suppress(ProcessLookupError):
                         os.kill(pid, number)

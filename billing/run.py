@@ -310,14 +310,19 @@ async def _inputs(
     )
 
 
+async def first_open(connection: Connection) -> Month | None:
+    """The month to close next, over or not: after the last closed one, else the first with usage or costs; None: none."""
+    last = await store.last_closed(connection)
+    if last is not None:
+        return last.next()
+    begun = (await first_month_with_usage(connection), await cost_store.first_invoice_month(connection))
+    return min((one for one in begun if one is not None), default=None)
+
+
 async def _refuse_out_of_order(connection: Connection, month: Month) -> None:
     last = await store.last_closed(connection)
     if last is not None and month <= last:
         raise Refusal(f"{month} is closed already")
-    if last is not None:
-        due = last.next()
-    else:
-        begun = (await first_month_with_usage(connection), await cost_store.first_invoice_month(connection))
-        due = min((one for one in begun if one is not None), default=month)
+    due = await first_open(connection) or month
     if due < month:
         raise Refusal(f"{due} is still open; months are closed in order, so close it first")

@@ -16,7 +16,7 @@ from billing.ledger.store import post_many as post_many
 from billing.month.closing import Closing
 from meter.ids import MemberId
 from meter.postgres import Connection
-from meter.window import Month, to_datetime
+from meter.window import Month, to_datetime, to_us
 
 CLOSED_STATE = "WC001"
 
@@ -38,6 +38,12 @@ async def last_closed(connection: Connection) -> Month | None:
     """The last month that was closed."""
     found = await connection.fetchval("SELECT max(period) FROM billing.closing")
     return None if found is None else _month(found)
+
+
+async def last_closing_us(connection: Connection) -> int | None:
+    """When a month was last closed."""
+    found = await connection.fetchval("SELECT max(closed_at) FROM billing.closing")
+    return None if found is None else to_us(found)
 
 
 async def insert_tariff(connection: Connection, tariff: Tariff, text: str, *, now_us: int) -> None:

@@ -42,7 +42,8 @@ class Distribution:
 class Snapshot:
     """One process's series, or the sum of several."""
 
-    counters: Mapping[str, int] = field(default_factory=dict)
+    counters: Mapping[str, float] = field(default_factory=dict)
+    """Whole numbers, but for seconds of processor time."""
     gauges: Mapping[str, float] = field(default_factory=dict)
     histograms: Mapping[str, Distribution] = field(default_factory=dict)
 
@@ -116,7 +117,7 @@ def add(snapshots: Iterable[Snapshot]) -> Snapshot:
 
     A gauge that ends in `_least` says what all have reached.
     """
-    counters: dict[str, int] = {}
+    counters: dict[str, float] = {}
     gauges: dict[str, float] = {}
     histograms: dict[str, Distribution] = {}
     for snapshot in snapshots:

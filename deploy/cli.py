@@ -32,6 +32,7 @@ SUBJECTS = {
     "demo": "demo",
     "status": "status",
     "config": "config",
+    "metrics": "metrics",
     "member": "member",
     "register": "register",
     "share": "share",

@@ -94,6 +94,7 @@ async def keep(
 ) -> None:
     """Watch a started child until `stopping`. Raises GaveUp."""
     restarts, began = 0, time.monotonic()
+    counted.restarts.setdefault(child.name, 0)
     while True:
         status = await child.wait()
         counted.fleet.end(child.name)

@@ -112,6 +112,21 @@ class DeploySettings(RoomSettings):
     metrics_series_max: int = Field(
         2000, ge=10, description="series taken from one child at most; a snapshot with more is dropped"
     )
+    metrics_members_max: int = Field(
+        500,
+        ge=0,
+        le=10_000,
+        description="members that metrics name, those with most traffic; the rest is one line",
+    )
+    metrics_ledger_every_s: int = Field(
+        60, ge=1, le=86_400, description="how often PostgreSQL is asked for metrics of members and of itself"
+    )
+    metrics_money_every_s: int = Field(
+        900, ge=1, le=86_400, description="how often the running month is rated for metrics of money"
+    )
+    certificate_files: str = Field(
+        "", description="PEM files whose certificates' ends are told as metrics; split by ','"
+    )
 
     def worker_count(self) -> int:
         """How many gateway workers to run: as set, else one for each core we may use."""

@@ -20,13 +20,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
-from deploy.admin import Admin, build_info
-from deploy.aggregate import Snapshot, add
+from deploy.admin import Admin
 from deploy.children import Child, ChildSpec, python_module
 from deploy.embedded import EmbeddedServer
 from deploy.enrolment import Enrolment
 from deploy.founding import Founding, ensure_signing_key, found, login_link
 from deploy.keeper import Counted, Either, keep
+from deploy.observe.ledger import LedgerExporter, ended
+from deploy.observe.scrape import Scrape
 from deploy.place import Hold, check_format, held, prepare
 from deploy.rooms import bring_up_to_date, check_schema, connected
 from deploy.running import RoomsSettings, Running, has_terminal
@@ -73,6 +74,10 @@ class Supervisor:
         self._hurrying = asyncio.Event()
         self._counted = Counted(settings.deploy)
         self._parts = _Parts()
+        self._scrape = Scrape(
+            self._counted, self._settings.data.absolute(), certificate_files=self._settings.certificate_files,
+            ready=self._parts.ready, living=self._living, has_books=not alone,
+        )  # fmt: skip
         self._restarted_at_reload: list[Child] = []
         self._reloads = 0
         self._reloading: set[asyncio.Task[None]] = set()
@@ -123,6 +128,9 @@ class Supervisor:
         await _all_at_once(child.launch() for child in children)
         founding = await self._database(server, dsn, data)
         await self._enrol(dsn, data)
+        if not self._alone:
+            ledger = self._scrape.ledger = LedgerExporter(dsn, self._rooms, tell=self._tell)
+            stack.push_async_callback(ended, asyncio.create_task(ledger.keep()))
         await self._serve_admin(stack, admin[0])
         await _all_at_once(child.start() for child in children)
         for child in children:
@@ -195,7 +203,7 @@ class Supervisor:
     async def _serve_admin(self, stack: AsyncExitStack, listening: socket.socket) -> None:
         started_at = datetime.fromtimestamp(self._began, UTC).isoformat(timespec="seconds")
         admin = Admin(
-            total=self._total,
+            metrics=self._scrape.text,
             is_ready=self._parts.readiness,
             facts=lambda: {"pid": os.getpid(), "started_at": started_at},
         )
@@ -338,15 +346,15 @@ class Supervisor:
         await stopping
         self._counted.fleet.end(child.name)
 
-    def _total(self) -> Snapshot:
-        """All children's series, and what only we know."""
-        counters = {
-            f'weir_child_restarts_total{{child="{name}"}}': count
-            for name, count in self._counted.restarts.items()
-        }
-        counters["weir_metrics_snapshots_rejected_total"] = self._counted.rejected
-        gauges = {build_info(): 1.0, "weir_gateway_workers_ready": float(self._parts.ready())}
-        return add([self._counted.fleet.total(), Snapshot(counters, gauges)])
+    def _living(self) -> dict[int, str]:
+        """Our children's processes, and what each of them is."""
+        workers = self._parts.workers
+        serving = [] if workers is None else workers.serving
+        kinds = [
+            *((child, child.name) for child in self._restarted_at_reload),
+            *((child, "gateway") for child in serving),
+        ]
+        return {child.process.pid: kind for child, kind in kinds if child.process is not None}
 
     @contextmanager
     def _signals(self) -> Iterator[None]:

@@ -16,7 +16,7 @@ from gateway.auth import Authenticator
 from gateway.call import Services
 from gateway.cap_watch import CapWatch
 from gateway.collecting import keep_collecting
-from gateway.connection import ConnectionServer
+from gateway.connection import Connection, ConnectionServer
 from gateway.directory import PostgresDirectory
 from gateway.exchange import Exchanges
 from gateway.feed import keep_feeding
@@ -194,13 +194,21 @@ class Worker:
         return self._server()
 
     async def _every(self, seconds: float, act: Callable[[], None]) -> None:
+        loop = asyncio.get_running_loop()
         while True:
+            due = loop.time() + seconds
             await asyncio.sleep(seconds)
+            self.metrics.registry.gauges["weir_gateway_event_loop_lag_seconds"] = max(0.0, loop.time() - due)
             act()
 
     def _publish(self) -> None:
         registry = self.metrics.registry
-        registry.gauges["weir_gateway_connections"] = len(self._server.connections)
+        connections = self._server.connections
+        registry.gauges["weir_gateway_connections"] = len(connections)
+        registry.gauges["weir_gateway_connections_max"] = self._settings.connections_max
+        # Counted once a second, so that no request pays for it.
+        busy = sum(one.is_busy for one in connections if isinstance(one, Connection))
+        registry.gauges["weir_gateway_inflight_requests"] = busy
         registry.gauges["weir_gateway_directory_change_least"] = self._directory.last_change
         registry.gauges["weir_gateway_directory_age_seconds"] = self._directory.age_s
         self.metrics.still_open(open_in(self._recorder.journal.directory))

@@ -184,6 +184,11 @@ class Connection(RequestHandler):
         """See Incoming."""
         return self._server.is_leaving
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether a request is under way."""
+        return self._request_in_progress
+
     def leave_if_idle(self) -> None:
         """Say goodbye where no request is under way; where one is, its end does so."""
         if self._waiter is not None and not self._messages and self._begun is None:

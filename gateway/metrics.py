@@ -10,6 +10,8 @@ from gateway.counting import Counting
 from gateway.operation import Operation
 from meter.live import OpenExchange, OpenSums
 from meter.metrics import Histogram, Registry, series
+from meter.recorder import now_us
+from meter.window import MICROSECONDS
 
 _REJECTIONS = {
     "SignatureDoesNotMatch": "signature",
@@ -27,11 +29,14 @@ class GatewayMetrics:
         self.registry = Registry()
         self._requests: dict[tuple[Operation, int], str] = {}
         self._first_bytes: dict[Operation, Histogram] = {}
+        self._durations: dict[Operation, Histogram] = {}
         self._ingress = series("weir_gateway_bytes_total", direction="ingress", side="client")
         self._egress = series("weir_gateway_bytes_total", direction="egress", side="client")
         self._open_in = series("weir_gateway_open_bytes", direction="ingress")
         self._open_out = series("weir_gateway_open_bytes", direction="egress")
         self.registry.counters |= {self._ingress: 0, self._egress: 0}
+        # What seldom happens is there at 0, so that its first time is a rise.
+        self.registry.counters |= {_vanished(one): 0 for one in (Operation.PUT_OBJECT, Operation.UPLOAD_PART)}
 
     def first_byte(self, tab: Tab, started: float) -> None:
         """The answer is about to leave."""
@@ -43,6 +48,12 @@ class GatewayMetrics:
 
     def ended(self, tab: Tab, status: int, counting: Counting) -> None:
         """An exchange is over."""
+        took = self._durations.get(tab.operation)
+        if took is None:
+            name = series("weir_gateway_request_duration_seconds", operation=tab.operation.s3_name)
+            took = self._durations[tab.operation] = self.registry.histogram(name)
+        # By the clock that dates the record: one that was set back meanwhile counts as no time.
+        took.observe(max(0, now_us() - tab.began_us) / MICROSECONDS)
         place = (tab.operation, status)
         key = self._requests.get(place)
         if key is None:
@@ -64,7 +75,7 @@ class GatewayMetrics:
 
     def vanished(self, tab: Tab) -> None:
         """A client's machine stopped answering in the middle of its body: one of the aborts."""
-        self.registry.add(series("weir_gateway_vanished_total", operation=tab.operation.s3_name))
+        self.registry.add(_vanished(tab.operation))
 
     def still_open(self, found: Iterable[OpenExchange]) -> None:
         """What long exchanges that have not ended yet have moved; short ones are over before anybody looks."""
@@ -81,3 +92,7 @@ class GatewayMetrics:
         """A request was turned away at the door."""
         if not tab.authorised and (reason := _REJECTIONS.get(code)) is not None:
             self.registry.add(series("weir_gateway_auth_rejections_total", reason=reason))
+
+
+def _vanished(operation: Operation) -> str:
+    return series("weir_gateway_vanished_total", operation=operation.s3_name)

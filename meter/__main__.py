@@ -98,11 +98,12 @@ async def ship_until(
     daily, looked_s = Daily(settings), -float(CAPS_EVERY_S)
     pace = Pace(interval_s=settings.ship_interval_ms / 1000, longest_s=settings.ship_interval_max_ms / 1000)
     while True:
-        last_round = stopping.is_set()
+        last_round, began_s = stopping.is_set(), time.monotonic()
         done = await shipper.ship(connection)
+        took_s = time.monotonic() - began_s
         await daily.look(connection, now_us=now_us())
         shipped.update(await places(connection, settings.journal_directory, known=shipper.shipped))
-        metrics.rounds(done)
+        metrics.rounds(done, took_s=took_s, now_us=now_us())
         metrics.torn(torn_bytes(settings.journal_directory))
         metrics.waiting(backlog(settings.journal_directory, shipped), now_us=now_us())
         if time.monotonic() - looked_s >= CAPS_EVERY_S:

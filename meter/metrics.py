@@ -90,8 +90,10 @@ class ShipperMetrics:
         self._registry = Registry()
         self.failures = 0
 
-    def rounds(self, done: Round) -> None:
-        """Note what one round did."""
+    def rounds(self, done: Round, *, took_s: float, now_us: int) -> None:
+        """Note what one round that went well did."""
+        self._registry.histogram("weir_meter_ship_seconds").observe(took_s)
+        self._registry.gauges["weir_meter_last_ship_timestamp_seconds"] = now_us / MICROSECONDS
         self._registry.add("weir_meter_shipped_events_total", done.records)
         self._registry.gauges["weir_meter_stream_alarms"] = len(done.alarms)
 

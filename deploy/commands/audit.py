@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,7 +19,10 @@ from deploy.commands.inventory import reconciled
 from deploy.commands.options import data_option, json_option
 from deploy.desk import Desk, at_desk, gateway_settings
 from deploy.instants import instant_text
+from deploy.observe.machine import AUDIT
 from deploy.output import bytes_text, console, print_json, say
+from deploy.place import DataRefused, replace_file
+from deploy.settings import DeploySettings, read
 from gateway import engine_store, inventory_store
 from gateway.feed import STREAM_LABEL
 from gateway.storage.disk.audit import FilesView, check_files, check_index, look_at_index
@@ -90,8 +95,22 @@ def audit(as_json: bool) -> None:
         print_json(document(found))
     else:
         _print(found)
+    _note(found)
     if found.findings.total:
         raise SystemExit(DIFFERS)
+
+
+def _note(found: Audit) -> None:
+    """Leave when we looked and what we found where the metrics find it; a place that takes no files is not audited less."""
+    told = {
+        "at_us": time.time_ns() // 1000,
+        "differences": found.findings.total,
+        "bytes": sum(one.size_bytes for one in found.findings.named),
+    }
+    try:
+        replace_file(read(DeploySettings).data.absolute() / AUDIT, json.dumps(told) + "\n", mode=0o600)
+    except DataRefused as refused:
+        click.echo(f"weir: metrics will not tell of this audit: {refused}", err=True)
 
 
 async def look(desk: Desk, settings: MeterSettings, step: Step) -> Audit:

@@ -60,6 +60,8 @@ PURE = {
     "billing/portal/mail.py", "billing/portal/membership.py",
     "billing/voting/proposal.py", "billing/voting/poll.py", "billing/voting/count.py", "billing/voting/document.py",
     "billing/portal/proposals.py",
+    "deploy/observe/catalogue.py", "deploy/observe/page.py", "deploy/observe/panels.py",
+    "deploy/observe/boards_service.py", "deploy/observe/boards_co_op.py",
     "gateway/placement.py",
     "gateway/reconcile.py", "gateway/moving/compare.py", "gateway/moving/settling.py",
     "gateway/storage/abilities.py", "gateway/storage/upstream/signing.py", "gateway/storage/upstream/errors.py",

@@ -17,6 +17,8 @@ from billing.rules.book import rule_set, rule_set_ids
 from billing.rules.page import tables
 from deploy.cli import weir
 from deploy.commands.simulate import simulate
+from deploy.observe.catalogue import CATALOGUE, Exporter
+from deploy.observe.page import page
 from deploy.settings import everything, fields
 from gateway import compatibility
 from tests.house import rules
@@ -141,9 +143,26 @@ def test_every_command_is_explained_to_somebody() -> None:
     assert set() == commands_there() - written
 
 
-def test_every_metric_is_on_the_operators_page_and_no_other() -> None:
-    emitted = {name for text in SOURCES.values() for name in METRIC.findall(text)}
-    assert emitted == set(METRIC.findall(PAGES["docs/operators.md"]))
+def test_every_metric_that_is_told_is_in_the_catalogue_and_no_other_is() -> None:
+    own = "deploy/observe/catalogue.py"
+    emitted = {name for path, text in SOURCES.items() if path != own for name in METRIC.findall(text)}
+    assert emitted == set(CATALOGUE)
+
+
+def test_the_metrics_page_is_the_catalogue() -> None:
+    assert page() == PAGES["docs/metrics.md"]
+
+
+def test_no_page_names_a_metric_that_is_not_there() -> None:
+    endings = ("_bucket", "_count", "_sum")
+    wanted = {*CATALOGUE, *(f"{name}{end}" for name in CATALOGUE for end in endings)}
+    assert {} == {name: gone for name, text in PAGES.items() if (gone := set(METRIC.findall(text)) - wanted)}
+
+
+def test_only_the_ledger_exporter_names_members_and_nobody_names_a_bucket() -> None:
+    labels = {(one.exporter, label) for one in CATALOGUE.values() for label in one.labels}
+    assert {Exporter.LEDGER} == {exporter for exporter, label in labels if label == "member"}
+    assert set() == {label for _, label in labels if label in ("bucket", "key", "name", "address")}
 
 
 def test_links_lead_somewhere() -> None:

@@ -28,7 +28,7 @@ from gateway.storage.upstream.errors import (
     read_failure,
     storage_error,
 )
-from gateway.storage.upstream.metrics import UpstreamMetrics
+from gateway.storage.upstream.metrics import ANSWER, NOTHING, UpstreamMetrics
 from gateway.storage.upstream.pool import Pool
 from gateway.storage.upstream.requests import body_sha256
 from gateway.storage.upstream.response import ResponseHead
@@ -230,7 +230,7 @@ class Client:
                     # It was closed while nobody looked: no attempt was made.
                     attempt -= 1
                     continue
-                self._failed(request, str(error))
+                self._failed(request, NOTHING, str(error))
                 if is_last:
                     raise self.away(request, error) from error
             else:
@@ -320,7 +320,7 @@ class Client:
 
     def failed(self, request: Request, error: Broken) -> Unavailable:
         """A streamed body found no answer; the breaker hears of it."""
-        self._failed(request, str(error))
+        self._failed(request, NOTHING, str(error))
         return self.away(request, error)
 
     def is_well(self) -> None:
@@ -329,11 +329,12 @@ class Client:
 
     def _judge(self, request: Request, failure: Failure) -> None:
         if is_upstreams_fault(failure):
-            self._failed(request, f"{failure.status} {failure.code[:64]}")
+            self._failed(request, ANSWER, f"{failure.status} {failure.code[:64]}")
         else:
             self._is_well()
 
-    def _failed(self, request: Request, how: str) -> None:
+    def _failed(self, request: Request, kind: str, how: str) -> None:
+        self._metrics.failed(kind)
         log.info("%s failed %s: %s", self.upstream.name, request.asked.operation, how)
         if self._breaker.failed(self._loop.time()):
             log.warning("%s fails again and again and is left alone: %s", self.upstream.name, how)

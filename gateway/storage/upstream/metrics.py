@@ -5,6 +5,9 @@ from __future__ import annotations
 from gateway.storage.upstream.acts import NO_ANSWER, Act
 from meter.metrics import Histogram, Registry, series
 
+ANSWER, NOTHING = "answer", "none"
+"""What an attempt that failed got."""
+
 
 class UpstreamMetrics:
     """The series of one upstream."""
@@ -20,6 +23,11 @@ class UpstreamMetrics:
         self._unknown = series("weir_gateway_upstream_unknown_total", engine=engine)
         self._open = series("weir_gateway_upstream_resting", engine=engine)
         self._connections = series("weir_gateway_upstream_connections", engine=engine)
+        self._failures = {
+            kind: series("weir_gateway_upstream_failures_total", engine=engine, kind=kind)
+            for kind in (ANSWER, NOTHING)
+        }
+        registry.counters |= dict.fromkeys(self._failures.values(), 0)
         registry.counters |= {self._sent: 0, self._received: 0, self._retries: 0, self._unknown: 0}
         registry.gauges |= {self._open: 0, self._connections: 0}
 
@@ -43,6 +51,10 @@ class UpstreamMetrics:
         counters[self._sent] += sent
         counters[self._received] += received
         self._seconds[act].observe(took_us / 1e6)
+
+    def failed(self, kind: str) -> None:
+        """An attempt failed by the upstream's fault; also one that found no connection, and was no request."""
+        self._registry.counters[self._failures[kind]] += 1
 
     def retried(self) -> None:
         """A request is going to be sent again."""

@@ -1,0 +1,1 @@
+"""What operators see: the catalogue of metrics, who exports them, and the dashboards made from it."""

@@ -22,6 +22,7 @@ from typing import TypeVar
 
 from deploy.admin import Admin, build_info
 from deploy.aggregate import Snapshot, add
+from deploy.backup.last import backup_gauges
 from deploy.children import Child, ChildSpec, python_module
 from deploy.embedded import EmbeddedServer
 from deploy.enrolment import Enrolment
@@ -346,7 +347,8 @@ class Supervisor:
         }
         counters["weir_metrics_snapshots_rejected_total"] = self._counted.rejected
         gauges = {build_info(): 1.0, "weir_gateway_workers_ready": float(self._parts.ready())}
-        return add([self._counted.fleet.total(), Snapshot(counters, gauges)])
+        backups = backup_gauges(self._settings.data)
+        return add([self._counted.fleet.total(), Snapshot(counters, gauges), backups])
 
     @contextmanager
     def _signals(self) -> Iterator[None]:

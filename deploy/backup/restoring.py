@@ -30,7 +30,7 @@ from deploy.backup.repository import Repository
 from deploy.commands.audit import Audit, look
 from deploy.desk import Desk
 from deploy.embedded import embedded, living_postmaster
-from deploy.place import FORMAT, DataRefused, held, prepare, replace_file, sync_directory
+from deploy.place import FORMAT, DataRefused, held, prepare, replace_file, sync_directory, sync_file_system
 from deploy.rooms import connected, room_migrations
 from deploy.settings import DeploySettings, read
 from gateway.storage.disk.backup import make_places
@@ -89,7 +89,7 @@ async def restore(repository: Repository, page: Page, asked: Asked, *, told: Tol
             await asyncio.to_thread(make_places, beside / "engine")
         notes = _about_settings(beside, meter)
         found = await _database(repository, dump, beside, meter)
-    await asyncio.to_thread(os.sync)
+    await asyncio.to_thread(sync_file_system, beside)
     _rename(beside, data)
     (data / MARKER).unlink()
     return Restored(

@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from deploy.place import sync_directory
+from deploy.place import sync_file_system
 from meter.refusal import Refusal
 
 _UNFINISHED = ".new-"
@@ -108,8 +108,10 @@ class DirectoryTarget:
 
     def settle(self) -> None:
         """One sync of everything instead of one a piece: a backup has many, and counts only once its page is there."""
-        os.sync()
-        sync_directory(self._root)
+        try:
+            sync_file_system(self._root)
+        except OSError as error:
+            raise Refusal(f"{self._root} does not take what was written: {error.strerror}") from None
 
     @contextmanager
     def alone(self) -> Iterator[None]:

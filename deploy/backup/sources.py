@@ -21,7 +21,7 @@ from meter.refusal import Refusal
 from meter.segments import number_of, placed
 
 _CHUNK_BYTES = 2**20
-SINGLE = ("secret.key", "secret.next.key", "signing.key", "signing.pub", "weir.toml")
+SINGLE = ("secret.key", "secret.next.key", "secret.ring", "signing.key", "signing.pub", "weir.toml")
 """Files of the data directory itself, ascending."""
 
 

@@ -13,13 +13,17 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from deploy.backup.last import last_backup
 from tests.integration.test_up import Weir, client, environment, get
 from tests.integration.test_up import weir as weir
 from tests.ordinary import ROOT
 
-DEADLINE_S = 120
+DEADLINE_S = 240
 STEP_S = 0.01
+pytestmark = pytest.mark.timeout(1200)
+"""Each starts Weir several times."""
 
 
 class Client(threading.Thread):

@@ -50,10 +50,9 @@ def without_secrets(text: str) -> str:
 class PlainLines(logging.Formatter):
     """For people: UTC, name, level, message; a trace on lines of its own that begin with a blank."""
 
-    converter = time.gmtime
-
     def __init__(self) -> None:
         super().__init__(PLAIN)
+        self.converter = time.gmtime
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  the library's name
         """One line, whatever was logged."""

@@ -23,7 +23,7 @@ from meter.postgres import Connection, applied_migrations, check, migrations
 from meter.refusal import Refusal
 
 RIGHTS = (
-    ("weir_meter", "meter.reading", "INSERT", True),
+    ("weir_meter", "meter.correction", "INSERT", True),
     ("weir_gateway", "gateway.access_key", "SELECT", True),
     ("weir_billing", "billing.entry", "INSERT", True),
     ("weir_gateway", "meter.reading", "INSERT", False),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from deploy.backup.bucket import SCHEME, BucketTarget
 from deploy.backup.repository import Repository, read_passphrase
 from deploy.backup.target import DirectoryTarget, Target
 from deploy.settings import DeploySettings
@@ -11,7 +12,9 @@ from meter.refusal import Refusal
 
 
 def target_of(place: str) -> Target:
-    """The directory a person names."""
+    """The directory a person names, or the bucket: s3://BUCKET/PREFIX. Raises Refusal."""
+    if place.startswith(SCHEME):
+        return BucketTarget(place)
     return DirectoryTarget(Path(place).absolute())
 
 
@@ -28,10 +31,10 @@ def opened(
             "backup_passphrase_file. Keep a copy on paper: without it no backup opens"
         )
     path = named.absolute().resolve()
-    for where, what in (
-        (Path(place).absolute(), "the backups"),
-        (settings.data.absolute(), "the data directory"),
-    ):
+    places = [(settings.data.absolute(), "the data directory")]
+    if not place.startswith(SCHEME):
+        places.append((Path(place).absolute(), "the backups"))
+    for where, what in places:
         if path.is_relative_to(where.resolve()):
             raise Refusal(
                 f"the passphrase file {named} lies in {what} itself; keep it elsewhere: who takes one must not have "

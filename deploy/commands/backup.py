@@ -40,7 +40,7 @@ class PlaceFirst(click.Group):
 
 @click.group(cls=PlaceFirst)
 def backup() -> None:
-    """Backups in PLACE, a directory: `weir backup PLACE` makes one, beside traffic."""
+    """Backups in PLACE, a directory or s3://BUCKET/PREFIX: `weir backup PLACE` makes one, beside traffic."""
 
 
 @backup.command("take")

@@ -13,8 +13,11 @@ from typing import Any, NamedTuple
 import pytest
 
 from deploy.backup import moment_store, restoring, taking
+from deploy.backup.place import target_of
+from deploy.backup.repository import Repository
 from deploy.backup.sealing import DamagedBackup, WrongPassphrase
 from deploy.backup.sources import Sources
+from deploy.backup.taking import take
 from gateway.settings import GatewaySettings
 from gateway.storage.disk.engine import open_engine
 from meter import usage_store
@@ -34,8 +37,10 @@ from tests.integration.backup_kit import (
     begun,
     bring_back,
     copy_of,
+    desk_of,
     flip,
     listed,
+    quiet,
     repository_of,
 )
 from tests.postgres import TestServer
@@ -411,3 +416,38 @@ def _pieces_of(place: Path, name: str) -> set[str]:
     repository = repository_of(place)
     page = repository.page(name)
     return {piece for line in repository.lines(page) for piece in line.pieces}
+
+
+def test_a_bucket_of_another_system_keeps_backups_as_well(
+    made: Made, tmp_path: Path, postgres_server: TestServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    far = tmp_path / "far"
+    far.mkdir()
+    with running_gateway(far, postgres_server.database()) as other:
+        bert = other.member("bert")
+        client(other, bert).create_bucket(Bucket="vault")
+        monkeypatch.setenv("AWS_ENDPOINT_URL", other.url)
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", bert.access_key)
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", bert.secret_key)
+        monkeypatch.setenv("AWS_REGION", "us-east-1")
+        monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        target = target_of("s3://vault/co-op")
+        repository = Repository.open(target, PASSPHRASE, create=True)
+        desk = desk_of(made.data, postgres_server.copy(made.database))
+        page = asyncio.run(take(desk, repository, with_files=True, told=quiet))
+        again = asyncio.run(take(desk, Repository.open(target, PASSPHRASE), with_files=True, told=quiet))
+        assert page.files == again.files
+        assert again.new_bytes < page.new_bytes - 6 * 90_000
+        with target.alone(), pytest.raises(Refusal, match="another backup or prune"):
+            with target_of("s3://vault/co-op").alone():
+                pass
+        monkeypatch.setenv("WEIR_DATABASE_URL", postgres_server.empty_database())
+        asked = restoring.Asked(tmp_path / "again")
+        restored = asyncio.run(restoring.restore(repository, again, asked, told=quiet))
+        assert restored.audit is not None
+        assert 0 == restored.audit.findings.total
+        assert [page.name] == repository.prune(keep=1)[0]
+        assert repository.check(repository.page(again.name), lambda _: None) == again.files
+        with pytest.raises(Refusal, match="NoSuchBucket"):
+            Repository.open(target_of("s3://nowhere"), PASSPHRASE, create=True)
+        target._s3.close()

@@ -87,7 +87,7 @@ def test_a_co_op_under_traffic_is_destroyed_and_comes_back(weir: Weir) -> None:
 
     told = weir.json("restore", *place)
     assert (first["name"], True, []) == (told["name"], told["audit"]["agrees"], told["notes"])
-    assert {"weir", "secrets", "disk"} <= well(weir, "gateway's port")
+    assert {"weir", "secrets", "roles"} <= well(weir, "gateway's port")
     again = weir.start()
     assert ready["secret_key"] == again["secret_key"]
     found = listed(client(again))

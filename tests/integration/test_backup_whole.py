@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from deploy.backup.last import last_backup
-from tests.integration.test_up import Weir, client, environment, get
+from tests.integration.test_up import Weir, client, descendants, environment, get, wait_until_gone
 from tests.integration.test_up import weir as weir
 from tests.ordinary import ROOT
 
@@ -82,7 +82,9 @@ def test_a_co_op_under_traffic_is_destroyed_and_comes_back(weir: Weir) -> None:
         one.join(DEADLINE_S)
         assert not one.is_alive()
     everything = {key: body for one in clients for key, body in one.put.items()}
+    family = descendants(ready["pid"])
     weir.stop(signal.SIGKILL)
+    assert set() == wait_until_gone(family)
     shutil.rmtree(weir.data)
 
     told = weir.json("restore", *place)

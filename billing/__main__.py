@@ -9,7 +9,6 @@ import os
 import signal
 import socket
 import sys
-import time
 
 from aiohttp import web
 
@@ -17,6 +16,7 @@ from billing.portal.app import make_app
 from billing.portal.desk import PORTAL
 from billing.settings import BillingSettings
 from meter.gate import wait_at_gate
+from meter.logs import begin_log
 from meter.postgres import pool
 from meter.refusal import Refusal
 from meter.settings import MeterSettings
@@ -64,10 +64,7 @@ async def serve(settings: BillingSettings, meter: MeterSettings) -> None:
 
 def main() -> int:
     """Entry point; the exit status."""
-    logging.basicConfig(
-        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(name)s %(levelname)s %(message)s"
-    )
-    logging.Formatter.converter = time.gmtime
+    begin_log(MeterSettings.read().log_format)
     wait_at_gate()
     try:
         asyncio.run(serve(BillingSettings.read(), MeterSettings.read()))

@@ -132,7 +132,7 @@ async def _trees(
                 line: dict[str, Any] = json.loads(text)
                 for member_class, weight, *_ in line["allocations"]:
                     measures.setdefault(member_class, {})[line["member"]] = Fraction(weight)
-    secret = desk.vault().derived(TREE)
+    secret = desk.vault().lasting(TREE)
     found = {}
     for member_class, weights in sorted(measures.items()):
         scale = lcm(*(weight.denominator for weight in weights.values()))
@@ -155,7 +155,7 @@ async def _totals(desk: Desk, connection: Connection, member: MemberId, closing:
     async with connection.transaction(readonly=True):
         async for rows in charge_amounts(connection, month, rows_max=AT_ONCE):
             amounts += rows
-    secret = desk.vault().derived(TREE)
+    secret = desk.vault().lasting(TREE)
     charged = ((number, max(amount, 0)) for number, amount in amounts)
     tree = await asyncio.to_thread(grow, charged, own=member, secret=secret, period=str(month))
     totals = totals_text(

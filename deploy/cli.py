@@ -68,6 +68,10 @@ SUBJECTS = {
     "heads": "heads",
     "db": "db",
     "ship": "ship",
+    "backup": "backup",
+    "restore": "restore",
+    "doctor": "doctor",
+    "secret": "secret",
 }
 """Command → module in deploy.commands, in the order `weir --help` lists them."""
 

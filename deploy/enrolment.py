@@ -12,6 +12,7 @@ from pathlib import Path
 
 import asyncpg
 
+from deploy.founding import vault_path
 from deploy.rooms import connected
 from gateway import gateways_store as store
 from gateway.directory_store import forget_changes
@@ -28,6 +29,9 @@ from gateway.enrolment import (
     read,
     started,
 )
+from gateway.key_files import read_keys
+from gateway.rotation import settle_here
+from gateway.secret_store import note_keys
 from meter import __version__
 from meter.ids import StreamId
 from meter.postgres import AWAY, Connection
@@ -67,6 +71,7 @@ class Enrolment:
         self._tell = tell
         self._identity: Identity | None = None
         self._claimed: set[Path] = set()
+        self._opens: list[str] = []
         self._is_away = False
 
     async def begin(self) -> None:
@@ -100,6 +105,7 @@ class Enrolment:
         ):  # fmt: skip
             raise NotThisGateway(self._why(row.name, "was started at the same time from another copy"))
         self._identity = started(self._data, fresh)
+        await self._note_keys(connection)
         await self._claim_streams(connection)
 
     async def _by_streams(self, connection: Connection) -> Identity:
@@ -143,7 +149,23 @@ class Enrolment:
             row = await store.gateway_row(connection, identity.id)
             name = row.name if row is not None else str(identity.id)
             raise NotThisGateway(self._why(name, "was started since from another copy"))
+        await self._note_keys(connection)
         await self._claim_streams(connection)
+
+    async def _note_keys(self, connection: Connection) -> None:
+        """Say which master keys are here whenever that changed: a new one waits until every gateway has it.
+
+        And put a new one in force here once it is for all.
+        """
+        assert self._identity is not None
+        try:
+            await settle_here(connection, vault_path(self._data))
+            opens = read_keys(vault_path(self._data)).fingerprints
+        except Refusal:
+            return  # the workers say so, and do not start
+        if opens != self._opens:
+            await note_keys(connection, self._identity.id, opens)
+            self._opens = opens
 
     async def _claim_streams(self, connection: Connection) -> None:
         """Enter the streams of this machine's journal that are not entered yet. Raises NotThisGateway."""

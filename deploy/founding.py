@@ -14,6 +14,7 @@ from billing.portal.login import create_login_link
 from billing.run import set_tariff
 from deploy.rooms import connected
 from gateway.keys import create_key, list_keys, publish_letterbox, reveal_secret
+from gateway.rotation import settle_here
 from gateway.vault import Vault
 from meter.heads_store import last_head
 from meter.ids import MemberId
@@ -71,6 +72,9 @@ async def _with_key(
     async with connected(dsn, role="weir_gateway", timeout_s=timeout_s) as connection:
         known = await list_keys(connection)
         vault = Vault.open(vault_path(data), create=not known)
+        if await settle_here(connection, vault_path(data)):
+            # A rotation was killed at its last step.
+            vault = Vault.open(vault_path(data))
         await publish_letterbox(connection, vault)
         if not known:
             # Also after a start that was killed between the member and the key.

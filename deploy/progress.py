@@ -32,6 +32,14 @@ def work_bar(words: str) -> Iterator[Callable[[int, int], None]]:
         yield tell
 
 
+@contextmanager
+def work_to(words: str) -> Iterator[Callable[[int, int], None]]:
+    """Call what it gives with how many are done, and of how many in all."""
+    with _bar() as shown:
+        task = shown.add_task(words, total=None)
+        yield lambda done, of: shown.update(task, total=of, completed=done)
+
+
 def _bar() -> Progress:
     screen = console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())

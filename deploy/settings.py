@@ -109,6 +109,10 @@ class DeploySettings(RoomSettings):
     metrics_line_bytes_max: int = Field(
         2**20, ge=4096, description="largest snapshot of counters taken from a child"
     )
+    backup_passphrase_file: str = Field(
+        "",
+        description="file whose first line seals backups; it lies neither beside them nor in the data directory",
+    )
     metrics_series_max: int = Field(
         2000, ge=10, description="series taken from one child at most; a snapshot with more is dropped"
     )

@@ -73,3 +73,19 @@ async def server_facts(connection: asyncpg.Connection[asyncpg.Record]) -> Server
         row["size_bytes"], row["connections"], row["connections_max"], max(0.0, row["oldest"]), row["xact_commit"],
         row["xact_rollback"], row["deadlocks"], row["replicas"], max(0.0, row["lag"]),
     )  # fmt: skip
+
+
+async def clock_us(connection: asyncpg.Connection[asyncpg.Record]) -> int:
+    """The server's clock, UTC microseconds."""
+    told: int = await connection.fetchval("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint")
+    return told
+
+
+async def has_right(
+    connection: asyncpg.Connection[asyncpg.Record], *, role: str, table: str, right: str
+) -> bool:
+    """Whether a role has a right on a table. Raises asyncpg.UndefinedObjectError for a role that is not there."""
+    told: bool = await connection.fetchval(
+        "SELECT has_table_privilege($1::name, $2::text, $3::text)", role, table, right
+    )
+    return told

@@ -14,6 +14,7 @@ import uvloop
 from gateway.app import Worker
 from gateway.settings import GatewaySettings
 from meter.gate import wait_at_gate
+from meter.logs import begin_log
 from meter.refusal import Refusal
 from meter.settings import MeterSettings
 
@@ -42,9 +43,7 @@ async def run() -> None:
 
 def main() -> None:
     """Entry point."""
-    logging.basicConfig(
-        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(name)s %(levelname)s %(message)s"
-    )
+    begin_log(MeterSettings.read().log_format)
     wait_at_gate()
     try:
         uvloop.run(run())

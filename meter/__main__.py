@@ -6,7 +6,6 @@ import asyncio
 import logging
 import random
 import signal
-import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +16,7 @@ from meter.cap_store import caps, sent_in, stored_by
 from meter.caps import CapLevel, nearness
 from meter.daily import Daily
 from meter.gate import wait_at_gate
+from meter.logs import begin_log
 from meter.metrics import ShipperMetrics
 from meter.pace import Pace
 from meter.postgres import AWAY, Connection, connect, connect_pooled
@@ -134,9 +134,7 @@ async def _wait(stopping: asyncio.Event, seconds: float) -> None:
 
 def main() -> None:
     """Entry point."""
-    logging.basicConfig(
-        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(name)s %(levelname)s %(message)s"
-    )
+    begin_log(MeterSettings.read().log_format)
     wait_at_gate()
     asyncio.run(run(MeterSettings.read()))
 

@@ -78,7 +78,7 @@ async def make_due_heads(connection: Connection, settings: MeterSettings, *, now
                 made.append(await _make(connection, settings, key, day, month, closed, now_us=now_us))
             if not await heads_store.has_head_of_day(connection, day):
                 made.append(await _make(connection, settings, key, day, None, None, now_us=now_us))
-    await _write_missing_files(connection, settings.heads_directory)
+    await write_missing_files(connection, settings.heads_directory)
     return made
 
 
@@ -143,8 +143,8 @@ def file_name(number: int, page_day: str) -> str:
     return f"{number:06d}-{page_day}.head"
 
 
-async def _write_missing_files(connection: Connection, directory: Path) -> None:
-    """Also after a kill between the commit and the file."""
+async def write_missing_files(connection: Connection, directory: Path) -> None:
+    """A file for each head that has none: also after a kill between the commit and the file, and after a restore."""
     directory.mkdir(mode=0o700, exist_ok=True)
     there = {path.name for path in directory.glob("*.head")}
     for number, day in await heads_store.head_days(connection):

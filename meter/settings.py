@@ -17,6 +17,8 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from meter.logs import LogFormat
+
 
 def config_file() -> Path:
     """The file that is read: WEIR_CONFIG, or weir.toml in the data directory."""
@@ -52,6 +54,9 @@ class MeterSettings(RoomSettings):
     """What the counting core needs to know."""
 
     data: Path = Field(Path("data"), description="directory that holds everything Weir keeps on this machine")
+    log_format: LogFormat = Field(
+        LogFormat.TEXT, description="text: a line an event for people; json: an object a line for programs"
+    )
     database_url: str = Field("", description="PostgreSQL to use; empty starts the embedded one")
     database_pool_max: int = Field(4, ge=1, le=100, description="connections a process keeps at most")
     database_timeout_s: int = Field(30, ge=1, le=3600, description="longest wait for one statement")

@@ -15,6 +15,7 @@ from pathlib import Path
 from cryptography import x509
 
 from deploy.aggregate import Snapshot
+from deploy.backup.last import backup_gauges
 from meter.metrics import series
 
 LOOK_EVERY_S = 15.0
@@ -22,8 +23,6 @@ TICKS = os.sysconf("SC_CLK_TCK")
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 CERTIFICATE_BYTES_MAX = 1 << 20
 REPORT_BYTES_MAX = 1 << 20
-BACKUP = "backup.json"
-"""{"at_us": when a backup last went well}, kept in the data directory by whoever makes backups."""
 AUDIT = "audit.json"
 """{"at_us": when, "differences": how many, "bytes": of how many bytes}, kept there by `weir audit`."""
 
@@ -112,7 +111,7 @@ class Machine:
         yield "weir_host_load", os.getloadavg()[0]
         yield "weir_host_cores", len(os.sched_getaffinity(0))
         yield "weir_meter_journal_bytes", journal_bytes(self._data / "journal")
-        yield "weir_backup_last_success_timestamp_seconds", _told(self._data / BACKUP, "at_us") / 1e6
+        yield from backup_gauges(self._data).gauges.items()
         yield "weir_meter_audit_timestamp_seconds", _told(self._data / AUDIT, "at_us") / 1e6
         yield "weir_meter_audit_differences", _told(self._data / AUDIT, "differences")
         yield "weir_meter_audit_difference_bytes", _told(self._data / AUDIT, "bytes")

@@ -35,7 +35,7 @@ PURE = {
     "billing/ledger/entry.py", "billing/month/surplus.py", "billing/month/member_month.py",
     "billing/charges/quick.py", "billing/year/fiscal.py", "billing/year_lines.py", "billing/year_booking.py",
     "billing/year_statement.py", "billing/month/booking.py", "billing/month/frozen.py",
-    "billing/month/closing.py", "billing/statements/statement.py", "deploy/aggregate.py", "meter/sizes.py",
+    "billing/month/closing.py", "billing/statements/statement.py", "deploy/aggregate.py", "deploy/backup/page.py", "deploy/doctor/verdict.py", "meter/sizes.py",
     "meter/caps.py", "gateway/caps.py", "billing/portal/caps.py", "billing/rules/ruleset.py",
     "billing/rules/text.py", "billing/rules/document.py", "billing/fields.py", "billing/document.py", "billing/year/closing.py",
     "billing/year/inputs.py", "billing/year/outcome.py", "billing/year/validity.py", "billing/year/course.py",

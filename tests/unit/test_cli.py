@@ -13,6 +13,7 @@ from deploy.cli import run, weir
 from tests.ordinary import ROOT
 
 SUBJECTS = {
+    "backup", "restore", "doctor", "secret",
     "up", "reload", "gateway", "demo", "status", "config", "member", "register", "share", "resolution", "proposal", "vote", "consent", "hours",
     "engine",
     "ruleset", "bucket", "key", "login-link", "usage", "correct", "tariff", "cost", "ledger", "pay",

@@ -59,8 +59,9 @@ def connect_to_look(path: Path, *, busy_timeout_s: int) -> Connection:
     """
     mode = "ro" if Path(f"{path}-wal").exists() else "ro&immutable=1"
     return sqlite3.connect(
-        f"file:{quote(str(path))}?mode={mode}", uri=True, timeout=busy_timeout_s, isolation_level=None
-    )
+        f"file:{quote(str(path))}?mode={mode}",
+        uri=True, timeout=busy_timeout_s, isolation_level=None, check_same_thread=False,
+    )  # fmt: skip
 
 
 def migrate(connection: Connection) -> None:

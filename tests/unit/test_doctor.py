@@ -1,0 +1,104 @@
+"""How the doctor judges, at each side of its limits; and what it sees on a machine that is not well."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from deploy.doctor import machine, verdict
+from deploy.doctor.verdict import Level
+from deploy.settings import DeploySettings
+
+OK, WARN, FAIL = Level.OK, Level.WARN, Level.FAIL
+HOUR_US = 3600 * 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("off_us", "level"),
+    [
+        (0, OK),
+        (-1_999_999, OK),
+        (2_000_000, WARN),
+        (-59_999_999, WARN),
+        (60_000_000, FAIL),
+        (-60_000_000, FAIL),
+    ],
+)
+def test_a_clock_is_judged_by_how_far_it_is_off(off_us: int, level: Level) -> None:
+    assert level is verdict.clock(off_us).level
+
+
+@pytest.mark.parametrize(
+    ("free", "level"), [(1000, OK), (100, OK), (99, WARN), (50, WARN), (49, FAIL), (0, FAIL)]
+)
+def test_a_disk_is_judged_by_what_is_free(free: int, level: Level) -> None:
+    found = verdict.space("disk", "/srv", free=free, whole=1000, least=50, unit="MiB")
+    assert level is found.level
+    assert (level is OK) == (found.mend == "")
+
+
+def test_files_certificates_backlogs_and_backups_are_judged() -> None:
+    assert OK is verdict.descriptors(soft=5000, hard=5000, needed=5000).level
+    assert WARN is verdict.descriptors(soft=4999, hard=5000, needed=5000).level
+    assert FAIL is verdict.descriptors(soft=500, hard=1023, needed=5000).level
+    assert [FAIL, FAIL, WARN, OK] == [
+        verdict.certificate("x", days_left=days).level for days in (-1, 2, 20, 21)
+    ]
+    assert OK is verdict.backlog(events=0, waits_us=None).level
+    assert OK is verdict.backlog(events=5, waits_us=299_999_999).level
+    assert WARN is verdict.backlog(events=5, waits_us=300_000_000).level
+    assert WARN is verdict.backup(age_us=None, damaged=0).level
+    assert OK is verdict.backup(age_us=47 * HOUR_US, damaged=0).level
+    assert WARN is verdict.backup(age_us=47 * HOUR_US, damaged=1).level
+    assert WARN is verdict.backup(age_us=48 * HOUR_US, damaged=0).level
+
+
+def test_the_worst_verdict_counts() -> None:
+    found = [verdict.backup(age_us=None, damaged=0), verdict.clock(0)]
+    assert WARN is verdict.worst(found)
+    assert FAIL is verdict.worst([*found, verdict.clock(10**9)])
+    assert OK is verdict.worst([])
+
+
+def test_modes_of_directory_and_keys_are_seen(tmp_path: Path) -> None:
+    levels = lambda: {one.name: one.level for one in machine.permissions(tmp_path)}  # noqa: E731
+    tmp_path.chmod(0o700)
+    assert {"owner": OK, "secret.key": FAIL, "signing.key": FAIL} == levels()
+    for name in ("secret.key", "signing.key", "secret.ring"):
+        (tmp_path / name).write_bytes(bytes(32))
+        (tmp_path / name).chmod(0o600)
+    assert {"owner": OK, "secret.key": OK, "signing.key": OK, "secret.ring": OK} == levels()
+    (tmp_path / "secret.key").chmod(0o640)
+    tmp_path.chmod(0o720)
+    assert {"owner": FAIL, "secret.key": FAIL, "signing.key": OK, "secret.ring": OK} == levels()
+
+
+def test_a_port_that_another_program_has_is_seen(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen(1)
+        settings = DeploySettings(data=tmp_path, gateway_port=taken.getsockname()[1])
+        found = machine.port("gateway", settings, None)
+    assert FAIL is found.level
+    assert "is in use" in found.sentence
+    assert OK is machine.port("gateway", settings, None).level
+
+
+def test_settings_with_a_password_that_others_may_read_are_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WEIR_DATA", str(tmp_path))
+    assert [] == list(machine.settings_file())
+    (tmp_path / "weir.toml").write_text('smtp_password = "x"\n')
+    (tmp_path / "weir.toml").chmod(0o644)
+    assert [FAIL] == [one.level for one in machine.settings_file()]
+    (tmp_path / "weir.toml").chmod(0o600)
+    assert [OK] == [one.level for one in machine.settings_file()]
+
+
+def test_the_kernel_says_something_of_its_clock() -> None:
+    (found,) = machine.kernel_clock()
+    assert found.level in (OK, WARN)
+    assert "clock" in found.sentence

@@ -45,6 +45,7 @@ SUBJECTS = {
     "engine": "engine",
     "key": "key",
     "login-link": "key",
+    "token": "token",
     "usage": "usage",
     "correct": "correct",
     "tariff": "tariff",

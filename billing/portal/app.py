@@ -17,7 +17,8 @@ from aiohttp import web
 from billing import run, year_store
 from billing.pages import render
 from billing.portal import books as books_page
-from billing.portal import entry_pages, key_pages, login, membership_pages, say, usage_pages
+from billing.portal import entry_pages, key_pages, login, membership_pages, say, token_pages, usage_pages
+from billing.portal.api import door as api
 from billing.portal.caps import now_page, read_caps
 from billing.portal.desk import (
     PORTAL,
@@ -79,8 +80,9 @@ def make_app(
     app.router.add_get("/statements/{month}", _statement)
     app.router.add_get("/years", _year)
     app.router.add_get("/years/{year}", _year)
-    for module in (usage_pages, key_pages, entry_pages, membership_pages, say):
+    for module in (usage_pages, key_pages, token_pages, entry_pages, membership_pages, say):
         app.router.add_routes(module.routes())
+    app.router.add_routes(api.routes(settings))
     app.router.add_get("/books", _books)
     app.router.add_get("/how-it-works", _how_it_works)
     for name in STATIC_TYPES:
@@ -106,6 +108,8 @@ async def _guard_response(request: web.Request, response: web.StreamResponse) ->
 
 @web.middleware
 async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
+    if api.is_asked(request):
+        return await api.answer(request, handler)
     portal = request.app[PORTAL]
     if not same_origin(request.method, request.headers, portal_url=portal.settings.portal_url):
         return refused("This came from another site, so nothing was done. Use the portal's own pages.", 403)

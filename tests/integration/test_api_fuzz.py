@@ -20,7 +20,8 @@ from tests.coop import Coop
 from tests.portal import running_site
 
 SEED = 20_261_126
-EXAMPLES, TIME_S = 8, 150
+EXAMPLES, TIME_S = 6, 270
+"""About twenty seconds of processor time; the end is for a machine that has none to spare."""
 CHECKS = (
     "not_a_server_error", "status_code_conformance", "content_type_conformance", "response_headers_conformance",
     "response_schema_conformance", "negative_data_rejection", "missing_required_header", "unsupported_method",
@@ -50,7 +51,7 @@ async def fuzzed(site: Api, token: str, place: Path) -> tuple[int, str, dict[str
     return running.returncode, out.decode(errors="replace"), told
 
 
-@pytest.mark.timeout(200)
+@pytest.mark.timeout(400)
 async def test_whatever_is_asked_the_api_answers_as_its_document_says(co_op: Coop, tmp_path: Path) -> None:
     settings = BillingSettings(**GENEROUS, keys_per_member_max=10_000)  # type: ignore[arg-type]
     async with (

@@ -15,7 +15,7 @@ from tests.ordinary import ROOT
 SUBJECTS = {
     "up", "reload", "gateway", "demo", "status", "config", "member", "register", "share", "resolution", "proposal", "vote", "consent", "hours",
     "engine",
-    "ruleset", "bucket", "key", "login-link", "usage", "correct", "tariff", "cost", "ledger", "pay",
+    "ruleset", "bucket", "key", "login-link", "token", "usage", "correct", "tariff", "cost", "ledger", "pay",
     "pool", "credit", "income", "trueup", "bill", "statement", "verify", "simulate", "year", "audit",
     "heads", "db", "ship", "capital", "download", "compare",
 }  # fmt: skip

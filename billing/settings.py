@@ -109,6 +109,34 @@ class BillingSettings(RoomSettings):
     portal_live_records_max: int = Field(
         200_000, ge=1, description="records beyond the sums that such a page reads at most"
     )
+    api_tokens_per_member_max: int = Field(
+        20, ge=1, le=1000, description="open tokens for the API of one member"
+    )
+    api_token_days_max: int = Field(
+        365, ge=1, le=3650, description="a token for the API ends after so many days"
+    )
+    api_requests_per_minute_max: int = Field(
+        300, ge=1, le=1_000_000, description="requests to the API of one member in a minute"
+    )
+    api_searches_per_minute_max: int = Field(
+        30,
+        ge=1,
+        le=1_000_000,
+        description="of these, what reads much: single requests, statements, years, the books, what runs just now",
+    )
+    api_refused_per_minute_max: int = Field(
+        30,
+        ge=1,
+        le=1_000_000,
+        description="tries of the API without a token that works, from one address in a minute",
+    )
+    api_callers_max: int = Field(
+        10_000,
+        ge=1,
+        le=10_000_000,
+        description="members, and addresses, whose requests to the API are counted at once",
+    )
+    api_rows_max: int = Field(500, ge=1, le=10_000, description="rows in one answer of the API")
     portal_stop_timeout_s: int = Field(
         10, ge=0, le=600, description="at a stop, open pages get so long to finish"
     )

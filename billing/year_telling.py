@@ -47,7 +47,7 @@ async def told(
         found |= {"used": _used(used), "compared": _compared(shelf, used, document["currency"])}
     if document["member"]["classes"] != [CUSTOMER]:
         until = await year_store.last_entry(connection, number) if is_final else None
-        found["capital"] = _capital(await lot_changes(connection, member, until_entry=until), first)
+        found["capital"] = capital_rows(await lot_changes(connection, member, until_entry=until), first)
     if is_final:
         found["decision"] = _decision(await governance_store.resolution(connection, document["resolution"]))
     return {**document, **found}
@@ -76,7 +76,7 @@ def _compared(
     return {"providers": providers, "not_compared": document["not_compared"]}
 
 
-def _capital(changes: Sequence[Change], first: Month) -> list[dict[str, Any]]:
+def capital_rows(changes: Sequence[Change], first: Month) -> list[dict[str, Any]]:
     """One row a year that kept something, its kinds together; below zero nothing: what takes from it stands apart."""
     if not changes:
         return []

@@ -46,6 +46,7 @@ SUBJECTS = {
     "engine": "engine",
     "key": "key",
     "login-link": "key",
+    "token": "token",
     "usage": "usage",
     "correct": "correct",
     "tariff": "tariff",

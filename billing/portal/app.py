@@ -14,12 +14,11 @@ from pathlib import Path
 
 from aiohttp import web
 
-from billing import run, year_store, year_telling
-from billing.governance.store import choices
-from billing.ledger import books
+from billing import run, year_store
 from billing.pages import render
 from billing.portal import books as books_page
-from billing.portal import entry_pages, key_pages, login, membership_pages, say, usage_pages
+from billing.portal import entry_pages, key_pages, login, membership_pages, say, token_pages, usage_pages
+from billing.portal.api import door as api
 from billing.portal.caps import now_page, read_caps
 from billing.portal.desk import (
     PORTAL,
@@ -36,21 +35,18 @@ from billing.portal.desk import (
 from billing.portal.guard import HEADERS, Attempts, same_origin
 from billing.portal.mailer import Mailer
 from billing.portal.overview import page
-from billing.portal.years import years
+from billing.portal.telling import book_reports, just_now, year_of
 from billing.settings import BillingSettings
 from billing.statements.month_paper import month_paper
 from billing.statements.render import statement_text
 from billing.statements.year_paper import year_paper
 from billing.year_statement import year_text
-from meter.cap_store import caps, set_caps, stored_by
-from meter.caps import NO_CAPS
+from meter.cap_store import set_caps
 from meter.heads_store import last_head
-from meter.live import open_exchanges, waiting
 from meter.postgres import AWAY, Connection, Pool
 from meter.refusal import Refusal
-from meter.store import stream_places
 from meter.usage import in_all
-from meter.usage_store import daily_usage, stored_between, usage_between
+from meter.usage_store import daily_usage, stored_between
 from meter.window import Month, to_us
 
 log = logging.getLogger("billing.portal")
@@ -84,8 +80,9 @@ def make_app(
     app.router.add_get("/statements/{month}", _statement)
     app.router.add_get("/years", _year)
     app.router.add_get("/years/{year}", _year)
-    for module in (usage_pages, key_pages, entry_pages, membership_pages, say):
+    for module in (usage_pages, key_pages, token_pages, entry_pages, membership_pages, say):
         app.router.add_routes(module.routes())
+    app.router.add_routes(api.routes(settings))
     app.router.add_get("/books", _books)
     app.router.add_get("/how-it-works", _how_it_works)
     for name in STATIC_TYPES:
@@ -111,6 +108,8 @@ async def _guard_response(request: web.Request, response: web.StreamResponse) ->
 
 @web.middleware
 async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
+    if api.is_asked(request):
+        return await api.answer(request, handler)
     portal = request.app[PORTAL]
     if not same_origin(request.method, request.headers, portal_url=portal.settings.portal_url):
         return refused("This came from another site, so nothing was done. Use the portal's own pages.", 403)
@@ -167,20 +166,11 @@ async def _now(request: web.Request) -> web.Response:
 
 
 async def _just_now(portal: Portal, connection: Connection, visitor: login.Visitor) -> dict[str, object]:
-    """Sums, what waits beyond them, and what still runs, of this member alone."""
-    now, member = portal.clock(), visitor.member
-    month = Month.of(now)
-    # One view of the sums and of their places, so that no record is shown twice.
-    async with connection.transaction(isolation="repeatable_read", readonly=True):
-        used = await usage_between(connection, member, start_us=month.start_us, end_us=month.end_us)
-        stored = (await stored_by(connection, [member]))[member]
-        places = await stream_places(connection)
-        own = (await caps(connection, member=member)).get(member, NO_CAPS)
-    journal, records_max = portal.journal_directory, portal.settings.portal_live_records_max
-    waits = await asyncio.to_thread(waiting, journal, places, member, month, records_max=records_max)
-    found = await asyncio.to_thread(open_exchanges, journal)
-    running = [one for one in found if one.event.payer == member]
-    return now_page(own, used, waits, running, stored_bytes=stored, now_us=now)
+    now = portal.clock()
+    found = await just_now(portal, connection, visitor.member, now_us=now)
+    return now_page(
+        found.caps, found.used, found.waits, found.running, stored_bytes=found.stored_bytes, now_us=now
+    )
 
 
 async def _caps(request: web.Request) -> web.Response:
@@ -222,21 +212,8 @@ async def _year(request: web.Request) -> web.Response:
     # An open year is worked out from everybody's usage, so one at a time.
     async with portal.searching, portal.database() as connection:
         visitor = await visitor_of(request, connection)
-        there = years(
-            await choices(connection),
-            await year_store.first_month(connection),
-            closed=await year_store.closed_years(connection),
-            own=await year_store.years_of(connection, visitor.member),
-            now_us=portal.clock(),
-        )
-        try:
-            number = there.asked(request.match_info.get("year"))
-            told = await year_telling.told(
-                connection, visitor.member, number, now_us=portal.clock(),
-                price_directory=portal.settings.list_price_directory,
-            )  # fmt: skip
-        except Refusal as refusal:
-            raise NotFound(str(refusal)) from None
+        asked = request.match_info.get("year")
+        there, number, told = await year_of(portal, connection, visitor.member, asked, now_us=portal.clock())
     others = [(one, one in there.closed) for one in (*there.open, *there.closed) if one != number]
 
     def shown(context: Mapping[str, object]) -> str:
@@ -249,17 +226,10 @@ async def _year(request: web.Request) -> web.Response:
 
 async def _books(request: web.Request) -> web.Response:
     portal = request.app[PORTAL]
-    month = Month.of(portal.clock())
-    # Sums over the whole ledger, so one at a time; and all of one instant.
+    # Sums over the whole ledger, so one at a time.
     async with portal.searching, portal.database() as connection:
         visitor = await visitor_of(request, connection)
-        currency = await books.currency(connection)
-        async with connection.transaction(isolation="repeatable_read", readonly=True):
-            reports = (
-                await books.balance_sheet(connection, month),
-                await books.income_statement(connection, Month(month.year, 1), month),
-                await books.trial_balance(connection, month, by_member=False),
-            )
+        currency, reports = await book_reports(connection, now_us=portal.clock())
     return html_page(render("books.html", visitor=visitor, **books_page.page(reports, currency)))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from billing.words import bytes_text, instant_text
 from meter.caps import Cap, CapLevel, Caps, check_caps, notices
@@ -38,6 +38,26 @@ def typed(size: int | None) -> str:
     return str(size)
 
 
+class NowSums(NamedTuple):
+    """The running month up to this moment."""
+
+    sent: int
+    received: int
+    requests: int
+    stored: int
+
+
+def now_sums(used: Usage, waiting: Waiting, *, stored_bytes: int) -> NowSums:
+    """The sums with what waits to come into them."""
+    more = waiting.usage
+    return NowSums(
+        used.bytes_out + more.bytes_out,
+        used.bytes_in + more.bytes_in,
+        used.requests_a + used.requests_b + more.requests_a + more.requests_b,
+        max(0, stored_bytes + waiting.stored_bytes),
+    )
+
+
 def now_page(
     caps: Caps,
     used: Usage,
@@ -48,13 +68,13 @@ def now_page(
     now_us: int,
 ) -> dict[str, object]:
     """Everything the template needs: sums with what waits, transfers that run, caps and their warnings."""
-    more, stored = waiting.usage, max(0, stored_bytes + waiting.stored_bytes)
-    sent = used.bytes_out + more.bytes_out
+    sums = now_sums(used, waiting, stored_bytes=stored_bytes)
+    sent, stored = sums.sent, sums.stored
     month = Month.of(now_us)
     return {
         "sent": sent,
-        "received": used.bytes_in + more.bytes_in,
-        "requests": used.requests_a + used.requests_b + more.requests_a + more.requests_b,
+        "received": sums.received,
+        "requests": sums.requests,
         "stored": stored,
         "is_whole": waiting.whole,
         "running": [

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
+from billing.money import divide_up
+
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-WINDOW_US = 60 * 10**6
+SECOND_US = 10**6
+WINDOW_US = 60 * SECOND_US
 
 HEADERS: Mapping[str, str] = {
     "Content-Security-Policy": (
@@ -47,9 +50,17 @@ class Attempts:
         self._window_us = 0
         self._tries: dict[str, int] = {}
 
+    def is_spent(self, address: str, *, now_us: int) -> bool:
+        """Whether the address had its tries in this window; noting none."""
+        return not self._is_over(now_us) and self._tries.get(address, 0) >= self._tries_max
+
+    def left_s(self, *, now_us: int) -> int:
+        """Whole seconds until the next window begins, rounded up."""
+        return max(1, divide_up(self._window_us + self._length_us - now_us, SECOND_US))
+
     def allow(self, address: str, *, now_us: int) -> bool:
         """Note a try; False when the address had its tries, or too many addresses try at once."""
-        if now_us - self._window_us >= self._length_us:
+        if self._is_over(now_us):
             self._window_us = now_us
             self._tries.clear()
         tries = self._tries.get(address, 0)
@@ -57,3 +68,7 @@ class Attempts:
             return False
         self._tries[address] = tries + 1
         return True
+
+    def _is_over(self, now_us: int) -> bool:
+        """A clock that was set back begins a new window too, or nobody would get in until it has caught up."""
+        return not 0 <= now_us - self._window_us < self._length_us

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 
 import asyncpg
 
-from billing.portal.keys import KeyLine
+from billing.portal.keys import KeyLine, KeyRefused
 from meter.ids import MemberId
 from meter.postgres import Connection
-from meter.refusal import Refusal
 from meter.window import to_datetime, to_us
 
 
@@ -59,14 +58,14 @@ async def add_key(
             member, access_key, sealed, scope, to_datetime(now_us), open_max,
         )  # fmt: skip
     except asyncpg.UniqueViolationError:
-        raise Refusal(
+        raise KeyRefused(
             "this key was made already, and its secret was shown then. Go back to your keys for another"
         ) from None
     except asyncpg.PostgresError as error:
         if error.sqlstate == "WK001":
-            raise Refusal("no keys are made for you now: you are suspended, or have left") from None
+            raise KeyRefused("no keys are made for you now: you are suspended, or have left") from None
         if error.sqlstate == "WK002":
-            raise Refusal(f"you have {open_max} open keys, which is the most; revoke one first") from None
+            raise KeyRefused(f"you have {open_max} open keys, which is the most; revoke one first") from None
         raise
 
 

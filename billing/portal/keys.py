@@ -19,6 +19,10 @@ OVERLAPS = (
 )  # fmt: skip
 
 
+class KeyRefused(Refusal):
+    """What is asked of a key is understood, and cannot be done as things stand."""
+
+
 @dataclass(frozen=True, slots=True)
 class Bounds:
     """What a key is held to; it never opens more than its member may."""

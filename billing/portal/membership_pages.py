@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
 
 from aiohttp import web
 
 from billing import year_store
 from billing.capital import exit_run
-from billing.governance.decisions import choice_at
+from billing.governance.decisions import Consent, choice_at
 from billing.governance.store import choices, consents
 from billing.ledger.books import currency as book_currency
 from billing.pages import render
@@ -18,8 +21,10 @@ from billing.portal.desk import PORTAL, html_page, visitor_of
 from billing.portal.export import write_export
 from billing.portal.login import Visitor
 from billing.register import store as register_store
-from billing.register.operations import people_at
+from billing.register.operations import Person, ShareKind, people_at
+from billing.register.particulars import Particulars
 from billing.rules.afterwards import ExitRule, afterwards, rule_sets
+from meter.ids import MemberId
 from meter.postgres import Connection
 from meter.refusal import Refusal
 from meter.usage import MemberStatus
@@ -44,23 +49,42 @@ async def _membership(request: web.Request) -> web.Response:
     now = portal.clock()
     async with portal.database() as connection:
         visitor = await visitor_of(request, connection)
-        member = visitor.member
-        async with connection.transaction(isolation="repeatable_read", readonly=True):
-            operations = await register_store.operations(connection, members=[member])
-            kinds = await register_store.share_kinds(connection)
-            person = people_at(operations, now)[member]
-            given = await consents(connection, member=member)
-            known = await membership_store.own_particulars(connection, member)
-            leaving = await membership_store.asked_to_leave(connection, member)
-            status, joined_us = await membership_store.standing(connection, member)
-    ended = {one.withdraws for one in given if one.withdraws is not None}
+        found = await membership_of(connection, visitor.member, now_us=now)
     return html_page(
         render(
-            "membership.html", visitor=visitor, person=person, kinds=kinds, known=known, leaving=leaving,
-            consents=[(one, one.number in ended) for one in given if one.withdraws is None], status=status,
-            joined_us=joined_us, saved="saved" in request.query, noted="noted" in request.query,
+            "membership.html", visitor=visitor, person=found.person, kinds=found.kinds, known=found.known,
+            leaving=found.leaving, consents=found.consents, status=found.status, joined_us=found.joined_us,
+            saved="saved" in request.query, noted="noted" in request.query,
         )
     )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """All that a member's own page says of them."""
+
+    person: Person
+    kinds: Mapping[str, ShareKind]
+    known: Particulars
+    leaving: date | None
+    consents: list[tuple[Consent, bool]]
+    """Each with whether it was withdrawn."""
+    status: str
+    joined_us: int
+
+
+async def membership_of(connection: Connection, member: MemberId, *, now_us: int) -> Membership:
+    """A member's class, shares, consents and addresses, of one instant."""
+    async with connection.transaction(isolation="repeatable_read", readonly=True):
+        operations = await register_store.operations(connection, members=[member])
+        kinds = await register_store.share_kinds(connection)
+        given = await consents(connection, member=member)
+        known = await membership_store.own_particulars(connection, member)
+        leaving = await membership_store.asked_to_leave(connection, member)
+        status, joined_us = await membership_store.standing(connection, member)
+    ended = {one.withdraws for one in given if one.withdraws is not None}
+    told = [(one, one.number in ended) for one in given if one.withdraws is None]
+    return Membership(people_at(operations, now_us)[member], kinds, known, leaving, told, status, joined_us)
 
 
 async def _change(request: web.Request) -> web.Response:

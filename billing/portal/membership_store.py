@@ -44,6 +44,10 @@ EXPORT: dict[str, str] = {
         " WHERE f.member = $1"
     ),
     "billing.bank_account.member": "SELECT number, last_four, set_at FROM billing.bank_account WHERE member = $1",
+    "billing.api_token.member": (
+        "SELECT id, name, scopes, created_at, expires_at, seen_at, seen_from, revoked_at FROM billing.api_token"
+        " WHERE member = $1"
+    ),
     "billing.session.member": "SELECT number, created_at, seen_at, address, agent FROM billing.session WHERE member = $1",
     "billing.login_link.member": "SELECT created_at, expires_at FROM billing.login_link WHERE member = $1",
     # Of open votes; nothing says whose a secret ballot is.

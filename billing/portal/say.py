@@ -18,7 +18,8 @@ from billing.governance.decisions import ResolutionKind
 from billing.pages import render
 from billing.portal.desk import PORTAL, NotFound, Portal, html_page, visitor_of
 from billing.portal.login import Visitor
-from billing.portal.proposals import KINDS, result_page, rows, state
+from billing.portal.proposals import KINDS, result_page
+from billing.portal.proposals_told import found_proposal, listed, proposal_of, refuse_strangers, result_of
 from billing.register import store as register_store
 from billing.register.operations import people_at
 from billing.voting import run, store
@@ -81,11 +82,7 @@ async def _asking(request: web.Request, *, number: int | None = None) -> AsyncIt
     now = portal.clock()
     async with portal.database() as connection:
         visitor = await visitor_of(request, connection)
-        told = await register_store.operations(connection, members=[visitor.member])
-        person = people_at(told, now).get(visitor.member)
-        has_vote = number is not None and await store.voter(connection, number, visitor.member) is not None
-        if not has_vote and (person is None or not person.is_member):
-            raise Refusal("proposals are the members' own; the register has you as none")
+        await refuse_strangers(connection, visitor.member, number=number, now_us=now)
         yield Asking(portal, connection, visitor, now)
 
 
@@ -94,10 +91,7 @@ def _number(request: web.Request) -> int:
 
 
 async def _found(asking: Asking, number: int) -> Proposal:
-    try:
-        return await run.find(asking.connection, number)
-    except Refusal as refusal:
-        raise NotFound(str(refusal)) from None
+    return await found_proposal(asking.connection, number)
 
 
 @contextmanager
@@ -114,17 +108,11 @@ def _noted(what: str, number: int) -> Iterator[None]:
 async def _list(request: web.Request) -> web.Response:
     before = request.query.get("before", "")
     async with _asking(request) as asking:
-        await run.settle_due(asking.connection, now_us=asking.now_us)
         most = asking.portal.settings.proposals_listed_max
-        found = await store.proposals(
-            asking.connection, count_max=most + 1, before=int(before[:9]) if before[:9].isdecimal() else None
+        before_number = int(before[:9]) if before[:9].isdecimal() else None
+        told, last = await listed(
+            asking.connection, count_max=most, before=before_number, now_us=asking.now_us
         )
-        shown = found[:most]
-        numbers = [one.number for one in shown]
-        polls = await store.polls(asking.connection, numbers)
-        adopted = await store.adopted_ones(asking.connection, numbers)
-    told = rows(shown, polls, adopted, now_us=asking.now_us)
-    last = numbers[-1] if len(found) > most else None
     return html_page(render("proposals.html", visitor=asking.visitor, rows=told, last=last))
 
 
@@ -206,23 +194,19 @@ async def _vote(request: web.Request) -> web.Response:
 async def _show(request: web.Request) -> web.Response:
     number = _number(request)
     async with _asking(request, number=number) as asking:
-        connection = asking.connection
-        found = await _found(asking, number)
-        await run.settle_due(connection, now_us=asking.now_us)
-        poll = (await store.polls(connection, [number])).get(number)
-        stored = await store.result(connection, number)
-        cast, roll = await store.turnout(connection, number)
+        told = await proposal_of(asking.connection, number, now_us=asking.now_us)
+        found, poll, stored = told.proposal, told.poll, told.result
         context: dict[str, Any] = {
             "proposal": found,
             "about": KINDS[found.kind.value],
             "poll": poll,
-            "state": state(poll, None if stored is None else stored.is_adopted, now_us=asking.now_us),
-            "attachments": await store.attachments(connection, number),
-            "comments": await store.comments(connection, number),
+            "state": told.state,
+            "attachments": told.attachments,
+            "comments": told.comments,
             "result": None if stored is None else result_page(stored.document),
-            "resolution": await store.resolution_of(connection, number),
-            "cast": cast,
-            "roll": roll,
+            "resolution": told.resolution,
+            "cast": told.cast,
+            "roll": told.roll,
             "is_own": found.member == asking.visitor.member,
             "own": await _own_vote(asking, poll),
             "votes": [one.value for one in Vote],
@@ -246,10 +230,7 @@ async def _own_vote(asking: Asking, poll: Poll | None) -> dict[str, Any]:
 async def _result(request: web.Request) -> web.Response:
     number = _number(request)
     async with _asking(request, number=number) as asking:
-        await run.settle_due(asking.connection, now_us=asking.now_us)
-        stored = await store.result(asking.connection, number)
-    if stored is None:
-        raise NotFound(f"proposal {number} has no result yet")
+        stored = await result_of(asking.connection, number, now_us=asking.now_us)
     return _file(stored.document.encode() + b"\n", f"vote-{number}.json", "application/json")
 
 

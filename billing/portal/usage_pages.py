@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
+from datetime import date
 
 from aiohttp import web
 
@@ -13,8 +15,9 @@ from billing.portal import usage
 from billing.portal.desk import PORTAL, Portal, download, html_page, visitor_of
 from billing.portal.login import Visitor
 from billing.portal.names_store import bucket_names, operation_names, own_buckets
-from billing.portal.requests import narrowed, parse_day, parse_page, read_page, rows
+from billing.portal.requests import DayPage, narrowed, parse_day, parse_page, read_page, rows
 from billing.portal.usage import Asked, Bounds, By, Row
+from meter.ids import MemberId
 from meter.postgres import Connection
 from meter.refusal import Refusal
 from meter.store import displaced
@@ -36,7 +39,7 @@ async def _usage(request: web.Request) -> web.Response:
         asked = usage.whole(usage.read_asked(request.query, bounds, now_us=now), now_us=now)
         # One view of the sums, so that rows, stored bytes and statement are of the same instant.
         async with connection.transaction(isolation="repeatable_read", readonly=True):
-            told, operations = await _rows(connection, visitor, asked, now_us=now)
+            told, operations = await usage_of(connection, visitor.member, asked, now_us=now)
             form = request.query.get("format", "html")
             if form == "html":
                 beside = await _beside(connection, visitor, asked, told, now_us=now)
@@ -56,17 +59,18 @@ async def _usage(request: web.Request) -> web.Response:
             raise Refusal(f"usage comes as html, csv or json, not as '{other[:20]}'")
 
 
-async def _rows(
-    connection: Connection, visitor: Visitor, asked: Asked, *, now_us: int
+async def usage_of(
+    connection: Connection, member: MemberId, asked: Asked, *, now_us: int
 ) -> tuple[list[Row], dict[int, str]]:
+    """(rows of a member's usage, names of operations). Needs a transaction, for rows and stored bytes of one instant."""
     end_us = min(asked.end_us, max(now_us, asked.start_us + 1))
     only = Only(asked.bucket, asked.operation, asked.zone)
     used = await usage_rows(
-        connection, visitor.member, start_us=asked.start_us, end_us=asked.end_us, by=asked.by.value, only=only
+        connection, member, start_us=asked.start_us, end_us=asked.end_us, by=asked.by.value, only=only
     )
     kept = {}
     if asked.by is By.BUCKET and asked.operation is None and asked.zone is None:
-        kept = dict(await stored_between(connection, visitor.member, start_us=asked.start_us, end_us=end_us))
+        kept = dict(await stored_between(connection, member, start_us=asked.start_us, end_us=end_us))
         if asked.bucket is not None:
             kept = {number: lines for number, lines in kept.items() if number == asked.bucket}
     operations = await operation_names(connection)
@@ -109,9 +113,22 @@ async def _requests(request: web.Request) -> web.Response:
     portal = request.app[PORTAL]
     async with portal.database() as connection:
         visitor = await visitor_of(request, connection)
-        moved = await displaced(connection)
     day, number = parse_day(request.match_info["day"]), parse_page(request.query.get("page", "1"))
-    wanted, filters = narrowed(visitor.member, day, request.query, moved)
+    found, told, filters = await requests_of(portal, visitor.member, day, number, request.query)
+    context = {"day": str(day), "number": number, "has_more": found.has_more, "is_cut": found.is_cut}
+    return html_page(render("requests.html", visitor=visitor, rows=told, filters=filters, **context))
+
+
+async def requests_of(
+    portal: Portal, member: MemberId, day: date, number: int, query: Mapping[str, str]
+) -> tuple[DayPage, list[dict[str, object]], dict[str, int]]:
+    """(page of a day's single requests, its rows, what they are narrowed to). No connection is held while it searches.
+
+    Raises Refusal.
+    """
+    async with portal.database() as connection:
+        moved = await displaced(connection)
+    wanted, filters = narrowed(member, day, query, moved)
     async with portal.searching:
         found = await asyncio.to_thread(
             read_page, portal.journal_directory, wanted, day, number, portal.settings
@@ -119,6 +136,4 @@ async def _requests(request: web.Request) -> web.Response:
     async with portal.database() as connection:
         operations = await operation_names(connection)
         buckets = await bucket_names(connection, sorted({one.event.bucket for one in found.found}))
-    context = {"day": str(day), "number": number, "has_more": found.has_more, "is_cut": found.is_cut}
-    told = rows(found, visitor.member, operations, buckets)
-    return html_page(render("requests.html", visitor=visitor, rows=told, filters=filters, **context))
+    return found, rows(found, member, operations, buckets), filters

@@ -222,6 +222,8 @@ async def test_every_path_that_changes_something_wants_our_origin(site: Site) ->
     unsafe = [one for one in site.server.app.router.routes() if one.method not in ("GET", "HEAD")]
     assert len(unsafe) > 8
     for route in unsafe:
+        if route.resource is not None and route.resource.canonical.startswith("/api/"):
+            continue  # no session opens it: test_a_session_opens_nothing_of_the_api_and_a_token_no_page
         path = re.sub(r"\{\w+\}", "1", route.resource.canonical if route.resource else "")
         for origin in ("", "null", "https://evil.example"):
             reply = await site.client.request(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest_asyncio
 
 from billing.costs.costing import add_cost
+from billing.portal.tokens import Scope
 from billing.run import close
 from billing.settings import BillingSettings
 from gateway.keys import create_key, publish_letterbox
@@ -16,6 +18,7 @@ from meter.credentials import new_access_key
 from meter.ids import BucketId, MemberId
 from meter.settings import MeterSettings
 from meter.shipper import ship_everything
+from tests.api_kit import GENEROUS, Api
 from tests.coop import CENT, NOVEMBER, NOW, OCTOBER, Coop
 from tests.events import PLAIN, stored
 from tests.integration import journals
@@ -36,9 +39,21 @@ ASKED = (
 )
 
 
+SCOPES: dict[str, Scope | None] = {
+    "GET /me": None, "GET /membership": Scope.MEMBERSHIP, "GET /now": Scope.USAGE, "GET /usage": Scope.USAGE,
+    "GET /requests/{day}": Scope.USAGE, "GET /statements": Scope.STATEMENTS, "GET /statements/{month}": Scope.STATEMENTS,
+    "GET /years": Scope.STATEMENTS, "GET /years/{year}": Scope.STATEMENTS, "GET /capital": Scope.STATEMENTS,
+    "GET /books": Scope.BOOKS, "GET /proposals": Scope.VOTES, "GET /proposals/{number}": Scope.VOTES,
+    "GET /proposals/{number}/result": Scope.VOTES, "GET /keys": Scope.KEYS, "POST /keys": Scope.KEYS_WRITE,
+    "POST /keys/{access_key}/rotate": Scope.KEYS_WRITE, "POST /keys/{access_key}/revoke": Scope.KEYS_WRITE,
+}  # fmt: skip
+"""What a token needs for what, as it was decided; all but the API's own document, which is open."""
+
+
 @pytest_asyncio.fixture
-async def site(co_op: Coop, tmp_path: Path) -> AsyncIterator[Site]:
-    async with running_site(co_op, tmp_path / "journal", BillingSettings()) as one:
+async def site(co_op: Coop, tmp_path: Path) -> AsyncIterator[Api]:
+    settings = BillingSettings(**GENEROUS)  # type: ignore[arg-type]
+    async with running_site(co_op, tmp_path / "journal", settings, kind=Api) as one:
         yield one
 
 
@@ -77,7 +92,7 @@ async def a_co_op_with_two(site: Site) -> tuple[MemberId, MemberId, dict[str, st
     return anna, ben, names
 
 
-def paths_of(site: Site) -> list[tuple[str, str]]:
+def routes_of(site: Site) -> list[tuple[str, str]]:
     """(method, path with names in braces) of everything the portal answers."""
     return [
         (one.method, one.resource.canonical)
@@ -86,7 +101,19 @@ def paths_of(site: Site) -> list[tuple[str, str]]:
     ]
 
 
-async def test_ben_sees_nothing_of_anna_s_on_any_path(site: Site) -> None:
+def paths_of(site: Site) -> list[tuple[str, str]]:
+    """Of these, the pages."""
+    return [one for one in routes_of(site) if not one[1].startswith("/api/")]
+
+
+def asked_of(site: Site) -> list[tuple[str, str]]:
+    """Of these, the API's, below /api/v1."""
+    return [
+        (method, path.removeprefix("/api/v1")) for method, path in routes_of(site) if path.startswith("/api/")
+    ]
+
+
+async def test_ben_sees_nothing_of_anna_s_on_any_path(site: Api) -> None:
     anna, ben, names = await a_co_op_with_two(site)
     await site.sign_in(ben)
     looked = 0
@@ -106,7 +133,7 @@ async def test_ben_sees_nothing_of_anna_s_on_any_path(site: Site) -> None:
     assert "77,777" in await site.text("/requests/2026-11-01")
 
 
-async def test_ben_changes_nothing_of_anna_s_on_any_path(site: Site) -> None:
+async def test_ben_changes_nothing_of_anna_s_on_any_path(site: Api) -> None:
     anna, ben, names = await a_co_op_with_two(site)
     owner = await site.co_op.owner()
 
@@ -115,10 +142,12 @@ async def test_ben_changes_nothing_of_anna_s_on_any_path(site: Site) -> None:
             "SELECT * FROM gateway.access_key WHERE member = $1", "SELECT * FROM billing.session WHERE member = $1",
             "SELECT * FROM meter.member_cap WHERE member = $1", "SELECT * FROM meter.member WHERE id = $1",
             "SELECT * FROM billing.operation WHERE member = $1", "SELECT * FROM billing.particulars WHERE member = $1",
-            "SELECT * FROM billing.capital_request WHERE member = $1",
+            "SELECT * FROM billing.capital_request WHERE member = $1", "SELECT * FROM billing.api_token WHERE member = $1",
         )  # fmt: skip
         return [await owner.fetch(one, anna) for one in queries]
 
+    await site.token(anna)
+    names["token"] = str(await owner.fetchval("SELECT id FROM billing.api_token"))
     before = await annas()
     form = {
         "access_key": new_access_key(), "ends_in_hours": "0", "egress_hard": "1 GB", "sure": "yes", "on": "2026-12-31",
@@ -135,10 +164,102 @@ async def test_ben_changes_nothing_of_anna_s_on_any_path(site: Site) -> None:
     assert before == await annas()
 
 
-async def test_nobody_gets_past_the_door_on_any_path(site: Site) -> None:
+async def test_nobody_gets_past_the_door_on_any_path(site: Api) -> None:
     _, _, names = await a_co_op_with_two(site)
     for method, path in paths_of(site):
         if path in OPEN:
             continue
         reply = await site.client.request(method, path.format(**names), allow_redirects=False)
         assert (303, "/login") == (reply.status, reply.headers.get("Location")), path
+
+
+async def test_ben_s_token_tells_nothing_of_anna_s_on_any_path(site: Api) -> None:
+    anna, ben, names = await a_co_op_with_two(site)
+    token = await site.token(ben)
+    looked = 0
+    for method, path in asked_of(site):
+        if method != "GET" or path == "/openapi.json":  # its examples are of an anna of their own
+            continue
+        for query in ASKED:
+            reply = await site.ask(path.format(**names) + query, token)
+            assert reply.status in (200, 400, 404), (path, query, reply.status)
+            text = await reply.text()
+            assert [] == [one for one in (*MARKS, names["access_key"]) if one in text], (path, query)
+            looked += reply.status == 200
+    assert looked > 15
+    # The marks are marks: as anna some of them are told.
+    annas = await site.token(anna)
+    assert "annas-films" in json.dumps(await site.told("/usage?by=bucket", annas))
+    assert "77777" in json.dumps(await site.told("/requests/2026-11-01", annas))
+    assert names["access_key"] in json.dumps(await site.told("/keys", annas))
+    assert "anna@x" in json.dumps(await site.told("/membership", annas))
+
+
+async def test_ben_s_token_changes_nothing_of_anna_s_on_any_path(site: Api) -> None:
+    anna, ben, names = await a_co_op_with_two(site)
+    owner = await site.co_op.owner()
+
+    async def annas() -> list[object]:
+        tables = ("gateway.access_key", "billing.session", "billing.api_token", "meter.member_cap")
+        return [await owner.fetch(f"SELECT * FROM {one} WHERE member = $1", anna) for one in tables]
+
+    token = await site.token(ben)
+    await site.token(anna)
+    before = await annas()
+    answers = {}
+    for method, path in asked_of(site):
+        if method == "POST":
+            for body in (
+                {},
+                {"buckets": ["annas-films"]},
+                {"member": int(anna)},
+                {"access_key": names["access_key"]},
+            ):
+                reply = await site.ask(path.format(**names), token, method=method, json=body)
+                answers[path, json.dumps(body)] = reply.status
+    assert before == await annas()
+    made = [one for one, status in answers.items() if status < 400]
+    assert ([("/keys", "{}")], 12) == (made, len(answers))
+    # As anna the same two are hers to rotate and revoke.
+    token = await site.token(anna)
+    for what, status in (("rotate", 201), ("revoke", 200)):
+        reply = await site.ask(
+            f"/keys/{names['access_key']}/{what}", token, method="POST", json={"ends_in_hours": 1}
+        )
+        assert status == reply.status, what
+    assert before != await annas()
+
+
+async def test_nobody_gets_past_the_api_s_door_on_any_path(site: Api) -> None:
+    _, _, names = await a_co_op_with_two(site)
+    tried = 0
+    for method, path in asked_of(site):
+        for token in ("", f"weir_{'0' * 16}_{'A' * 43}", "x"):
+            reply = await site.ask(path.format(**names), token, method=method)
+            if path == "/openapi.json":
+                assert 200 == reply.status
+                continue
+            found = await reply.json(content_type=None)
+            assert (401, "urn:weir:problem:no-token") == (reply.status, found["type"]), path
+            assert reply.headers["WWW-Authenticate"].startswith('Bearer realm="weir"')
+            tried += 1
+    assert 3 * len(SCOPES) == tried
+
+
+async def test_each_scope_opens_its_own_routes_and_no_other(site: Api) -> None:
+    anna, _, names = await a_co_op_with_two(site)
+    routes = [(method, path) for method, path in asked_of(site) if path != "/openapi.json"]
+    assert set(SCOPES) == {f"{method} {path}" for method, path in routes}
+    for scope in Scope:
+        token = await site.token(anna, scope, settings=BillingSettings(api_tokens_per_member_max=1000))
+        for method, path in routes:
+            needed = SCOPES[f"{method} {path}"]
+            reply = await site.ask(
+                path.format(**names), token, method=method, json={} if method == "POST" else None
+            )
+            if needed in (None, scope):
+                assert reply.status not in (401, 403), (scope, path, reply.status)
+                continue
+            found = await reply.json(content_type=None)
+            assert (403, needed) == (reply.status, found["scope"]), (scope, path)
+            assert f'error="insufficient_scope", scope="{needed}"' in reply.headers["WWW-Authenticate"]

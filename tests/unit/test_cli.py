@@ -16,7 +16,7 @@ SUBJECTS = {
     "backup", "restore", "doctor", "secret",
     "up", "reload", "gateway", "demo", "status", "config", "member", "register", "share", "resolution", "proposal", "vote", "consent", "hours",
     "engine",
-    "ruleset", "bucket", "key", "login-link", "usage", "correct", "tariff", "cost", "ledger", "pay",
+    "ruleset", "bucket", "key", "login-link", "token", "usage", "correct", "tariff", "cost", "ledger", "pay",
     "pool", "credit", "income", "trueup", "bill", "statement", "verify", "simulate", "year", "audit",
     "heads", "db", "ship", "capital", "download", "compare",
 }  # fmt: skip

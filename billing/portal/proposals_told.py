@@ -1,0 +1,91 @@
+"""Proposals with all that is known of them, fetched in one place for the pages and the API. It does not know HTTP."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from billing.portal.desk import NotFound
+from billing.portal.proposals import rows, state
+from billing.register import store as register_store
+from billing.register.operations import people_at
+from billing.voting import run, store
+from billing.voting.poll import Poll
+from billing.voting.proposal import Attachment, Comment, Proposal
+from meter.ids import MemberId
+from meter.postgres import Connection
+from meter.refusal import Refusal
+
+
+class Strangers(Refusal):
+    """Somebody asks who is signed in, and no member."""
+
+
+async def listed(
+    connection: Connection, *, count_max: int, before: int | None, now_us: int
+) -> tuple[list[dict[str, object]], int | None]:
+    """(proposals, the newest first, from below a number on; the last one's number where there are more)."""
+    await run.settle_due(connection, now_us=now_us)
+    found = await store.proposals(connection, count_max=count_max + 1, before=before)
+    shown = found[:count_max]
+    numbers = [one.number for one in shown]
+    polls = await store.polls(connection, numbers)
+    adopted = await store.adopted_ones(connection, numbers)
+    last = numbers[-1] if len(found) > count_max else None
+    return rows(shown, polls, adopted, now_us=now_us), last
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """All that is known of one proposal."""
+
+    proposal: Proposal
+    poll: Poll | None
+    state: str
+    attachments: list[Attachment]
+    comments: list[Comment]
+    result: store.StoredResult | None
+    resolution: str | None
+    cast: int
+    roll: int
+
+
+async def proposal_of(connection: Connection, number: int, *, now_us: int) -> Told:
+    """One proposal with its papers, discussion, vote and result. Raises NotFound."""
+    found = await found_proposal(connection, number)
+    await run.settle_due(connection, now_us=now_us)
+    poll = (await store.polls(connection, [number])).get(number)
+    stored = await store.result(connection, number)
+    cast, roll = await store.turnout(connection, number)
+    return Told(
+        found, poll, state(poll, None if stored is None else stored.is_adopted, now_us=now_us),
+        await store.attachments(connection, number), await store.comments(connection, number), stored,
+        await store.resolution_of(connection, number), cast, roll,
+    )  # fmt: skip
+
+
+async def result_of(connection: Connection, number: int, *, now_us: int) -> store.StoredResult:
+    """The result of a vote. Raises NotFound."""
+    await run.settle_due(connection, now_us=now_us)
+    stored = await store.result(connection, number)
+    if stored is None:
+        raise NotFound(f"proposal {number} has no result yet")
+    return stored
+
+
+async def found_proposal(connection: Connection, number: int) -> Proposal:
+    """One proposal. Raises NotFound."""
+    try:
+        return await run.find(connection, number)
+    except Refusal as refusal:
+        raise NotFound(str(refusal)) from None
+
+
+async def refuse_strangers(
+    connection: Connection, member: MemberId, *, number: int | None, now_us: int
+) -> None:
+    """Raises Refusal for who is no member now and has no vote on this proposal."""
+    told = await register_store.operations(connection, members=[member])
+    person = people_at(told, now_us).get(member)
+    has_vote = number is not None and await store.voter(connection, number, member) is not None
+    if not has_vote and (person is None or not person.is_member):
+        raise Strangers("proposals are the members' own; the register has you as none")

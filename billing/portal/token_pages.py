@@ -1,0 +1,66 @@
+"""Members' tokens for the API over HTTP: listed, made, revoked. A token is in one answer, once, and nowhere else."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from billing.pages import render
+from billing.portal import bearer, token_store
+from billing.portal.desk import PORTAL, NotFound, Portal, html_page, visitor_of
+from billing.portal.login import Visitor
+from billing.portal.tokens import EXPIRIES, NAME_CHARACTERS_MAX, SCOPE_WORDS, read_wanted
+from meter.postgres import Connection
+
+
+def routes() -> list[web.RouteDef]:
+    """The pages of this module."""
+    return [
+        web.get("/tokens", _tokens),
+        web.post("/tokens", _make),
+        web.post("/tokens/{token}/revoke", _revoke),
+    ]
+
+
+async def _tokens(request: web.Request) -> web.Response:
+    portal = request.app[PORTAL]
+    async with portal.database() as connection:
+        visitor = await visitor_of(request, connection)
+        return await _page(portal, connection, visitor, made=None, revoked="revoked" in request.query)
+
+
+async def _make(request: web.Request) -> web.Response:
+    portal = request.app[PORTAL]
+    now = portal.clock()
+    async with portal.database() as connection:
+        visitor = await visitor_of(request, connection)
+        form = await request.post()
+        wanted = read_wanted(
+            form.get("name"), form.getall("scopes", []), form.get("expires_days"),
+            days_max=portal.settings.api_token_days_max, now_us=now,
+        )  # fmt: skip
+        made = await bearer.make_token(connection, visitor.member, wanted, portal.settings, now_us=now)
+        return await _page(portal, connection, visitor, made=made, revoked=False)
+
+
+async def _revoke(request: web.Request) -> web.Response:
+    portal, token = request.app[PORTAL], request.match_info["token"][:40]
+    async with portal.database() as connection:
+        visitor = await visitor_of(request, connection)
+        if not await token_store.revoke_token(connection, visitor.member, token, now_us=portal.clock()):
+            raise NotFound("you have no such open token")
+    return web.Response(status=303, headers={"Location": "/tokens?revoked"})
+
+
+async def _page(
+    portal: Portal, connection: Connection, visitor: Visitor, *, made: str | None, revoked: bool
+) -> web.Response:
+    found = await token_store.tokens(connection, visitor.member)
+    now, days_max = portal.clock(), portal.settings.api_token_days_max
+    return html_page(
+        render(
+            "tokens.html", visitor=visitor, made=made, revoked=revoked, scopes=SCOPE_WORDS,
+            expiries=[(days, words) for days, words in EXPIRIES if days <= days_max] or [(days_max, f"in {days_max} days")],
+            name_max=NAME_CHARACTERS_MAX, open_tokens=[one for one in found if one.is_open(now)],
+            closed=[one for one in found if not one.is_open(now)],
+        )
+    )  # fmt: skip

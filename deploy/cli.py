@@ -33,6 +33,8 @@ SUBJECTS = {
     "status": "status",
     "config": "config",
     "member": "member",
+    "role": "role",
+    "acts": "acts",
     "register": "register",
     "share": "share",
     "proposal": "proposal",

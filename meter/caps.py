@@ -76,6 +76,18 @@ def check_caps(caps: Caps) -> None:
             raise Refusal(f"the soft cap of {what} is above the hard one, so it would never warn")
 
 
+def caps_text(caps: Caps) -> str:
+    """All of them in a line: 'egress: warns at 80,000,000 bytes, refuses at no size; …'."""
+    return "; ".join(
+        f"{what}: warns at {_size(cap.soft)}, refuses at {_size(cap.hard)}"
+        for what, cap in (("egress", caps.egress), ("storage", caps.storage))
+    )
+
+
+def _size(size_bytes: int | None) -> str:
+    return "no size" if size_bytes is None else f"{size_bytes:,} bytes"
+
+
 @dataclass(frozen=True, slots=True)
 class Notice:
     """One thing a member should hear about a cap of theirs."""

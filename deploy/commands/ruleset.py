@@ -17,7 +17,7 @@ from billing.rules.book import rule_set_ids, rule_set_text
 from billing.rules.text import parse_rule_set_toml
 from deploy.commands.options import data_option, json_option
 from deploy.commands.tariff import read_text
-from deploy.desk import Desk, at_desk
+from deploy.desk import Desk, as_board, at_desk
 from deploy.instants import instant_text
 from deploy.output import print_json, print_table, say
 from meter.refusal import Refusal
@@ -126,7 +126,12 @@ def choose(
     choices = "" if file is None else read_text(file)
 
     async def work(desk: Desk) -> Choice:
-        async with desk.connected("weir_billing") as connection, connection.transaction():
+        async with (
+            desk.acting(
+                "weir_office", as_board(f"choose the rule set {found.id} from {from_year} on")
+            ) as connection,
+            connection.transaction(),
+        ):
             await store.lock_books(connection)
             currency = await store.book_currency(connection) or NO_CURRENCY
             check_choices(parse_choices(choices, currency=currency), found, currency=currency)

@@ -86,7 +86,10 @@ async def portal(co_op: Coop, journal: Path) -> AsyncIterator[Seen]:
     await _january(co_op, journal, anna)
     now_us = JANUARY.start_us + 2 * DAY_US
     connections = await pool(co_op.dsn, role="weir_billing", size_max=2)
-    app = make_app(connections, BillingSettings(), journal_directory=journal, clock=lambda: now_us)
+    office = await pool(co_op.dsn, role="weir_office", size_max=1)
+    app = make_app(
+        connections, BillingSettings(), office=office, journal_directory=journal, clock=lambda: now_us
+    )
     server = TestServer(app)
     await server.start_server()
     try:
@@ -94,6 +97,7 @@ async def portal(co_op: Coop, journal: Path) -> AsyncIterator[Seen]:
     finally:
         await server.close()
         await connections.close()
+        await office.close()
 
 
 async def _january(co_op: Coop, directory: Path, member: MemberId) -> None:

@@ -77,15 +77,14 @@ def check_caps(caps: Caps) -> None:
 
 
 def caps_text(caps: Caps) -> str:
-    """All of them in a line: 'egress: warns at 80,000,000 bytes, refuses at no size; …'."""
-    return "; ".join(
-        f"{what}: warns at {_size(cap.soft)}, refuses at {_size(cap.hard)}"
-        for what, cap in (("egress", caps.egress), ("storage", caps.storage))
-    )
-
-
-def _size(size_bytes: int | None) -> str:
-    return "no size" if size_bytes is None else f"{size_bytes:,} bytes"
+    """All that are set, in a line: 'warn at 80,000,000 bytes sent in a month, refuse at …'; 'no cap' without any."""
+    told = [
+        f"{verb} at {size:,} bytes {what}"
+        for what, cap in (("sent in a month", caps.egress), ("stored at once", caps.storage))
+        for verb, size in (("warn", cap.soft), ("refuse", cap.hard))
+        if size is not None
+    ]
+    return ", ".join(told) or "no cap"
 
 
 @dataclass(frozen=True, slots=True)

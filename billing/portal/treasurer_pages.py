@@ -66,7 +66,6 @@ async def _overview(request: web.Request) -> web.Response:
         connection, running = holder.connection, Month.of(holder.now_us)
         last = await store.last_closed(connection)
         due = await run.due_month(connection) or running
-        invoices = {one: await list_costs(connection, one) for one in treasury.looked_back(running)}
         figures, no_figures = None, ""
         try:
             figures = await costs_run.figures(connection, running, now_us=holder.now_us)
@@ -74,8 +73,8 @@ async def _overview(request: web.Request) -> web.Response:
             no_figures = str(refusal)
         batches = await payments_store.batches(connection)
         told = {
-            "running": running, "last": last, "months": treasury.open_months(due, running),
-            "due_is_over": due.end_us <= holder.now_us, "pools": treasury.pools(running, invoices),
+            "running": running, "last": last, "months": treasury.open_months(due, running) or [running],
+            "due_is_over": due.end_us <= holder.now_us, "pools": await _pools(connection, due),
             "no_figures": no_figures, "currency": await store.book_currency(connection),
             "services": [] if figures is None else by_service(figures),
             "by_pool": [] if figures is None else by_pool(figures),
@@ -87,6 +86,12 @@ async def _overview(request: web.Request) -> web.Response:
             "formats": list(Format), "reports": REPORTS,
         }  # fmt: skip
     return html_page(render("treasurer.html", visitor=holder.visitor, **told))
+
+
+async def _pools(connection: Connection, month: Month) -> list[treasury.Pool]:
+    """What each pool costs in a month, beside the months before."""
+    invoices = {one: await list_costs(connection, one) for one in treasury.looked_back(month)}
+    return treasury.pools(month, invoices)
 
 
 async def _tariff(request: web.Request) -> web.Response:
@@ -146,7 +151,11 @@ async def _month(request: web.Request) -> web.Response:
         month = _of_path(request)
         document, is_closed = await _as_it_stands(holder, month)
         why_not = "" if is_closed else await _why_not(holder, month)
-    context = {"month": month, "is_closed": is_closed, "why_not": why_not, **treasury.trial_page(document)}
+        missing = (
+            [] if is_closed else [one for one in await _pools(holder.connection, month) if one.is_missing]
+        )
+    context = {"month": month, "is_closed": is_closed, "why_not": why_not, "missing": missing}
+    context |= treasury.trial_page(document)
     return html_page(render("month_trial.html", visitor=holder.visitor, **context))
 
 
@@ -202,9 +211,10 @@ async def _close(request: web.Request) -> web.Response:
             async with holding(request, TREASURER) as holder:
                 document, is_closed = await _as_it_stands(holder, month)
                 why_not = f"{month} is closed already" if is_closed else await _why_not(holder, month)
+                missing = [one for one in await _pools(holder.connection, month) if one.is_missing]
             if why_not:
                 await _refused(request, month, why_not)
-            context = {"month": month, **treasury.trial_page(document)}
+            context = {"month": month, "missing": missing, **treasury.trial_page(document)}
             return html_page(render("close_sure.html", visitor=holder.visitor, **context))
         async with holding(request, TREASURER) as holder:
             why_not = await _unsummed(holder, month)

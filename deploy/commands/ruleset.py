@@ -10,7 +10,7 @@ import click
 
 from billing import store
 from billing.governance import store as governance_store
-from billing.governance.choices import check_choices, parse_choices
+from billing.governance.choices import NO_CURRENCY, check_choices, parse_choices
 from billing.governance.decisions import Choice, check_choice
 from billing.money import percent_text
 from billing.rules.book import rule_set_ids, rule_set_text
@@ -21,9 +21,6 @@ from deploy.desk import Desk, as_board, at_desk
 from deploy.instants import instant_text
 from deploy.output import print_json, print_table, say
 from meter.refusal import Refusal
-
-NO_CURRENCY = "EUR"
-"""Amounts of a choice are read in the currency of the books; this one only while there is no tariff at all."""
 
 
 @click.group()

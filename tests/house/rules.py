@@ -59,7 +59,7 @@ PURE = {
     "billing/spreadsheet.py", "billing/portal/usage.py", "billing/portal/keys.py",
     "billing/portal/mail.py", "billing/portal/membership.py",
     "billing/voting/proposal.py", "billing/voting/poll.py", "billing/voting/count.py", "billing/voting/document.py",
-    "billing/portal/proposals.py",
+    "billing/portal/proposals.py", "billing/acts/act.py", "billing/portal/treasury.py", "billing/portal/our_coop.py",
     "gateway/placement.py",
     "gateway/reconcile.py", "gateway/moving/compare.py", "gateway/moving/settling.py",
     "gateway/storage/abilities.py", "gateway/storage/upstream/signing.py", "gateway/storage/upstream/errors.py",

@@ -237,7 +237,7 @@ async def test_an_operator_s_look_and_act_are_seen_by_the_member_and_by_others_w
     await site.text(f"/operator/members/{anna}")
     path = f"/operator/members/{anna}/caps"
     sure = await (await site.post(path, egress_hard="123 GB")).text()
-    assert "refuses at 123,000,000,000 bytes" in sure
+    assert "Refuse at 123,000,000,000 bytes sent in a month." in sure
     assert {} == await caps(await site.co_op.books())
     assert 400 == (await site.post(path, egress_hard="123 GB", sure="yes")).status
     reply = await site.post(path, egress_hard="123 GB", why="she asked by phone", sure="yes")

@@ -33,7 +33,7 @@ ADDRESS = {
     "email": "anna@example.org",
     "purposes": "notices",
 }
-WHOSE = ("member", "subject", "payer", "requester", "owner", "counterpart")
+WHOSE = ("member", "payer", "requester", "owner", "counterpart")
 
 
 @pytest_asyncio.fixture
@@ -188,12 +188,9 @@ async def test_the_file_lists_every_table_that_holds_a_member(site: Site) -> Non
         list(WHOSE),
     )
     there = {f"{row['name']}.{row['whose']}" for row in rows}
-    # Who gets shares of a transfer stands in the same rows as who gave them; whom an act is about, as who acted.
+    # Who gets shares of a transfer stands in the same rows as who gave them.
     known = (
-        {name for name in EXPORT if name.count(".") == 2}
-        | set(LEFT_OUT)
-        | {"billing.operation.counterpart"}
-        | {"billing.act.subject"}
+        {name for name in EXPORT if name.count(".") == 2} | set(LEFT_OUT) | {"billing.operation.counterpart"}
     )
     assert there == known
     assert len(there) > 30

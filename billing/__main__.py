@@ -23,6 +23,8 @@ from meter.settings import MeterSettings
 
 log = logging.getLogger("billing")
 FACTS_INTERVAL_S = 1
+OFFICE_CONNECTIONS_MAX = 2
+"""Connections for acts in an office, made when the first is done. The books have one writer at a time anyway."""
 
 
 def listening_socket(settings: BillingSettings) -> socket.socket:
@@ -49,7 +51,13 @@ async def serve(settings: BillingSettings, meter: MeterSettings) -> None:
         size_max=meter.database_pool_max,
         timeout_s=meter.database_timeout_s,
     )
-    app = make_app(connections, settings, journal_directory=meter.journal_directory)
+    office = await pool(
+        meter.database_url,
+        role="weir_office",
+        size_max=OFFICE_CONNECTIONS_MAX,
+        timeout_s=meter.database_timeout_s,
+    )
+    app = make_app(connections, settings, office=office, journal_directory=meter.journal_directory)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=settings.portal_stop_timeout_s)
     await runner.setup()
     await web.SockSite(runner, listening).start()
@@ -60,6 +68,7 @@ async def serve(settings: BillingSettings, meter: MeterSettings) -> None:
         app[PORTAL].metrics.publish()
     await runner.cleanup()
     await connections.close()
+    await office.close()
 
 
 def main() -> int:

@@ -1,7 +1,7 @@
 """The spine of billing: set prices, try a month, close it, tell a member. Proof is in `month/proof.py`.
 
 Each function is one story in one transaction: gather, work it out purely, write it down. The
-connection acts as weir_billing; times are UTC microseconds given by the caller.
+connection acts as weir_office; times are UTC microseconds given by the caller.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from billing.charges.tariff import Tariff, parse_tariff
 from billing.costs import store as cost_store
 from billing.costs.costing import tariff_in_force
 from billing.ledger.entry import Entry
+from billing.money import format_amount
 from billing.month.booking import charge_entry, result_entry
 from billing.month.closing import Closing, ClosingInputs, MonthSum
 from billing.month.frozen import closing_of
@@ -134,6 +135,12 @@ async def close(
         await _post(connection, result, now_us=now_us)
         await store.insert_closing(connection, done, now_us=now_us)
     return done
+
+
+def closed_words(done: Closing) -> str:
+    """A closing as the log of acts says it."""
+    result = format_amount(done.result.amount_minor, done.currency)
+    return f"close the month {done.inputs.month}: result {result}, digest {done.digest}"
 
 
 async def statement(connection: Connection, member: MemberId, month: Month, *, now_us: int) -> dict[str, Any]:
@@ -310,8 +317,8 @@ async def _inputs(
     )
 
 
-async def first_open(connection: Connection) -> Month | None:
-    """The month to close next, over or not: after the last closed one, else the first with usage or costs; None: none."""
+async def due_month(connection: Connection) -> Month | None:
+    """The month that is closed next; None while there is neither usage nor an invoice."""
     last = await store.last_closed(connection)
     if last is not None:
         return last.next()
@@ -323,6 +330,6 @@ async def _refuse_out_of_order(connection: Connection, month: Month) -> None:
     last = await store.last_closed(connection)
     if last is not None and month <= last:
         raise Refusal(f"{month} is closed already")
-    due = await first_open(connection) or month
-    if due < month:
+    due = await due_month(connection)
+    if due is not None and due < month:
         raise Refusal(f"{due} is still open; months are closed in order, so close it first")

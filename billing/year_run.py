@@ -1,6 +1,6 @@
 """The fiscal year's stories: try it, close it once, tell a member. Each is one transaction, whole or not at all.
 
-The connection acts as weir_billing; times are UTC microseconds given by the caller. The sum itself is in billing/year.
+The connection acts as weir_office; times are UTC microseconds given by the caller. The sum itself is in billing/year.
 """
 
 from __future__ import annotations

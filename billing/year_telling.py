@@ -11,17 +11,20 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from billing import year_run, year_store
+from billing import store, year_run, year_store
 from billing.capital.lots import Change, LotAccount, capital_accounts
 from billing.capital.store import lot_changes
 from billing.charges.store import charge_lines
 from billing.governance import store as governance_store
-from billing.governance.decisions import Resolution
+from billing.governance.choices import NO_CURRENCY, rules_of
+from billing.governance.decisions import Resolution, choice_for
+from billing.money import percent_text
 from billing.month.member_month import read_back
 from billing.prices.comparison import comparison
 from billing.prices.listprices import last_day, over_months
 from billing.prices.pricefile import PriceFile, in_force
 from billing.prices.shelf import kept_shelf
+from billing.rules.voting import voting_rules
 from billing.year.inputs import CUSTOMER
 from billing.year_statement import FINAL
 from meter.ids import MemberId
@@ -47,10 +50,25 @@ async def told(
         found |= {"used": _used(used), "compared": _compared(shelf, used, document["currency"])}
     if document["member"]["classes"] != [CUSTOMER]:
         until = await year_store.last_entry(connection, number) if is_final else None
+        found["voting"] = await _voting(connection, number)
         found["capital"] = capital_rows(await lot_changes(connection, member, until_entry=until), first)
     if is_final:
         found["decision"] = _decision(await governance_store.resolution(connection, document["resolution"]))
     return {**document, **found}
+
+
+async def _voting(connection: Connection, number: int) -> dict[str, Any]:
+    """Which classes vote by the rules of the year, and what their chambers weigh where there are some."""
+    chosen = choice_for(await governance_store.choices(connection), number)
+    rules = voting_rules("plain")
+    if chosen is not None:
+        currency = await store.book_currency(connection) or NO_CURRENCY
+        rule_set, choices = rules_of(chosen, currency=currency)
+        rules = voting_rules(rule_set.id, choices.voting)
+    return {
+        "classes": list(rules.classes),
+        "chambers": {name: percent_text(weight) for name, weight in rules.chambers.items()},
+    }
 
 
 def _used(used: Sequence[tuple[Month, Usage]]) -> dict[str, int]:

@@ -32,7 +32,7 @@ from billing.statements.bundle import (
     year_texts,
 )
 from billing.statements.sumtree import Tree, grow
-from deploy.desk import Desk
+from deploy.desk import Desk, as_treasurer
 from deploy.progress import bar
 from meter import frame, heads_store
 from meter.daily import file_name
@@ -57,6 +57,9 @@ async def fill_month(desk: Desk, place: Path, name: str, month: Month) -> dict[s
     """Write every file of a month; their SHA-256 by name. Raises Refusal."""
     async with desk.connected("weir_billing") as connection:
         member = (await find_member(connection, name)).id
+        await desk.note(
+            "weir_billing", as_treasurer(f"take out a member's statement of {month}", subject=member)
+        )
         stored = await store.closing_text(connection, month)
         if stored is None:
             raise Refusal(f"{month} is not closed yet; a statement can be checked once it is final")
@@ -83,6 +86,9 @@ async def fill_year(desk: Desk, place: Path, name: str, number: int) -> dict[str
     """
     async with desk.connected("weir_billing") as connection:
         member = (await find_member(connection, name)).id
+        await desk.note(
+            "weir_billing", as_treasurer(f"take out a member's statement of {number}", subject=member)
+        )
         stored = await year_store.year_text(connection, number)
         if stored is None:
             raise Refusal(

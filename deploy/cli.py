@@ -34,6 +34,8 @@ SUBJECTS = {
     "config": "config",
     "metrics": "metrics",
     "member": "member",
+    "role": "role",
+    "acts": "acts",
     "register": "register",
     "share": "share",
     "proposal": "proposal",

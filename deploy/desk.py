@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import getpass
 import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -13,6 +14,8 @@ from typing import TypeVar
 
 import click
 
+from billing.acts.act import Actor, Doing, Office
+from billing.acts.run import acting, note
 from billing.settings import BillingSettings
 from deploy import rooms
 from deploy.embedded import dsn, embedded, socket_directory
@@ -25,6 +28,7 @@ from gateway.settings import GatewaySettings
 from gateway.storage.disk.engine import open_engine
 from gateway.vault import Vault
 from meter.correcting import complete
+from meter.ids import MemberId
 from meter.postgres import Connection
 from meter.settings import MeterSettings
 from meter.shipper import ship_everything
@@ -51,12 +55,48 @@ class Desk:
         return time.time_ns() // 1000
 
     def connected(self, role: str | None) -> AbstractAsyncContextManager[Connection]:
-        """A connection that acts as weir_meter, weir_gateway or weir_billing; None: as the owner."""
+        """A connection that acts as weir_meter, weir_gateway, weir_billing or weir_office; None: as the owner."""
         return connected(self.dsn, role=role, timeout_s=self.meter.database_timeout_s)
+
+    @asynccontextmanager
+    async def acting(self, role: str | None, doing: Doing) -> AsyncIterator[Connection]:
+        """A connection for an act in an office: one transaction that ends with the act's line in the log."""
+        async with self.connected(role) as connection, acting(connection, actor(), doing, now_us=self.now_us):
+            yield connection
+
+    async def note(self, role: str | None, doing: Doing) -> None:
+        """The line of an act that was done elsewhere, or over more than one transaction."""
+        async with self.connected(role) as connection:
+            await note(connection, actor(), doing, is_done=True, now_us=self.now_us)
 
     def vault(self) -> Vault:
         """What seals members' secrets. Raises Refusal when the master key is gone."""
         return Vault.open(vault_path(self.data))
+
+
+def actor() -> Actor:
+    """Who is at the command line, as the operating system says."""
+    return Actor.at_the_command_line(getpass.getuser())
+
+
+def as_treasurer(what: str, *, subject: MemberId | None = None, detail: str = "") -> Doing:
+    """An act on the books by the command that runs just now; `what` is for every member and names no other one."""
+    return _doing(Office.TREASURER, what, subject, detail)
+
+
+def as_operator(what: str, *, subject: MemberId | None = None, detail: str = "") -> Doing:
+    """An act on machines, keys and limits."""
+    return _doing(Office.OPERATOR, what, subject, detail)
+
+
+def as_board(what: str, *, subject: MemberId | None = None, detail: str = "") -> Doing:
+    """An act on the register and on what was decided."""
+    return _doing(Office.BOARD, what, subject, detail)
+
+
+def _doing(office: Office, what: str, subject: MemberId | None, detail: str) -> Doing:
+    words = click.get_current_context().command_path.split()
+    return Doing(office, " ".join(words[1:] or words), what, subject, detail)
 
 
 def gateway_settings(desk: Desk) -> GatewaySettings:

@@ -109,7 +109,7 @@ async def ensure_signing_key(dsn: str, data: Path, *, timeout_s: int) -> str:
 
 async def ensure_tariff(dsn: str, *, now_us: int, timeout_s: int) -> None:
     """Put the shipped tariff in force where the co-op has none."""
-    async with connected(dsn, role="weir_billing", timeout_s=timeout_s) as connection:
+    async with connected(dsn, role="weir_office", timeout_s=timeout_s) as connection:
         try:
             await tariff_in_force(connection, Month.of(now_us))
         except Refusal:

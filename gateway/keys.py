@@ -30,10 +30,12 @@ async def list_keys(connection: Connection, member: MemberId | None = None) -> l
     return await store.keys(connection, member=member)
 
 
-async def revoke_key(connection: Connection, access_key: str, *, now_us: int) -> None:
-    """Close a key; gateways hear of it within seconds. Raises Refusal for an unknown or closed one."""
-    if not await store.revoke_key(connection, access_key, now_us=now_us):
+async def revoke_key(connection: Connection, access_key: str, *, now_us: int) -> MemberId:
+    """Close a key; whose it was. Gateways hear of it within seconds. Raises Refusal for an unknown or closed one."""
+    owner = await store.revoke_key(connection, access_key, now_us=now_us)
+    if owner is None:
         raise Refusal(f"there is no open access key '{access_key}'; `weir key list` shows them")
+    return owner
 
 
 async def reveal_secret(connection: Connection, access_key: str, *, vault: Vault) -> str:

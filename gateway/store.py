@@ -82,13 +82,13 @@ async def add_key(
     )  # fmt: skip
 
 
-async def revoke_key(connection: Connection, access_key: str, *, now_us: int) -> bool:
-    """Close an access key for good; whether there was an open one."""
-    tag = await connection.execute(
-        "UPDATE gateway.access_key SET revoked_at = $2 WHERE access_key = $1 AND revoked_at IS NULL",
+async def revoke_key(connection: Connection, access_key: str, *, now_us: int) -> MemberId | None:
+    """Close an access key for good; whose it was, None where no open one was there."""
+    owner = await connection.fetchval(
+        "UPDATE gateway.access_key SET revoked_at = $2 WHERE access_key = $1 AND revoked_at IS NULL RETURNING member",
         access_key, to_datetime(now_us),
     )  # fmt: skip
-    return bool(tag == "UPDATE 1")
+    return None if owner is None else MemberId(owner)
 
 
 async def publish_letterbox(connection: Connection, public_key: bytes) -> None:

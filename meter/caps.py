@@ -76,6 +76,17 @@ def check_caps(caps: Caps) -> None:
             raise Refusal(f"the soft cap of {what} is above the hard one, so it would never warn")
 
 
+def caps_text(caps: Caps) -> str:
+    """All that are set, in a line: 'warn at 80,000,000 bytes sent in a month, refuse at …'; 'no cap' without any."""
+    told = [
+        f"{verb} at {size:,} bytes {what}"
+        for what, cap in (("sent in a month", caps.egress), ("stored at once", caps.storage))
+        for verb, size in (("warn", cap.soft), ("refuse", cap.hard))
+        if size is not None
+    ]
+    return ", ".join(told) or "no cap"
+
+
 @dataclass(frozen=True, slots=True)
 class Notice:
     """One thing a member should hear about a cap of theirs."""

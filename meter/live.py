@@ -188,6 +188,31 @@ class Waiting:
     """False: there was more than could be read in one look, or a stream is damaged."""
 
 
+def unsummed_before(
+    journal_directory: Path, places: Mapping[StreamId, int], until_us: int, *, records_max: int
+) -> int | None:
+    """How many records of this machine ended before an instant and are beyond the sums' places.
+
+    None where that cannot be said: there are more than records_max to look at, or a stream is damaged.
+    """
+    found = 0
+    for follower in follow(journal_directory, places):
+        try:
+            while records := follower.read():
+                records_max -= len(records) // RECORD_BYTES
+                if records_max < 0:
+                    return None
+                found += sum(
+                    frame.unpack_record(records[at : at + RECORD_BYTES])[1].ended_us < until_us
+                    for at in range(0, len(records), RECORD_BYTES)
+                )
+        except DamagedSegment:
+            return None  # the shipper raises the alarm
+        finally:
+            follower.close()
+    return found
+
+
 NOTHING_WAITS = Waiting(Usage(NOBODY, 0, 0), 0, whole=True)
 
 

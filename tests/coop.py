@@ -33,8 +33,8 @@ class Coop:
         self._open: list[asyncpg.Connection] = []
 
     async def books(self) -> asyncpg.Connection:
-        """A connection that acts as billing does."""
-        return await self.connection("weir_billing")
+        """A connection that acts as the books' writer does."""
+        return await self.connection("weir_office")
 
     async def owner(self) -> asyncpg.Connection:
         """A connection that owns every table."""

@@ -160,7 +160,7 @@ class RunningGateway:
             await feed_what_is_left(engine, self.settings.journal_directory, self.settings)
             await engine.close()
             assert 0 == await ship_everything(self.settings, self.database)
-            connection = await connect(self.database, role="weir_billing")
+            connection = await connect(self.database, role="weir_office")
             try:
                 return await usage_store.usage_between(connection, member, start_us=0, end_us=now_us())
             finally:

@@ -74,10 +74,12 @@ async def running_site(
     """A portal for the time of the block; its client says where it comes from, as browsers do."""
     one = kind(co_op, journal)
     connections = await pool(co_op.dsn, role="weir_billing", size_max=2)
-    app = make_app(connections, settings, journal_directory=journal, clock=lambda: one.now_us)
+    office = await pool(co_op.dsn, role="weir_office", size_max=1)
+    app = make_app(connections, settings, office=office, journal_directory=journal, clock=lambda: one.now_us)
     one.server = TestServer(app)
     await one.server.start_server()
     async with TestClient(one.server, headers={"Origin": origin or one.origin}) as client:
         one.client = client
         yield one
     await connections.close()
+    await office.close()

@@ -1,6 +1,6 @@
 """Capital after a closing, in the order of its steps: show it, and pay back lots by a decision.
 
-Each function is one story in one transaction. The connection acts as weir_billing; times are UTC microseconds
+Each function is one story in one transaction. The connection acts as weir_office; times are UTC microseconds
 given by the caller. Allocating is not done here: it and paying back are never one step.
 """
 

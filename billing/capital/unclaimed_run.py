@@ -1,6 +1,6 @@
 """Money nobody fetched: listed, forfeited by a decision, and paid to whoever proves later that it is theirs.
 
-Each function is one story in one transaction. The connection acts as weir_billing; times are UTC microseconds.
+Each function is one story in one transaction. The connection acts as weir_office; times are UTC microseconds.
 """
 
 from __future__ import annotations

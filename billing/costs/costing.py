@@ -1,6 +1,6 @@
 """Costs, pools, credits and side income as they are booked: each function one story in one transaction.
 
-The connection acts as weir_billing; times are UTC microseconds given by the caller.
+The connection acts as weir_office; times are UTC microseconds given by the caller.
 """
 
 from __future__ import annotations
@@ -97,6 +97,12 @@ async def _refuse_wrong_credit(connection: Connection, asked: Invoice) -> None:
     if -asked.amount_minor > left:
         text = format_amount(left, asked.currency)
         raise Refusal(f"amount: of invoice {original.number} {text} can be taken back, and no more")
+
+
+def booked_words(one: Invoice) -> str:
+    """A booked invoice as the log of acts says it."""
+    what = "invoice" if one.credits is None else f"credit note of invoice {one.credits}, number"
+    return f"book {what} {one.number}: {format_amount(one.amount_minor, one.currency)} in pool {one.pool} of {one.month}"
 
 
 async def list_costs(connection: Connection, month: Month | None) -> list[Invoice]:

@@ -1,6 +1,6 @@
 """What was used and charged held against what it cost: shares of pools, variance, suggested prices, true-ups.
 
-Each function gathers, asks the pure code, and writes down at most one entry. The connection acts as weir_billing.
+Each function gathers, asks the pure code, and writes down at most one entry. The connection acts as weir_office.
 """
 
 from __future__ import annotations
@@ -168,10 +168,11 @@ async def figures(connection: Connection, month: Month, *, now_us: int) -> Month
             own, tariff, month, member_class=classes.get(member, ""), earlier=earlier,
             credited=[one for one in given if one.member == member],
         ).lines  # fmt: skip
-    return MonthFigures(month, tariff, costs, keys, _together(usage, month), lines)
+    return MonthFigures(month, tariff, costs, keys, together(usage, month), lines)
 
 
-def _together(usage: Mapping[MemberId, Usage], month: Month) -> Usage:
+def together(usage: Mapping[MemberId, Usage], month: Month) -> Usage:
+    """Everybody's usage of a month as one, nobody's own."""
     names = (
         "bytes_in", "bytes_out", "requests_a", "requests_b", "byte_us", "version_byte_us", "part_byte_us",
         "bytes_out_peering", "bytes_out_own",

@@ -22,6 +22,8 @@ from billing.year.inputs import CUSTOMER, USER, Form, Key, Small, Use, YearInput
 from meter.refusal import Refusal
 
 CHOICES_BYTES_MAX = 64 * 1024
+NO_CURRENCY = "EUR"
+"""Amounts of a choice are read in the currency of the books; this one only while there is no tariff at all."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import date
+from typing import TextIO
 
 import asyncpg
 
@@ -14,6 +16,7 @@ from billing.costs.invoices import MEMO_CHARACTERS_MAX
 from billing.ledger import reports, store
 from billing.ledger.chain import GENESIS, Booked, Head, faults
 from billing.ledger.entry import OWN_COMMANDS, Entry, EntryKind, Posting, member_of, parse_account, payable
+from billing.ledger.export import Format, entry_day, writer
 from billing.ledger.reports import Report
 from billing.money import parse_amount
 from billing.payments import store as pay_store
@@ -105,6 +108,28 @@ async def verify(connection: Connection, *, tell: Callable[[int, int], None] | N
             f"the chain ends at entry {head.number}, and the database says at {end.number} or otherwise"
         )
     return Verified(head.number, start.number, head.hash.hex(), tuple(found))
+
+
+async def export(
+    connection: Connection, wanted: Format, last: Month, out: TextIO, *,
+    tell: Callable[[int, int], None] = lambda _done, _all: None,
+) -> int:  # fmt: skip
+    """Write the whole ledger, entries one step at a time, so that memory does not grow with the books; how many."""
+    write = writer(wanted, await currency(connection))
+    count, after, latest = 0, 0, date(2000, 1, 1)
+    async with _one_view(connection):
+        sums = await store.account_sums(connection, first=None, last=last, by_member=True)
+        _, end = await store.chain_ends(connection)
+        out.write(write.head(sums, date(2000, 1, 1)))
+        while batch := await store.entries(connection, after=after, count_max=ENTRIES_A_STEP):
+            after = batch[-1].number
+            for one in batch:
+                if one.month <= last:
+                    out.write(write.entry(one))
+                    count, latest = count + 1, max(latest, entry_day(one))
+            tell(after, end.number)
+        out.write(write.foot(sums, latest))
+    return count
 
 
 async def first_open_period(connection: Connection, wanted: Month) -> Month:

@@ -1,6 +1,6 @@
 """Notices of an allocation: made for all members of a year, sent, and known to have been received.
 
-Each function is one story in one transaction. The connection acts as weir_billing; times are UTC microseconds.
+Each function is one story in one transaction. The connection acts as weir_office; times are UTC microseconds.
 """
 
 from __future__ import annotations

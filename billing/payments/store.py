@@ -131,6 +131,15 @@ async def owed(
     return [(MemberId(row["member"]), int(row["owed"])) for row in rows]
 
 
+async def owed_in_all(connection: Connection) -> int:
+    """What the co-op owes its members together and has no order for."""
+    found: int = await connection.fetchval(
+        f"SELECT coalesce(sum(owed), 0)::bigint FROM ({_OWED}) AS found",  # noqa: S608 - our own
+        1,
+    )
+    return found
+
+
 async def owed_among(
     connection: Connection, members: Collection[MemberId], *, minimum_minor: int
 ) -> list[MemberId]:

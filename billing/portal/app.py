@@ -16,8 +16,21 @@ from aiohttp import web
 
 from billing import run, year_store
 from billing.pages import render
+from billing.portal import (
+    acts_pages,
+    board_pages,
+    coop_pages,
+    entry_pages,
+    key_pages,
+    login,
+    membership_pages,
+    operator_pages,
+    say,
+    token_pages,
+    treasurer_pages,
+    usage_pages,
+)
 from billing.portal import books as books_page
-from billing.portal import entry_pages, key_pages, login, membership_pages, say, token_pages, usage_pages
 from billing.portal.api import door as api
 from billing.portal.caps import now_page, read_caps
 from billing.portal.desk import (
@@ -61,14 +74,14 @@ def now_us() -> int:
 
 
 def make_app(
-    pool: Pool, settings: BillingSettings, *, journal_directory: Path, clock: Clock = now_us
+    pool: Pool, settings: BillingSettings, *, office: Pool, journal_directory: Path, clock: Clock = now_us
 ) -> web.Application:
-    """The portal's pages on a pool whose connections act as weir_billing."""
+    """The portal's pages on a pool whose connections act as weir_billing, and one of weir_office for acts in an office."""
     attempts = Attempts(
         tries_max=settings.login_attempts_per_minute_max, addresses_max=settings.login_addresses_max
     )
     app = web.Application(middlewares=[_answer], client_max_size=settings.portal_body_bytes_max)
-    portal = Portal(pool, settings, attempts, clock, journal_directory, asyncio.Semaphore(1))
+    portal = Portal(pool, settings, attempts, clock, journal_directory, asyncio.Semaphore(1), office)
     if settings.smtp_host:
         portal = replace(portal, mailer=Mailer(pool, settings, portal.metrics, clock))
         app.cleanup_ctx.append(_mailing)
@@ -80,7 +93,10 @@ def make_app(
     app.router.add_get("/statements/{month}", _statement)
     app.router.add_get("/years", _year)
     app.router.add_get("/years/{year}", _year)
-    for module in (usage_pages, key_pages, token_pages, entry_pages, membership_pages, say):
+    for module in (
+        usage_pages, key_pages, token_pages, entry_pages, membership_pages, say, acts_pages, treasurer_pages, operator_pages,
+        board_pages, coop_pages,
+    ):  # fmt: skip
         app.router.add_routes(module.routes())
     app.router.add_routes(api.routes(settings))
     app.router.add_get("/books", _books)

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import IO, Any, cast
 
 from aiohttp import web
 
@@ -30,6 +30,7 @@ from meter.proxies import client_address
 from meter.refusal import Refusal
 
 Clock = Callable[[], int]
+PIECE_BYTES = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,8 @@ class Portal:
     """The journals of this machine's gateways; a directory that is not there holds none."""
     searching: asyncio.Semaphore
     """Searches read much, so one goes on at a time."""
+    office: Pool
+    """Connections that act as weir_office, for acts in an office alone."""
     metrics: PortalMetrics = field(default_factory=PortalMetrics)
     mailer: Mailer | None = None
     """Sends one-time links, where a mail server is set."""
@@ -62,6 +65,12 @@ class Portal:
     async def database(self) -> AsyncIterator[Connection]:
         """A connection that acts as weir_billing."""
         async with self.pool.acquire() as connection:
+            yield cast(Connection, connection)
+
+    @asynccontextmanager
+    async def office_database(self) -> AsyncIterator[Connection]:
+        """A connection that may write the books. Only billing/portal/office.py asks for one."""
+        async with self.office.acquire() as connection:
             yield cast(Connection, connection)
 
 
@@ -135,6 +144,20 @@ async def in_form(
             return web.Response(body=made, content_type="application/pdf", headers=headers)
         case other:
             raise Refusal(f"a statement comes as html, pdf, text, csv or json, not as '{other[:20]}'")
+
+
+async def send_file(
+    request: web.Request, file: IO[bytes], name: str, content_type: str
+) -> web.StreamResponse:
+    """A long file from its beginning, piece by piece."""
+    file.seek(0)
+    response = web.StreamResponse(headers={"Content-Disposition": f'attachment; filename="{name}"'})
+    response.content_type = content_type
+    await response.prepare(request)
+    while piece := await asyncio.to_thread(file.read, PIECE_BYTES):
+        await response.write(piece)
+    await response.write_eof()
+    return response
 
 
 def download(text: str, name: str, content_type: str) -> web.Response:

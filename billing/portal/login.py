@@ -9,6 +9,7 @@ import hashlib
 import secrets
 from dataclasses import dataclass
 
+from billing.acts.act import Office
 from billing.portal import store
 from billing.settings import BillingSettings
 from meter.ids import MemberId
@@ -30,6 +31,8 @@ class Visitor:
     name: str
     session: int
     """The number of this session among the member's."""
+    offices: frozenset[Office] = frozenset()
+    """What they may act in, asked anew for every request."""
 
 
 def _digest(token: str) -> bytes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from billing.governance.store import choices, consents
 from billing.ledger.books import currency as book_currency
 from billing.pages import render
 from billing.portal import membership, membership_store
-from billing.portal.desk import PORTAL, html_page, visitor_of
+from billing.portal.desk import PORTAL, html_page, send_file, visitor_of
 from billing.portal.export import write_export
 from billing.portal.login import Visitor
 from billing.register import store as register_store
@@ -29,8 +28,6 @@ from meter.postgres import Connection
 from meter.refusal import Refusal
 from meter.usage import MemberStatus
 from meter.window import to_datetime
-
-PIECE_BYTES = 256 * 1024
 
 
 def routes() -> list[web.RouteDef]:
@@ -111,15 +108,7 @@ async def _export(request: web.Request) -> web.StreamResponse:
             await write_export(
                 connection, visitor.member, file, rows_max=portal.settings.portal_export_rows_max
             )
-        file.seek(0)
-        headers = {"Content-Disposition": f'attachment; filename="weir-{visitor.name}.zip"'}
-        response = web.StreamResponse(headers=headers)
-        response.content_type = "application/zip"
-        await response.prepare(request)
-        while piece := await asyncio.to_thread(file.read, PIECE_BYTES):
-            await response.write(piece)
-        await response.write_eof()
-    return response
+        return await send_file(request, file, f"weir-{visitor.name}.zip", "application/zip")
 
 
 async def _leave_page(request: web.Request) -> web.Response:

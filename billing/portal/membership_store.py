@@ -18,10 +18,11 @@ _BY_MEMBER = (
     "billing.hours", "billing.credit", "billing.capital_line", "billing.capital_exit", "billing.capital_request",
     "billing.capital_contact", "billing.capital_forfeit", "billing.notice", "billing.notice_event", "billing.charge",
     "billing.year_line", "meter.storage", "meter.storage_day", "meter.stored", "meter.correction", "meter.member_cap",
-    "gateway.member_limit", "billing.proposal", "billing.proposal_comment", "billing.voter",
+    "gateway.member_limit", "billing.office", "billing.proposal", "billing.proposal_comment", "billing.voter",
 )  # fmt: skip
 EXPORT: dict[str, str] = {
     **{f"{name}.member": f"SELECT * FROM {name} WHERE member = $1" for name in _BY_MEMBER},  # noqa: S608 - our own
+    "billing.act.member": "SELECT * FROM billing.act WHERE member = $1 OR subject = $1",
     "meter.member": "SELECT * FROM meter.member WHERE id = $1",
     "meter.reading.payer": "SELECT * FROM meter.reading WHERE payer = $1",
     "meter.reading_day.payer": "SELECT * FROM meter.reading_day WHERE payer = $1",

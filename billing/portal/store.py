@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from billing.acts.act import Office
 from meter.ids import MemberId
 from meter.postgres import Connection
 from meter.window import to_datetime, to_us
@@ -80,14 +81,21 @@ async def forget_sessions(
 
 async def session_member(
     connection: Connection, digest: bytes, *, begun_after_us: int, seen_after_us: int, now_us: int
-) -> tuple[MemberId, str, int] | None:
-    """(member, name, session's number) of whose session it is, while it lasts; being seen keeps it from idling out."""
+) -> tuple[MemberId, str, int, frozenset[Office]] | None:
+    """(member, name, session's number, offices held) of whose session it is, while it lasts.
+
+    Being seen keeps it from idling out.
+    """
     row = await connection.fetchrow(
         "UPDATE billing.session SET seen_at = $4 FROM meter.member WHERE member.id = session.member"
-        " AND token_sha256 = $1 AND created_at > $2 AND seen_at > $3 RETURNING member.id, member.name, session.number",
+        " AND token_sha256 = $1 AND created_at > $2 AND seen_at > $3 RETURNING member.id, member.name, session.number,"
+        " ARRAY(SELECT role FROM unnest($5::text[]) AS role WHERE billing.holds_office(member.id, role, $4)) AS offices",
         digest, to_datetime(begun_after_us), to_datetime(seen_after_us), to_datetime(now_us),
+        [one.value for one in Office],
     )  # fmt: skip
-    return None if row is None else (MemberId(row["id"]), row["name"], row["number"])
+    if row is None:
+        return None
+    return MemberId(row["id"]), row["name"], row["number"], frozenset(Office(one) for one in row["offices"])
 
 
 async def delete_session(connection: Connection, digest: bytes) -> None:

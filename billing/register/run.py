@@ -1,7 +1,7 @@
 """The register's stories, each in one transaction: gather, refuse or not, enter, book.
 
 What happens to shares is entered and booked at once, so that the register and the books cannot differ. The connection
-acts as weir_billing for shares; who is a member, and in which class, is entered by the register's owner.
+acts as weir_office for shares; who is a member, and in which class, is entered by the register's owner.
 """
 
 from __future__ import annotations

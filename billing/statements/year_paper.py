@@ -28,10 +28,9 @@ WHY_KEPT = (
     "What is in your name stays yours; when it is paid back, the board decides, the oldest year first as a rule. It is "
     "not promised."
 )
-ONE_VOTE = (
-    "The co-op belongs to its members, and decides in meetings: one member, one vote, whatever they use or hold. You can "
-    "look into its books, propose, and ask the board."
-)
+YOURS = "You can look into its books, propose, and ask the board."
+ONE_VOTE = f"The co-op belongs to its members, and decides in meetings: one member, one vote, whatever they use or hold. {YOURS}"
+CLASS_WORDS = {"user": "users", "worker": "workers", "supporter": "supporters"}
 NOT_PROFIT = "It is not profit for investors, not a discount, and not guaranteed."
 
 
@@ -285,8 +284,29 @@ def _say(document: Mapping[str, Any]) -> Section:
             ("This was decided by the ", decision["body"], f" on {decision['decided_on']}{counted}, resolution ",
              decision["id"], f": “{decision['text']}”")
         )  # fmt: skip
-    lines.append((ONE_VOTE,))
+    lines.append((_votes(document),))
     return Section("Your say", lines)
+
+
+def _votes(document: Mapping[str, Any]) -> str:
+    """Who votes by the year's rules, and whether this member does."""
+    voting = document.get("voting")
+    if voting is None or (not voting["chambers"] and set(voting["classes"]) == set(CLASS_WORDS)):
+        return ONE_VOTE
+    has_vote = bool(set(document["member"]["classes"]) & set(voting["chambers"] or voting["classes"]))
+    own = "" if has_vote else " Your class has no vote by these rules."
+    if voting["chambers"]:
+        parts = ", ".join(f"{CLASS_WORDS[name]} {weight}" for name, weight in voting["chambers"].items())
+        return (
+            "The co-op belongs to its members, and decides in meetings. Each has one vote in the chamber of their class, "
+            f"whatever they use or hold, and the chambers weigh: {parts}.{own} {YOURS}"
+        )
+    names = " and ".join(CLASS_WORDS[name] for name in voting["classes"])
+    others = " and ".join(words for name, words in CLASS_WORDS.items() if name not in voting["classes"])
+    return (
+        f"The co-op belongs to its members, and decides in meetings: each of its {names} has one vote, whatever they use or "
+        f"hold, and its {others} have none.{own} {YOURS}"
+    )
 
 
 def _foot(document: Mapping[str, Any]) -> Sequence[str]:

@@ -18,7 +18,7 @@ import asyncpg
 from billing import store as books_store
 from billing.canon import digest
 from billing.governance import store as governance_store
-from billing.governance.choices import rules_of
+from billing.governance.choices import NO_CURRENCY, rules_of
 from billing.governance.decisions import (
     Body,
     Resolution,
@@ -60,8 +60,6 @@ from meter.window import DAY_US, to_datetime
 STAYS, CLOSED = "WV001", "WV002"
 """What the database says when a proposal was opened, and when a box is closed."""
 RECEIPT_BYTES = 16
-NO_CURRENCY = "EUR"
-"""Amounts of a choice are read in the currency of the books; this one only while there is no tariff at all."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from deploy.commands.inventory import reconciled
 from deploy.commands.options import data_option, json_option
-from deploy.desk import Desk, at_desk, gateway_settings
+from deploy.desk import Desk, as_operator, at_desk, gateway_settings
 from deploy.instants import instant_text
 from deploy.observe.machine import AUDIT
 from deploy.output import bytes_text, console, print_json, say
@@ -85,7 +85,9 @@ def audit(as_json: bool) -> None:
     async def work(desk: Desk) -> Audit:
         settings = desk.meter.model_copy(update={"data": desk.data})
         with _progress(_work_bytes(settings.journal_directory)) as step:
-            return await look(desk, settings, step)
+            found = await look(desk, settings, step)
+        await desk.note("weir_meter", as_operator(_words(found)))
+        return found
 
     try:
         found = at_desk(work, migrating=False)
@@ -111,6 +113,13 @@ def _note(found: Audit) -> None:
         replace_file(read(DeploySettings).data.absolute() / AUDIT, json.dumps(told) + "\n", mode=0o600)
     except DataRefused as refused:
         click.echo(f"weir: metrics will not tell of this audit: {refused}", err=True)
+
+
+def _words(found: Audit) -> str:
+    """What the log of acts says: how much differs, and of which kinds; never whose."""
+    kinds = sorted({one.kind.value for one in found.findings.named})
+    told = f"{found.findings.total:,} differences: {', '.join(kinds)}" if kinds else "nothing differs"
+    return f"audit journal, sums and storage: {told}"
 
 
 async def look(desk: Desk, settings: MeterSettings, step: Step) -> Audit:

@@ -21,7 +21,7 @@ from billing.statements.year_paper import year_paper
 from billing.year.fiscal import is_year, parse_year
 from billing.year_statement import year_text
 from deploy.commands.options import data_option, json_option
-from deploy.desk import Desk, at_desk, ship_up_to_now
+from deploy.desk import Desk, as_treasurer, at_desk, ship_up_to_now
 from deploy.output import print_json, print_table, say
 from deploy.progress import bar
 from deploy.settings import read
@@ -81,10 +81,12 @@ def close(month: str, as_json: bool) -> None:
 
     async def work(desk: Desk) -> Document:
         await ship_all(desk)
-        async with desk.connected("weir_billing") as connection:
+        act = as_treasurer(f"close the month {wanted}")
+        async with desk.acting("weir_office", act) as connection:
             total = await count_members(connection)
             with bar(f"closing {wanted}, members", total=total) as progress:
                 done = await run.close(connection, wanted, now_us=desk.now_us, progress=progress)
+            act.what = run.closed_words(done)
         await sign_heads(desk)
         return done.to_document()
 
@@ -110,6 +112,9 @@ def print_year(member: str, number: int, *, as_json: bool, pdf: Path | None) -> 
                 connection, found.id, number, now_us=desk.now_us,
                 price_directory=read(BillingSettings).list_price_directory,
             )  # fmt: skip
+        await desk.note(
+            "weir_billing", as_treasurer(f"look at a member's statement of {number}", subject=found.id)
+        )
         return told, Month.parse(told["last_month"]).end_us <= desk.now_us
 
     document, is_over = at_desk(work)
@@ -197,7 +202,11 @@ def statement(member: str, period: str, pdf: Path | None, as_json: bool) -> None
         await ship_all(desk)
         async with desk.connected("weir_billing") as connection:
             found = await find_member(connection, member)
-            return await run.statement(connection, found.id, wanted, now_us=desk.now_us)
+            told = await run.statement(connection, found.id, wanted, now_us=desk.now_us)
+        await desk.note(
+            "weir_billing", as_treasurer(f"look at a member's statement of {wanted}", subject=found.id)
+        )
+        return told
 
     document = at_desk(work)
     _told(document, month_paper(document), statement_text, as_json=as_json, pdf=pdf)

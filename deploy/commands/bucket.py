@@ -6,7 +6,7 @@ import click
 
 from deploy.commands.move import move
 from deploy.commands.options import data_option, json_option
-from deploy.desk import Desk, at_desk
+from deploy.desk import Desk, as_operator, at_desk
 from deploy.instants import instant_text
 from deploy.output import print_json, print_table, say
 from gateway.store import buckets, limit_bucket
@@ -70,11 +70,13 @@ def limit(name: str, size: str, as_json: bool) -> None:
     bytes_max = parse_limit(size)
 
     async def work(desk: Desk) -> None:
-        async with desk.connected("weir_gateway") as connection:
+        act = as_operator("limit what a bucket may store")
+        async with desk.acting("weir_gateway", act) as connection:
             found = await buckets(connection, name=name)
             if not found:
                 raise NoSuchBucket(f"there is no bucket named '{name}'; `weir bucket list` names them")
             await limit_bucket(connection, found[0].id, bytes_max)
+            act.subject, act.detail = found[0].owner, f"{name}: {limit_text(bytes_max)}"
 
     at_desk(work)
     if as_json:

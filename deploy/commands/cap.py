@@ -7,10 +7,10 @@ from dataclasses import replace
 import click
 
 from deploy.commands.options import data_option, json_option
-from deploy.desk import Desk, at_desk
+from deploy.desk import Desk, as_operator, at_desk
 from deploy.output import print_json, print_table, say
 from meter.cap_store import caps, sent_in, set_caps, stored_by
-from meter.caps import NO_CAPS, Cap, Caps, check_caps, notices
+from meter.caps import NO_CAPS, Cap, Caps, caps_text, check_caps, notices
 from meter.ids import MemberId
 from meter.postgres import Connection
 from meter.refusal import Refusal
@@ -40,8 +40,10 @@ def cap(
         )
 
     async def work(desk: Desk) -> Caps:
-        async with desk.connected("weir_meter") as connection:
+        act = as_operator("set a member's own caps")
+        async with desk.acting("weir_meter", act) as connection:
             found = await find_member(connection, name)
+            act.subject = found.id
             known = await caps_of(connection, found.id)
             wanted = Caps(
                 changed(known.egress, soft=egress_soft, hard=egress_hard),
@@ -49,6 +51,7 @@ def cap(
             )
             check_caps(wanted)
             await set_caps(connection, found.id, wanted, now_us=desk.now_us)
+            act.detail = caps_text(wanted)
         return wanted
 
     told = at_desk(work)

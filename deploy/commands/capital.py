@@ -19,7 +19,7 @@ from deploy.commands.capital_acts import carry_over, day, due, estate, exit_, ex
 from deploy.commands.notice import notice
 from deploy.commands.options import data_option, json_option
 from deploy.commands.unclaimed import unclaimed
-from deploy.desk import Desk, at_desk
+from deploy.desk import Desk, as_treasurer, at_desk
 from deploy.output import print_json, print_table, say
 from meter.refusal import Refusal
 from meter.store import find_member
@@ -64,6 +64,9 @@ def show(member: str | None, everybody: bool, start: str | None, until: str | No
             changes = await capital_changes(connection, found.id)
             waits = await account_balances(connection, payable(found.id))
             owed = await account_balances(connection, debt(found.id))
+            await desk.note(
+                "weir_billing", as_treasurer("look at a member's capital account", subject=found.id)
+            )
             besides = {"payable_minor": -sum(waits.values()), "debt_minor": -sum(owed.values())}
             return found.name, currency, capital_accounts(changes, start=first, until=last), besides
 

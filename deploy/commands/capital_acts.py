@@ -31,7 +31,7 @@ from billing.money import format_number
 from billing.rules.afterwards import afterwards
 from deploy.commands.options import data_option, json_option
 from deploy.commands.tariff import read_text
-from deploy.desk import Desk, at_desk
+from deploy.desk import Desk, as_treasurer, at_desk
 from deploy.output import print_json, print_table, say
 from deploy.progress import work_bar
 from meter.ids import MemberId
@@ -96,7 +96,9 @@ def retire(
     asked = Retirement(Method(method), budget, resolution, steps, minimum, set_off)
 
     async def work(desk: Desk) -> tuple[dict[MemberId, str], Retired]:
-        async with desk.connected("weir_billing") as connection:
+        act = as_treasurer(f"pay back capital by resolution {resolution}")
+        act.nothing = trial
+        async with desk.acting("weir_office", act) as connection:
             names = {one.id: one.name for one in await members(connection)}
             with work_bar("paying back") as tell:
                 return names, await carry_out(connection, asked, trial=trial, now_us=desk.now_us, tell=tell)
@@ -118,7 +120,9 @@ def carry_over(resolution: str, trial: bool, as_json: bool) -> None:
     """Give what months kept in members' names, before there were lots, its lots by year."""
 
     async def work(desk: Desk) -> tuple[str, dict[MemberId, str], dict[LotId, int]]:
-        async with desk.connected("weir_billing") as connection:
+        act = as_treasurer(f"carry kept patronage over into lots by resolution {resolution}")
+        act.nothing = trial
+        async with desk.acting("weir_office", act) as connection:
             names = {one.id: one.name for one in await members(connection)}
             currency = await book_currency(connection)
             with work_bar("carrying over") as tell:
@@ -162,8 +166,11 @@ def exit_(
     kept = percent(deduction, field="deduction")
 
     async def work(desk: Desk) -> Left:
-        async with desk.connected("weir_billing") as connection:
+        act = as_treasurer(f"turn the capital of a member who left into a debt, by resolution {resolution}")
+        act.nothing = trial
+        async with desk.acting("weir_office", act) as connection:
             found = await find_member(connection, member)
+            act.subject = found.id
             asked = Leaving(
                 found.id, day(on, field="date"), resolution, afterwards(rule_set), years, rate, kept, heirs,
                 set_off, year_end,
@@ -198,8 +205,11 @@ def estate(
         raise Refusal("rate: a present value, and only it, needs a rate above 0")
 
     async def work(desk: Desk) -> Left:
-        async with desk.connected("weir_billing") as connection:
+        act = as_treasurer(f"settle the estate of a member, by resolution {resolution}")
+        act.nothing = trial
+        async with desk.acting("weir_office", act) as connection:
             found = await find_member(connection, member)
+            act.subject = found.id
             asked = Estate(
                 found.id, day(on, field="date"), resolution, afterwards(rule_set), EstateMethod(method), cycle,
                 discount, set_off, year_end,
@@ -217,7 +227,9 @@ def due(trial: bool, as_json: bool) -> None:
     """Make payable every instalment of an exit or estate that fell due by today."""
 
     async def work(desk: Desk) -> tuple[str, dict[MemberId, str], list[Open]]:
-        async with desk.connected("weir_billing") as connection:
+        act = as_treasurer("make instalments payable that fell due")
+        act.nothing = trial
+        async with desk.acting("weir_office", act) as connection:
             names = {one.id: one.name for one in await members(connection)}
             currency = await book_currency(connection)
             with work_bar("instalments") as tell:
@@ -250,8 +262,10 @@ def request(member: str, on: str, why: str) -> None:
     """MEMBER said that they will leave. Nothing is owed for that yet."""
 
     async def work(desk: Desk) -> str:
-        async with desk.connected("weir_billing") as connection:
+        act = as_treasurer("note that a member will leave")
+        async with desk.acting("weir_office", act) as connection:
             found = await find_member(connection, member)
+            act.subject = found.id
             await ask(connection, found.id, wanted_on=day(on, field="date"), why=why, now_us=desk.now_us)
             return found.name
 

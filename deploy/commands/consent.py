@@ -13,7 +13,7 @@ from billing.governance import store as governance_store
 from billing.governance.decisions import Consent, Delivery, check_consent
 from billing.register.run import consents_on
 from deploy.commands.options import data_option, json_option
-from deploy.desk import Desk, at_desk
+from deploy.desk import Desk, as_board, at_desk
 from deploy.instants import parse_date, parse_instant
 from deploy.output import print_json, print_table, say
 from meter.refusal import Refusal
@@ -55,8 +55,10 @@ def add(
     from_on = delivered if start is None else parse_date(start, field="from")
 
     async def work(desk: Desk) -> Consent:
-        async with desk.connected("weir_billing") as connection:
+        act = as_board(f"enter a member's consent to the by-laws {bylaws}")
+        async with desk.acting("weir_office", act) as connection:
             found = await find_member(connection, member)
+            act.subject = found.id
             if not found.member_class.is_member:
                 raise Refusal(f"{found.name} is a customer, and by-laws bind members")
             asked = Consent(
@@ -95,8 +97,10 @@ def withdraw(member: str, bylaws: str | None, day: str | None, as_json: bool) ->
     wanted = None if day is None else parse_date(day, field="at")
 
     async def work(desk: Desk) -> Consent:
-        async with desk.connected("weir_billing") as connection:
+        act = as_board("enter that a member withdrew a consent")
+        async with desk.acting("weir_office", act) as connection:
             found = await find_member(connection, member)
+            act.subject = found.id
             every = await governance_store.consents(connection, member=found.id)
             gone = {one.withdraws for one in every}
             open_ones = [

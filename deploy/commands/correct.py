@@ -11,7 +11,7 @@ import click
 
 from deploy.commands.options import data_option, json_option
 from deploy.commands.usage import LINES, correction_document, print_corrections
-from deploy.desk import Desk, at_desk, ship_up_to_now
+from deploy.desk import Desk, as_operator, at_desk, ship_up_to_now
 from deploy.instants import instant_text, parse_instant
 from deploy.output import bytes_text, print_json, say
 from gateway.store import bucket_names, buckets
@@ -145,6 +145,7 @@ def _enter(
                 click.confirm(_sentence(found.name, bucket, correction, period), abort=True, err=True)
             settings = desk.meter.model_copy(update={"data": desk.data})
             entered = await enter(connection, settings, correction, now_us=desk.now_us)
+            await desk.note("weir_meter", as_operator("correct what a member used", subject=found.id))
         unshipped = await ship_up_to_now(desk)
         document = correction_document(entered, names)
         return {"member": found.name, "period": str(period), **document, "unshipped_events": unshipped}

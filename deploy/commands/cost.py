@@ -7,13 +7,13 @@ from pathlib import Path
 import click
 
 from billing.costs import run as costs_run
-from billing.costs.costing import add_cost, list_costs, show_cost
+from billing.costs.costing import add_cost, booked_words, list_costs, show_cost
 from billing.costs.invoices import Invoice, Paper
 from billing.costs.variance import MonthFigures, Row, added_up, by_pool, by_service
 from billing.documents import fetch, keep
 from billing.money import format_amount
 from deploy.commands.options import data_option, json_option
-from deploy.desk import Desk, at_desk, ship_up_to_now
+from deploy.desk import Desk, as_treasurer, at_desk, ship_up_to_now
 from deploy.instants import instant_text
 from deploy.output import print_json, print_table, say
 from meter.refusal import Refusal
@@ -74,11 +74,14 @@ def add(
         kept = None
         if file is not None:
             kept = keep(desk.data, file, bytes_max=desk.billing.document_bytes_max)
-        async with desk.connected("weir_billing") as connection:
-            return await add_cost(
+        act = as_treasurer(f"book an invoice in pool {pool} of {month}")
+        async with desk.acting("weir_office", act) as connection:
+            booked = await add_cost(
                 connection, month=month, pool=pool, amount=amount, memo=memo, now_us=desk.now_us,
                 paper=Paper(supplier, dated, service, credited, kept),
             )  # fmt: skip
+            act.what = booked_words(booked)
+            return booked
 
     booked = at_desk(work)
     if as_json:

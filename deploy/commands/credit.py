@@ -9,7 +9,7 @@ from billing.costs import store as cost_store
 from billing.costs.costing import add_credit
 from billing.money import format_amount
 from deploy.commands.options import data_option, json_option
-from deploy.desk import Desk, at_desk
+from deploy.desk import Desk, as_treasurer, at_desk
 from deploy.instants import instant_text
 from deploy.output import print_json, print_table, say
 from meter.store import find_member, members
@@ -40,8 +40,10 @@ def add(member: str, amount: str, reason: str, period: str, as_json: bool) -> No
     month = Month.parse(period)
 
     async def work(desk: Desk) -> tuple[str, Credit]:
-        async with desk.connected("weir_billing") as connection:
+        act = as_treasurer(f"give a member a credit in {month}", detail=f"{amount}: {reason}")
+        async with desk.acting("weir_office", act) as connection:
             found = await find_member(connection, member)
+            act.subject = found.id
             given = await add_credit(
                 connection, member=found.id, month=month, amount=amount, reason=reason, now_us=desk.now_us
             )

@@ -14,7 +14,7 @@ import click
 
 from deploy.commands.inventory import inventory, usage
 from deploy.commands.options import data_option, json_option
-from deploy.desk import Desk, at_desk
+from deploy.desk import Desk, as_operator, at_desk
 from deploy.instants import instant_text
 from deploy.output import print_json, print_table, say
 from gateway import engine_store
@@ -125,7 +125,7 @@ def add(
             _check_free(await engine_store.engines(connection), row)
         trial = await tried(row, secret)
         row = replace(row, features=trial.features, checked_us=desk.now_us)
-        async with desk.connected("weir_gateway") as connection:
+        async with desk.acting("weir_gateway", as_operator(f"add the storage engine {name}")) as connection:
             try:
                 await engine_store.add_engine(connection, row)
             except asyncpg.UniqueViolationError:
@@ -196,7 +196,9 @@ def check(name: str, as_json: bool) -> None:
         async with desk.connected("weir_gateway") as connection:
             row = _upstream(find(await engine_store.engines(connection), name))
         trial = await tried(row, desk.vault().reveal(row.secret, access_key=row.sealed_under))
-        async with desk.connected("weir_gateway") as connection:
+        async with desk.acting(
+            "weir_gateway", as_operator(f"try the storage engine {name} again")
+        ) as connection:
             await engine_store.note_features(connection, name, trial.features, now_us=desk.now_us)
         return row, trial
 
@@ -229,7 +231,9 @@ def default(name: str) -> None:
     """New buckets go to engine NAME unless they say where."""
 
     async def work(desk: Desk) -> None:
-        async with desk.connected("weir_gateway") as connection:
+        async with desk.acting(
+            "weir_gateway", as_operator(f"let new buckets go to the storage engine {name}")
+        ) as connection:
             if not find(await engine_store.engines(connection), name).is_open:
                 raise Refusal(f"{name} takes no new buckets")
             await engine_store.make_default(connection, name)
@@ -245,7 +249,9 @@ def close(name: str) -> None:
     """Engine NAME takes no new buckets; those that are there stay, and can be moved."""
 
     async def work(desk: Desk) -> int:
-        async with desk.connected("weir_gateway") as connection:
+        async with desk.acting(
+            "weir_gateway", as_operator(f"close the storage engine {name} to new buckets")
+        ) as connection:
             if find(await engine_store.engines(connection), name).is_default:
                 raise Refusal(f"{name} is the default; make another one the default first")
             await engine_store.close_engine(connection, name, now_us=desk.now_us)
@@ -295,7 +301,9 @@ def set_(
         )  # fmt: skip
         trial = await tried(row, secret)
         await _check_same(row, secret, held)
-        async with desk.connected("weir_gateway") as connection:
+        async with desk.acting(
+            "weir_gateway", as_operator(f"change address or account of the storage engine {name}")
+        ) as connection:
             await engine_store.change_account(connection, row)
             await engine_store.note_features(connection, name, trial.features, now_us=desk.now_us)
         return row, trial

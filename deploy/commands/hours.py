@@ -15,7 +15,7 @@ from billing.money import format_decimal
 from billing.register import store as register_store
 from billing.register.year import members_of_year
 from deploy.commands.options import data_option, json_option
-from deploy.desk import Desk, at_desk
+from deploy.desk import Desk, as_treasurer, at_desk
 from deploy.output import print_json, print_table, say
 from meter.refusal import Refusal
 from meter.store import find_member
@@ -46,8 +46,10 @@ def add(
     month = Month.parse(period)
 
     async def work(desk: Desk) -> Hours:
-        async with desk.connected("weir_billing") as connection:
+        act = as_treasurer(f"enter hours of a member in {month}")
+        async with desk.acting("weir_office", act) as connection:
             found = await find_member(connection, member)
+            act.subject = found.id
             asked = read_hours(
                 member=found.id, month=month, worked=worked, factor=factor, corrects=corrects, memo=memo,
                 who=getpass.getuser(), recorded_us=desk.now_us,

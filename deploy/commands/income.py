@@ -9,7 +9,7 @@ from billing.costs.costing import add_income, tariff_in_force
 from billing.costs.entries import IncomeKind
 from billing.money import format_amount
 from deploy.commands.options import data_option, json_option
-from deploy.desk import Desk, at_desk
+from deploy.desk import Desk, as_treasurer, at_desk
 from deploy.output import print_json, print_table, say
 from meter.store import find_member
 from meter.window import Month
@@ -35,8 +35,10 @@ def add(period: str, kind: str, amount: str, memo: str, member: str | None, as_j
     month = Month.parse(period)
 
     async def work(desk: Desk) -> tuple[int, str]:
-        async with desk.connected("weir_billing") as connection:
+        act = as_treasurer(f"book side income ({kind}) in {month}", detail=f"{amount} {memo}")
+        async with desk.acting("weir_office", act) as connection:
             owed_by = None if member is None else (await find_member(connection, member)).id
+            act.subject = owed_by
             booked = await add_income(
                 connection,
                 month=month,

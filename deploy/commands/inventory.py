@@ -12,7 +12,7 @@ import click
 
 from deploy.commands.options import data_option, json_option
 from deploy.commands.usage import LINES
-from deploy.desk import Desk, at_desk, gateway_settings, ship_up_to_now
+from deploy.desk import Desk, as_operator, at_desk, gateway_settings, ship_up_to_now
 from deploy.output import counted as counting
 from deploy.output import print_json, print_table, say
 from gateway import engine_store, inventory_store
@@ -69,6 +69,10 @@ def inventory(name: str, corrects: bool, who: str | None, as_json: bool) -> None
         found = Found(await _look(desk, row))
         if corrects:
             found.corrected = await _correct(desk, found.looked, who or getpass.getuser())
+            await desk.note(
+                "weir_gateway",
+                as_operator(f"correct counts by an inventory of {name}: {len(found.corrected)} lines"),
+            )
         return found
 
     found = at_desk(work)
@@ -204,6 +208,9 @@ def usage(name: str, uid: str | None, forget: bool, as_json: bool) -> None:
         found = await reconciled(desk, row, asked)
         async with desk.connected("weir_gateway") as connection:
             await engine_store.set_usage_uid(connection, name, asked)
+        await desk.note(
+            "weir_gateway", as_operator(f"compare with the usage log of {name}: {len(found)} differences")
+        )
         return found
 
     told = at_desk(work)

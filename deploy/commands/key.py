@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from deploy.commands.options import data_option, json_option
-from deploy.desk import Desk, at_desk
+from deploy.desk import Desk, as_operator, at_desk
 from deploy.founding import login_link as make_login_link
 from deploy.instants import instant_text, parse_end
 from deploy.output import print_json, print_table, say
@@ -75,10 +75,12 @@ def create(
         async with desk.connected("weir_meter") as connection:
             found = await find_member(connection, member)
         scope = asked_scope(read_only=read_only, buckets=buckets, expires=expires, now_us=desk.now_us)
-        async with desk.connected("weir_gateway") as connection:
+        act = as_operator("make an access key for a member", subject=found.id)
+        async with desk.acting("weir_gateway", act) as connection:
             access_key, secret_key = await create_key(
                 connection, found.id, vault=desk.vault(), now_us=desk.now_us, scope=scope
             )
+            act.detail = access_key
         made = {"member": found.name, "access_key": access_key, "secret_key": secret_key}
         return made | bounds(scope)
 
@@ -134,8 +136,9 @@ def revoke(access_key: str) -> None:
     """Close ACCESS_KEY for good."""
 
     async def work(desk: Desk) -> None:
-        async with desk.connected("weir_gateway") as connection:
-            await revoke_key(connection, access_key, now_us=desk.now_us)
+        act = as_operator("revoke an access key")
+        async with desk.acting("weir_gateway", act) as connection:
+            act.subject, act.detail = await revoke_key(connection, access_key, now_us=desk.now_us), access_key
 
     at_desk(work)
     say(f"{access_key} is closed; gateways hear of it within seconds")
@@ -156,6 +159,9 @@ def login_link(member: str, as_json: bool) -> None:
             desk.dsn, found.id, portal_url=_portal_url(desk), ttl_minutes=minutes, now_us=desk.now_us,
             timeout_s=desk.meter.database_timeout_s,
         )  # fmt: skip
+        await desk.note(
+            "weir_meter", as_operator("make a one-time link to a member's pages", subject=found.id)
+        )
         return {"member": found.name, "login_link": link, "valid_minutes": minutes}
 
     made = at_desk(work)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Awaitable, Callable
-from datetime import date
 from pathlib import Path
 from typing import TextIO
 from uuid import uuid4
@@ -14,11 +13,11 @@ import click
 from billing.ledger import books, store
 from billing.ledger.books import Side, Verified
 from billing.ledger.chain import Booked
-from billing.ledger.export import Format, entry_day, writer
+from billing.ledger.export import Format
 from billing.ledger.reports import Report
 from billing.money import format_number
 from deploy.commands.options import data_option, json_option
-from deploy.desk import Desk, at_desk
+from deploy.desk import Desk, as_treasurer, at_desk
 from deploy.instants import instant_text
 from deploy.output import counted, print_json, print_table, say
 from meter.postgres import Connection
@@ -28,7 +27,6 @@ from meter.window import Month
 
 BROKEN = 1
 """Exit status of `weir ledger verify` when the books are not what they were."""
-ENTRIES_A_STEP = 1_000
 HEADINGS = {
     "trial-balance": "Trial balance",
     "balance-sheet": "Balance sheet",
@@ -165,6 +163,8 @@ def entries(
     async def work(desk: Desk) -> tuple[list[Booked], str]:
         async with desk.connected("weir_billing") as connection:
             whose = None if member is None else (await find_member(connection, member)).id
+            if whose is not None:
+                await desk.note("weir_billing", as_treasurer("look at a member's entries", subject=whose))
             found = await store.entries(
                 connection,
                 after=after,
@@ -243,7 +243,9 @@ def reverse(entry: int, memo: str, as_json: bool) -> None:
     """Take ENTRY back by its mirror, in its month or the first open one; once."""
 
     async def work(desk: Desk) -> tuple[Booked, str]:
-        async with desk.connected("weir_billing") as connection:
+        async with desk.acting(
+            "weir_office", as_treasurer(f"reverse entry {entry} of the ledger", detail=memo)
+        ) as connection:
             done = await books.reverse(connection, entry, memo=memo, now_us=desk.now_us)
             return done, await books.currency(connection)
 
@@ -269,7 +271,9 @@ def post(
     named = str(uuid4()) if key is None else key
 
     async def work(desk: Desk) -> tuple[Booked, str]:
-        async with desk.connected("weir_billing") as connection:
+        async with desk.acting(
+            "weir_office", as_treasurer("book an entry by hand", detail=memo)
+        ) as connection:
             wanted = Month.of(desk.now_us) if month is None else month
             done = await books.post_by_hand(
                 connection, sides, period=wanted, memo=memo, key=named, now_us=desk.now_us
@@ -300,6 +304,9 @@ def export(wanted: str, as_of: str | None, file: Path | None) -> None:
     last = Month(9998, 12) if as_of is None else Month.parse(as_of)
 
     async def work(desk: Desk) -> int:
+        await desk.note(
+            "weir_billing", as_treasurer("take out the whole ledger, with every member's accounts")
+        )
         async with desk.connected("weir_billing") as connection:
             if file is None:
                 return await _export(connection, Format(wanted), last, sys.stdout)
@@ -315,20 +322,5 @@ def export(wanted: str, as_of: str | None, file: Path | None) -> None:
 
 
 async def _export(connection: Connection, wanted: Format, last: Month, out: TextIO) -> int:
-    """Entries one step at a time, so that memory does not grow with the books; how many."""
-    write = writer(wanted, await books.currency(connection))
-    count, after, latest = 0, 0, date(2000, 1, 1)
-    async with connection.transaction(isolation="repeatable_read", readonly=True):
-        sums = await store.account_sums(connection, first=None, last=last, by_member=True)
-        _, end = await store.chain_ends(connection)
-        out.write(write.head(sums, date(2000, 1, 1)))
-        with counted("entries") as tell:
-            while batch := await store.entries(connection, after=after, count_max=ENTRIES_A_STEP):
-                after = batch[-1].number
-                for one in batch:
-                    if one.month <= last:
-                        out.write(write.entry(one))
-                        count, latest = count + 1, max(latest, entry_day(one))
-                tell(after, end.number)
-        out.write(write.foot(sums, latest))
-    return count
+    with counted("entries") as tell:
+        return await books.export(connection, wanted, last, out, tell=tell)

@@ -6,7 +6,7 @@ import click
 
 from deploy.commands.cap import cap, cap_document, caps_of
 from deploy.commands.options import data_option, json_option
-from deploy.desk import Desk, at_desk
+from deploy.desk import Desk, as_board, as_operator, at_desk
 from deploy.instants import instant_text
 from deploy.output import print_json, print_table, say
 from gateway.store import limit_member, member_limit
@@ -54,10 +54,13 @@ def add(name: str, member_class: str, email: str, as_json: bool) -> None:
     """Enter NAME into the register."""
 
     async def work(desk: Desk) -> Member:
-        async with desk.connected(OWNER) as connection:
-            return await add_member(
+        act = as_board("enter a member into the register")
+        async with desk.acting(OWNER, act) as connection:
+            entered = await add_member(
                 connection, name=name, member_class=MemberClass(member_class), email=email, now_us=desk.now_us
             )
+            act.subject = entered.id
+            return entered
 
     entered = at_desk(work)
     if as_json:
@@ -99,6 +102,7 @@ def show(name: str, as_json: bool) -> None:
             own = await caps_of(connection, found.id)
         async with desk.connected("weir_gateway") as connection:
             limit_bytes = await member_limit(connection, found.id)
+        await desk.note("weir_meter", as_operator("look at a member's use and limits", subject=found.id))
         return {**document(found), "stored_bytes": stored, "limit_bytes": limit_bytes, **cap_document(own)}
 
     told = at_desk(work)
@@ -120,7 +124,10 @@ def limit(name: str, size: str, as_json: bool) -> None:
     async def work(desk: Desk) -> Member:
         async with desk.connected("weir_meter") as connection:
             found = await find_member(connection, name)
-        async with desk.connected("weir_gateway") as connection:
+        act = as_operator(
+            "limit what a member may store", subject=found.id, detail=f"at most: {limit_text(bytes_max)}"
+        )
+        async with desk.acting("weir_gateway", act) as connection:
             await limit_member(connection, found.id, bytes_max)
         return found
 
@@ -155,8 +162,10 @@ def leave(name: str) -> None:
 
 def _set_status(name: str, status: MemberStatus) -> Member:
     async def work(desk: Desk) -> Member:
-        async with desk.connected(OWNER) as connection:
+        act = as_board(f"set a member's standing to {status.value}")
+        async with desk.acting(OWNER, act) as connection:
             found = await find_member(connection, name)
+            act.subject = found.id
             return await set_member_status(connection, found.id, status, now_us=desk.now_us)
 
     return at_desk(work)

@@ -14,7 +14,7 @@ import asyncpg
 import click
 
 from deploy.commands.options import data_option, json_option
-from deploy.desk import Desk, at_desk, gateway_settings
+from deploy.desk import Desk, as_operator, at_desk, gateway_settings
 from deploy.output import bytes_text, counted, print_json, say
 from deploy.settling import settle
 from gateway import engine_store, move_store
@@ -131,6 +131,12 @@ async def _work(desk: Desk, wish: Wish) -> Told:
     ends = Ends(gateway_settings(desk), desk.meter.model_copy(update={"data": desk.data}), desk.vault())
     try:
         await _move(desk, wish, told, under_way, engines, ends)
+        if not wish.is_dry:
+            done = as_operator(
+                f"move a bucket from {told.source} to {told.target}: {told.state}", detail=wish.name
+            )
+            done.subject = told.bucket.owner
+            await desk.note("weir_gateway", done)
         return told
     finally:
         await ends.close()

@@ -14,7 +14,7 @@ from billing.notices.run import Made
 from billing.notices.store import Kept, Step
 from billing.rules.afterwards import afterwards
 from deploy.commands.options import data_option, json_option
-from deploy.desk import Desk, at_desk
+from deploy.desk import Desk, as_treasurer, at_desk
 from deploy.instants import instant_text
 from deploy.output import print_json, print_table, say
 from deploy.progress import work_bar
@@ -48,7 +48,9 @@ def make(file: Path, texts: Path | None, rule_set: str, trial: bool, as_json: bo
     document = read_json(file) if texts is None else {**read_json(file), **read_json(texts)}
 
     async def work(desk: Desk) -> Made:
-        async with desk.connected("weir_billing") as connection:
+        act = as_treasurer(f"make notices of allocation from {file.name}")
+        act.nothing = trial
+        async with desk.acting("weir_office", act) as connection:
             return await notice_run.make(
                 connection, document, afterwards(rule_set), trial=trial, now_us=desk.now_us
             )
@@ -111,7 +113,9 @@ def mark(
         raise Refusal("name members, or ask for --all")
 
     async def work(desk: Desk) -> int:
-        async with desk.connected("weir_billing") as connection:
+        async with desk.acting(
+            "weir_office", as_treasurer(f"note that notices of {year} are {state}")
+        ) as connection:
             wanted = [(await find_member(connection, name)).id for name in member]
             with work_bar("noting") as tell:
                 return await notice_run.step(

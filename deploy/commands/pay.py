@@ -16,7 +16,7 @@ from billing.payments import store
 from billing.payments.run import Exported, Imported, Unmatched
 from billing.payments.store import KeptBatch
 from deploy.commands.options import data_option, json_option
-from deploy.desk import Desk, at_desk
+from deploy.desk import Desk, as_treasurer, at_desk
 from deploy.instants import instant_text
 from deploy.output import counted, print_json, print_table, say
 from gateway.vault import Vault
@@ -55,8 +55,10 @@ def account(member: str, iban: str, name: str, as_json: bool) -> None:
     """Pay MEMBER to this account from now on."""
 
     async def work(desk: Desk) -> dict[str, object]:
-        async with desk.connected("weir_billing") as connection:
+        act = as_treasurer("set the account at which a member is paid")
+        async with desk.acting("weir_office", act) as connection:
             found = await find_member(connection, member)
+            act.subject = found.id
             party = await payments.set_account(
                 connection, found.id, name=name, iban=iban, seal=MasterSeal(desk.vault()), now_us=desk.now_us
             )
@@ -74,7 +76,7 @@ def own_account(iban: str, name: str, as_json: bool) -> None:
     """The co-op's own account, from which members are paid."""
 
     async def work(desk: Desk) -> dict[str, object]:
-        async with desk.connected("weir_billing") as connection:
+        async with desk.acting("weir_office", as_treasurer("set the co-op's own account")) as connection:
             party = await payments.set_account(
                 connection, None, name=name, iban=iban, seal=MasterSeal(desk.vault()), now_us=desk.now_us
             )
@@ -105,10 +107,15 @@ def export(file: Path, day: str | None, minimum: str, batch: int | None, as_json
 
     async def work(desk: Desk) -> tuple[Exported | None, str]:
         seal = MasterSeal(desk.vault())
-        async with desk.connected("weir_billing") as connection:
+        if batch is not None:
+            async with desk.connected("weir_billing") as connection:
+                again = await payments.export_again(connection, batch, seal=seal)
+                currency = await books.currency(connection)
+            await desk.note("weir_billing", as_treasurer(f"make the file of payment batch {batch} once more"))
+            return again, currency
+        act = as_treasurer("order the payment of what is owed to members")
+        async with desk.acting("weir_office", act) as connection:
             currency = await books.currency(connection)
-            if batch is not None:
-                return await payments.export_again(connection, batch, seal=seal), currency
             done = await payments.export(
                 connection,
                 execute_on=to_datetime(desk.now_us).date() if wanted is None else wanted,
@@ -116,6 +123,10 @@ def export(file: Path, day: str | None, minimum: str, batch: int | None, as_json
                 seal=seal,
                 now_us=desk.now_us,
             )
+            act.nothing = done is None
+            if done is not None:
+                total = format_amount(done.batch.total_minor, currency)
+                act.what = f"order payment batch {done.batch.number}: {done.batch.orders:,} payments, {total}"
             return done, currency
 
     done, currency = at_desk(work)
@@ -204,7 +215,9 @@ def cancel(batch: int, as_json: bool) -> None:
     """The bank will not execute what still waits of BATCH: it is owed again."""
 
     async def work(desk: Desk) -> KeptBatch:
-        async with desk.connected("weir_billing") as connection:
+        async with desk.acting(
+            "weir_office", as_treasurer(f"cancel what waits of payment batch {batch}")
+        ) as connection:
             return await payments.cancel(connection, batch, now_us=desk.now_us)
 
     done = at_desk(work)
@@ -223,7 +236,7 @@ def import_(file: Path, as_json: bool) -> None:
 
     async def work(desk: Desk) -> Imported:
         body = _read(file, desk.billing.bank_file_bytes_max)
-        async with desk.connected("weir_billing") as connection:
+        async with desk.acting("weir_office", as_treasurer("read a statement of the bank")) as connection:
             with counted("lines") as tell:
                 return await payments.import_statement(
                     connection, body, seal=MasterSeal(desk.vault()), now_us=desk.now_us, tell=tell
@@ -305,7 +318,7 @@ def assign(line: int, account: str | None, entry: int | None, memo: str, as_json
         raise Refusal("give an account, like payable:suppliers, or --entry with the number of an entry")
 
     async def work(desk: Desk) -> int:
-        async with desk.connected("weir_billing") as connection:
+        async with desk.acting("weir_office", as_treasurer(f"book line {line} of the bank")) as connection:
             if account is not None:
                 return await payments.assign(connection, line, account, memo=memo, now_us=desk.now_us)
             assert entry is not None, "one of both was given"

@@ -11,7 +11,7 @@ from billing.costs.pools import Measure, key_text, measure_text
 from billing.costs.run import Shared, shared
 from billing.money import format_amount, format_decimal, rounded_to_three
 from deploy.commands.options import data_option, json_option
-from deploy.desk import Desk, at_desk, ship_up_to_now
+from deploy.desk import Desk, as_treasurer, at_desk, ship_up_to_now
 from deploy.instants import instant_text
 from deploy.output import print_json, print_table, say
 from meter.ids import MemberId
@@ -39,7 +39,9 @@ def set_(name: str, key: str, begin: str, memo: str) -> None:
     month = Month.parse(begin)
 
     async def work(desk: Desk) -> str:
-        async with desk.connected("weir_billing") as connection:
+        async with desk.acting(
+            "weir_office", as_treasurer(f"share pool {name} by the key '{key}' from {month} on")
+        ) as connection:
             await set_pool(connection, name=name, month=month, key=key, memo=memo, now_us=desk.now_us)
             return (await cost_store.pool_keys(connection, month))[name]
 

@@ -14,7 +14,7 @@ from billing.voting.poll import Poll
 from billing.voting.proposal import Attachment, Comment, Proposal, wording
 from deploy.commands.options import data_option, json_option
 from deploy.commands.tariff import read_text
-from deploy.desk import Desk, at_desk
+from deploy.desk import Desk, as_board, at_desk
 from deploy.instants import instant_text, parse_end, parse_instant
 from deploy.output import print_json, print_table, say
 from meter.refusal import Refusal
@@ -57,7 +57,7 @@ def add(title: str, file: Path, kind: str, calc_hash: str | None, member: str | 
         said = wording(
             title=title, body=text, calc_hash=calc_hash, who=getpass.getuser(), recorded_us=desk.now_us
         )
-        async with desk.connected("weir_billing") as connection:
+        async with desk.acting("weir_office", as_board("enter a proposal")) as connection:
             own = None if member is None else (await find_member(connection, member)).id
             return await run.propose(
                 connection, ResolutionKind(kind), said, member=own, settings=desk.billing
@@ -84,7 +84,9 @@ def revise(number: int, title: str, file: Path, calc_hash: str | None) -> None:
         said = wording(
             title=title, body=text, calc_hash=calc_hash, who=getpass.getuser(), recorded_us=desk.now_us
         )
-        async with desk.connected("weir_billing") as connection:
+        async with desk.acting(
+            "weir_office", as_board(f"put proposal {number} in other words")
+        ) as connection:
             await run.reword(connection, number, said, member=None)
 
     at_desk(work)
@@ -104,7 +106,7 @@ def attach(number: int, file: Path) -> None:
                 content = opened.read(desk.billing.proposal_attachment_bytes_max + 1)
         except OSError as error:
             raise Refusal(f"attachment: {file} cannot be read: {error.strerror}") from None
-        async with desk.connected("weir_billing") as connection:
+        async with desk.acting("weir_office", as_board(f"attach a paper to proposal {number}")) as connection:
             return await run.attach(
                 connection, number, name=file.name, content=content, member=None, who=getpass.getuser(),
                 settings=desk.billing, now_us=desk.now_us,
@@ -238,7 +240,7 @@ def open_(
             opens_us=now if opens is None else parse_end(opens, now_us=now),
             closes_us=parse_end(closes, now_us=now),
         )
-        async with desk.connected("weir_billing") as connection:
+        async with desk.acting("weir_office", as_board(f"open the vote on proposal {number}")) as connection:
             return await run.open_poll(connection, number, asked, who=getpass.getuser(), now_us=now)
 
     poll = at_desk(work)
@@ -257,7 +259,7 @@ def close(number: int, as_json: bool) -> None:
     """Close the box of proposal NUMBER after its time, and count."""
 
     async def work(desk: Desk) -> store.StoredResult:
-        async with desk.connected("weir_billing") as connection:
+        async with desk.acting("weir_office", as_board(f"close the vote on proposal {number}")) as connection:
             return await run.settle(connection, number, now_us=desk.now_us)
 
     stored = at_desk(work)

@@ -18,7 +18,7 @@ from billing.register.particulars import Particulars
 from billing.register.render import register_csv, register_html, register_text
 from billing.register.run import change_class, change_particulars, take_back_class, verify_register
 from deploy.commands.options import data_option, json_option
-from deploy.desk import Desk, at_desk
+from deploy.desk import Desk, as_board, at_desk
 from deploy.instants import instant_text, parse_instant
 from deploy.output import as_json as to_json
 from deploy.output import print_json, print_table, say
@@ -62,6 +62,7 @@ def print_(at: str | None, law: str | None, format_: str, to: Path | None) -> No
             desk.connected(OWNER) as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):
+            await desk.note(OWNER, as_board("print the register, with every member's name and addresses"))
             form = form_of(law or await _law_in_force(connection, at_us))
             return register_document(
                 form,
@@ -189,8 +190,10 @@ def class_(member: str, classes: tuple[str, ...], start: str, memo: str, as_json
     month, wanted = Month.parse(start), tuple(MemberClass(one) for one in classes)
 
     async def work(desk: Desk) -> tuple[Member, Operation]:
-        async with desk.connected(OWNER) as connection:
+        act = as_board(f"change a member's class from {month} on", detail=memo)
+        async with desk.acting(OWNER, act) as connection:
             found = await find_member(connection, member)
+            act.subject = found.id
             entered = await change_class(
                 connection, found.id, wanted, month, who=getpass.getuser(), memo=memo, now_us=desk.now_us
             )
@@ -213,7 +216,9 @@ def correct(number: int, why: str, as_json: bool) -> None:
     """Take the change of class NUMBER back, before it counts."""
 
     async def work(desk: Desk) -> Operation:
-        async with desk.connected(OWNER) as connection:
+        async with desk.acting(
+            OWNER, as_board(f"take change {number} of the register back", detail=why)
+        ) as connection:
             return await take_back_class(
                 connection, number, who=getpass.getuser(), memo=why, now_us=desk.now_us
             )
@@ -245,8 +250,10 @@ def address(
     nothing = legal_name is None and postal is None and email is None and purposes is None
 
     async def work(desk: Desk) -> tuple[MemberId, Particulars]:
-        async with desk.connected(OWNER) as connection:
+        act = as_board(f"{'look at' if nothing else 'change'} a member's name and addresses")
+        async with desk.acting(OWNER, act) as connection:
             found = await find_member(connection, member)
+            act.subject = found.id
             if nothing:
                 known = await register_store.particulars(connection, at_us=desk.now_us, member=found.id)
                 return found.id, known.get(found.id, Particulars())

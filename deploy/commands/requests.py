@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import click
 
-from deploy.desk import Desk
+from deploy.desk import Desk, as_operator
 from deploy.instants import Window, instant_text
 from deploy.output import bytes_text, say
 from gateway.operation import Operation
@@ -79,6 +79,7 @@ async def print_requests(
     async with desk.connected("weir_gateway") as gateway, desk.connected("weir_meter") as meter:
         register = await members(meter)
         member = await find_member(meter, name)
+        await desk.note("weir_meter", as_operator("look at a member's single requests", subject=member.id))
         wanted = replace(
             await _search(gateway, member, window, asked), displaced=tuple(await displaced(meter))
         )

@@ -19,7 +19,7 @@ from billing.register.operations import voters_at
 from billing.voting import run
 from billing.voting.document import FILE_BYTES_MAX
 from deploy.commands.options import data_option, json_option
-from deploy.desk import Desk, at_desk
+from deploy.desk import Desk, as_board, at_desk
 from deploy.instants import instant_text, parse_date
 from deploy.output import print_json, print_table, say
 from meter.refusal import Refusal
@@ -66,7 +66,8 @@ def add(
             "", Body(body), ResolutionKind(kind), day, text, None, votes, quorum, calc_hash, getpass.getuser(),
             desk.now_us,
         )  # fmt: skip
-        async with desk.connected("weir_billing") as connection:
+        act = as_board(f"enter a resolution of the {body} of {decided}")
+        async with desk.acting("weir_office", act) as connection:
             # The end of the day: who was admitted by the meeting itself may have voted in it.
             until_us = to_us(datetime(day.year, day.month, day.day, tzinfo=UTC)) + DAY_US - 1
             voters = voters_at(await register_store.operations(connection), until_us)
@@ -77,7 +78,9 @@ def add(
                 )
             async with connection.transaction():
                 await store.lock_books(connection)
-                return replace(asked, id=await governance_store.insert_resolution(connection, asked))
+                entered = replace(asked, id=await governance_store.insert_resolution(connection, asked))
+            act.what = f"enter resolution {entered.id} of the {body}"
+            return entered
 
     entered = at_desk(work)
     if as_json:
@@ -94,7 +97,9 @@ def adopt(number: int, as_json: bool) -> None:
     """Enter adopted PROPOSAL as the resolution it became, with its count and its ballots as the paper."""
 
     async def work(desk: Desk) -> Resolution:
-        async with desk.connected("weir_billing") as connection:
+        async with desk.acting(
+            "weir_office", as_board(f"enter adopted proposal {number} as a resolution")
+        ) as connection:
             asked = await run.resolution_for(connection, number, who=getpass.getuser(), now_us=desk.now_us)
             stored = await run.settle(connection, number, now_us=desk.now_us)
             with TemporaryDirectory() as place:

@@ -10,20 +10,17 @@ import click
 
 from billing import store
 from billing.governance import store as governance_store
-from billing.governance.choices import check_choices, parse_choices
+from billing.governance.choices import NO_CURRENCY, check_choices, parse_choices
 from billing.governance.decisions import Choice, check_choice
 from billing.money import percent_text
 from billing.rules.book import rule_set_ids, rule_set_text
 from billing.rules.text import parse_rule_set_toml
 from deploy.commands.options import data_option, json_option
 from deploy.commands.tariff import read_text
-from deploy.desk import Desk, at_desk
+from deploy.desk import Desk, as_board, at_desk
 from deploy.instants import instant_text
 from deploy.output import print_json, print_table, say
 from meter.refusal import Refusal
-
-NO_CURRENCY = "EUR"
-"""Amounts of a choice are read in the currency of the books; this one only while there is no tariff at all."""
 
 
 @click.group()
@@ -126,7 +123,12 @@ def choose(
     choices = "" if file is None else read_text(file)
 
     async def work(desk: Desk) -> Choice:
-        async with desk.connected("weir_billing") as connection, connection.transaction():
+        async with (
+            desk.acting(
+                "weir_office", as_board(f"choose the rule set {found.id} from {from_year} on")
+            ) as connection,
+            connection.transaction(),
+        ):
             await store.lock_books(connection)
             currency = await store.book_currency(connection) or NO_CURRENCY
             check_choices(parse_choices(choices, currency=currency), found, currency=currency)

@@ -15,7 +15,7 @@ from billing.register.run import Entered, add_share_kind, enter_shares, find_sha
 from billing.register.shares import shares
 from deploy.commands.options import data_option, json_option
 from deploy.commands.register import operation_document
-from deploy.desk import Desk, at_desk
+from deploy.desk import Desk, as_board, at_desk
 from deploy.instants import parse_instant
 from deploy.output import print_json, print_table, say
 from meter.ids import MemberId
@@ -56,7 +56,9 @@ def kind(
         raise Refusal("par: name what one share is worth with --par; `weir share kind` alone lists the kinds")
 
     async def work(desk: Desk) -> list[ShareKind]:
-        async with desk.connected("weir_billing") as connection:
+        act = as_board(f"make the kind of shares {name}")
+        act.nothing = name is None
+        async with desk.acting("weir_office", act) as connection:
             if name is None or par is None:
                 return list((await register_store.share_kinds(connection)).values())
             made = await add_share_kind(
@@ -219,7 +221,9 @@ def correct(number: int, why: str, at: str | None, as_json: bool) -> None:
     at_us = 0 if at is None else parse_instant(at)
 
     async def work(desk: Desk) -> tuple[Entered, dict[MemberId, str], dict[str, ShareKind]]:
-        async with desk.connected("weir_billing") as connection:
+        async with desk.acting(
+            "weir_office", as_board(f"take operation {number} of the register of shares back", detail=why)
+        ) as connection:
             asked = Operation(
                 0, OperationKind.CORRECTION, MemberId(0), at_us, desk.now_us, getpass.getuser(), corrects=number,
                 memo=why,
@@ -289,8 +293,10 @@ def _enter(
     at_us = None if at is None else parse_instant(at)
 
     async def work(desk: Desk) -> tuple[Entered, dict[MemberId, str], dict[str, ShareKind]]:
-        async with desk.connected("weir_billing") as connection:
+        act = as_board("enter an operation of shares")
+        async with desk.acting("weir_office", act) as connection:
             found = await find_member(connection, name)
+            act.subject = found.id
             receiver = None if to is None else (await find_member(connection, to)).id
             kind = await find_share_kind(connection, kind_name)
             new_kind = None if to_kind is None else (await find_share_kind(connection, to_kind)).name

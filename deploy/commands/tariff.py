@@ -14,7 +14,7 @@ from billing.costs.variance import MonthFigures, Suggestion
 from billing.money import format_amount, parse_exact, quotient_text
 from billing.run import set_tariff
 from deploy.commands.options import data_option, json_option
-from deploy.desk import Desk, at_desk, ship_up_to_now
+from deploy.desk import Desk, as_treasurer, at_desk, ship_up_to_now
 from deploy.output import print_json, print_table, say
 from meter.refusal import Refusal
 from meter.window import Month
@@ -54,8 +54,11 @@ def set_(file: Path) -> None:
     text = read_text(file)
 
     async def work(desk: Desk) -> Tariff:
-        async with desk.connected("weir_billing") as connection:
-            return await set_tariff(connection, text, now_us=desk.now_us)
+        act = as_treasurer("put a tariff in force")
+        async with desk.acting("weir_office", act) as connection:
+            done = await set_tariff(connection, text, now_us=desk.now_us)
+            act.what = f"put a tariff in force from {done.effective_from} on"
+            return done
 
     found = at_desk(work)
     say(f"the tariff is in force from {found.effective_from}")

@@ -8,7 +8,7 @@ from billing.costs.costing import tariff_in_force
 from billing.costs.run import Trueup, post_trueup, trueups
 from billing.money import format_amount
 from deploy.commands.options import data_option, json_option
-from deploy.desk import Desk, at_desk
+from deploy.desk import Desk, as_treasurer, at_desk
 from deploy.output import print_json, print_table, say
 from meter.window import Month
 
@@ -26,7 +26,9 @@ def trueup(month: str, post: bool, as_json: bool) -> None:
     wanted = Month.parse(month)
 
     async def work(desk: Desk) -> tuple[Month | None, list[Trueup], str]:
-        async with desk.connected("weir_billing") as connection:
+        act = as_treasurer(f"adjust the prices of {wanted} to what it cost")
+        act.nothing = not post
+        async with desk.acting("weir_office", act) as connection:
             currency = (await tariff_in_force(connection, wanted)).currency
             if post:
                 booked, found = await post_trueup(connection, wanted, now_us=desk.now_us)

@@ -12,7 +12,7 @@ from billing.money import format_number
 from billing.rules.afterwards import unclaimed_rule, unclaimed_rules
 from deploy.commands.capital_acts import NOTHING_POSTED, decided
 from deploy.commands.options import Command, data_option, json_option
-from deploy.desk import Desk, at_desk
+from deploy.desk import Desk, as_treasurer, at_desk
 from deploy.output import print_json, print_table, say
 from deploy.progress import work_bar
 from meter.ids import MemberId
@@ -85,8 +85,10 @@ def mark(member: str, lost: bool, why: str) -> None:
     """Note that MEMBER cannot be reached. What is theirs stays theirs."""
 
     async def work(desk: Desk) -> str:
-        async with desk.connected("weir_billing") as connection:
+        act = as_treasurer(f"note that a member {'cannot' if lost else 'can'} be reached")
+        async with desk.acting("weir_office", act) as connection:
             found = await find_member(connection, member)
+            act.subject = found.id
             await unclaimed_run.mark(connection, found.id, reached=not lost, why=why, now_us=desk.now_us)
             return found.name
 
@@ -102,7 +104,9 @@ def forfeit(rule: str, resolution: str, trial: bool, as_json: bool) -> None:
     """Move what waited for the rule's years to where the rule wants it."""
 
     async def work(desk: Desk) -> tuple[str, dict[MemberId, str], list[Unclaimed]]:
-        async with desk.connected("weir_billing") as connection:
+        act = as_treasurer(f"move unclaimed money by rule {rule} and resolution {resolution}")
+        act.nothing = trial
+        async with desk.acting("weir_office", act) as connection:
             names = {one.id: one.name for one in await members(connection)}
             currency = await book_currency(connection)
             with work_bar("forfeiting") as tell:
@@ -135,8 +139,11 @@ def claim(
     """MEMBER, or their heirs, proved that it is theirs: make it payable again. It is never too late."""
 
     async def work(desk: Desk) -> dict[str, object]:
-        async with desk.connected("weir_billing") as connection:
+        act = as_treasurer(f"make unclaimed money payable to its owner again, by resolution {resolution}")
+        act.nothing = trial
+        async with desk.acting("weir_office", act) as connection:
             found = await find_member(connection, member)
+            act.subject = found.id
             return await unclaimed_run.claim(
                 connection, found.id, amount, resolution, evidence, trial=trial, now_us=desk.now_us
             )

@@ -11,7 +11,7 @@ import click
 from deploy.commands.cap import cap_use, print_cap_use
 from deploy.commands.options import data_option, json_option
 from deploy.commands.requests import Asked, print_requests, request_options
-from deploy.desk import Desk, at_desk, ship_up_to_now
+from deploy.desk import Desk, as_operator, at_desk, ship_up_to_now
 from deploy.instants import Window, instant_text, window
 from deploy.output import bytes_text, print_json, print_table, say
 from gateway.operation import Operation
@@ -92,6 +92,7 @@ async def _document(
         buckets = await stored_between(connection, member.id, start_us=start_us, end_us=end_us)
         entered = await counted(connection, member.id, start_us=start_us, end_us=end_us)
         caps = await cap_use(connection, member.id, now_us=desk.now_us)
+        await desk.note("weir_meter", as_operator("look at a member's use", subject=member.id))
         rows: list[Row] = []
         if by is not None:
             rows = await usage_rows(connection, member.id, start_us=start_us, end_us=end_us, by=by)

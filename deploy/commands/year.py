@@ -15,7 +15,7 @@ from billing.year_run import YearDone
 from billing.year_statement import FINAL
 from deploy.commands.bill import ship_all, sign_heads
 from deploy.commands.options import data_option, json_option
-from deploy.desk import Desk, at_desk
+from deploy.desk import Desk, as_treasurer, at_desk
 from deploy.output import print_json, print_table, say
 from deploy.progress import bar
 from meter.postgres import Connection
@@ -79,7 +79,9 @@ def close(
 
     async def work(desk: Desk) -> YearDone:
         await ship_all(desk)
-        async with desk.connected("weir_billing") as connection:
+        async with desk.acting(
+            "weir_office", as_treasurer(f"close the fiscal year {wanted} by resolution {resolution}")
+        ) as connection:
             options = await _options(connection, put_aside, set_off, withhold, reference_rate)
             total = await count_members(connection)
             with bar(f"closing {wanted}, members", total=total) as progress:

@@ -106,7 +106,7 @@ class Outcome:
 async def play(desk: Desk, *, seconds: int, seed: int, progress: Progress) -> Outcome:
     """Play the whole story on a running co-op. Raises Refusal when a client fails."""
     month = Month.of(desk.now_us)
-    async with desk.connected("weir_billing") as connection:
+    async with desk.connected("weir_office") as connection:
         await set_tariff(connection, TARIFF.format(month=month), now_us=desk.now_us)
     members = await _register(desk)
     accounts = [await _account(desk, member) for member in members]
@@ -183,7 +183,7 @@ async def _settle(desk: Desk, members: Sequence[Member], counted: Mapping[str, M
 
 
 async def _book_invoices(desk: Desk, month: Month) -> None:
-    async with desk.connected("weir_billing") as connection:
+    async with desk.connected("weir_office") as connection:
         closing = await trial(connection, month, now_us=desk.now_us)
         for pool, percent, memo in INVOICES:
             amount = format_number(max(1, closing.result.charges_minor * percent // 100), closing.currency)

@@ -142,7 +142,7 @@ def _elsewhere(month: Month, used: Usage, own: Path | None) -> tuple[ListCost, .
 
 
 async def _of_closings(connection: Connection, *, now_us: int) -> Snapshot:
-    due, last_us = await run.first_open(connection), await last_closing_us(connection)
+    due, last_us = await run.due_month(connection), await last_closing_us(connection)
     open_us = 0 if due is None else max(0, now_us - due.end_us)
     return Snapshot(
         {},

@@ -122,7 +122,7 @@ def bench_billing(database: str) -> None:
 
 async def _load(database: str) -> None:
     owner = await connect(database, timeout_s=3600)
-    books = await connect(database, role="weir_billing", timeout_s=3600)
+    books = await connect(database, role="weir_office", timeout_s=3600)
     for text in _LOAD:
         await owner.execute(text.replace("$1", str(MEMBERS)))
     await set_tariff(books, PRICES, now_us=DECEMBER.start_us)
@@ -165,7 +165,7 @@ async def _server_s(connection: asyncpg.Connection) -> float:
 
 
 async def _close(what: str, database: str) -> None:
-    books: asyncpg.Connection = await connect(database, role="weir_billing", timeout_s=3600)
+    books: asyncpg.Connection = await connect(database, role="weir_office", timeout_s=3600)
     began, used, own = time.perf_counter(), await _server_s(books), time.process_time()
     if what == "month":
         await close(books, DECEMBER, now_us=NOW)
@@ -214,7 +214,7 @@ def bench_statements(place: Path, database: str) -> None:
 
 
 async def _ask_while(database: str, shipper: subprocess.Popen[bytes]) -> list[float]:
-    books = await connect(database, role="weir_billing")
+    books = await connect(database, role="weir_office")
     found = []
     while shipper.poll() is None:
         member = MemberId(1 + len(found) * 7919 % MEMBERS)

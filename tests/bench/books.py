@@ -62,7 +62,7 @@ def bench_books(database: str) -> None:
 
 async def _bench(database: str) -> None:
     owner = await connect(database, timeout_s=3600)
-    reader = await connect(database, role="weir_billing", timeout_s=3600)
+    reader = await connect(database, role="weir_office", timeout_s=3600)
     try:
         last = Month.of(to_us(datetime.now(UTC)))
         months = [last]

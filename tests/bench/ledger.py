@@ -59,7 +59,7 @@ def _an_entry_for_many(turn: int) -> Iterator[Entry]:
 
 async def _bench(database: str) -> None:
     books, owner = (
-        await connect(database, role="weir_billing", timeout_s=3600),
+        await connect(database, role="weir_office", timeout_s=3600),
         await connect(database, timeout_s=3600),
     )
     try:

@@ -187,7 +187,7 @@ async def test_a_segment_keeps_its_first_digest(kept: Store) -> None:
 
 
 async def test_a_closed_month_takes_nothing_and_names_what_was_shipped(kept: Store) -> None:
-    session, books = await kept.session(), await kept.session("weir_billing")
+    session, books = await kept.session(), await kept.session("weir_office")
     async with session.transaction():
         await ship(kept, session, 3)
     async with books.transaction():
@@ -203,7 +203,7 @@ async def test_a_closed_month_takes_nothing_and_names_what_was_shipped(kept: Sto
 
 
 async def test_a_month_is_not_closed_while_somebody_ships(kept: Store) -> None:
-    session, books = await kept.session(), await kept.session("weir_billing")
+    session, books = await kept.session(), await kept.session("weir_office")
     watermarks: list[dict[str, int]] = []
 
     async def close() -> None:
@@ -245,7 +245,7 @@ async def test_what_can_be_true_reaches_from_the_founding_to_the_end_of_the_mont
 
 
 async def test_a_month_closed_before_its_time_moves_what_can_be_true_with_it(kept: Store) -> None:
-    session, books = await kept.session(), await kept.session("weir_billing")
+    session, books = await kept.session(), await kept.session("weir_office")
     late = running().next().next()
     async with books.transaction():
         await kept.functions.close_month(books, late, now_us=late.end_us)
@@ -270,7 +270,7 @@ async def test_a_month_has_its_place_as_soon_as_sums_come_and_no_further_ahead_t
 
 
 async def test_a_month_is_closed_once_and_the_ones_before_with_it(kept: Store) -> None:
-    session, books = await kept.session(), await kept.session("weir_billing")
+    session, books = await kept.session(), await kept.session("weir_office")
     await kept.functions.open_ahead(session)
     async with books.transaction():
         await kept.functions.close_month(books, running(), now_us=now_us())

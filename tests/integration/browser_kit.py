@@ -71,8 +71,13 @@ def chromium() -> str:
 
 
 @asynccontextmanager
-async def portal(co_op: Coop, journal: Path) -> AsyncIterator[Seen]:
-    """The reference year closed, two earlier ones in the members' names, and some use of the month that runs."""
+async def portal(
+    co_op: Coop, journal: Path, *, now_us: int = JANUARY.start_us + 2 * DAY_US, shipped: bool = False
+) -> AsyncIterator[Seen]:
+    """The reference year closed, two earlier ones in the members' names, and some use of the month after it.
+
+    Of that month a few records wait in the journal, or with `shipped` none does.
+    """
     books, members = await g18(co_op, closed=False)
     anna = members[0]
     kept = {(2024, anna): 41_250, (2025, anna): 12_345, (2025, members[1]): 777}
@@ -83,10 +88,12 @@ async def portal(co_op: Coop, journal: Path) -> AsyncIterator[Seen]:
     for month in MONTHS:
         await close(books, month, now_us=JANUARY_NOW)
     await year_run.close(books, 2026, resolution=await decided(books), now_us=JANUARY_NOW)
-    await _january(co_op, journal, anna)
-    now_us = JANUARY.start_us + 2 * DAY_US
+    await _january(co_op, journal, anna, shipped=shipped)
     connections = await pool(co_op.dsn, role="weir_billing", size_max=2)
-    app = make_app(connections, BillingSettings(), journal_directory=journal, clock=lambda: now_us)
+    office = await pool(co_op.dsn, role="weir_office", size_max=1)
+    app = make_app(
+        connections, BillingSettings(), office=office, journal_directory=journal, clock=lambda: now_us
+    )
     server = TestServer(app)
     await server.start_server()
     try:
@@ -94,15 +101,18 @@ async def portal(co_op: Coop, journal: Path) -> AsyncIterator[Seen]:
     finally:
         await server.close()
         await connections.close()
+        await office.close()
 
 
-async def _january(co_op: Coop, directory: Path, member: MemberId) -> None:
+async def _january(co_op: Coop, directory: Path, member: MemberId, *, shipped: bool) -> None:
     owner = await co_op.owner()
     await owner.execute("INSERT INTO gateway.operation VALUES (7, 'GetObject')")
     await owner.execute(
         "INSERT INTO gateway.bucket (name, owner, created_at) VALUES ('films', $1, now())", member
     )
     await co_op.use(member, JANUARY, 2_345 * CENT)
+    if shipped:
+        return
     journal = Journal(
         directory / "worker-0", segment_bytes_max=2**16, segment_age_max_s=3600, now_us=JANUARY.start_us
     )

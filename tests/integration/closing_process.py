@@ -17,7 +17,7 @@ def wait(done: int) -> None:
 
 async def main(what: str, dsn: str, now_us: int) -> None:
     """Close December 2026, or the year."""
-    books = await connect(dsn, role="weir_billing")
+    books = await connect(dsn, role="weir_office")
     if what == "month":
         await close(books, Month(2026, 12), now_us=now_us, progress=wait)
     else:

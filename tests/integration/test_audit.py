@@ -109,7 +109,7 @@ def built(postgres_server: TestServer, tmp_path_factory: pytest.TempPathFactory)
     write(place.settings, *[PLAIN._replace(bytes_in=number) for number in range(1200)], stream="worker-5")
 
     async def finish() -> None:
-        billing = await connect(place.database, role="weir_billing")
+        billing = await connect(place.database, role="weir_office")
         async with billing.transaction():
             await store.close_month(billing, Month.of(now_us()).previous(), now_us=now_us())
         await billing.close()

@@ -238,7 +238,7 @@ from billing.capital.retirement import Method
 from meter.postgres import connect
 
 async def main():
-    connection = await connect(sys.argv[1], role="weir_billing")
+    connection = await connect(sys.argv[1], role="weir_office")
     left = [int(sys.argv[3])]
     def tell(done, of):
         left[0] -= 1

@@ -14,7 +14,7 @@ from tests.unit.test_notices import DOCUMENT
 
 
 async def seed(data: Path, lots: dict[tuple[int, MemberId], int]) -> None:
-    connection = await connect(dsn(socket_directory(data), database="weir"), role="weir_billing")
+    connection = await connect(dsn(socket_directory(data), database="weir"), role="weir_office")
     try:
         await allocate(connection, lots)
         await money(connection, 100_000)

@@ -57,7 +57,7 @@ async def test_no_byte_in_a_closed_month_and_no_negative_time(
     recorder.journal.sync()
     await ship(recorder, settings)
 
-    books = await connect(database, role="weir_billing")
+    books = await connect(database, role="weir_office")
     async with books.transaction():
         await store.close_month(books, month, now_us=now_us)
     frozen = (await usage_store.period_usage(books, month))[ONE]

@@ -179,7 +179,7 @@ async def test_what_corrects_nothing_or_too_much_or_says_no_reason_is_refused(
     assert not (settings.journal_directory / "corrections").exists()
 
 
-@pytest.mark.parametrize("role", ["weir_meter", "weir_billing", "weir_gateway", None])
+@pytest.mark.parametrize("role", ["weir_meter", "weir_billing", "weir_gateway", "weir_office", None])
 @pytest.mark.parametrize(
     "attack",
     [

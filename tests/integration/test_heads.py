@@ -89,7 +89,7 @@ async def test_a_head_says_what_each_stream_was(settings: MeterSettings) -> None
 async def test_a_closing_gets_a_head_with_its_watermark(settings: MeterSettings) -> None:
     write(settings, *[PLAIN] * 5)
     await ship_everything(settings, settings.database_url)
-    billing = await connect(settings.database_url, role="weir_billing")
+    billing = await connect(settings.database_url, role="weir_office")
     async with billing.transaction():
         watermark = await store.close_month(billing, NOVEMBER, now_us=NOVEMBER.end_us)
     await billing.close()
@@ -179,7 +179,7 @@ async def test_a_tail_that_lost_records_is_not_signed(settings: MeterSettings) -
     ["UPDATE meter.head SET document = ''", "DELETE FROM meter.head", "TRUNCATE meter.head CASCADE",
      "DELETE FROM meter.removed"],
 )  # fmt: skip
-@pytest.mark.parametrize("role", ["weir_meter", "weir_billing", None])
+@pytest.mark.parametrize("role", ["weir_meter", "weir_billing", "weir_office", None])
 async def test_heads_are_only_added_to(settings: MeterSettings, attack: str, role: str | None) -> None:
     await three(settings)
     connection = await connect(settings.database_url, role=role)

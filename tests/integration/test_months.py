@@ -28,7 +28,7 @@ from tests.postgres import MIGRATIONS, ROOT, TestServer
 
 NOVEMBER = Month(2026, 11)
 ONE = MemberId(1)
-ROLES = ("weir_meter", "weir_billing", "weir_gateway")
+ROLES = ("weir_meter", "weir_billing", "weir_gateway", "weir_office")
 READING = (
     "VALUES ('{month}-01', 9, '{month}-05 10:00Z', 1, 1, 2, 0, 1, 0, 0, 5, 5, 5, 5, false)"
     " ON CONFLICT DO NOTHING"

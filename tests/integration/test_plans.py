@@ -58,7 +58,7 @@ async def filled(co_op: Coop) -> AsyncIterator[asyncpg.Connection]:
     late = "('2026-08-01', 7, '2026-05-09Z'"
     await owner.execute(f"INSERT INTO meter.reading_2026_08 VALUES {late}, 1, 1, 2, 0, 1, 0, 0, 5, 7, 5, 7)")
     await owner.execute("ANALYZE")
-    yield await co_op.connection("weir_billing")
+    yield await co_op.connection("weir_office")
 
 
 async def plans(connection: asyncpg.Connection, query: Query) -> list[tuple[str, dict[str, Any]]]:

@@ -279,7 +279,9 @@ async def test_the_cookie_is_bound_to_the_host_over_https(co_op: Coop, tmp_path:
     )
     assert link.startswith("https://portal.example/login/")
     async with TestClient(
-        TestServer(make_app(connections, settings, journal_directory=tmp_path, clock=lambda: NOW))
+        TestServer(
+            make_app(connections, settings, office=connections, journal_directory=tmp_path, clock=lambda: NOW)
+        )
     ) as client:
         path = link.removeprefix("https://portal.example")
         wrong = await client.post(path, headers={"Origin": "http://portal.example"}, allow_redirects=False)
@@ -294,7 +296,7 @@ async def test_the_cookie_is_bound_to_the_host_over_https(co_op: Coop, tmp_path:
 async def test_a_database_that_is_away_is_said_and_nothing_else(tmp_path: Path) -> None:
     connections = await pool("postgresql:///weir?host=/nowhere&user=weir", role="weir_billing", size_max=1)
     async with TestClient(
-        TestServer(make_app(connections, BillingSettings(), journal_directory=tmp_path))
+        TestServer(make_app(connections, BillingSettings(), office=connections, journal_directory=tmp_path))
     ) as client:
         for path in ("/login/x", "/"):
             reply = await client.get(path, cookies={"weir_session": "x"}, allow_redirects=False)

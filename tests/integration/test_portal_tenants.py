@@ -24,7 +24,16 @@ from tests.events import PLAIN, stored
 from tests.integration import journals
 from tests.portal import Site, running_site
 
-OPEN = {"/how-it-works", "/login", "/login/{token}", "/logout", "/style.css", "/icon.svg"}
+OPEN = {
+    "/how",
+    "/how/{topic}",
+    "/how-it-works",
+    "/login",
+    "/login/{token}",
+    "/logout",
+    "/style.css",
+    "/icon.svg",
+}
 """What anybody may ask for."""
 MARKS = ("anna", "Anna", "77,777", "77777", "WEIRANNA")
 """What is anna's alone, in any spelling of a page or a file."""
@@ -87,7 +96,7 @@ async def a_co_op_with_two(site: Site) -> tuple[MemberId, MemberId, dict[str, st
     site.client.session.cookie_jar.clear()
     names = {
         "access_key": access_key, "number": number, "month": "2026-10", "year": "2026", "day": "2026-11-01",
-        "token": "x" * 43, "place": "1",
+        "token": "x" * 43, "place": "1", "report": "balance-sheet", "topic": "surplus",
     }  # fmt: skip
     return anna, ben, names
 

@@ -237,7 +237,7 @@ async def _number(connection: asyncpg.Connection, name: str) -> object:
 
 async def test_no_room_s_role_reads_names_and_addresses_or_writes_holdings(co_op: Coop) -> None:
     await a_register(co_op)
-    for role in ("weir_billing", "weir_gateway", "weir_meter"):
+    for role in ("weir_billing", "weir_gateway", "weir_meter", "weir_office"):
         connection = await co_op.connection(role)
         for statement in (
             "SELECT * FROM billing.particulars",

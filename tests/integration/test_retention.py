@@ -49,7 +49,7 @@ async def ship(settings: MeterSettings) -> None:
 
 
 async def close(settings: MeterSettings, *months: Month) -> None:
-    billing = await connect(settings.database_url, role="weir_billing")
+    billing = await connect(settings.database_url, role="weir_office")
     for month in months:
         async with billing.transaction():
             await store.close_month(billing, month, now_us=month.end_us)

@@ -110,7 +110,7 @@ def test_a_killed_gateways_disk_is_shipped_whole_and_once(dead: Path, database: 
         assert EXCHANGES + 20 == told["shipped_events"]
 
         async def used() -> tuple[int, int, int]:
-            connection = await connect(database, role="weir_billing")
+            connection = await connect(database, role="weir_office")
             found = await usage_store.usage_between(connection, member.member, start_us=0, end_us=NOON_US * 2)
             stored = await connection.fetchval("SELECT sum(delta)::bigint FROM meter.storage")
             await connection.close()

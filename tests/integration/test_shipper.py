@@ -46,7 +46,7 @@ def write(settings: MeterSettings, *events: Event, stream: str = "worker-0") -> 
 
 
 async def usage(settings: MeterSettings) -> Usage:
-    connection = await connect(settings.database_url, role="weir_billing")
+    connection = await connect(settings.database_url, role="weir_office")
     try:
         return (await usage_store.period_usage(connection, NOVEMBER))[ONE]
     finally:
@@ -195,7 +195,7 @@ async def test_a_segment_sealed_after_its_records_were_shipped_leaves_its_link_t
 async def test_late_usage_is_billed_in_the_first_open_month(settings: MeterSettings) -> None:
     write(settings, PLAIN)
     await ship_everything(settings, settings.database_url)
-    billing = await connect(settings.database_url, role="weir_billing")
+    billing = await connect(settings.database_url, role="weir_office")
     async with billing.transaction():
         await store.close_month(billing, NOVEMBER, now_us=NOVEMBER.end_us)
     write(settings, PLAIN._replace(bytes_in=77))
@@ -216,7 +216,7 @@ async def test_stored_bytes_are_integrated_exactly_also_when_they_arrive_late(
     end = NOVEMBER.end_us
     write(settings, stored(600, end - 2 * HOUR_US))
     await ship_everything(settings, settings.database_url)
-    billing = await connect(settings.database_url, role="weir_billing")
+    billing = await connect(settings.database_url, role="weir_office")
     async with billing.transaction():
         await store.close_month(billing, NOVEMBER, now_us=end)
     # A late change: 100 more bytes since the last hour of November, told only now.
@@ -251,7 +251,7 @@ async def test_old_versions_are_told_apart_within_what_is_stored(settings: Meter
         stored(-900, end + HOUR_US, line=StorageLine.VERSION),
     )
     await ship_everything(settings, settings.database_url)
-    billing = await connect(settings.database_url, role="weir_billing")
+    billing = await connect(settings.database_url, role="weir_office")
     months = [(await usage_store.period_usage(billing, month))[ONE] for month in (NOVEMBER, NOVEMBER.next())]
     december_us = NOVEMBER.next().end_us - end
     assert [
@@ -281,7 +281,7 @@ async def test_old_versions_are_told_apart_within_what_is_stored(settings: Meter
         "DELETE FROM meter.closed_month",
     ],
 )
-@pytest.mark.parametrize("role", ["weir_meter", "weir_billing", None])
+@pytest.mark.parametrize("role", ["weir_meter", "weir_billing", "weir_office", None])
 async def test_what_was_counted_is_only_added_to(
     settings: MeterSettings, attack: str, role: str | None
 ) -> None:
@@ -298,7 +298,7 @@ async def test_what_was_counted_is_only_added_to(
 async def test_a_closed_month_takes_nothing_even_from_the_shipper(settings: MeterSettings) -> None:
     write(settings, PLAIN)
     await ship_everything(settings, settings.database_url)
-    billing = await connect(settings.database_url, role="weir_billing")
+    billing = await connect(settings.database_url, role="weir_office")
     async with billing.transaction():
         await store.close_month(billing, NOVEMBER, now_us=NOVEMBER.end_us)
     await billing.close()
@@ -313,7 +313,7 @@ async def test_usage_by_hour_and_request_class(settings: MeterSettings) -> None:
     later = read._replace(ended_us=NOON_US + HOUR_US)
     write(settings, PLAIN, read, read, later)
     await ship_everything(settings, settings.database_url)
-    connection = await connect(settings.database_url, role="weir_billing")
+    connection = await connect(settings.database_url, role="weir_office")
     rows = await usage_store.usage_rows(
         connection, ONE, start_us=NOON_US - HOUR_US, end_us=NOON_US + 2 * HOUR_US, by="hour"
     )

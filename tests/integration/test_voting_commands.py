@@ -61,7 +61,7 @@ def over(database: str, votes: dict[int, str], monkeypatch: pytest.MonkeyPatch) 
     """These members vote, and fifteen days go by."""
 
     async def work() -> None:
-        books = await connect(database, role="weir_billing")
+        books = await connect(database, role="weir_office")
         poll = (await store.polls(books, [1]))[1]
         for member, vote in votes.items():
             await voting.cast(books, 1, MemberId(member), vote, now_us=poll.opens_us)

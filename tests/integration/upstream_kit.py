@@ -63,7 +63,7 @@ def upstream_side(gateway: RunningGateway, member: MemberId) -> dict[int, tuple[
     gateway.usage(member)
 
     async def work() -> list[UpstreamUse]:
-        connection = await connect(gateway.database, role="weir_billing")
+        connection = await connect(gateway.database, role="weir_office")
         try:
             return list(await upstream_use(connection, start_us=0, end_us=2**52))
         finally:

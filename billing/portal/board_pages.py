@@ -1,0 +1,81 @@
+"""The board's pages: what was decided, who holds which office, and the register of members without their addresses."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from aiohttp import web
+
+from billing.acts import store as acts_store
+from billing.acts.act import OFFICE_WORDS, Doing, Office
+from billing.acts.run import note
+from billing.governance import store as governance_store
+from billing.pages import render
+from billing.portal.desk import download, html_page
+from billing.portal.office import Holder, holding
+from billing.portal.proposals import KINDS
+from billing.register import store as register_store
+from billing.register.operations import people_at
+from billing.spreadsheet import csv_text
+from billing.words import iso_text
+from meter.store import members
+
+BOARD = Office.BOARD
+ACTS_SHOWN = 10
+RESOLUTIONS_SHOWN = 100
+COLUMNS = ("number", "name", "classes", "member since", "kind of shares", "shares", "paid_minor")
+
+
+def routes() -> list[web.RouteDef]:
+    """The pages of this module."""
+    return [web.get("/board", _overview), web.get("/board/register", _register)]
+
+
+async def _overview(request: web.Request) -> web.Response:
+    async with holding(request, BOARD) as holder:
+        connection = holder.connection
+        decided = await governance_store.resolutions(connection)
+        people = people_at(await register_store.operations(connection), holder.now_us).values()
+        told = {
+            "resolutions": decided[::-1][:RESOLUTIONS_SHOWN], "kinds": KINDS, "words": OFFICE_WORDS,
+            "held": [one for one in await acts_store.held(connection) if one.is_held(holder.now_us)],
+            "classes": sorted(Counter(" and ".join(one.classes) for one in people if one.is_member).items()),
+            "members": sum(one.is_member for one in people),
+            "acts": await acts_store.acts(connection, office=BOARD, count_max=ACTS_SHOWN),
+        }  # fmt: skip
+    return html_page(render("board.html", visitor=holder.visitor, **told))
+
+
+async def _register(request: web.Request) -> web.Response:
+    """Everybody who is a member; looked at as a page or taken as a file, the log says so."""
+    async with holding(request, BOARD) as holder:
+        as_file = request.query.get("format") == "csv"
+        rows = await _rows(holder)
+        what = f"{'take out' if as_file else 'look at'} the register of members and shares"
+        await note(
+            holder.connection,
+            holder.actor,
+            Doing(BOARD, "register print", what),
+            is_done=True,
+            now_us=holder.now_us,
+        )
+    if as_file:
+        return download(csv_text(COLUMNS, rows), "register.csv", "text/csv")
+    return html_page(render("board_register.html", visitor=holder.visitor, columns=COLUMNS, rows=rows))
+
+
+async def _rows(holder: Holder) -> list[tuple[object, ...]]:
+    connection = holder.connection
+    names = {one.id: one.name for one in await members(connection)}
+    people = people_at(await register_store.operations(connection), holder.now_us)
+    held = await register_store.holdings(connection)
+    rows: list[tuple[object, ...]] = []
+    for number, one in sorted(people.items()):
+        if one.is_member:
+            since = None if one.entered_us is None else iso_text(one.entered_us)[:10]
+            start = (int(number), names[number], " and ".join(one.classes), since)
+            own = held.get(number, {})
+            rows += [(*start, kind, have.shares, have.paid_minor) for kind, have in own.items()]
+            if not own:
+                rows.append((*start, None, 0, 0))
+    return rows

@@ -1,0 +1,106 @@
+"""What the treasurer's pages show: invoices that are missing, months still open, figures of a trial. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from billing.charges.tariff import PRICE_DECIMALS, PRICED, UNITS, WORDS, Tariff
+from billing.costs.invoices import Invoice
+from billing.ledger.reports import Report
+from billing.money import format_decimal
+from billing.portal.books import words
+from billing.spreadsheet import csv_text
+from meter.window import Month
+
+MONTHS_LOOKED_BACK = 3
+OPEN_MONTHS_SHOWN_MAX = 24
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """One pool in a month, and what is usual for it."""
+
+    name: str
+    here_minor: int
+    before_minor: int
+    """Of the last month before in which it had an invoice."""
+    before: Month | None
+
+    @property
+    def is_missing(self) -> bool:
+        """It cost something lately, and nothing yet in this month."""
+        return not self.here_minor and self.before is not None
+
+
+def pools(month: Month, invoices: Mapping[Month, Sequence[Invoice]]) -> list[Pool]:
+    """Every pool of a month and of those looked back at, by name."""
+    sums = {one: _by_pool(of) for one, of in invoices.items()}
+    names = sorted({name for one in sums.values() for name in one})
+    found = []
+    for name in names:
+        earlier = sorted((one for one, of in sums.items() if one < month and name in of), reverse=True)
+        before = earlier[0] if earlier else None
+        found.append(
+            Pool(name, sums.get(month, {}).get(name, 0), sums[before][name] if before else 0, before)
+        )
+    return found
+
+
+def _by_pool(invoices: Iterable[Invoice]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for one in invoices:
+        found[one.pool] = found.get(one.pool, 0) + one.amount_minor
+    return found
+
+
+def looked_back(month: Month) -> list[Month]:
+    """The month and those before it, the newest first."""
+    found = [month]
+    while len(found) <= MONTHS_LOOKED_BACK:
+        month = month.previous()
+        found.append(month)
+    return found
+
+
+def open_months(due: Month, running: Month) -> list[Month]:
+    """From the first that is not closed to the one that runs, the oldest first; OPEN_MONTHS_SHOWN_MAX at most."""
+    found: list[Month] = []
+    while due <= running and len(found) < OPEN_MONTHS_SHOWN_MAX:
+        found.append(due)
+        due = due.next()
+    return found
+
+
+def prices(tariff: Tariff) -> list[tuple[str, str, str]]:
+    """(service in words, price, of what) as the tariff names them for everybody."""
+    return [
+        (WORDS[one], format_decimal(tariff.prices[one], PRICE_DECIMALS), UNITS[one])
+        for one in PRICED
+        if one in tariff.prices
+    ]
+
+
+def trial_page(document: Mapping[str, Any]) -> dict[str, object]:
+    """A closing's totals as its page shows them; nothing of a single member."""
+    return {
+        "charges": document["charges_minor"],
+        "costs": list(document["costs"].items()),
+        "result": document["result_minor"],
+        "outcome": document["outcome"],
+        "currency": document["currency"],
+        "checks": document["checks"],
+        "digest": document["digest"],
+    }
+
+
+def report_csv(report: Report, currency: str) -> str:
+    """A report as rows for a spreadsheet; amounts in minor units."""
+    rows: list[tuple[object, ...]] = []
+    for section in report.sections:
+        rows += [
+            (section.name, account, words(account), amount, currency) for account, amount in section.lines
+        ]
+        rows.append((section.name, None, "sum", section.total_minor, currency))
+    return csv_text(("section", "account", "in words", "amount_minor", "currency"), rows)

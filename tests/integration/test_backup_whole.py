@@ -168,9 +168,7 @@ def test_a_killed_backup_is_none_and_a_killed_restore_leaves_no_co_op(weir: Weir
     again = weir.start()
     assert put == listed(client(again))
     after = weir.json("usage", "founder")
-    assert [before[name] for name in ("bytes_in", "requests_a")] == [
-        after[name] for name in ("bytes_in", "requests_a")
-    ]
+    assert before["bytes_in"] == after["bytes_in"]
     assert 0 == weir.stop()
 
 

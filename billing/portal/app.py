@@ -19,7 +19,7 @@ from billing.governance.store import choices
 from billing.ledger import books
 from billing.pages import render
 from billing.portal import books as books_page
-from billing.portal import entry_pages, key_pages, login, membership_pages, say, usage_pages
+from billing.portal import entry_pages, key_pages, language, login, membership_pages, say, usage_pages
 from billing.portal.caps import now_page, read_caps
 from billing.portal.desk import (
     PORTAL,
@@ -34,6 +34,7 @@ from billing.portal.desk import (
     visitor_of,
 )
 from billing.portal.guard import HEADERS, Attempts, same_origin
+from billing.portal.language import language_of
 from billing.portal.mailer import Mailer
 from billing.portal.overview import page
 from billing.portal.years import years
@@ -41,6 +42,7 @@ from billing.settings import BillingSettings
 from billing.statements.month_paper import month_paper
 from billing.statements.render import statement_text
 from billing.statements.year_paper import year_paper
+from billing.tongue import _, phrase, speak
 from billing.year_statement import year_text
 from meter.cap_store import caps, set_caps, stored_by
 from meter.caps import NO_CAPS
@@ -84,7 +86,7 @@ def make_app(
     app.router.add_get("/statements/{month}", _statement)
     app.router.add_get("/years", _year)
     app.router.add_get("/years/{year}", _year)
-    for module in (usage_pages, key_pages, entry_pages, membership_pages, say):
+    for module in (usage_pages, key_pages, entry_pages, membership_pages, say, language):
         app.router.add_routes(module.routes())
     app.router.add_get("/books", _books)
     app.router.add_get("/how-it-works", _how_it_works)
@@ -112,14 +114,17 @@ async def _guard_response(request: web.Request, response: web.StreamResponse) ->
 @web.middleware
 async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
     portal = request.app[PORTAL]
+    # Always, for one connection has many requests; who is signed in and chose another is found later.
+    speak(language_of(request))
     if not same_origin(request.method, request.headers, portal_url=portal.settings.portal_url):
-        return refused("This came from another site, so nothing was done. Use the portal's own pages.", 403)
+        words = _("This came from another site, so nothing was done. Use the portal's own pages.")
+        return refused(words, 403)
     try:
         return await handler(request)
     except web.HTTPRedirection:
         raise
     except web.HTTPException as error:
-        words = "There is no such page." if error.status == 404 else f"{error.reason}."
+        words = _("There is no such page.") if error.status == 404 else f"{phrase(error.reason)}."
         return refused(words, error.status)
     except NotFound as refusal:
         return refused(sentence(refusal), 404)
@@ -128,11 +133,11 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
     except AWAY as error:
         log.warning("the database does not answer: %s", type(error).__name__)
         return refused(
-            "The co-op's books cannot be reached just now. Your data is safe; try again soon.", 503
+            _("The co-op's books cannot be reached just now. Your data is safe; try again soon."), 503
         )
     except Exception:  # the one place that keeps a bug of ours from showing a trace to a member
         log.exception("a page failed: %s", request.match_info.route.resource)
-        return refused("Something went wrong on our side. It has been noted.", 500)
+        return refused(_("Something went wrong on our side. It has been noted."), 500)
 
 
 async def _this_month(request: web.Request) -> web.Response:

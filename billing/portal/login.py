@@ -30,6 +30,8 @@ class Visitor:
     name: str
     session: int
     """The number of this session among the member's."""
+    language: str | None = None
+    """In which they want to be told things; None where they never said."""
 
 
 def _digest(token: str) -> bytes:

@@ -21,6 +21,7 @@ from billing.portal.login import Visitor
 from billing.portal.proposals import KINDS, result_page, rows, state
 from billing.register import store as register_store
 from billing.register.operations import people_at
+from billing.tongue import _
 from billing.voting import run, store
 from billing.voting.count import Vote
 from billing.voting.poll import Poll, VoteRefused, no_vote
@@ -214,7 +215,7 @@ async def _show(request: web.Request) -> web.Response:
         cast, roll = await store.turnout(connection, number)
         context: dict[str, Any] = {
             "proposal": found,
-            "about": KINDS[found.kind.value],
+            "about": _(KINDS[found.kind.value]),
             "poll": poll,
             "state": state(poll, None if stored is None else stored.is_adopted, now_us=asking.now_us),
             "attachments": await store.attachments(connection, number),

@@ -80,14 +80,15 @@ async def forget_sessions(
 
 async def session_member(
     connection: Connection, digest: bytes, *, begun_after_us: int, seen_after_us: int, now_us: int
-) -> tuple[MemberId, str, int] | None:
-    """(member, name, session's number) of whose session it is, while it lasts; being seen keeps it from idling out."""
+) -> tuple[MemberId, str, int, str | None] | None:
+    """(member, name, session's number, chosen language) of whose session it is, while it lasts; being seen keeps it from idling out."""
     row = await connection.fetchrow(
         "UPDATE billing.session SET seen_at = $4 FROM meter.member WHERE member.id = session.member"
-        " AND token_sha256 = $1 AND created_at > $2 AND seen_at > $3 RETURNING member.id, member.name, session.number",
+        " AND token_sha256 = $1 AND created_at > $2 AND seen_at > $3 RETURNING member.id, member.name, session.number,"
+        " (SELECT language FROM billing.member_language AS l WHERE l.member = session.member) AS language",
         digest, to_datetime(begun_after_us), to_datetime(seen_after_us), to_datetime(now_us),
     )  # fmt: skip
-    return None if row is None else (MemberId(row["id"]), row["name"], row["number"])
+    return None if row is None else (MemberId(row["id"]), row["name"], row["number"], row["language"])
 
 
 async def delete_session(connection: Connection, digest: bytes) -> None:
@@ -125,11 +126,29 @@ async def end_other_sessions(connection: Connection, member: MemberId, *, but: i
 
 async def members_with_email(
     connection: Connection, email: str, *, count_max: int
-) -> list[tuple[MemberId, str]]:
-    """(number, name) of those who have that address and have not left."""
+) -> list[tuple[MemberId, str, str | None]]:
+    """(number, name, chosen language) of those who have that address and have not left."""
     rows = await connection.fetch(
-        "SELECT id, name FROM meter.member WHERE lower(email) = lower($1) AND email <> '' AND status <> 'left'"
+        "SELECT id, name, language FROM meter.member LEFT JOIN billing.member_language ON member_language.member = id"
+        " WHERE lower(email) = lower($1) AND email <> '' AND status <> 'left'"
         " ORDER BY id LIMIT $2",
         email, count_max,
     )  # fmt: skip
-    return [(MemberId(row["id"]), row["name"]) for row in rows]
+    return [(MemberId(row["id"]), row["name"], row["language"]) for row in rows]
+
+
+async def language(connection: Connection, member: MemberId) -> str | None:
+    """In which language a member wants to be told things."""
+    found: str | None = await connection.fetchval(
+        "SELECT language FROM billing.member_language WHERE member = $1", member
+    )
+    return found
+
+
+async def set_language(connection: Connection, member: MemberId, chosen: str, *, now_us: int) -> None:
+    """Keep it, in place of what was chosen before."""
+    await connection.execute(
+        "INSERT INTO billing.member_language VALUES ($1, $2, $3)"
+        " ON CONFLICT (member) DO UPDATE SET language = $2, set_at = $3",
+        member, chosen, to_datetime(now_us),
+    )  # fmt: skip

@@ -21,7 +21,7 @@ from tests.events import PLAIN, stored
 from tests.integration import journals
 from tests.portal import Site, running_site
 
-OPEN = {"/how-it-works", "/login", "/login/{token}", "/logout", "/style.css", "/icon.svg"}
+OPEN = {"/how-it-works", "/language", "/login", "/login/{token}", "/logout", "/style.css", "/icon.svg"}
 """What anybody may ask for."""
 MARKS = ("anna", "Anna", "77,777", "77777", "WEIRANNA")
 """What is anna's alone, in any spelling of a page or a file."""

@@ -44,7 +44,7 @@ ENUMS = {
 REFUSALS = ("Refusal", "NotFound", "BadSize", "TooMuchToSearch", "HTTPTooManyRequests")
 REFUSING = (
     "billing/portal/*.py", "billing/voting/poll.py", "billing/voting/proposal.py", "billing/voting/run.py",
-    "billing/register/particulars.py", "billing/run.py", "billing/year_run.py", "billing/year/fiscal.py",
+    "billing/register/particulars.py", "billing/run.py", "billing/year_run.py", "billing/year_gather.py", "billing/year/fiscal.py",
     "billing/statements/pdf.py", "meter/sizes.py", "meter/caps.py", "meter/requests.py", "meter/window.py",
 )  # fmt: skip
 """Whose refusals a member can come to see in the portal."""
@@ -59,7 +59,7 @@ PHRASES = {
 MORE = (
     "the other classes", "the reserve", "surplus", "rest", "revenue", "hours", "voluntary reserve", "internet",
     "peering", "own", "Method Not Allowed", "Request Entity Too Large", "Bad Request",
-    "Of this sent: corrections", "Of this received: corrections", "Removed, not charged", "bytes",
+    "no tariff is in force in {month}; set one with `weir tariff set FILE`", "Of this sent: corrections", "Of this received: corrections", "Removed, not charged", "bytes",
 )  # fmt: skip
 """Single words that code puts into such sentences, or takes from a library."""
 

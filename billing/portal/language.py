@@ -36,6 +36,7 @@ def language_of(request: web.Request) -> str:
 
 async def _choose(request: web.Request) -> web.Response:
     portal = request.app[PORTAL]
+    back = await _back(request)
     chosen = known(str((await request.post()).get("language", "")))
     if chosen is None:
         raise Refusal("language: choose one of those at the foot of the page")
@@ -43,7 +44,7 @@ async def _choose(request: web.Request) -> web.Response:
         visitor = await maybe_visitor(request, connection)
         if visitor is not None:
             await store.set_language(connection, visitor.member, chosen, now_us=portal.clock())
-    response = web.Response(status=303, headers={"Location": await _back(request)})
+    response = web.Response(status=303, headers={"Location": back})
     response.set_cookie(
         COOKIE, chosen, max_age=KEPT_S, path="/", httponly=True, samesite="Lax", secure=portal.is_https
     )

@@ -36,7 +36,7 @@ async def _usage(request: web.Request) -> web.Response:
     bounds = Bounds(settings.portal_usage_days_max, settings.portal_usage_hours_max)
     async with portal.database() as connection:
         visitor = await visitor_of(request, connection)
-        if form != "html":
+        if form in ("csv", "json"):
             speak(SOURCE)  # A file for programs and sums says the same to everybody.
         asked = usage.whole(usage.read_asked(request.query, bounds, now_us=now), now_us=now)
         # One view of the sums, so that rows, stored bytes and statement are of the same instant.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import date
 from typing import Any
 
 from billing.statements.paper import (
@@ -18,7 +19,7 @@ from billing.statements.paper import (
     cut,
 )
 from billing.tongue import _, many, phrase, pieces, spoken
-from billing.words import amount_text, bytes_text, instant_again, month_text, number_text
+from billing.words import amount_text, bytes_text, day_text, instant_again, month_text, number_text
 from billing.year.inputs import CUSTOMER
 from billing.year_statement import (
     FINAL,
@@ -285,7 +286,7 @@ def _say(document: Mapping[str, Any]) -> Section:
     decision = document.get("decision")
     if decision is not None:
         strong = {"body": phrase(decision["body"]), "id": decision["id"]}
-        told = {"day": decision["decided_on"], "text": decision["text"]}
+        told = {"day": day_text(date.fromisoformat(decision["decided_on"])), "text": decision["text"]}
         votes = decision["votes"]
         if votes:
             found = pieces(

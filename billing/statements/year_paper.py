@@ -255,7 +255,7 @@ def _steps(document: Mapping[str, Any]) -> Section:
 
 def _compared(document: Mapping[str, Any]) -> Section:
     rows = [
-        (one["provider"], one["region"], one["dated"] or _("undated"), _amount(one))
+        (one["provider"], phrase(one["region"]), one["dated"] or _("undated"), _amount(one))
         for one in document["compared"]["providers"]
     ]
     heads = (_("Provider"), _("Region"), _("Prices of"), _("Amount"))

@@ -78,6 +78,7 @@ async def test_every_page_speaks_the_language_is_accessible_and_fits_a_phone(
 ) -> None:
     source, found = of_the_source(language), []
     async with window(chrome) as context:
+        context.set_default_timeout(60_000)  # One test looks at everything, on a machine that does much else.
         page = await context.new_page()
         await page.goto(f"{seen.address}/login")
         await switch(page, language)

@@ -32,6 +32,8 @@ NUMBER = "_number"
 """Names of values that end so are numbers as `billing.money` writes them."""
 LETTERS_MIN = 8
 """A message with fewer letters of its own is no phrase: it would be found in what somebody wrote."""
+RETOLD = frozenset({"why", "goes", "of", "by", "by_2", "formula", "words", "weighed", "what"})
+"""Places that our own words fill; whatever else stands in a phrase may be what somebody typed, and stays."""
 _PLACE = re.compile(r"\{(\w+)\}")
 _QUALITY = re.compile(r"q=(0(?:\.\d{1,3})?|1(?:\.0{1,3})?)", re.ASCII)
 _spoken: ContextVar[str] = ContextVar("spoken", default=SOURCE)
@@ -131,7 +133,7 @@ def pieces(message: str, strong: Mapping[str, str], /, **values: object) -> tupl
 def phrase(text: str) -> str:
     """A sentence that comes finished from elsewhere, a refusal or a step of a closing, recognised by what it is made of.
 
-    What nobody translated stays as it is. A value stands as it was, but for numbers, and phrases within the phrase.
+    What nobody translated stays as it is. A value stands as it was, but for numbers and RETOLD.
     """
     language = spoken()
     if language == SOURCE or not text:
@@ -148,7 +150,11 @@ def phrase(text: str) -> str:
 
 def _filled(message: str, values: Mapping[str, str]) -> str:
     told = {
-        name: value.translate(separators(spoken())) if name.endswith(NUMBER) else phrase(value)
+        name: value.translate(separators(spoken()))
+        if name.endswith(NUMBER)
+        else phrase(value)
+        if name in RETOLD
+        else value
         for name, value in values.items()
     }
     return _PLACE.sub(lambda place: told.get(place[1], place[0]), message)
@@ -156,15 +162,16 @@ def _filled(message: str, values: Mapping[str, str]) -> str:
 
 @cache
 def _patterns(language: str) -> Iterable[tuple[re.Pattern[str], str]]:
-    """(what it looks like filled in, message) of all that have places, those with the most words of their own first."""
+    """(what it looks like filled in, message) of all that have places, in the order in which they are tried."""
     found = []
     for message in read_catalogue(language):
         if isinstance(message.id, str) and not message.context and _PLACE.search(message.id):
             pieces = _PLACE.split(message.id)
             words = "".join(pieces[::2])
             if sum(one.isalpha() for one in words) >= LETTERS_MIN:
-                found.append((len(words), _pattern(pieces), message.id))
-    return [(pattern, message) for _, pattern, message in sorted(found, key=lambda one: -one[0])]
+                found.append((not pieces[0], -len(words), _pattern(pieces), message.id))
+    # One that begins with words of its own first: a place at the beginning would take in another's beginning.
+    return [(pattern, message) for *_, pattern, message in sorted(found, key=lambda one: one[:2])]
 
 
 def _pattern(pieces: list[str]) -> re.Pattern[str]:

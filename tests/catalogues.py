@@ -59,6 +59,8 @@ PHRASES = {
 MORE = (
     "the other classes", "the reserve", "surplus", "rest", "revenue", "hours", "voluntary reserve", "internet",
     "peering", "own", "Method Not Allowed", "Request Entity Too Large", "Bad Request",
+    "pool of class user", "pool of class worker", "pool of class supporter", "class user does not share",
+    "class worker does not share", "class supporter does not share", "to the voluntary reserve, as resolved",
     "no tariff is in force in {month}; set one with `weir tariff set FILE`", "Of this sent: corrections", "Of this received: corrections", "Removed, not charged", "bytes",
 )  # fmt: skip
 """Single words that code puts into such sentences, or takes from a library."""

@@ -154,6 +154,7 @@ async def test_what_is_kept_and_what_programs_read_is_the_same_whoever_asks(site
                 if not (path.startswith("/usage") and form == "text"):
                     mark = "&" if "?" in path else "?"
                     found.add(f"{path} {await site.text(f'{path}{mark}format={form}')}")
+    assert any(",allocated to you," in one for one in files["csv"]), "in the source language"
     assert {"json": 3, "csv": 3, "text": 6, "html": 9} == {form: len(found) for form, found in files.items()}
 
 

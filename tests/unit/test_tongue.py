@@ -135,6 +135,7 @@ def test_a_refusal_is_told_in_the_readers_language_with_its_values_as_they_were(
 def test_no_text_makes_a_phrase_fail(language: str, text: str) -> None:
     with speaking(language):
         assert text in phrase(f"'{text}' is not a day")
+        assert "surplus" in phrase("'surplus' is not a day")
         phrase(text)
 
 

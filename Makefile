@@ -11,7 +11,7 @@ ARGS   ?=
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help up demo test check clients format bench truth simulation clean
+.PHONY: help up demo test check clients catalogues format bench truth simulation clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -33,6 +33,9 @@ check: $(VENV)/.tested ## exactly what CI runs: format, lint, types, tests
 
 clients: $(VENV)/.tested ## fetch the clients that pip does not: restic, s3fs, those for JavaScript
 	@PYTHON=$(CURDIR)/$(BIN)/python tests/integration/clients/prepare
+
+catalogues: $(VENV)/.tested ## bring translations up to the templates and the code, and say what is missing
+	$(BIN)/python -m tests.catalogues
 
 format: $(VENV)/.tested ## put the code in shape
 	$(BIN)/ruff format .

@@ -21,6 +21,10 @@ class BillingSettings(RoomSettings):
     keys_per_member_max: int = Field(
         100, ge=1, le=10_000, description="open access keys of one member that the portal makes at most"
     )
+    portal_language: Literal["en", "de", "es"] = Field(
+        "en",
+        description="language of pages and mails for whoever chose none and whose browser asks for none we have",
+    )
     portal_port: int = Field(
         9001, ge=0, le=65535, description="port of the members' portal; 0 takes a free one"
     )

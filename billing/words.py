@@ -1,8 +1,17 @@
-"""Numbers and instants in plain words: bytes, months, moments. Pure; it decides nothing and rounds no money."""
+"""Numbers and instants in plain words, as the reader's language writes them: bytes, amounts, months, moments. Pure.
+
+It decides nothing and rounds no money: a number is written by `money`, exactly, and here its separators are exchanged.
+"""
 
 from __future__ import annotations
 
-from billing.money import quotient_text, rounded_to_three
+import re
+from datetime import UTC, date, datetime
+
+from babel.dates import format_date, format_skeleton
+
+from billing.money import format_number, quotient_text, rounded_to_three
+from billing.tongue import LOCALES, SOURCE, _, phrase, separators, spoken
 from meter.window import Month, to_datetime
 
 _UNITS = ("bytes", "kB", "MB", "GB", "TB", "PB", "EB")
@@ -10,6 +19,30 @@ _MONTHS = (
     "January", "February", "March", "April", "May", "June", "July", "August", "September", "October",
     "November", "December",
 )  # fmt: skip
+_INSTANT = re.compile(r"(\d{1,2}) (\w+) (\d{4}), (\d\d):(\d\d) UTC", re.ASCII)
+NO_BREAK = "\N{NO-BREAK SPACE}"
+
+
+def numeral(text: str) -> str:
+    """A number as `money` writes it, e.g. '-1,512.37' or '0.33…', with the reader's separators; no digit changes."""
+    language = spoken()
+    return text if language == SOURCE else text.translate(separators(language))
+
+
+def count_text(count: int) -> str:
+    """A whole number, digits grouped."""
+    return numeral(f"{count:,}")
+
+
+def number_text(minor: int, currency: str) -> str:
+    """An amount without its currency, e.g. '1,512.37'."""
+    return numeral(format_number(minor, currency))
+
+
+def amount_text(minor: int, currency: str) -> str:
+    """An amount with its currency, e.g. '1,512.37 EUR'."""
+    blank = " " if spoken() == SOURCE else NO_BREAK
+    return f"{number_text(minor, currency)}{blank}{currency}"
 
 
 def bytes_text(count: int) -> str:
@@ -18,18 +51,44 @@ def bytes_text(count: int) -> str:
     while unit < len(_UNITS) - 1 and abs(count) >= 1000 ** (unit + 1):
         unit += 1
     text, exact = rounded_to_three(count, 1000**unit)
-    return f"{'' if exact else 'about '}{text} {_UNITS[unit]}"
+    if spoken() == SOURCE:
+        return f"{'' if exact else 'about '}{text} {_UNITS[unit]}"
+    size = f"{numeral(text)}{NO_BREAK}{_('bytes') if unit == 0 else _UNITS[unit]}"
+    return size if exact else _("about {size}", size=size)
 
 
 def month_text(month: Month) -> str:
     """'November 2026'."""
-    return f"{_MONTHS[month.number - 1]} {month.year}"
+    if spoken() == SOURCE:
+        return f"{_MONTHS[month.number - 1]} {month.year}"
+    return format_skeleton("yMMMM", date(month.year, month.number, 1), locale=LOCALES[spoken()])
+
+
+def day_text(day: date) -> str:
+    """'2026-11-23', or as the reader's language writes a day in a table."""
+    return day.isoformat() if spoken() == SOURCE else format_date(day, "medium", locale=LOCALES[spoken()])
 
 
 def instant_text(instant_us: int) -> str:
     """'23 November 2026, 05:54 UTC', cut to the minute."""
-    moment = to_datetime(instant_us)
-    return f"{moment.day} {_MONTHS[moment.month - 1]} {moment.year}, {moment:%H:%M} UTC"
+    return _moment(to_datetime(instant_us))
+
+
+def _moment(moment: datetime) -> str:
+    if spoken() == SOURCE:
+        return f"{moment.day} {_MONTHS[moment.month - 1]} {moment.year}, {moment:%H:%M} UTC"
+    return f"{format_date(moment, 'long', locale=LOCALES[spoken()])}, {moment:%H:%M} UTC"
+
+
+def instant_again(text: str) -> str:
+    """What instant_text() wrote into a document that is kept, as the reader's language has it."""
+    found = _INSTANT.fullmatch(text)
+    if found is None or found[2] not in _MONTHS:
+        return text
+    month = _MONTHS.index(found[2]) + 1
+    return _moment(
+        datetime(int(found[3]), month, int(found[1]), int(found[4]), int(found[5]), tzinfo=UTC)
+    )  # fmt: skip
 
 
 def clock_text(instant_us: int) -> str:
@@ -44,4 +103,5 @@ def iso_text(instant_us: int) -> str:
 
 def quantity_text(quantity: int, per: int, unit: str) -> str:
     """How many priced units a count is, e.g. '12.345678901 GB'; '…' where the decimals go on."""
-    return f"{quotient_text(quantity, per, decimals=9 if per == 10**9 else 6)} {unit}"
+    number = numeral(quotient_text(quantity, per, decimals=9 if per == 10**9 else 6))
+    return f"{number} {unit}" if spoken() == SOURCE else f"{number}{NO_BREAK}{phrase(unit)}"

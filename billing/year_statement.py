@@ -11,8 +11,9 @@ from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from typing import Any
 
-from billing.money import exponent, format_amount, format_number, parse_amount, quotient_text
-from billing.words import instant_text
+from billing.money import exponent, parse_amount, quotient_text
+from billing.tongue import SOURCE, _, phrase, pieces, speaking, spoken
+from billing.words import amount_text, count_text, instant_again, instant_text, number_text, numeral
 from billing.year.inputs import CUSTOMER
 from billing.year.outcome import YearAllocation
 from billing.year_lines import SETTLED, YearLine
@@ -31,18 +32,26 @@ NOT_MEMBERS = {
     "interest:shares": "interest on share capital",
     "loss:carried": "meets losses of earlier years",
 }
-MEASURES = {"user": "your charges", "worker": "your hours × factor"}
 
 
 def year_statement(
     page: Mapping[str, Any], own: YearLine, *, kind: str, resolution: str = "", closed_us: int | None = None
 ) -> dict[str, Any]:
     """The document of one member; `kind` is TRIAL or FINAL."""
+    # What is kept is told in one language, whoever asks for it first.
+    with speaking(SOURCE):
+        document = _document(page, own, kind, resolution, closed_us)
+        return {**document, "sentence": sentence(document), "meaning": meaning(document)}
+
+
+def _document(
+    page: Mapping[str, Any], own: YearLine, kind: str, resolution: str, closed_us: int | None
+) -> dict[str, Any]:
     currency = page["currency"]
     settled = dict.fromkeys(SETTLED, 0)
     if own.settlement is not None:
         settled = dict(zip(SETTLED, own.settlement[1:], strict=True))
-    document = {
+    return {
         "format": FORMAT,
         "kind": kind,
         "fiscal_year": page["fiscal_year"],
@@ -74,7 +83,6 @@ def year_statement(
         "line_digest": hashlib.sha256(own.text.encode()).hexdigest(),
         "digest": page["digest"],
     }  # fmt: skip
-    return {**document, "sentence": _sentence(document), "meaning": _meaning(document)}
 
 
 def _minor(text: str, currency: str) -> int:
@@ -102,43 +110,71 @@ def _share(page: Mapping[str, Any], one: YearAllocation) -> dict[str, Any]:
     }
 
 
-def _sentence(document: Mapping[str, Any]) -> str:
-    co_op, currency = document["co_op"], document["currency"]
-    result = format_amount(abs(co_op["result_minor"]), currency)
-    cost = format_amount(co_op["costs_minor"], currency)
-    would = "would be" if document["kind"] == TRIAL else "is"
-    left = f"{result} {would} left over" if co_op["result_minor"] >= 0 else f"{result} {would} missing"
-    place = f"one of {co_op['members']:,}" if co_op["members"] > 1 else "the only one"
-    came = format_amount(co_op["costs_minor"] + co_op["result_minor"], currency)
-    return (
-        f"You are {place} in the co-op's books of the fiscal year {document['fiscal_year']}. The service cost {cost}; "
-        f"{came} came in, so {left}. This is what happens to it."
-    )
+def sentence(document: Mapping[str, Any]) -> str:
+    """What the year cost, what came in, and what is left, in the language spoken now."""
+    co_op, currency, is_trial = document["co_op"], document["currency"], document["kind"] == TRIAL
+    told = {
+        "year": document["fiscal_year"],
+        "cost": amount_text(co_op["costs_minor"], currency),
+        "came": amount_text(co_op["costs_minor"] + co_op["result_minor"], currency),
+        "left": amount_text(abs(co_op["result_minor"]), currency),
+    }
+    if co_op["members"] > 1:
+        count = count_text(co_op["members"])
+        who = _("You are one of {count} in the co-op's books of the fiscal year {year}.", count=count, **told)
+    else:
+        who = _("You are the only one in the co-op's books of the fiscal year {year}.", **told)
+    match co_op["result_minor"] >= 0, is_trial:
+        case True, True:
+            what = _("The service cost {cost}; {came} came in, so {left} would be left over. This is what happens to it.", **told)  # fmt: skip
+        case True, False:
+            what = _("The service cost {cost}; {came} came in, so {left} is left over. This is what happens to it.", **told)  # fmt: skip
+        case False, True:
+            what = _("The service cost {cost}; {came} came in, so {left} would be missing. This is what happens to it.", **told)  # fmt: skip
+        case _loss:
+            what = _("The service cost {cost}; {came} came in, so {left} is missing. This is what happens to it.", **told)  # fmt: skip
+    return f"{who} {what}"
 
 
-def _meaning(document: Mapping[str, Any]) -> str:
+def meaning(document: Mapping[str, Any]) -> str:
+    """What it means for this reader, in the language spoken now."""
     currency, amount = document["currency"], document["amount_minor"]
     if document["member"]["classes"] == [CUSTOMER]:
-        return "You bought at the tariff and are no member: what is left over belongs to the members."
+        return _("You bought at the tariff and are no member: what is left over belongs to the members.")
     if amount < 0:
-        part = format_amount(-amount, currency)
-        return (
-            f"Your part of the loss is {part}. It is not a bill: it is met from what you would get in coming years, "
-            "and never asked for."
-        )
+        return _(
+            "Your part of the loss is {part}. It is not a bill: it is met from what you would get in coming years, "
+            "and never asked for.", part=amount_text(-amount, currency)
+        )  # fmt: skip
     if amount == 0:
-        return "No part of the year's result is yours: shares follow use and work, by the co-op's rules."
-    paid = format_amount(document["paid_minor"] + document["held_minor"], currency)
-    kept = format_amount(document["retained_minor"] - document["loss_met_minor"], currency)
+        return _("No part of the year's result is yours: shares follow use and work, by the co-op's rules.")
+    told = {
+        "share": amount_text(amount, currency),
+        "paid": amount_text(document["paid_minor"] + document["held_minor"], currency),
+        "kept": amount_text(document["retained_minor"] - document["loss_met_minor"], currency),
+    }
     if document["kind"] == TRIAL:
-        return (
-            f"If the year ended now, your share would be {format_amount(amount, currency)}: {paid} to be paid and {kept} "
-            "kept in the co-op in your name. It still changes."
-        )
-    return (
-        f"Your share of it (patronage) is {format_amount(amount, currency)}: {paid} is to be paid to you, {kept} is kept "
-        "in the co-op in your name until the co-op decides to pay it back (retained patronage). Allocated is not paid."
+        return _(
+            "If the year ended now, your share would be {share}: {paid} to be paid and {kept} "
+            "kept in the co-op in your name. It still changes.", **told
+        )  # fmt: skip
+    return _(
+        "Your share of it (patronage) is {share}: {paid} is to be paid to you, {kept} is kept "
+        "in the co-op in your name until the co-op decides to pay it back (retained patronage). Allocated is not paid.",
+        **told,
     )
+
+
+def sentence_of(document: Mapping[str, Any]) -> str:
+    """The sentence a statement begins with: as it is kept, or the same in the reader's language."""
+    kept: str = document["sentence"]
+    return kept if spoken() == SOURCE else sentence(document)
+
+
+def meaning_of(document: Mapping[str, Any]) -> str:
+    """What follows from it: as it is kept, or the same in the reader's language."""
+    kept: str = document["meaning"]
+    return kept if spoken() == SOURCE else meaning(document)
 
 
 def year_text(document: Mapping[str, Any]) -> str:
@@ -148,63 +184,93 @@ def year_text(document: Mapping[str, Any]) -> str:
 
 def _lines(document: Mapping[str, Any]) -> Iterator[str]:
     member, currency, co_op = document["member"], document["currency"], document["co_op"]
+    year = document["fiscal_year"]
     yield _sides(
-        f"Statement for the year {document['fiscal_year']}", f"{member['name']}, member {member['id']}"
+        _("Statement for the year {year}", year=year),
+        _("{name}, member {number}", name=member["name"], number=member["id"]),
     )
     yield "═" * WIDTH
-    yield from textwrap.wrap(document["sentence"], WIDTH)
+    yield from textwrap.wrap(sentence_of(document), WIDTH)
     yield ""
-    yield from textwrap.wrap(document["meaning"], WIDTH)
+    yield from textwrap.wrap(meaning_of(document), WIDTH)
     if document["shares"]:
-        yield from _heading("Your line of the sum")
+        yield from _heading(_("Your line of the sum"))
     for share in document["shares"]:
         yield from _sum(share, currency)
-    yield from _heading("What you get" if document["amount_minor"] >= 0 else "What you bear")
+    yield from _heading(_("What you get") if document["amount_minor"] >= 0 else _("What you bear"))
     for words, amount in settled(document):
-        yield _sides(INDENT + words, format_number(amount, currency))
+        yield _sides(INDENT + words, number_text(amount, currency))
     if document.get("capital"):
-        yield from _heading("Kept in your name, as this closing left it")
+        yield from _heading(_("Kept in your name, as this closing left it"))
         for lot in document["capital"]:
-            yield _sides(f"{INDENT}of {lot['words']}", format_number(lot["closing_minor"], currency))
-    yield from _heading("What becomes of the whole")
-    yield _sides(f"{INDENT}The year's result", format_number(co_op["result_minor"], currency))
-    yield _sides(f"{INDENT}shared among the members", format_number(co_op["pool_minor"], currency))
+            words = _("of {year}", year=lot["words"])
+            yield _sides(INDENT + words, number_text(lot["closing_minor"], currency))
+    yield from _heading(_("What becomes of the whole"))
+    yield _sides(INDENT + _("The year's result"), number_text(co_op["result_minor"], currency))
+    yield _sides(INDENT + _("shared among the members"), number_text(co_op["pool_minor"], currency))
     for name, amount in co_op["accounts"].items():
-        yield _sides(INDENT + NOT_MEMBERS.get(name, name), format_number(amount, currency))
+        yield _sides(INDENT + phrase(NOT_MEMBERS.get(name, name)), number_text(amount, currency))
+    yield from _foot(document)
+
+
+def _foot(document: Mapping[str, Any]) -> Iterator[str]:
+    member, year = document["member"], document["fiscal_year"]
     yield ""
     yield "─" * WIDTH
-    yield f"This statement is {'a trial: figures still change' if document['kind'] == TRIAL else 'final'}."
-    yield "It is not a bill and not a cheque."
+    is_trial = document["kind"] == TRIAL
+    yield _("This statement is a trial: figures still change.") if is_trial else _("This statement is final.")
+    yield _("It is not a bill and not a cheque.")
     if document["resolution"]:
-        yield f"Decided by resolution {document['resolution']}; closed on {document['closed']}."
-    yield f"Rules: {document['rule_set']}. Check us: weir verify {member['name']} {document['fiscal_year']}"
+        closed = instant_again(document["closed"])
+        yield _("Decided by resolution {id}; closed on {closed}.", id=document["resolution"], closed=closed)
+    command = f"weir verify {member['name']} {year}"
+    yield _("Rules: {rules}. Check us: {command}", rules=document["rule_set"], command=command)
     yield f"SHA-256 {document['digest']}"
 
 
+def sum_pieces(share: Mapping[str, Any], currency: str) -> tuple[str, ...]:
+    """A line of the sum up to its '=', words and numbers by turns."""
+    told = {
+        "own": share["measure"],
+        "whole": share["all_measures"],
+        "pool": number_text(share["class_pool_minor"], currency),
+    }
+    match share["class"]:
+        case "user":
+            charges = {name: number_text(int(told[name]), currency) for name in ("own", "whole")}
+            return pieces("your charges {own} / all users’ {whole} × pool {pool}", told | charges)
+        case "worker":
+            return pieces("your hours × factor {own} / all workers’ {whole} × pool {pool}", told)
+        case other:
+            return pieces(
+                "your measure {own} / all {member_class}s’ {whole} × pool {pool}",
+                told,
+                member_class=phrase(other),
+            )
+
+
+def exact_words(share: Mapping[str, Any]) -> str:
+    """What follows: the exact share, and how it was rounded."""
+    return _("= {exact}, rounded so that all shares sum to the pool:", exact=numeral(share["exact"]))
+
+
 def _sum(share: Mapping[str, Any], currency: str) -> Iterator[str]:
-    measure, whole = share["measure"], share["all_measures"]
-    if share["class"] == "user":
-        measure, whole = format_number(int(measure), currency), format_number(int(whole), currency)
-    words = MEASURES.get(share["class"], "your measure")
-    pool = format_number(share["class_pool_minor"], currency)
-    yield f"{INDENT}{words} {measure} / all {share['class']}s' {whole} × pool {pool}"
-    yield _sides(
-        f"{INDENT}= {share['exact']}, rounded so that all shares sum to the pool:",
-        format_number(share["amount_minor"], currency),
-    )
+    yield INDENT + "".join(sum_pieces(share, currency)).replace("’", "'")
+    yield _sides(INDENT + exact_words(share), number_text(share["amount_minor"], currency))
 
 
 def settled(document: Mapping[str, Any]) -> list[tuple[str, int]]:
     """What becomes of the member's own part, in words and minor units; what is nothing and not usual is left out."""
     rows: tuple[tuple[str, str], ...] = (
-        ("Allocated to you", "amount"), ("To be paid to you", "paid"), ("Too little to be paid yet", "held"),
-        ("Taken off what you owe", "set_off"), ("Withheld for tax", "withheld"), ("Given to the community", "given"),
-        ("Meets your part of an earlier loss", "loss_met"), ("Kept in your name", "retained"),
-        ("Interest on your shares", "interest"),
+        (_("Allocated to you"), "amount"), (_("To be paid to you"), "paid"),
+        (_("Too little to be paid yet"), "held"), (_("Taken off what you owe"), "set_off"),
+        (_("Withheld for tax"), "withheld"), (_("Given to the community"), "given"),
+        (_("Meets your part of an earlier loss"), "loss_met"), (_("Kept in your name"), "retained"),
+        (_("Interest on your shares"), "interest"),
     )  # fmt: skip
     found = []
     if document["amount_minor"] < 0:
-        found.append(("Your part of the loss", -document["amount_minor"]))
+        found.append((_("Your part of the loss"), -document["amount_minor"]))
         rows = rows[-1:]
     for words, name in rows:
         amount = document[f"{name}_minor"]

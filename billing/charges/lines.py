@@ -8,6 +8,7 @@ from typing import Any
 from billing.charges.rating import Line
 from billing.charges.tariff import UNITS, WORDS, Service, price_text
 from billing.money import format_decimal
+from billing.tongue import _
 from billing.words import quantity_text
 
 
@@ -42,7 +43,7 @@ def told(line: Line, *, decimals: int) -> dict[str, Any]:
     """The same as a statement tells it: in words, with the price of one unit. `decimals`: of the currency."""
     return {
         "service": line.service.value,
-        "words": _words(line),
+        "words": line_words(line),
         "quantity": line.quantity,
         "per": line.per,
         "quantity_text": quantity_text(line.quantity, line.per, UNITS[line.service]),
@@ -55,16 +56,18 @@ def told(line: Line, *, decimals: int) -> dict[str, Any]:
     }
 
 
-def _words(line: Line) -> str:
+def line_words(line: Line) -> str:
+    """What a line is for, in the language spoken now; a note is as somebody wrote it."""
     if line.service is Service.CREDITS:
         return f"{line.note[:1].upper()}{line.note[1:]}"
-    words = WORDS[line.service]
+    words = _(WORDS[line.service])
     if line.engine:
-        words += f" on {line.engine}"
+        words = _("{service} on {engine}", service=words, engine=line.engine)
     if line.note:
-        words += f", {line.note}"
+        words = f"{words}, {line.note}"
     if line.free:
-        words += f", {quantity_text(line.free, line.per, UNITS[line.service])} of it free"
+        free = quantity_text(line.free, line.per, UNITS[line.service])
+        words = _("{service}, {free} of it free", service=words, free=free)
     return words
 
 

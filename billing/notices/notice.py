@@ -20,6 +20,8 @@ from billing.money import (
     format_decimal,
     quotient_text,
 )
+from billing.tongue import _, phrase
+from billing.words import amount_text
 from meter.refusal import Refusal
 
 FORMAT = "weir-allocation-notice-1"
@@ -200,40 +202,43 @@ def notice(year: Year, member: str) -> dict[str, object]:
 
 
 def notice_text(document: Mapping[str, Any]) -> str:
-    """The notice in plain words, for print and mail."""
+    """The notice in plain words, for print and mail, in the language spoken now; what the co-op wrote stays as it is."""
     currency = str(document["currency"])
 
     def amount(name: str) -> str:
-        return format_amount(document[name], currency)
+        return amount_text(document[name], currency)
 
     lines = [
-        f"Your share of the surplus of {document['year']} (notice of allocation)",
-        f"Member {document['member']}",
+        _("Your share of the surplus of {year} (notice of allocation)", year=document["year"]),
+        _("Member {member}", member=document["member"]),
         "",
-        f"All members together are allocated   {amount('total_minor')}",
+        _("All members together are allocated   {amount}", amount=amount("total_minor")),
         *(
-            f"Your class ({name}) shares   {format_amount(pool, currency)}"
+            _("Your class ({name}) shares   {amount}", name=phrase(name), amount=amount_text(pool, currency))
             for name, pool in document["class_pools"]
         ),
-        f"What you used or worked   {document['patronage']}",
-        f"The rate   {document['rate']}",
-        f"Allocated to you   {amount('allocated_minor')}",
-        f"  of this by your use or work (patronage)   {amount('patronage_minor')}",
-        f"  paid in money   {amount('cash_minor')}",
-        f"  kept in the co-op in your name   {amount('retained_minor')} ({document['retained_kind']})",
+        _("What you used or worked   {patronage}", patronage=document["patronage"]),
+        _("The rate   {rate}", rate=document["rate"]),
+        _("Allocated to you   {amount}", amount=amount("allocated_minor")),
+        _("  of this by your use or work (patronage)   {amount}", amount=amount("patronage_minor")),
+        _("  paid in money   {amount}", amount=amount("cash_minor")),
+        _(
+            "  kept in the co-op in your name   {amount} ({kind})",
+            amount=amount("retained_minor"), kind=phrase(str(document["retained_kind"])),
+        ),
         "",
-        "Allocated is not paid. What is kept in your name comes back when the co-op decides:",
+        _("Allocated is not paid. What is kept in your name comes back when the co-op decides:"),
         str(document["comes_back"]),
-        str(document["not_a_bill"]),
+        phrase(str(document["not_a_bill"])),
         "",
-        f"Tax: {document['tax']}",
-    ]
+        _("Tax: {tax}", tax=document["tax"]),
+    ]  # fmt: skip
     if document["netting"]:
-        lines.append(f"Losses that were set against surpluses: {document['netting']}")
+        lines.append(_("Losses that were set against surpluses: {netting}", netting=document["netting"]))
     lines += [
-        f"Decided by: {document['decided_by']}",
-        f"Where to see more: {document['see_more']}",
-        f"How to object: {document['object']}",
+        _("Decided by: {decided_by}", decided_by=document["decided_by"]),
+        _("Where to see more: {see_more}", see_more=document["see_more"]),
+        _("How to object: {object}", object=document["object"]),
     ]
     return "\n".join(lines) + "\n"
 

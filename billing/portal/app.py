@@ -22,6 +22,7 @@ from billing.portal import (
     coop_pages,
     entry_pages,
     key_pages,
+    language,
     login,
     membership_pages,
     operator_pages,
@@ -46,6 +47,7 @@ from billing.portal.desk import (
     visitor_of,
 )
 from billing.portal.guard import HEADERS, Attempts, same_origin
+from billing.portal.language import language_of
 from billing.portal.mailer import Mailer
 from billing.portal.overview import page
 from billing.portal.telling import book_reports, just_now, year_of
@@ -53,6 +55,7 @@ from billing.settings import BillingSettings
 from billing.statements.month_paper import month_paper
 from billing.statements.render import statement_text
 from billing.statements.year_paper import year_paper
+from billing.tongue import _, phrase, speak
 from billing.year_statement import year_text
 from meter.cap_store import set_caps
 from meter.heads_store import last_head
@@ -95,7 +98,7 @@ def make_app(
     app.router.add_get("/years/{year}", _year)
     for module in (
         usage_pages, key_pages, token_pages, entry_pages, membership_pages, say, acts_pages, treasurer_pages, operator_pages,
-        board_pages, coop_pages,
+        board_pages, coop_pages, language,
     ):  # fmt: skip
         app.router.add_routes(module.routes())
     app.router.add_routes(api.routes(settings))
@@ -127,14 +130,17 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
     if api.is_asked(request):
         return await api.answer(request, handler)
     portal = request.app[PORTAL]
+    # Always, for one connection has many requests; who is signed in and chose another is found later.
+    speak(language_of(request))
     if not same_origin(request.method, request.headers, portal_url=portal.settings.portal_url):
-        return refused("This came from another site, so nothing was done. Use the portal's own pages.", 403)
+        words = _("This came from another site, so nothing was done. Use the portal's own pages.")
+        return refused(words, 403)
     try:
         return await handler(request)
     except web.HTTPRedirection:
         raise
     except web.HTTPException as error:
-        words = "There is no such page." if error.status == 404 else f"{error.reason}."
+        words = _("There is no such page.") if error.status == 404 else f"{phrase(error.reason)}."
         return refused(words, error.status)
     except NotFound as refusal:
         return refused(sentence(refusal), 404)
@@ -143,11 +149,11 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
     except AWAY as error:
         log.warning("the database does not answer: %s", type(error).__name__)
         return refused(
-            "The co-op's books cannot be reached just now. Your data is safe; try again soon.", 503
+            _("The co-op's books cannot be reached just now. Your data is safe; try again soon."), 503
         )
     except Exception:  # the one place that keeps a bug of ours from showing a trace to a member
         log.exception("a page failed: %s", request.match_info.route.resource)
-        return refused("Something went wrong on our side. It has been noted.", 500)
+        return refused(_("Something went wrong on our side. It has been noted."), 500)
 
 
 async def _this_month(request: web.Request) -> web.Response:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 
 from billing.ledger.reports import Report
+from billing.tongue import _, phrase
 from billing.words import month_text
 
 HEADINGS: Mapping[str, tuple[str, str]] = {
@@ -15,7 +16,7 @@ HEADINGS: Mapping[str, tuple[str, str]] = {
 }
 SECTIONS: Mapping[str, str] = {
     "assets": "What we have", "liabilities": "What we owe", "equity": "What is ours", "income": "Came in",
-    "expenses": "Cost", "debit": "Debit", "credit": "Credit",
+    "expenses": "Cost", "debit": "Debits", "credit": "Credits",
 }  # fmt: skip
 _WORDS: tuple[tuple[str, str], ...] = (
     (r"bank:.*", "Money in the bank"),
@@ -50,7 +51,7 @@ def words(account: str) -> str:
     for pattern, text in _WORDS:
         found = re.fullmatch(pattern, account)
         if found is not None:
-            return found.expand(text)
+            return found.expand(_(text))
     return account
 
 
@@ -64,14 +65,18 @@ def _report(report: Report) -> dict[str, object]:
         ":member:" not in name or ":member:*" in name for one in report.sections for name, _ in one.lines
     )
     plain, formal = HEADINGS[report.name]
-    since = "" if report.first is None else f"{month_text(report.first)} to "
+    last = month_text(report.last)
+    if report.first is None:
+        span = _("at the end of {last}", last=last)
+    else:
+        span = _("{first} to {last}", first=month_text(report.first), last=last)
     return {
-        "plain": plain,
-        "formal": formal,
-        "span": f"{since}{month_text(report.last)}" if since else f"at the end of {month_text(report.last)}",
+        "plain": _(plain),
+        "formal": _(formal),
+        "span": span,
         "sections": [
             {
-                "name": SECTIONS[one.name],
+                "name": _(SECTIONS[one.name]),
                 "lines": [
                     {"words": words(name), "account": name, "amount": amount} for name, amount in one.lines
                 ],
@@ -80,5 +85,5 @@ def _report(report: Report) -> dict[str, object]:
             for one in report.sections
         ],
         "result": report.result_minor,
-        "checks": [one.name for one in report.proofs],
+        "checks": "; ".join(phrase(one.name) for one in report.proofs),
     }

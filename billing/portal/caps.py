@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
+from datetime import date
 from typing import Any, NamedTuple
 
-from billing.words import bytes_text, instant_text
-from meter.caps import Cap, CapLevel, Caps, check_caps, notices
+from billing.tongue import _
+from billing.words import bytes_text, count_text, day_text, instant_text, numeral
+from meter.caps import Cap, CapLevel, Caps, Notice, check_caps
 from meter.live import OpenExchange, Waiting
+from meter.refusal import Refusal
 from meter.sizes import parse_limit
 from meter.usage import Usage
 from meter.window import Month
 
+_GROUPED = re.compile(r"\d{1,3}[.,]\d{3}(?!\d)", re.ASCII)
+_DECIMAL = re.compile(r"^(\d+),(\d+)(?![\d,])", re.ASCII)
 FIELDS = ("egress_soft", "egress_hard", "storage_soft", "storage_hard")
 
 
@@ -24,8 +30,13 @@ def read_caps(form: Mapping[str, Any]) -> Caps:
 
 
 def _size(typed: object) -> int | None:
-    text = typed.strip() if isinstance(typed, str) else ""
-    return parse_limit(text[:40]) if text else None
+    text = typed.strip()[:40] if isinstance(typed, str) else ""
+    if numeral(".") != ".":
+        # 1.000 is a thousand to one reader and one to another: neither is taken.
+        if _GROUPED.match(text):
+            raise Refusal(f"'{text}' can be read as two sizes; write it without a mark between the thousands")
+        text = _DECIMAL.sub(r"\1.\2", text)
+    return parse_limit(text) if text else None
 
 
 def typed(size: int | None) -> str:
@@ -88,12 +99,12 @@ def now_page(
         ],
         "meters": [
             meter
-            for name, cap, count in (("sent this month", caps.egress, sent), ("stored", caps.storage, stored))
+            for name, cap, count in (("egress", caps.egress, sent), ("storage", caps.storage, stored))
             if (meter := _meter(name, cap, count)) is not None
         ],
         "notices": [
             {"is_reached": one.level is CapLevel.REACHED, "sentence": one.sentence}
-            for one in notices(caps, sent=sent, stored=stored, month=month)
+            for one in _notices(caps, sent=sent, stored=stored, month=month)
         ],
         "fields": {
             "egress_soft": typed(caps.egress.soft),
@@ -101,7 +112,7 @@ def now_page(
             "storage_soft": typed(caps.storage.soft),
             "storage_hard": typed(caps.storage.hard),
         },
-        "resets": f"{month.next()}-01",
+        "resets": day_text(_first_day(month.next())),
         "now_us": now_us,
     }
 
@@ -116,6 +127,67 @@ def _meter(name: str, cap: Cap, count: int) -> dict[str, object] | None:
         "name": name,
         "percent": percent,
         "shown": min(percent, 100),
-        "words": f"{bytes_text(count)} of {bytes_text(limit)} {name}, {percent} %",
-        "kind": "hard cap" if cap.hard is not None else "soft cap",
+        "words": _meter_words(name, bytes_text(count), bytes_text(limit), percent),
+        "kind": _("hard cap") if cap.hard is not None else _("soft cap"),
     }
+
+
+def _meter_words(name: str, used: str, limit: str, percent: int) -> str:
+    if name == "egress":
+        return _("{used} of {limit} sent this month, {percent} %", used=used, limit=limit, percent=percent)
+    return _("{used} of {limit} stored, {percent} %", used=used, limit=limit, percent=percent)
+
+
+def _first_day(month: Month) -> date:
+    return date(month.year, month.number, 1)
+
+
+def _notices(caps: Caps, *, sent: int, stored: int, month: Month) -> list[Notice]:
+    """meter.caps.notices(), told in the reader's language."""
+    until = day_text(_first_day(month.next()))
+    told = [
+        Notice(level, _of_sent(level, caps.egress, sent, until) if is_sent else _of_stored(level, caps.storage, stored))
+        for is_sent, level in ((True, caps.egress.level(sent)), (False, caps.storage.level(stored)))
+        if level is not CapLevel.CALM
+    ]  # fmt: skip
+    return sorted(told, key=lambda one: -one.level)
+
+
+def _of_sent(level: CapLevel, cap: Cap, sent: int, until: str) -> str:
+    told = {"used": count_text(sent), "percent": cap.percent(sent), "until": until}
+    match level:
+        case CapLevel.REACHED:
+            return _(
+                "{used} bytes sent this month: your hard cap of {cap} bytes is reached, and downloads and lists are "
+                "refused until {until} 00:00 UTC.", cap=count_text(cap.hard or 0), **told
+            )  # fmt: skip
+        case CapLevel.NEAR:
+            return _(
+                "{used} bytes sent this month: {percent} % of your hard cap of {cap} bytes. When it is reached, "
+                "downloads and lists are refused until {until} 00:00 UTC.", cap=count_text(cap.hard or 0), **told
+            )  # fmt: skip
+        case _soft:
+            return _(
+                "{used} bytes sent this month: your soft cap of {cap} bytes is passed. Nothing is refused for it.",
+                cap=count_text(cap.soft or 0), **told
+            )  # fmt: skip
+
+
+def _of_stored(level: CapLevel, cap: Cap, stored: int) -> str:
+    told = {"used": count_text(stored), "percent": cap.percent(stored)}
+    match level:
+        case CapLevel.REACHED:
+            return _(
+                "{used} bytes stored: your hard cap of {cap} bytes is reached, and writes that store more are refused "
+                "until something is deleted.", cap=count_text(cap.hard or 0), **told
+            )  # fmt: skip
+        case CapLevel.NEAR:
+            return _(
+                "{used} bytes stored: {percent} % of your hard cap of {cap} bytes. When it is reached, writes that "
+                "store more are refused until something is deleted.", cap=count_text(cap.hard or 0), **told
+            )  # fmt: skip
+        case _soft:
+            return _(
+                "{used} bytes stored: your soft cap of {cap} bytes is passed. Nothing is refused for it.",
+                cap=count_text(cap.soft or 0), **told
+            )  # fmt: skip

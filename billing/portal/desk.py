@@ -25,6 +25,7 @@ from billing.statements import pdf
 from billing.statements.paper import Paper
 from billing.statements.render import paper_html
 from billing.statements.sheet import statement_csv
+from billing.tongue import phrase, speak
 from meter.postgres import Connection, Pool
 from meter.proxies import client_address
 from meter.refusal import Refusal
@@ -89,7 +90,7 @@ class NotFound(Refusal):
 
 def sentence(refusal: Refusal) -> str:
     """A refusal as a page says it."""
-    text = str(refusal)
+    text = phrase(str(refusal))
     return text[:1].upper() + text[1:].rstrip(".") + "."
 
 
@@ -117,7 +118,10 @@ async def maybe_visitor(request: web.Request, connection: Connection) -> login.V
     session = request.cookies.get(portal.cookie)
     if session is None:
         return None
-    return await login.visitor(connection, session, portal.settings, now_us=portal.clock())
+    found = await login.visitor(connection, session, portal.settings, now_us=portal.clock())
+    if found is not None and found.language is not None:
+        speak(found.language)
+    return found
 
 
 async def in_form(

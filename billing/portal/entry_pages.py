@@ -8,6 +8,7 @@ from billing.pages import render
 from billing.portal import login, store
 from billing.portal.desk import PORTAL, NotFound, client_of, html_page, refused, visitor_of
 from billing.portal.mail import is_address
+from billing.tongue import _
 from meter.refusal import Refusal
 
 NUMBER_DIGITS_MAX = 18
@@ -80,7 +81,7 @@ def _count_try(request: web.Request) -> None:
 
 
 def _stale_link() -> web.Response:
-    return refused("This link was used already, or its time is over. Ask for a new one.", 410)
+    return refused(_("This link was used already, or its time is over. Ask for a new one."), 410)
 
 
 async def _sign_out(request: web.Request) -> web.Response:

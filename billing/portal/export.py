@@ -13,24 +13,29 @@ import asyncpg
 
 from billing.portal.membership_store import EXPORT, rows_of
 from billing.spreadsheet import cell
+from billing.tongue import _
 from meter.ids import MemberId
 from meter.postgres import Connection
 from meter.refusal import Refusal
 
 ROWS_AT_ONCE = 5000
-ABOUT = """Everything your co-op keeps about you in its databases, one table a file, as CSV.
+
+
+def about() -> str:
+    """The page that goes with the tables."""
+    return _("""Everything your co-op keeps about you in its databases, one table a file, as CSV.
 
 Names of files are those of the tables. Whole numbers are exact: bytes, byte-microseconds, and money in cents.
 Your single requests are in the journal: ask for `weir usage YOUR-NAME --by request`. Your objects are yours
 already, behind your keys. Secrets are not in here: nobody can read them back, and they would not be safe in a file.
-"""
+""")
 
 
 async def write_export(connection: Connection, member: MemberId, out: IO[bytes], *, rows_max: int) -> None:
     """Write the ZIP, all tables as of one instant, in constant memory. Raises Refusal beyond rows_max rows."""
     left = rows_max
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("ABOUT.txt", ABOUT)
+        archive.writestr("ABOUT.txt", about())
         async with connection.transaction(isolation="repeatable_read", readonly=True):
             for name in EXPORT:
                 with archive.open(f"{name}.csv", "w", force_zip64=True) as file:

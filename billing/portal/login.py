@@ -33,6 +33,8 @@ class Visitor:
     """The number of this session among the member's."""
     offices: frozenset[Office] = frozenset()
     """What they may act in, asked anew for every request."""
+    language: str | None = None
+    """In which they want to be told things; None where they never said."""
 
 
 def _digest(token: str) -> bytes:

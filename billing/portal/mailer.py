@@ -20,6 +20,7 @@ from billing.portal import login, store
 from billing.portal.guard import Attempts
 from billing.portal.mail import login_mail
 from billing.settings import BillingSettings
+from billing.tongue import speaking
 from meter.ids import MemberId
 from meter.postgres import AWAY, Connection, Pool
 from meter.refusal import Refusal
@@ -86,22 +87,23 @@ class Mailer:
             found = await store.members_with_email(connection, email, count_max=MEMBERS_OF_AN_ADDRESS_MAX)
         if not found:
             self._metrics.mailed("unknown")
-        for member, name in found:
+        for member, name, language in found:
             if self._sent.allow(str(member), now_us=self._clock()):
-                await self._mail(member, name, email)
+                await self._mail(member, name, email, language or self._settings.portal_language)
             else:
                 self._metrics.mailed("limited")
 
-    async def _mail(self, member: MemberId, name: str, email: str) -> None:
+    async def _mail(self, member: MemberId, name: str, email: str, language: str) -> None:
         settings = self._settings
         async with self._pool.acquire() as pooled:
             link = await login.create_login_link(
                 cast(Connection, pooled), member, portal_url=settings.portal_url, now_us=self._clock(),
                 ttl_minutes=settings.login_link_ttl_minutes, open_max=settings.login_links_open_max,
             )  # fmt: skip
-        message = login_mail(
-            sender=settings.smtp_from, to=email, name=name, link=link, minutes=settings.login_link_ttl_minutes
-        )
+        with speaking(language):
+            message = login_mail(
+                sender=settings.smtp_from, to=email, name=name, link=link, minutes=settings.login_link_ttl_minutes
+            )  # fmt: skip
         for number in range(1, settings.smtp_tries_max + 1):
             try:
                 await asyncio.to_thread(send, message, settings)

@@ -8,6 +8,7 @@ from typing import Any
 
 from billing.register.particulars import Particulars, changed
 from billing.rules.afterwards import RESOLUTION_RATE, ExitRule
+from billing.tongue import _, many
 from meter.refusal import Refusal
 
 FIELDS = ("legal_name", "postal", "email", "purposes")
@@ -43,27 +44,43 @@ def read_leaving(form: Mapping[str, Any], *, today: date) -> tuple[date, str]:
 def what_happens(rule: ExitRule | None) -> list[str]:
     """What becomes of what is kept in a leaver's name, sentence by sentence."""
     told = [
-        "This is a notice. Nothing is cut off by it.",
-        "Your keys and your buckets go on until the co-op enters the day you left, so take your data with you before.",
-        "Until then you are a member like everybody, with your vote and your part of the year.",
+        _("This is a notice. Nothing is cut off by it."),
+        _(
+            "Your keys and your buckets go on until the co-op enters the day you left, so take your data with you "
+            "before."
+        ),
+        _("Until then you are a member like everybody, with your vote and your part of the year."),
     ]
     if rule is None:
-        return [
-            *told,
-            "Your co-op has chosen no rules yet for those who leave; a resolution says when you are paid.",
-        ]
-    told.append(
-        "What is kept in your name becomes a debt of the co-op to you. It is paid in instalments, not at once"
-        + (f", within {rule.years_max} years at most" if rule.years_max else "; the resolution says how long")
-        + "."
-    )
+        no_rule = _(
+            "Your co-op has chosen no rules yet for those who leave; a resolution says when you are paid."
+        )
+        return [*told, no_rule]
+    if rule.years_max:
+        told.append(
+            many(
+                "What is kept in your name becomes a debt of the co-op to you. It is paid in instalments, not at once, "
+                "within {number} year at most.",
+                "What is kept in your name becomes a debt of the co-op to you. It is paid in instalments, not at once, "
+                "within {number} years at most.", number=rule.years_max,
+            )
+        )  # fmt: skip
+    else:
+        told.append(
+            _(
+                "What is kept in your name becomes a debt of the co-op to you. It is paid in instalments, not at once; "
+                "the resolution says how long."
+            )
+        )
     if rule.rate == RESOLUTION_RATE:
-        told.append("Whether it bears interest, and how much, is said by the resolution.")
+        told.append(_("Whether it bears interest, and how much, is said by the resolution."))
     elif rule.rate:
-        told.append(f"It bears interest by the rate called '{rule.rate}'.")
+        told.append(_("It bears interest by the rate called '{rate}'.", rate=rule.rate))
     if rule.deduction_max:
         told.append(
-            "If a minimum stay was agreed and is broken, the co-op may keep a part back, up to the law's limit."
+            _(
+                "If a minimum stay was agreed and is broken, the co-op may keep a part back, up to the law's limit."
+            )
         )
-    told.append(f"Where this stands: {rule.source}.")
+    told.append(_("Where this stands: {source}.", source=rule.source))
     return told

@@ -8,6 +8,8 @@ from datetime import date
 from typing import Any
 
 from billing.money import scale_down
+from billing.statements.telling import lines_of, meaning_of, sentence_of
+from billing.tongue import _
 from billing.words import month_text
 from meter.event import StorageLine
 from meter.usage import LOGICAL, Kept, Lines, Usage, together
@@ -76,7 +78,7 @@ def bars(shown: Sequence[Day]) -> list[Bar]:
 def kept_rows(kept: Lines) -> list[dict[str, object]]:
     """What is stored line by line; one line alone needs no list."""
     found: list[dict[str, object]] = [
-        {"words": KEPT_WORDS[line], "stored_bytes": kept[line].stored_bytes}
+        {"words": _(KEPT_WORDS[line]), "stored_bytes": kept[line].stored_bytes}
         for line in StorageLine
         if line in kept and kept[line].stored_bytes
     ]
@@ -99,6 +101,9 @@ def page(
     return {
         "month": month_text(month),
         "statement": statement,
+        "sentence": sentence_of(statement),
+        "meaning": meaning_of(statement),
+        "lines": lines_of(statement),
         "days": shown,
         "bars": bars(shown),
         "top_bytes": max((max(day.bytes_out, day.bytes_in) for day in shown), default=0),
@@ -107,6 +112,9 @@ def page(
         "stored_bytes": together(kept, LOGICAL).stored_bytes,
         "kept": kept_rows(kept),
         "retained_minor": retained_minor,
-        "past": [{**one, "month": month_text(Month.parse(one["period"]))} for one in past],
+        "past": [
+            {**one, "month": month_text(Month.parse(one["period"])), "meaning": meaning_of(one)}
+            for one in past
+        ],
         "now_us": now_us,
     }

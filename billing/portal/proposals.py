@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 from billing.money import scale_down
+from billing.tongue import _
 from billing.voting.count import Outcome, Tally
 from billing.voting.document import Recount, recount
 from billing.voting.poll import Poll
 from billing.voting.proposal import Proposal
+from billing.words import count_text
 
 BAR_WIDTH = 360
 RESULTS_KEPT = 32
@@ -37,7 +39,7 @@ def rows(
         {
             "number": one.number,
             "title": one.wording.title,
-            "about": KINDS[one.kind.value],
+            "about": _(KINDS[one.kind.value]),
             "state": state(polls.get(one.number), adopted.get(one.number), now_us=now_us),
             "poll": polls.get(one.number),
         }
@@ -46,9 +48,14 @@ def rows(
 
 
 @lru_cache(maxsize=RESULTS_KEPT)
+def _counted(document: str) -> Recount:
+    """Once a result, for ten thousand ballots take a tenth of a second."""
+    return recount(document)
+
+
 def result_page(document: str) -> Mapping[str, object]:
-    """A result in words and bars, counted from its ballots; once a result, for ten thousand take a tenth of a second."""
-    again = recount(document)
+    """A result in words and bars, counted from its ballots."""
+    again = _counted(document)
     found = again.outcome
     chambers = [(name, one) for name, one in found.tallies.items()]
     return {
@@ -56,6 +63,7 @@ def result_page(document: str) -> Mapping[str, object]:
         "digest": again.digest,
         "problems": again.problems,
         "bars": bars(found),
+        "told": ", ".join(str(one["words"]) for one in bars(found)),
         "chambers": chambers if len(chambers) > 1 else [],
         "weights": {name: str(one) for name, one in _weights(again).items()},
         "width": BAR_WIDTH,
@@ -71,9 +79,9 @@ def bars(found: Outcome) -> list[dict[str, object]]:
     """Three bars on one scale, whose whole length is everybody with a vote."""
     whole: Tally = found.whole
     sides = (
-        ("for", "out", whole.in_favour),
-        ("against", "back", whole.against),
-        ("abstained", "in", whole.abstained),
+        (_("{count} for", count=count_text(whole.in_favour)), "out", whole.in_favour),
+        (_("{count} against", count=count_text(whole.against)), "back", whole.against),
+        (_("{count} abstained", count=count_text(whole.abstained)), "in", whole.abstained),
     )
     return [
         {"words": words, "kind": kind, "count": count, "y": 34 * place,

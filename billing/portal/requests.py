@@ -10,6 +10,7 @@ from itertools import islice
 from pathlib import Path
 
 from billing.settings import BillingSettings
+from billing.tongue import _, phrase
 from meter.event import Mark, Zone
 from meter.ids import NOBODY, BucketId, MemberId
 from meter.refusal import Refusal
@@ -110,12 +111,17 @@ def rows(
             "operation": operations.get(one.event.operation, ""),
             "bucket": buckets.get(one.event.bucket, ""),
             "who": _who(one.event.requester, member),
-            "zone": one.event.zone.name.lower(),
+            "zone": _(one.event.zone.name.lower()),
             "status": one.event.status,
             "bytes_in": one.event.bytes_in,
             "bytes_out": one.event.bytes_out,
-            "marks": ", ".join(word for mark, word in MARKS.items() if one.event.marks & mark),
-            "place": f"{one.stream}, segment {one.segment}, record {one.sequence}",
+            "marks": ", ".join(_(word) for mark, word in MARKS.items() if one.event.marks & mark),
+            "place": _(
+                "{stream}, segment {segment}, record {record}",
+                stream=one.stream,
+                segment=one.segment,
+                record=one.sequence,
+            ),
         }
         for one in page.found
     ]
@@ -123,5 +129,10 @@ def rows(
 
 def _who(requester: MemberId, member: MemberId) -> str:
     if requester == member:
-        return "you"
-    return "somebody without a key" if requester == NOBODY else "another member"
+        return _("you")
+    return _("somebody without a key") if requester == NOBODY else _("another member")
+
+
+def filters_told(filters: Mapping[str, int]) -> str:
+    """What a day's requests are narrowed to, in words."""
+    return ", ".join(f"{phrase(name)} {number}" for name, number in filters.items())

@@ -22,6 +22,7 @@ from billing.portal.proposals import KINDS, result_page
 from billing.portal.proposals_told import found_proposal, listed, proposal_of, refuse_strangers, result_of
 from billing.register import store as register_store
 from billing.register.operations import people_at
+from billing.tongue import _
 from billing.voting import run, store
 from billing.voting.count import Vote
 from billing.voting.poll import Poll, VoteRefused, no_vote
@@ -198,7 +199,7 @@ async def _show(request: web.Request) -> web.Response:
         found, poll, stored = told.proposal, told.poll, told.result
         context: dict[str, Any] = {
             "proposal": found,
-            "about": KINDS[found.kind.value],
+            "about": _(KINDS[found.kind.value]),
             "poll": poll,
             "state": told.state,
             "attachments": told.attachments,

@@ -81,21 +81,23 @@ async def forget_sessions(
 
 async def session_member(
     connection: Connection, digest: bytes, *, begun_after_us: int, seen_after_us: int, now_us: int
-) -> tuple[MemberId, str, int, frozenset[Office]] | None:
-    """(member, name, session's number, offices held) of whose session it is, while it lasts.
+) -> tuple[MemberId, str, int, frozenset[Office], str | None] | None:
+    """(member, name, session's number, offices held, chosen language) of whose session it is, while it lasts.
 
     Being seen keeps it from idling out.
     """
     row = await connection.fetchrow(
         "UPDATE billing.session SET seen_at = $4 FROM meter.member WHERE member.id = session.member"
         " AND token_sha256 = $1 AND created_at > $2 AND seen_at > $3 RETURNING member.id, member.name, session.number,"
-        " ARRAY(SELECT role FROM unnest($5::text[]) AS role WHERE billing.holds_office(member.id, role, $4)) AS offices",
+        " ARRAY(SELECT role FROM unnest($5::text[]) AS role WHERE billing.holds_office(member.id, role, $4)) AS offices,"
+        " (SELECT language FROM billing.member_language AS l WHERE l.member = session.member) AS language",
         digest, to_datetime(begun_after_us), to_datetime(seen_after_us), to_datetime(now_us),
         [one.value for one in Office],
     )  # fmt: skip
     if row is None:
         return None
-    return MemberId(row["id"]), row["name"], row["number"], frozenset(Office(one) for one in row["offices"])
+    offices = frozenset(Office(one) for one in row["offices"])
+    return MemberId(row["id"]), row["name"], row["number"], offices, row["language"]
 
 
 async def delete_session(connection: Connection, digest: bytes) -> None:
@@ -133,11 +135,29 @@ async def end_other_sessions(connection: Connection, member: MemberId, *, but: i
 
 async def members_with_email(
     connection: Connection, email: str, *, count_max: int
-) -> list[tuple[MemberId, str]]:
-    """(number, name) of those who have that address and have not left."""
+) -> list[tuple[MemberId, str, str | None]]:
+    """(number, name, chosen language) of those who have that address and have not left."""
     rows = await connection.fetch(
-        "SELECT id, name FROM meter.member WHERE lower(email) = lower($1) AND email <> '' AND status <> 'left'"
+        "SELECT id, name, language FROM meter.member LEFT JOIN billing.member_language ON member_language.member = id"
+        " WHERE lower(email) = lower($1) AND email <> '' AND status <> 'left'"
         " ORDER BY id LIMIT $2",
         email, count_max,
     )  # fmt: skip
-    return [(MemberId(row["id"]), row["name"]) for row in rows]
+    return [(MemberId(row["id"]), row["name"], row["language"]) for row in rows]
+
+
+async def language(connection: Connection, member: MemberId) -> str | None:
+    """In which language a member wants to be told things."""
+    found: str | None = await connection.fetchval(
+        "SELECT language FROM billing.member_language WHERE member = $1", member
+    )
+    return found
+
+
+async def set_language(connection: Connection, member: MemberId, chosen: str, *, now_us: int) -> None:
+    """Keep it, in place of what was chosen before."""
+    await connection.execute(
+        "INSERT INTO billing.member_language VALUES ($1, $2, $3)"
+        " ON CONFLICT (member) DO UPDATE SET language = $2, set_at = $3",
+        member, chosen, to_datetime(now_us),
+    )  # fmt: skip

@@ -14,7 +14,8 @@ from urllib.parse import urlencode
 
 from billing.money import scale_down
 from billing.spreadsheet import csv_text
-from billing.words import iso_text
+from billing.tongue import _
+from billing.words import count_text, day_text, iso_text
 from meter.event import Zone
 from meter.refusal import Refusal
 from meter.usage import LOGICAL, Kept, Lines, Usage, together
@@ -46,6 +47,14 @@ class By(StrEnum):
     BUCKET = "bucket"
     OPERATION = "operation"
     ZONE = "zone"
+
+
+def by_words(by: By) -> str:
+    """'by day': what the rows are, within a sentence."""
+    return {
+        By.DAY: _("by day"), By.HOUR: _("by hour"), By.BUCKET: _("by bucket"), By.OPERATION: _("by operation"),
+        By.ZONE: _("by zone"),
+    }[by]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,11 +180,12 @@ def rows(
     for number, usage in found.items():
         match asked.by:
             case By.BUCKET:
-                words = buckets.get(number) or ("no bucket" if number == 0 else f"bucket {number}")
+                unnamed = _("no bucket") if number == 0 else _("bucket {number}", number=number)
+                words = buckets.get(number) or unnamed
             case By.OPERATION:
-                words = operations.get(number) or f"operation {number}"
-            case _:
-                words = ZONE_WORDS[Zone(number)]
+                words = operations.get(number) or _("operation {number}", number=number)
+            case _zone:
+                words = _(ZONE_WORDS[Zone(number)])
         link = asked.link(by=By.DAY.value, **{asked.by.value: number})
         stored = together(kept[number], LOGICAL) if number in kept else None
         told.append(Row(str(number), words, link, usage, stored))
@@ -187,7 +197,8 @@ def _of_time(asked: Asked, moment: datetime, usage: Usage) -> Row:
     if asked.by is By.HOUR:
         narrowing["hour"] = moment.hour
     query = f"?{urlencode(narrowing)}" if narrowing else ""
-    words = f"{moment:%Y-%m-%d %H}:00" if asked.by is By.HOUR else f"{moment:%Y-%m-%d}"
+    day = day_text(moment.date())
+    words = f"{day} {moment:%H}:00" if asked.by is By.HOUR else day
     return Row(iso_text(to_us(moment)), words, f"/requests/{moment:%Y-%m-%d}{query}", usage)
 
 
@@ -244,7 +255,12 @@ def _upright(asked: Asked, told: Sequence[Row], top: int) -> tuple[list[Bar], in
 
 
 def _words(one: Row, kind: str, count: int) -> str:
-    return f"{one.words}: {count:,} bytes {'sent' if kind == 'out' else 'received'}"
+    told = {"line": one.words, "count": count_text(count)}
+    return (
+        _("{line}: {count} bytes sent", **told)
+        if kind == "out"
+        else _("{line}: {count} bytes received", **told)
+    )
 
 
 def as_csv(asked: Asked, told: Sequence[Row]) -> str:
@@ -294,8 +310,8 @@ def _counts(one: Row) -> dict[str, int]:
 def against_statement(told: Mapping[str, int], statement_usage: Mapping[str, Any]) -> list[dict[str, object]]:
     """Each count of these days beside the month's statement; they differ by what came late, and by nothing else."""
     words = {
-        "bytes_out": "bytes sent", "bytes_in": "bytes received",
-        "requests_a": "requests that change or list", "requests_b": "requests that read",
+        "bytes_out": _("bytes sent"), "bytes_in": _("bytes received"),
+        "requests_a": _("requests that change or list"), "requests_b": _("requests that read"),
     }  # fmt: skip
     return [
         {"words": text, "here": told[name], "there": statement_usage[name], "late": statement_usage[name] - told[name]}

@@ -15,8 +15,10 @@ from billing.portal import usage
 from billing.portal.desk import PORTAL, Portal, download, html_page, visitor_of
 from billing.portal.login import Visitor
 from billing.portal.names_store import bucket_names, operation_names, own_buckets
-from billing.portal.requests import DayPage, narrowed, parse_day, parse_page, read_page, rows
+from billing.portal.requests import DayPage, filters_told, narrowed, parse_day, parse_page, read_page, rows
 from billing.portal.usage import Asked, Bounds, By, Row
+from billing.tongue import SOURCE, speak
+from billing.words import day_text, month_text
 from meter.ids import MemberId
 from meter.postgres import Connection
 from meter.refusal import Refusal
@@ -33,14 +35,16 @@ async def _usage(request: web.Request) -> web.Response:
     portal = request.app[PORTAL]
     now = portal.clock()
     settings = portal.settings
+    form = request.query.get("format", "html")
     bounds = Bounds(settings.portal_usage_days_max, settings.portal_usage_hours_max)
     async with portal.database() as connection:
         visitor = await visitor_of(request, connection)
+        if form in ("csv", "json"):
+            speak(SOURCE)  # A file for programs and sums says the same to everybody.
         asked = usage.whole(usage.read_asked(request.query, bounds, now_us=now), now_us=now)
         # One view of the sums, so that rows, stored bytes and statement are of the same instant.
         async with connection.transaction(isolation="repeatable_read", readonly=True):
             told, operations = await usage_of(connection, visitor.member, asked, now_us=now)
-            form = request.query.get("format", "html")
             if form == "html":
                 beside = await _beside(connection, visitor, asked, told, now_us=now)
                 buckets = await own_buckets(
@@ -105,7 +109,8 @@ def _page(
         total=usage.total(told), stored=usage.stored_total(told) if any(one.kept for one in told) else None,
         bars=pictured, chart_width=width, chart_height=height, is_upright=asked.by in (By.DAY, By.HOUR),
         lines=[one.words for one in told[: usage.LINES_SHOWN]], line_height=usage.LINE_HEIGHT, beside=beside,
-        buckets=buckets, operations=operations, zones=usage.ZONE_WORDS,
+        buckets=buckets, operations=operations, zones=usage.ZONE_WORDS, by_what=usage.by_words(asked.by),
+        statement_month="" if asked.month is None else month_text(asked.month),
     )  # fmt: skip
 
 
@@ -115,8 +120,11 @@ async def _requests(request: web.Request) -> web.Response:
         visitor = await visitor_of(request, connection)
     day, number = parse_day(request.match_info["day"]), parse_page(request.query.get("page", "1"))
     found, told, filters = await requests_of(portal, visitor.member, day, number, request.query)
-    context = {"day": str(day), "number": number, "has_more": found.has_more, "is_cut": found.is_cut}
-    return html_page(render("requests.html", visitor=visitor, rows=told, filters=filters, **context))
+    context = {
+        "day": str(day), "shown_day": day_text(day), "number": number, "has_more": found.has_more,
+        "is_cut": found.is_cut, "filters": filters, "filters_told": filters_told(filters),
+    }  # fmt: skip
+    return html_page(render("requests.html", visitor=visitor, rows=told, **context))
 
 
 async def requests_of(

@@ -9,17 +9,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from billing.money import quotient_text, scale_down
+from billing.tongue import _
+from billing.words import numeral
 
 WIDTH = 640
 """Of the picture."""
 LEAST_SHOWN = 3
 SHADES = ("out", "out-2", "out-3")
 """Kinds of costs in the picture, by turns; each part has its number too."""
-NOT_A_BILL = "This is not a bill and not a cheque."
-CHECK_US = (
-    "Everything here can be worked out again. Ask whoever runs your co-op for your records and the file that checks "
-    "them (weir download), or let them run “{command}”."
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +84,7 @@ class Paper:
     sentence: str
     meaning: str
     currency: str
+    language: str
     boxes: Sequence[Box]
     below: Sequence[Box]
     picture: Picture | None
@@ -95,6 +93,19 @@ class Paper:
     digest: str
     dated_us: int
     """The end of its period: the date a file of it bears, however often it is made."""
+
+
+def check_us(command: str) -> str:
+    """How a reader checks a statement."""
+    return _(
+        "Check us: Everything here can be worked out again. Ask whoever runs your co-op for your records and the file "
+        "that checks them (weir download), or let them run “{command}”.", command=command
+    )  # fmt: skip
+
+
+def cost_words(name: str) -> str:
+    """A kind of cost as it is told: 'cost: disks and power'."""
+    return _("cost: {pool}", pool=name.removeprefix("cost:").replace("-", " "))
 
 
 def cut(wanted: Iterable[tuple[str, str, int]], *, of_minor: int) -> list[Part]:
@@ -109,7 +120,7 @@ def cut(wanted: Iterable[tuple[str, str, int]], *, of_minor: int) -> list[Part]:
     for place, (words, kind, amount) in enumerate(shown, 1):
         width = LEAST_SHOWN + scale_down(amount, of=whole, to=to_scale)
         width = WIDTH - x if place == len(shown) else min(width, WIDTH - x)
-        cents = quotient_text(amount * 100, of_minor, decimals=1) if of_minor > 0 else ""
+        cents = numeral(quotient_text(amount * 100, of_minor, decimals=1)) if of_minor > 0 else ""
         found.append(Part(words, kind, amount, x, width, cents))
         x += width
     return found

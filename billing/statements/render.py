@@ -6,17 +6,17 @@ import textwrap
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from billing.money import format_amount, format_number
 from billing.pages import render
-from billing.statements.month_paper import month_paper
+from billing.statements.month_paper import month_paper, result_words
 from billing.statements.paper import WIDTH as WIDTH_OF_PICTURE
 from billing.statements.paper import Paper
-from billing.words import month_text
+from billing.statements.telling import apart_of, lines_of, meaning_of, sentence_of
+from billing.tongue import _
+from billing.words import amount_text, month_text, number_text, numeral
 from meter.window import Month
 
 WIDTH = 80
 INDENT = "  "
-KINDS = {"trial": "a trial: figures still change", "final": "final"}
 
 
 def statement_html(document: Mapping[str, Any]) -> str:
@@ -31,19 +31,20 @@ def paper_html(paper: Paper) -> str:
 
 def statement_text(document: Mapping[str, Any]) -> str:
     """The statement for a terminal or a letter: 80 columns, ends with a newline."""
-    return "\n".join(line.rstrip() for line in _all_lines(document)) + "\n"
+    # A letter of plain text has plain apostrophes.
+    return "\n".join(line.rstrip().replace("’", "'") for line in _all_lines(document)) + "\n"
 
 
 def _all_lines(document: Mapping[str, Any]) -> Iterator[str]:
-    member = document["member"]
+    member, month = document["member"], month_text(Month.parse(document["period"]))
     yield _sides(
-        f"Statement for {month_text(Month.parse(document['period']))}",
-        f"{member['name']}, member {member['id']}",
+        _("Statement for {month}", month=month),
+        _("{name}, member {number}", name=member["name"], number=member["id"]),
     )
     yield "═" * WIDTH
-    yield from textwrap.wrap(document["sentence"], WIDTH)
+    yield from textwrap.wrap(sentence_of(document), WIDTH)
     yield ""
-    yield from textwrap.wrap(document["meaning"], WIDTH)
+    yield from textwrap.wrap(meaning_of(document), WIDTH)
     yield from _used(document)
     if document["co_op"]["costs_booked"]:
         yield from _everyone(document)
@@ -53,27 +54,24 @@ def _all_lines(document: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _used(document: Mapping[str, Any]) -> Iterator[str]:
-    currency = document["currency"]
-    yield from _heading("What you used, at the co-op's price")
-    for line in document["lines"]:
-        amount = format_number(line["amount_minor"], currency)
-        left = f"{line['words']:<28}{line['quantity_text']:>20} × {line['price']}"
-        yield _sides(INDENT + left, amount)
-    for line in document.get("apart", ()):
-        yield f"{INDENT}{line['words']:<28}{line['quantity_text']:>20}"
+    yield from _heading(_("What you used, at the co-op’s price"))
+    for line in lines_of(document):
+        yield _sides(f"{INDENT}{line.words:<28}{line.quantity:>20} × {line.price}", line.amount)
+    for line in apart_of(document):
+        yield f"{INDENT}{line.words:<28}{line.quantity:>20}"
     yield _rule()
-    yield _sides(f"{INDENT}Your charges", format_amount(document["charges_minor"], currency))
+    charges = amount_text(document["charges_minor"], document["currency"])
+    yield _sides(INDENT + _("Your charges"), charges)
 
 
 def _everyone(document: Mapping[str, Any]) -> Iterator[str]:
     currency, co_op = document["currency"], document["co_op"]
-    yield from _heading("What it cost all of us")
-    yield _sides(f"{INDENT}All members' charges", format_number(co_op["charges_minor"], currency))
+    yield from _heading(_("What it cost all of us"))
+    yield _sides(INDENT + _("All members’ charges"), number_text(co_op["charges_minor"], currency))
     for pool, amount in co_op["costs"].items():
-        yield _sides(f"{INDENT}Cost: {pool}", format_number(-amount, currency))
+        yield _sides(INDENT + _("Cost: {pool}", pool=pool), number_text(-amount, currency))
     yield _rule()
-    names = {"surplus": "Left over (surplus)", "loss": "Missing (loss)", "even": "Left over"}
-    yield _sides(INDENT + names[co_op["outcome"]], format_amount(co_op["result_minor"], currency))
+    yield _sides(INDENT + result_words(co_op["outcome"]), amount_text(co_op["result_minor"], currency))
 
 
 def _share(document: Mapping[str, Any]) -> Iterator[str]:
@@ -82,27 +80,32 @@ def _share(document: Mapping[str, Any]) -> Iterator[str]:
     if not share["charges_minor"]:
         return
     final = document["kind"] == "final"
-    yield from _heading("What comes back to you" if final else "What would come back to you, as it stands")
-    own, everyone, pool = (
-        format_number(share[key], currency) for key in ("charges_minor", "all_charges_minor", "pool_minor")
+    yield from _heading(
+        _("What comes back to you") if final else _("What would come back to you, as it stands")
     )
-    yield f"{INDENT}your charges {own} / all user members' {everyone} × surplus {pool}"
-    exact = f"{INDENT}= {share['exact']}, rounded so that all shares sum to the surplus:"
-    yield _sides(exact, format_amount(share["amount_minor"], currency))
+    told = {
+        name: number_text(share[key], currency)
+        for name, key in (("own", "charges_minor"), ("everyone", "all_charges_minor"), ("pool", "pool_minor"))
+    }
+    yield INDENT + _("your charges {own} / all user members’ {everyone} × surplus {pool}", **told)
+    exact = _("= {exact}, rounded so that all shares sum to the surplus:", exact=numeral(share["exact"]))
+    yield _sides(INDENT + exact, amount_text(share["amount_minor"], currency))
     yield ""
-    yield _sides(f"{INDENT}Paid to you now", format_number(share["paid_minor"], currency))
-    yield _sides(f"{INDENT}Kept in your name", format_number(share["retained_minor"], currency))
-    yield _sides(
-        f"{INDENT}Your charges less your share", format_number(document["after_share_minor"], currency)
-    )
+    yield _sides(INDENT + _("Paid to you now"), number_text(share["paid_minor"], currency))
+    yield _sides(INDENT + _("Kept in your name"), number_text(share["retained_minor"], currency))
+    after = number_text(document["after_share_minor"], currency)
+    yield _sides(INDENT + _("Your charges less your share"), after)
 
 
 def _foot(document: Mapping[str, Any]) -> Iterator[str]:
     yield ""
     yield "─" * WIDTH
-    yield f"This statement is {KINDS[document['kind']]}. It is not a cheque."
-    yield "A GB is 1,000,000,000 bytes, counted where they move. Times are UTC."
-    yield f"Check us: weir verify {document['member']['name']} {document['period']}"
+    if document["kind"] == "final":
+        yield _("This statement is final. It is not a cheque.")
+    else:
+        yield _("This statement is a trial: figures still change. It is not a cheque.")
+    yield _("A GB is 1,000,000,000 bytes, counted where they move. Times are UTC.")
+    yield _("Check us: {command}", command=f"weir verify {document['member']['name']} {document['period']}")
     yield f"SHA-256 {document['digest']}"
 
 

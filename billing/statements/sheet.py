@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from billing.money import plain_number
+from billing.tongue import SOURCE, speaking
 from billing.year_statement import settled
 
 HEADS = ("part", "what", "quantity", "amount_minor", "currency", "amount")
@@ -23,6 +24,12 @@ Row = tuple[str, str, str, int | None]
 
 def statement_csv(document: Mapping[str, Any]) -> str:
     """The statement of a month or a year; begins with a byte order mark, lines end as RFC 4180 says."""
+    # A file for programs and sums says the same to everybody.
+    with speaking(SOURCE):
+        return _sheet(document)
+
+
+def _sheet(document: Mapping[str, Any]) -> str:
     found = io.StringIO()
     writer = csv.writer(found, lineterminator="\r\n")
     writer.writerow(HEADS)

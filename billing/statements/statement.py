@@ -10,16 +10,17 @@ from typing import Any
 
 from billing.charges.lines import told
 from billing.charges.rating import GB
-from billing.money import exponent, format_amount
+from billing.money import exponent
 from billing.month.closing import Closing
 from billing.month.member_month import COUNTS, MemberMonth
-from billing.month.surplus import Outcome
-from billing.words import instant_text, iso_text, month_text, quantity_text
+from billing.statements.telling import FORMAT as FORMAT
+from billing.statements.telling import meaning, sentence
+from billing.tongue import SOURCE, speaking
+from billing.words import iso_text, quantity_text
 from meter.ids import MemberId
-from meter.usage import Member, MemberClass, Usage
+from meter.usage import Member, Usage
 from meter.window import Month
 
-FORMAT = "weir-statement-2"
 TRIAL = "trial"
 FINAL = "final"
 
@@ -31,6 +32,13 @@ def was_member(member: Member, month: Month) -> bool:
 
 def statement(closing: Closing, own: MemberMonth, *, kind: str) -> dict[str, Any]:
     """The document of one member; `kind` is TRIAL or FINAL."""
+    # What is kept is told in one language, whoever asks for it first.
+    with speaking(SOURCE):
+        document = _document(closing, own, kind)
+        return {**document, "sentence": sentence(document), "meaning": meaning(document)}
+
+
+def _document(closing: Closing, own: MemberMonth, kind: str) -> dict[str, Any]:
     inputs, usage, member = closing.inputs, own.usage, own.member
     return {
         "format": FORMAT,
@@ -54,8 +62,6 @@ def statement(closing: Closing, own: MemberMonth, *, kind: str) -> dict[str, Any
         **_apart(usage, inputs.month),
         "charges_minor": own.charge.amount_minor,
         "co_op": _co_op(closing, kind),
-        "sentence": _sentence(closing, member, kind),
-        "meaning": _meaning(closing, member, kind),
         "line_digest": hashlib.sha256(own.text.encode()).hexdigest(),
         "digest": closing.digest,
     }
@@ -100,55 +106,6 @@ def _co_op(closing: Closing, kind: str) -> dict[str, Any]:
         "result_minor": closing.result.amount_minor,
         "outcome": closing.result.outcome.value,
     }
-
-
-def _sentence(closing: Closing, own: Member, kind: str) -> str:
-    month, count = month_text(closing.inputs.month), closing.members
-    if own.member_class.is_member:
-        whole = "You are the only member" if count == 1 else f"You are one of {count:,} members"
-    else:
-        whole = f"You are a customer of a co-op of {count:,} member{'' if count == 1 else 's'}"
-    cost = format_amount(closing.result.costs_minor, closing.currency)
-    charged = format_amount(closing.result.charges_minor, closing.currency)
-    left = format_amount(abs(closing.result.amount_minor), closing.currency)
-    match closing.result.outcome:
-        case Outcome.SURPLUS:
-            difference = f"{left} is left over"
-        case Outcome.LOSS:
-            difference = f"{left} is missing"
-        case Outcome.EVEN:
-            difference = "nothing is left over"
-    if kind == TRIAL and not closing.inputs.invoices:
-        until = instant_text(closing.inputs.until_us)
-        return f"{whole}. In {month}, up to {until}, members were charged {charged}; no costs are booked yet."
-    if kind == TRIAL:
-        until = instant_text(closing.inputs.until_us)
-        return (
-            f"{whole}. In {month}, up to {until}, the service cost {cost} and members were charged {charged}: "
-            f"as it stands, {difference}."
-        )
-    return f"{whole}. In {month} the service cost {cost} and members were charged {charged}: {difference}."
-
-
-def _meaning(closing: Closing, own: Member, kind: str) -> str:
-    if kind == TRIAL and not closing.inputs.invoices:
-        return "What is left over is known once the month's costs are booked and the month is closed."
-    if closing.result.outcome is Outcome.LOSS:
-        return (
-            "Nobody is charged for what is missing. It counts towards the year; when the year is closed, its rules "
-            "say who bears a loss that the year as a whole has made."
-        )
-    if closing.result.outcome is Outcome.EVEN:
-        return "The charges cover the costs exactly, so there is nothing to share."
-    shared = (
-        "A month shares nothing out. What is left over counts towards the year, and when the year is closed its "
-        "surplus comes back to the members (patronage)"
-    )
-    if not own.member_class.is_member:
-        return "What is left over belongs to the members; you buy at the tariff and are none."
-    if own.member_class is MemberClass.USER:
-        return f"{shared}, to users by what they were charged over the year."
-    return f"{shared}, as the co-op's rules say; you are a {own.member_class.value} member."
 
 
 def differences(stored: Usage, recounted: Usage, name: str) -> list[str]:

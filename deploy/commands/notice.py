@@ -12,7 +12,9 @@ from billing.notices import run as notice_run
 from billing.notices.notice import State, notice_text
 from billing.notices.run import Made
 from billing.notices.store import Kept, Step
+from billing.portal import store as portal_store
 from billing.rules.afterwards import afterwards
+from billing.tongue import SOURCE, speaking
 from deploy.commands.options import data_option, json_option
 from deploy.desk import Desk, as_treasurer, at_desk
 from deploy.instants import instant_text
@@ -74,22 +76,24 @@ def make(file: Path, texts: Path | None, rule_set: str, trial: bool, as_json: bo
 @json_option
 @data_option
 def show(member: str, year: int, as_json: bool) -> None:
-    """MEMBER's notice of YEAR, and what happened to it."""
+    """MEMBER's notice of YEAR in the language they chose, and what happened to it."""
 
-    async def work(desk: Desk) -> tuple[Kept, list[Step]]:
+    async def work(desk: Desk) -> tuple[Kept, list[Step], str]:
         async with desk.connected("weir_billing") as connection:
             found = await find_member(connection, member)
             (one,) = await notice_run.kept(connection, year, found.id)
-            return one, await notice_run.history(connection, year, found.id)
+            language = await portal_store.language(connection, found.id)
+            return one, await notice_run.history(connection, year, found.id), language or SOURCE
 
-    one, steps = at_desk(work)
+    one, steps, language = at_desk(work)
     document = notice_run.document_of(one)
     if as_json:
         print_json({**document, "digest": one.digest, "made": instant_text(one.made_us), "state": one.state.value,
                     "steps": [{"state": s.state.value, "how": s.how, "evidence": s.evidence,
                                "at": instant_text(s.at_us)} for s in steps]})  # fmt: skip
         return
-    click.echo(notice_text(document), nl=False)
+    with speaking(language):
+        click.echo(notice_text(document), nl=False)
     say(f"Digest: {one.digest}")
     rows = [(instant_text(s.at_us), s.state.value, s.how, s.evidence) for s in steps]
     say("")

@@ -28,6 +28,7 @@ OPEN = {
     "/how",
     "/how/{topic}",
     "/how-it-works",
+    "/language",
     "/login",
     "/login/{token}",
     "/logout",

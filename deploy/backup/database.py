@@ -103,4 +103,6 @@ def _check(name: str, status: int, said: IO[bytes]) -> None:
     if status:
         said.seek(0)
         lines = said.read().decode("utf-8", "replace").strip().splitlines()
-        raise Refusal(f"{name} failed: {lines[-1] if lines else f'status {status}'}")
+        # The command that failed comes behind what was wrong with it.
+        wrong = next((line for line in lines if "error: " in line), f"status {status}")
+        raise Refusal(f"{name} failed: {wrong}")

@@ -63,12 +63,13 @@ async def make_roles(connection: Connection) -> None:
         DECLARE
             name text;
         BEGIN
-            FOREACH name IN ARRAY ARRAY['weir_meter', 'weir_gateway', 'weir_billing'] LOOP
+            FOREACH name IN ARRAY ARRAY['weir_meter', 'weir_gateway', 'weir_billing', 'weir_office'] LOOP
                 IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name) THEN
                     EXECUTE format('CREATE ROLE %I NOLOGIN', name);
                 END IF;
                 EXECUTE format('GRANT %I TO CURRENT_USER', name);
             END LOOP;
+            GRANT weir_billing TO weir_office;
         END $$
         """
     )

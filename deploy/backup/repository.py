@@ -31,7 +31,7 @@ from meter.refusal import Refusal
 
 DESCRIPTION = "weir-backup.json"
 PASSPHRASE_LETTERS_MIN = 12
-NAME = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{8}", re.ASCII)
+NAME = re.compile(r"\d{8}T\d{6}\.\d{6}Z-[0-9a-f]{8}", re.ASCII)
 OVERHEAD_BYTES = 1 + 12 + 16
 """Of a sealed piece: mark, nonce and tag."""
 Told = Callable[[int], None]

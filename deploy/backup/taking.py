@@ -177,7 +177,9 @@ def _add_database(desk: Desk, writer: Writer, state: str) -> None:
 
 
 def _finish(writer: Writer, sources: Sources, moment: Moment, began_us: int) -> Page:
-    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(moment.taken_us // 1_000_000))
+    second, fraction = divmod(moment.taken_us, 1_000_000)
+    # To the microsecond: names are in the order of the moments they show.
+    stamp = f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime(second))}.{fraction:06d}Z"
 
     def page(lines: tuple[str, ...], digest: str) -> Page:
         return Page(

@@ -73,9 +73,10 @@ def end(member: str, office: str, ends: str | None, resolution: str | None, as_j
         act = as_board("end an office of a member")
         async with desk.acting(OWNER, act) as connection:
             found = await find_member(connection, member)
+            now_us = desk.now_us  # once: a second look would be later, and an end is never before now
             held = await run.end(
-                connection, found.id, Office(office), ends_us=desk.now_us if ends_us is None else ends_us,
-                resolution=resolution, who=getpass.getuser(), now_us=desk.now_us,
+                connection, found.id, Office(office), ends_us=now_us if ends_us is None else ends_us,
+                resolution=resolution, who=getpass.getuser(), now_us=now_us,
             )  # fmt: skip
             act.subject = found.id
             act.what = f"end that {found.name} is {OFFICE_WORDS[held.office]}"

@@ -25,7 +25,8 @@ from meter.refusal import Refusal
 RIGHTS = (
     ("weir_meter", "meter.correction", "INSERT", True),
     ("weir_gateway", "gateway.access_key", "SELECT", True),
-    ("weir_billing", "billing.entry", "INSERT", True),
+    ("weir_office", "billing.entry", "INSERT", True),
+    ("weir_billing", "billing.entry", "INSERT", False),
     ("weir_gateway", "meter.reading", "INSERT", False),
     ("weir_billing", "meter.reading", "INSERT", False),
     ("weir_meter", "gateway.access_key", "SELECT", False),

@@ -117,10 +117,11 @@ def well(weir: Weir, *more: str) -> set[str]:
 
 
 def started(weir: Weir, *line: str) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "deploy", *line, "--data", str(weir.data)],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=ROOT, env=environment(),
-    )  # fmt: skip
+    with weir.data.with_name("killed.log").open("ab") as said:
+        return subprocess.Popen(
+            [sys.executable, "-m", "deploy", *line, "--data", str(weir.data)],
+            stdout=said, stderr=said, cwd=ROOT, env=environment(),
+        )  # fmt: skip
 
 
 def killed_once(process: subprocess.Popen[bytes], seen: Path, *, count: int) -> bool:
@@ -149,7 +150,7 @@ def test_a_killed_backup_is_none_and_a_killed_restore_leaves_no_co_op(weir: Weir
         names = [] if not (backups / "weir-backup.json").exists() else weir.json("backup", "list", *place)
         assert [] == names
         assert last_backup(weir.data) is None
-    assert kills >= 2
+    assert kills >= 2, weir.data.with_name("killed.log").read_text()
     assert 0 == weir.stop()
     # Nobody collected in between, and nothing is left of the killed ones.
     whole = weir.json("backup", *place)
@@ -161,7 +162,7 @@ def test_a_killed_backup_is_none_and_a_killed_restore_leaves_no_co_op(weir: Weir
     for count in (1, 60, 400):
         kills += killed_once(started(weir, "restore", *place), beside, count=count)
         assert not weir.data.exists()
-    assert kills >= 2
+    assert kills >= 2, weir.data.with_name("killed.log").read_text()
     told = weir.json("restore", *place)
     assert told["audit"]["agrees"]
     assert not beside.exists()

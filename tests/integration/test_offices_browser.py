@@ -76,7 +76,7 @@ async def test_axe_finds_nothing_on_any_new_page(
         page = await sign_in(seen, context, seen.members[1])
         found, paths = [], set()
         async for path in walk(page, seen.address):
-            paths.add(path)
+            paths.add(path.partition("?")[0])
             if path in NEW or path.startswith(("/treasurer/", "/operator/")):
                 found += await complaints(page)
                 await picture(page, tmp_path, f"{scheme}-{name_of(path)}")

@@ -183,12 +183,22 @@ YEAR_STATEMENT = record(
              "requests_b": COUNT, "byte_microseconds": BYTE_TIME}
         ),
         "compared": record({"providers": rows(_PROVIDER), "not_compared": TEXT}),
+        "voting": record(
+            {
+                "classes": {"type": "array", "items": CLASS, "description": "Those who vote by the year's rules."},
+                "chambers": {
+                    "type": "object",
+                    "additionalProperties": {"type": "string", "description": "What it weighs, in percent."},
+                    "description": "By class, where each has a chamber of its own.",
+                },
+            }
+        ),
         "capital": rows(ACCOUNT),
         "decision": or_null(
             record({"id": TEXT, "body": TEXT, "decided_on": DAY, "text": TEXT, "votes": or_null(_VOTES)})
         ),
     },
-    optional=("used", "compared", "capital", "decision"),
+    optional=("used", "compared", "capital", "decision", "voting"),
     words="What a member is told about a fiscal year.",
 )  # fmt: skip
 _ZEROS = "0" * 64

@@ -124,7 +124,7 @@ def _begin(data: Path) -> Path:
     """An empty directory beside; what a killed restore left there goes. Raises DataRefused."""
     beside = data.with_name(data.name + BESIDE)
     if beside.exists():
-        if not (beside / MARKER).exists():
+        if not (beside / MARKER).exists() and not _has_hardly_begun(beside):
             raise DataRefused(f"{beside} is in the way, and no restore of ours made it; move it away")
         deadline = time.monotonic() + read(DeploySettings).postgres_stop_timeout_s
         while (pid := living_postmaster(beside / "postgres")) is not None:
@@ -140,6 +140,14 @@ def _begin(data: Path) -> Path:
     return beside
 
 
+def _has_hardly_begun(beside: Path) -> bool:
+    """Whether nothing is lost with it: a restore killed before its marker stood, or after it was taken away."""
+    return all(
+        one.name.startswith(f".{MARKER}.") or (one.name == "log" and one.is_dir() and not any(one.iterdir()))
+        for one in beside.iterdir()
+    )
+
+
 def _throw_away(beside: Path) -> None:
     """The marker last, so that also this can be killed."""
     for path in beside.iterdir():
@@ -149,7 +157,7 @@ def _throw_away(beside: Path) -> None:
             shutil.rmtree(path)
         else:
             path.unlink()
-    (beside / MARKER).unlink()
+    (beside / MARKER).unlink(missing_ok=True)
     beside.rmdir()
 
 

@@ -123,7 +123,7 @@ def _instead(world: World) -> Iterator[None]:
     lock_stream = meter.recorder.Journal.__init__.__globals__["lock_stream"]
     outside = {
         "os": world.os, "threading": threads, "now_us": lambda: world.now_us,
-        "lock_stream": lambda directory: world.keep_open(lock_stream(directory)),
+        "lock_stream": lambda directory, *, patience_s=0: world.keep_open(lock_stream(directory)),
         "uuid4": lambda: UUID(int=identities.getrandbits(128)),
     }  # fmt: skip
     modules = [module for name, module in sys.modules.items() if name.startswith("meter.")]

@@ -110,7 +110,7 @@ def test_nobody_is_named_where_none_may_be(database: str) -> None:
 async def price(database: str) -> None:
     """The default tariff, and an invoice of 1.00 for the running month."""
     now_us = time.time_ns() // 1000
-    connection = await connect(database, role="weir_billing")
+    connection = await connect(database, role="weir_office")
     try:
         await set_tariff(connection, DEFAULT_TARIFF.read_text("utf-8"), now_us=now_us)
         await add_cost(
@@ -138,7 +138,7 @@ def test_amounts_are_those_a_sum_by_hand_gives(database: str) -> None:
 def test_a_month_that_is_over_and_open_ages_from_its_end(database: str) -> None:
     async def book() -> None:
         now_us = time.time_ns() // 1000
-        connection = await connect(database, role="weir_billing")
+        connection = await connect(database, role="weir_office")
         month = Month.of(now_us).previous().previous()
         await add_cost(connection, month=month, pool="power", amount="1.00", memo="", now_us=now_us)
         await connection.close()

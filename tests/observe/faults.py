@@ -14,14 +14,15 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import asyncpg
 
+from deploy.backup.last import FILE_NAME, LastBackup
 from deploy.embedded import dsn as embedded_dsn
 from deploy.embedded import living_postmaster, socket_directory
-from deploy.observe.machine import BACKUP
 from tests.integration.test_up import descendants
 from tests.observe.rig import Rig
 
@@ -181,8 +182,8 @@ def lose(rig: Rig) -> None:
 
 def backed_up(rig: Rig, *, age_s: int) -> None:
     """What `weir backup` leaves when it went well."""
-    told = {"at_us": (time.time_ns() // 1000) - age_s * 1_000_000}
-    (rig.weir.data / BACKUP).write_text(json.dumps(told))
+    last = LastBackup("of-a-test", "nowhere", (time.time_ns() // 1000) - age_s * 1_000_000, 1, 1, 1, 0)
+    (rig.weir.data / FILE_NAME).write_text(json.dumps(asdict(last)))
 
 
 def strangers_object(rig: Rig) -> None:

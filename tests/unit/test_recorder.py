@@ -234,7 +234,8 @@ def test_recovery_after_a_power_cut_that_took_records_is_killed_and_counts_once(
     def killed(*_: object) -> None:
         raise ZeroDivisionError
 
-    def lock(directory: Path) -> IO[str]:
+    def lock(directory: Path, *, patience_s: float) -> IO[str]:
+        assert patience_s == 0
         locks.append(lock_stream(directory))
         return locks[-1]
 

@@ -16,6 +16,7 @@ from billing.run import set_tariff
 from deploy.commands.options import data_option, json_option
 from deploy.desk import Desk, as_treasurer, at_desk, ship_up_to_now
 from deploy.output import print_json, print_table, say
+from gateway import engine_store
 from meter.refusal import Refusal
 from meter.window import Month
 
@@ -53,15 +54,21 @@ def set_(file: Path) -> None:
     """Put the tariff in FILE in force from the month it names."""
     text = read_text(file)
 
-    async def work(desk: Desk) -> Tariff:
+    async def work(desk: Desk) -> tuple[Tariff, list[str]]:
         act = as_treasurer("put a tariff in force")
         async with desk.acting("weir_office", act) as connection:
             done = await set_tariff(connection, text, now_us=desk.now_us)
             act.what = f"put a tariff in force from {done.effective_from} on"
-            return done
+        async with desk.connected("weir_gateway") as connection:
+            there = {row.name for row in await engine_store.engines(connection)}
+        return done, sorted(done.engine_names - there)
 
-    found = at_desk(work)
+    found, waiting = at_desk(work)
     say(f"the tariff is in force from {found.effective_from}")
+    for name in waiting:
+        say(
+            f"no engine is called {name} as yet; its prices wait for one (`weir engine list` names those there are)"
+        )
 
 
 @tariff.command("suggest")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 
 from billing.charges.tariff import Service, parse_tariff
 from meter.window import Month
@@ -91,6 +92,11 @@ def test_a_treasurer_s_month(weir: Weir) -> None:
     present = parse_tariff(weir.command("tariff", "show"))
     assert present.prices == parse_tariff(file.read_text()).prices
     assert Service.GB_OUT in present.prices
-    weir.command("tariff", "set", str(file))
+    assert "no engine" not in weir.command("tariff", "set", str(file))
+    begin = parse_tariff(file.read_text()).effective_from
+    later = file.read_text().replace(str(begin), str(begin.next()))
+    file.write_text(f'{later}\n[engine.disk]\ngb_out = "1"\n[engine.glacier]\ngb_out = "2"\n')
+    told = weir.command("tariff", "set", str(file))
+    assert ["glacier"] == re.findall(r"no engine is called (\S+) as yet", told)
     assert json.loads(weir.command("cost", "list", "--json"))["invoices"][0]["supplier"] == "Carrier [Ltd]"
     paper.unlink()

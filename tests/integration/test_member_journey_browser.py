@@ -15,6 +15,7 @@ from billing.settings import BillingSettings
 from billing.voting.document import recount
 from gateway.keys import publish_letterbox
 from gateway.vault import Vault
+from meter.ids import MemberId
 from meter.recorder import now_us
 from tests.coop import Coop
 from tests.gateway import Credentials, RunningGateway, client, running_gateway
@@ -44,7 +45,7 @@ async def page() -> AsyncIterator[Page]:
         yield await context.new_page()
 
 
-async def be(page: Page, site: Site, member: int) -> None:
+async def be(page: Page, site: Site, member: MemberId) -> None:
     """Sign in as this member, who has a name of their own in the corner from then on."""
     await page.context.clear_cookies()
     await page.goto(site.origin + await site.link(member))
@@ -58,8 +59,8 @@ async def shown_key(page: Page) -> tuple[str, str]:
     return await page.inner_text("#access-key"), await page.inner_text("#secret-key")
 
 
-def s3_of(gateway: RunningGateway, member: int, pair: tuple[str, str]) -> Any:
-    return client(gateway, Credentials(member, NAMES[0], *pair))  # type: ignore[arg-type]
+def s3_of(gateway: RunningGateway, member: MemberId, pair: tuple[str, str]) -> Any:
+    return client(gateway, Credentials(member, NAMES[0], *pair))
 
 
 async def test_a_key_made_and_rotated_in_a_browser_is_used_by_boto3(
@@ -102,12 +103,12 @@ async def test_a_key_made_and_rotated_in_a_browser_is_used_by_boto3(
 async def test_members_vote_in_a_browser_and_the_result_is_counted_again(
     site: Site, page: Page, is_secret: bool, tmp_path: Path
 ) -> None:
-    await site.co_op.found(*NAMES)
+    members = await site.co_op.found(*NAMES)
     books = await site.co_op.books()
     number = await proposed(books)
     await opened(books, number, is_secret=is_secret)
     site.now_us = DURING
-    for member, words in ((1, "For it"), (2, "Against it"), (3, "For it")):
+    for member, words in zip(members, ("For it", "Against it", "For it"), strict=False):
         await be(page, site, member)
         await page.get_by_role("link", name="Proposals", exact=True).click()
         await page.get_by_role("link", name="A second disk").click()

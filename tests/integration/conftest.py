@@ -6,11 +6,14 @@ import itertools
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
 
+from deploy.cli import run
+from deploy.place import check_format
 from gateway.storage.abilities import DISK, ENGINES, MISSING, RADOSGW, RCLONE, VERSITY, Ability
 from tests.coop import Coop
 from tests.engines.behind import put_behind
@@ -30,6 +33,35 @@ async def co_op(database: str) -> AsyncIterator[Coop]:
     one = Coop(database)
     yield one
     await one.close()
+
+
+Command = Callable[..., str]
+REFUSED = 2
+
+
+@pytest.fixture
+def data(tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A data directory of a co-op whose database is the test's, for its command lines."""
+    made = tmp_path / "data"
+    made.joinpath("log").mkdir(parents=True)
+    check_format(made)
+    monkeypatch.setenv("WEIR_DATA", str(made))
+    monkeypatch.setenv("WEIR_DATABASE_URL", database)
+    return made
+
+
+@pytest.fixture
+def typed(data: Path, capsys: pytest.CaptureFixture[str]) -> Command:
+    """Runs a command line in that co-op; what it printed, or what it was refused with."""
+    assert data.is_dir()
+
+    def command(*words: object, status: int = 0) -> str:
+        found = run([str(word) for word in words])
+        told = capsys.readouterr()
+        assert status == found, told
+        return told.out if status != REFUSED else told.err
+
+    return command
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -10,7 +10,8 @@ import random
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -106,16 +107,15 @@ def weir(data: Path, database: str, *words: str) -> subprocess.CompletedProcess[
     )  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def place(
-    postgres_server: TestServer, tmp_path_factory: pytest.TempPathFactory
+@contextmanager
+def lived(
+    server: TestServer, data: Path, live: Callable[[Coop, MeterSettings], Awaitable[None]]
 ) -> Iterator[tuple[Path, str]]:
-    """The co-op's data directory, and its database."""
-    data = tmp_path_factory.mktemp("coop")
+    """A co-op's data directory and its database, after what `live` made of them."""
     (data / "FORMAT").write_text("1\n")
     ensure_key(data)
     Vault.open(vault_path(data), create=True)
-    database = postgres_server.database()
+    database = server.database()
     settings = MeterSettings(data=data, database_url=database, journal_segment_bytes_max=2**16)
 
     async def made() -> None:
@@ -125,7 +125,16 @@ def place(
 
     asyncio.run(made())
     yield data, database
-    postgres_server.drop(database)
+    server.drop(database)
+
+
+@pytest.fixture(scope="module")
+def place(
+    postgres_server: TestServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Path, str]]:
+    """The co-op's data directory, and its database."""
+    with lived(postgres_server, tmp_path_factory.mktemp("coop"), live) as one:
+        yield one
 
 
 @pytest.fixture(scope="module")

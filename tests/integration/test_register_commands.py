@@ -11,42 +11,20 @@ from typing import Any
 
 import pytest
 
-from deploy.cli import run
-from deploy.place import check_format
-
 Command = Callable[..., str]
 REFUSED, DISAGREES = 2, 1
 
 
 @pytest.fixture
-def data(tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A data directory of a co-op whose database is the test's."""
-    made = tmp_path / "data"
-    made.mkdir()
-    (made / "log").mkdir()
-    check_format(made)
-    monkeypatch.setenv("WEIR_DATA", str(made))
-    monkeypatch.setenv("WEIR_DATABASE_URL", database)
-    return made
-
-
-@pytest.fixture
-def weir(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Command:
-    """Runs a command line that must work; what it printed."""
-
-    def command(*words: object, status: int = 0) -> str:
-        found = run([str(word) for word in words])
-        told = capsys.readouterr()
-        assert status == found, told
-        return told.out if status != REFUSED else told.err
-
+def weir(typed: Command, tmp_path: Path) -> Command:
+    """Command lines of a co-op with a tariff."""
     tariff = tmp_path / "tariff.toml"
     tariff.write_text(
         'currency = "EUR"\neffective_from = "2020-01"\ngb_out = "1"\ngb_in = "0"\ngb_month = "0"\n'
         'requests_a_1000 = "0"\nrequests_b_1000 = "0"\n'
     )
-    command("tariff", "set", tariff)
-    return command
+    typed("tariff", "set", tariff)
+    return typed
 
 
 def read(text: str) -> Any:

@@ -5,36 +5,18 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
-
-from deploy.cli import run
-from deploy.place import check_format
 
 Command = Callable[..., str]
 REFUSED = 2
 
 
 @pytest.fixture
-def weir(
-    tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Command:
-    """Runs a command line of a co-op whose database is the test's; what it printed."""
-    made = tmp_path / "data"
-    made.joinpath("log").mkdir(parents=True)
-    check_format(made)
-    monkeypatch.setenv("WEIR_DATA", str(made))
-    monkeypatch.setenv("WEIR_DATABASE_URL", database)
-
-    def command(*words: object, status: int = 0) -> str:
-        found = run([str(word) for word in words])
-        told = capsys.readouterr()
-        assert status == found, told
-        return told.out if status != REFUSED else told.err
-
-    command("member", "add", "anna")
-    return command
+def weir(typed: Command) -> Command:
+    """Command lines of a co-op with one member."""
+    typed("member", "add", "anna")
+    return typed
 
 
 def test_a_token_is_made_listed_without_its_secret_and_revoked(weir: Command) -> None:

@@ -16,8 +16,6 @@ import pytest
 from billing.documents import path_of
 from billing.voting import run as voting
 from billing.voting import store
-from deploy.cli import run
-from deploy.place import check_format
 from meter.ids import MemberId
 from meter.postgres import connect
 
@@ -26,31 +24,11 @@ REFUSED, DISAGREES = 2, 1
 
 
 @pytest.fixture
-def data(tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A data directory of a co-op whose database is the test's."""
-    made = tmp_path / "data"
-    made.mkdir()
-    (made / "log").mkdir()
-    check_format(made)
-    monkeypatch.setenv("WEIR_DATA", str(made))
-    monkeypatch.setenv("WEIR_DATABASE_URL", database)
-    return made
-
-
-@pytest.fixture
-def weir(data: Path, capsys: pytest.CaptureFixture[str]) -> Command:
-    """Runs a command line that must work; what it printed."""
-    assert data.is_dir()
-
-    def command(*words: object, status: int = 0) -> str:
-        found = run([str(word) for word in words])
-        told = capsys.readouterr()
-        assert status == found, told
-        return told.out if status != REFUSED else told.err
-
+def weir(typed: Command) -> Command:
+    """Command lines of a co-op with three members."""
     for name in ("anna", "ben", "carla"):
-        command("member", "add", name)
-    return command
+        typed("member", "add", name)
+    return typed
 
 
 def read(text: str) -> Any:

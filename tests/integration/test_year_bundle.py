@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import shutil
 from collections.abc import Iterator
@@ -16,18 +15,16 @@ from billing.costs.costing import add_cost
 from billing.governance import store as governance_store
 from billing.governance.decisions import Body, Choice, Hours, Resolution, ResolutionKind
 from billing.rules.book import rule_set_text
-from deploy.founding import vault_path
-from gateway.vault import Vault
 from meter.event import RequestClass
 from meter.settings import MeterSettings
 from meter.shipper import ship_everything
-from meter.signing import ensure_key, known_public
+from meter.signing import known_public
 from meter.store import add_member
 from meter.usage import MemberClass
 from meter.window import HOUR_US, Month
 from tests.coop import Coop
 from tests.integration.journals import write
-from tests.integration.test_bundle import edited, exchange, put, signed_again, verified, weir, wrong
+from tests.integration.test_bundle import edited, exchange, lived, put, signed_again, verified, weir, wrong
 from tests.postgres import TestServer
 
 MONTHS = tuple(Month(2026, number) for number in (9, 10, 11, 12))
@@ -81,21 +78,8 @@ async def live(co_op: Coop, settings: MeterSettings) -> None:
 def place(
     postgres_server: TestServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Path, str]]:
-    data = tmp_path_factory.mktemp("coop")
-    (data / "FORMAT").write_text("1\n")
-    ensure_key(data)
-    Vault.open(vault_path(data), create=True)
-    database = postgres_server.database()
-    settings = MeterSettings(data=data, database_url=database, journal_segment_bytes_max=2**16)
-
-    async def made() -> None:
-        co_op = Coop(database)
-        await live(co_op, settings)
-        await co_op.close()
-
-    asyncio.run(made())
-    yield data, database
-    postgres_server.drop(database)
+    with lived(postgres_server, tmp_path_factory.mktemp("coop"), live) as one:
+        yield one
 
 
 @pytest.fixture(scope="module")

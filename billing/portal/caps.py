@@ -117,6 +117,18 @@ def now_page(
     }
 
 
+def caps_told(caps: Caps) -> list[str]:
+    """All that are set, each a sentence; caps_text() in the reader's language."""
+    sent, stored = caps.egress, caps.storage
+    told = (
+        None if sent.soft is None else _("Warn at {size} bytes sent in a month.", size=count_text(sent.soft)),
+        None if sent.hard is None else _("Refuse at {size} bytes sent in a month.", size=count_text(sent.hard)),
+        None if stored.soft is None else _("Warn at {size} bytes stored at once.", size=count_text(stored.soft)),
+        None if stored.hard is None else _("Refuse at {size} bytes stored at once.", size=count_text(stored.hard)),
+    )  # fmt: skip
+    return [one for one in told if one is not None]
+
+
 def _meter(name: str, cap: Cap, count: int) -> dict[str, object] | None:
     percent = cap.percent(count)
     if percent is None:

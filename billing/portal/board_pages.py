@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from datetime import date
 
 from aiohttp import web
 
@@ -17,7 +18,7 @@ from billing.portal.proposals import KINDS
 from billing.register import store as register_store
 from billing.register.operations import people_at
 from billing.spreadsheet import csv_text
-from billing.words import iso_text, list_text
+from billing.words import day_text, iso_text, list_text
 from meter.store import members
 
 BOARD = Office.BOARD
@@ -65,8 +66,12 @@ async def _register(request: web.Request) -> web.Response:
         )
     if as_file:
         return download(csv_text(COLUMNS, rows), "register.csv", "text/csv")
-    told = [(*row[:2], list_text(str(row[2]).split(AND)), *row[3:]) for row in rows]
+    told = [(*row[:2], list_text(str(row[2]).split(AND)), _day(row[3]), *row[4:]) for row in rows]
     return html_page(render("board_register.html", visitor=holder.visitor, columns=HEADINGS, rows=told))
+
+
+def _day(since: object) -> str | None:
+    return None if since is None else day_text(date.fromisoformat(str(since)))
 
 
 async def _rows(holder: Holder) -> list[tuple[object, ...]]:

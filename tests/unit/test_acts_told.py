@@ -266,3 +266,28 @@ def test_who_acts_at_the_command_line_is_told_and_a_member_is_not() -> None:
     with speaking("de"):
         assert "die Befehlszeile (maria)" == phrase(Actor.at_the_command_line("maria").name)
         assert "anna" == phrase("anna")
+
+
+@pytest.mark.parametrize(
+    ("language", "told"),
+    [
+        ("en", ["1,000.00 JPY", "would have cost 657.14 JPY, and 342.86 JPY of it", "From 2026-10", "3,500 JPY"]),
+        ("de", ["1.000,00 JPY", "hätte die Nutzung dahinter 657,14 JPY gekostet", "Von Oktober 2026", "3.500 JPY"]),
+        ("es", ["1.000,00 JPY", "habría costado 657,14 JPY, y 342,86 JPY de ello", "De octubre de 2026", "3.500 JPY"]),
+    ],
+)  # fmt: skip
+def test_the_example_of_a_thousand_has_two_decimals_in_a_currency_that_has_none(
+    language: str, told: list[str]
+) -> None:
+    found = Closed(OCTOBER, OCTOBER, "JPY", 3500, {"rack": 2300})
+    own = {
+        "found": found,
+        "thousand": of_a_thousand(found),
+        "currency": "JPY",
+        "rules": None,
+    }
+    with speaking(language):
+        page = environment(language).get_template("how_surplus.html")
+        made = page.render(own=own, visitor=None, title="x", topics={}, following=None)
+    made = made.replace("\N{NO-BREAK SPACE}", " ")
+    assert [] == [one for one in told if one not in made]

@@ -6,15 +6,18 @@ from functools import cache
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
-from billing.tongue import LANGUAGES, phrase, spoken, translations
+from billing.tongue import LANGUAGES, SOURCE, phrase, spoken, translations
 from billing.words import (
     amount_text,
     bytes_text,
     clock_text,
     count_text,
     day_text,
+    hundredths_text,
     instant_text,
+    month_told,
     number_text,
     quantity_text,
 )
@@ -44,11 +47,22 @@ def environment(language: str) -> Environment:
         "clock": clock_text,
         "count": count_text,
         "day": day_text,
+        "hundredths": hundredths_text,
         "instant": instant_text,
+        "month": month_told,
         "phrase": phrase,
         "quantity": quantity_text,
+        "retold": retold,
     }
     return made
+
+
+def retold(text: str) -> str:
+    """A phrase() told again; what nobody translated says to whoever reads it aloud that it is English."""
+    told = phrase(text)
+    if told != text or spoken() == SOURCE:
+        return told
+    return Markup('<span lang="en">{}</span>').format(text)
 
 
 def render(template: str, **context: object) -> str:

@@ -139,8 +139,8 @@ async def close(
 
 def closed_words(done: Closing) -> str:
     """A closing as the log of acts says it."""
-    result = format_amount(done.result.amount_minor, done.currency)
-    return f"close the month {done.inputs.month}: result {result}, digest {done.digest}"
+    result_number = format_amount(done.result.amount_minor, done.currency)
+    return f"close the month {done.inputs.month}: result {result_number}, digest {done.digest}"
 
 
 async def statement(connection: Connection, member: MemberId, month: Month, *, now_us: int) -> dict[str, Any]:

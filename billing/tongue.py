@@ -32,7 +32,9 @@ NUMBER = "_number"
 """Names of values that end so are numbers as `billing.money` writes them."""
 LETTERS_MIN = 8
 """A message with fewer letters of its own is no phrase: it would be found in what somebody wrote."""
-RETOLD = frozenset({"why", "goes", "of", "by", "by_2", "formula", "words", "weighed", "what"})
+RETOLD = frozenset(
+    {"why", "goes", "of", "by", "by_2", "formula", "words", "weighed", "what", "body", "field"}
+)
 """Places that our own words fill; whatever else stands in a phrase may be what somebody typed, and stays."""
 _PLACE = re.compile(r"\{(\w+)\}")
 _QUALITY = re.compile(r"q=(0(?:\.\d{1,3})?|1(?:\.0{1,3})?)", re.ASCII)

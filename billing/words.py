@@ -6,12 +6,15 @@ It decides nothing and rounds no money: a number is written by `money`, exactly,
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 
 from babel.dates import format_date, format_skeleton
+from babel.lists import format_list
 
-from billing.money import format_number, quotient_text, rounded_to_three
+from billing.money import format_decimal, format_number, quotient_text, rounded_to_three
 from billing.tongue import LOCALES, SOURCE, _, phrase, separators, spoken
+from meter.refusal import Refusal
 from meter.window import Month, to_datetime
 
 _UNITS = ("bytes", "kB", "MB", "GB", "TB", "PB", "EB")
@@ -45,6 +48,12 @@ def amount_text(minor: int, currency: str) -> str:
     return f"{number_text(minor, currency)}{blank}{currency}"
 
 
+def hundredths_text(hundredths: int, currency: str = "") -> str:
+    """An amount with two decimals, whatever its currency has; of examples in round numbers."""
+    number = numeral(format_decimal(hundredths, 2))
+    return f"{number}{' ' if spoken() == SOURCE else NO_BREAK}{currency}" if currency else number
+
+
 def bytes_text(count: int) -> str:
     """Decimal units with three digits, 'about' in front when that is not the exact count."""
     unit = 0
@@ -62,6 +71,21 @@ def month_text(month: Month) -> str:
     if spoken() == SOURCE:
         return f"{_MONTHS[month.number - 1]} {month.year}"
     return format_skeleton("yMMMM", date(month.year, month.number, 1), locale=LOCALES[spoken()])
+
+
+def month_told(month: Month | str) -> str:
+    """'2026-11', or as the reader's language says a month; what is no month stays as it is."""
+    if spoken() == SOURCE:
+        return str(month)
+    try:
+        return month_text(month if isinstance(month, Month) else Month.parse(month))
+    except Refusal:
+        return str(month)
+
+
+def list_text(words: Sequence[str]) -> str:
+    """'user and worker', each in the reader's language."""
+    return format_list([phrase(one) for one in words], locale=LOCALES[spoken()])
 
 
 def day_text(day: date) -> str:

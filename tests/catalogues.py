@@ -1,8 +1,9 @@
 """The catalogues of translations brought up to what the templates and the code say: `make catalogues`.
 
 Sentences are found in four places: what templates mark, what code hands to `_`, `many` or `pieces`, the constants that
-CONSTANTS names, and finished sentences (PHRASES: refusals, steps of a closing, checks) that are told again by what they
-are made of. A place of the last kind is named after the expression that fills it.
+CONSTANTS names, and finished sentences (PHRASES: refusals, steps of a closing, checks, acts in the log) that are told
+again by what they are made of. A place of the last kind is named after the expression that fills it. What of `deploy` is
+told is the acts of its commands.
 """
 
 from __future__ import annotations
@@ -18,54 +19,24 @@ from babel.messages.catalog import Catalog
 from babel.messages.pofile import read_po, write_po
 from jinja2.ext import babel_extract
 
+from billing.acts.act import OFFICE_WORDS
 from billing.tongue import CATALOGUES, LANGUAGES, NUMBER, SOURCE
 
 ROOT = Path(__file__).parents[1]
 NOT_FOR_MEMBERS = {"register.html"}
 """Templates that are no page of the portal."""
-STILL_ENGLISH = {
-    "acts.html",
-    "acts_table.html",
-    "board.html",
-    "board_register.html",
-    "caps_fields.html",
-    "caps_sure.html",
-    "close_sure.html",
-    "how.html",
-    "how_co_op.html",
-    "how_frame.html",
-    "how_kept.html",
-    "how_reserve.html",
-    "how_start.html",
-    "how_surplus.html",
-    "invoice_sure.html",
-    "invoices.html",
-    "month_trial.html",
-    "operator.html",
-    "operator_member.html",
-    "operator_members.html",
-    "our_co_op.html",
-    "resolutions_table.html",
-    "tokens.html",
-    "treasurer.html",
-    "trial_table.html",
-}
-"""Pages that are told in English to everybody as yet, and say so to whoever reads them aloud (lang="en")."""
-STILL_ENGLISH_CODE = {
-    f"billing/portal/{name}.py"
-    for name in (
-        "acts_pages", "bearer", "board_pages", "coop_pages", "office", "operator_pages", "our_coop", "token_pages", "tokens",
-        "treasurer_pages", "treasury",
-    )
-}  # fmt: skip
-"""And the modules of these pages."""
 CONSTANTS = {
+    "billing/acts/act.py": ("OFFICE_WORDS",),
     "billing/charges/tariff.py": ("WORDS", "UNITS"),
+    "billing/portal/board_pages.py": ("HEADINGS",),
     "billing/portal/books.py": ("HEADINGS", "SECTIONS", "_WORDS"),
+    "billing/portal/coop_pages.py": ("TOPICS",),
     "billing/portal/keys.py": ("EXPIRIES", "OVERLAPS"),
     "billing/portal/overview.py": ("KEPT_WORDS",),
     "billing/portal/proposals.py": ("KINDS",),
     "billing/portal/requests.py": ("FILTERS", "MARKS"),
+    "billing/portal/tokens.py": ("EXPIRIES", "SCOPE_WORDS"),
+    "billing/portal/treasury.py": ("REPORTS",),
     "billing/portal/usage.py": ("ZONE_WORDS",),
     "billing/prices/comparison.py": ("NOT_COMPARED",),
     "billing/notices/notice.py": ("NOT_A_BILL",),
@@ -81,7 +52,8 @@ REFUSALS = ("Refusal", "NotFound", "BadSize", "TooMuchToSearch", "HTTPTooManyReq
 REFUSING = (
     "billing/portal/*.py", "billing/voting/poll.py", "billing/voting/proposal.py", "billing/voting/run.py",
     "billing/register/particulars.py", "billing/run.py", "billing/year_run.py", "billing/year_gather.py", "billing/year/fiscal.py",
-    "billing/statements/pdf.py", "meter/sizes.py", "meter/caps.py", "meter/requests.py", "meter/window.py",
+    "billing/statements/pdf.py", "billing/costs/costing.py", "billing/costs/invoices.py", "billing/costs/pools.py",
+    "billing/costs/run.py", "billing/costs/variance.py", "billing/money.py", "billing/acts/run.py", "meter/sizes.py", "meter/caps.py", "meter/requests.py", "meter/window.py",
 )  # fmt: skip
 """Whose refusals a member can come to see in the portal."""
 PHRASES = {
@@ -90,13 +62,22 @@ PHRASES = {
     "billing/voting/document.py": ("_of_the_box", "_of_the_paper"),
     "billing/year/loss.py": ("_members_formula",),
     "billing/year/form.py": ("say_settled", "say_cash"),
+    "billing/costs/costing.py": ("booked_words",),
+    "billing/run.py": ("closed_words",),
+    "billing/portal/treasurer_pages.py": ("_why_not", "_unsummed", "_close"),
+    "deploy/commands/audit.py": ("_words",),
 }
 """Functions all of whose sentences are told."""
+CHECKS = (("Check", "billing/month/closing.py"), ("Proof", "billing/ledger/reports.py"))
+"""What a sum that is worked out in two ways is made by; its first words are told."""
+ACTS = ("as_treasurer", "as_operator", "as_board")
+"""What a command calls to say, first, what it does in an office."""
 MORE = (
     "the other classes", "the reserve", "surplus", "rest", "revenue", "hours", "voluntary reserve", "internet",
     "peering", "own", "Method Not Allowed", "Request Entity Too Large", "Bad Request",
     "pool of class user", "pool of class worker", "pool of class supporter", "class user does not share",
     "class worker does not share", "class supporter does not share", "to the voluntary reserve, as resolved",
+    "the command line ({user})", "book the invoice", "give the credit", "book the income", "amount", "memo", "supplier", "dated", "reason", "key: weight",
     "no tariff is in force in {month}; set one with `weir tariff set FILE`", "Of this sent: corrections", "Of this received: corrections", "Removed, not charged", "bytes",
 )  # fmt: skip
 """Single words that code puts into such sentences, or takes from a library."""
@@ -137,7 +118,7 @@ def everything() -> Iterator[Found]:
 def of_templates() -> Iterator[Found]:
     """What templates mark."""
     for path in sorted(ROOT.joinpath("billing/templates").glob("*.html")):
-        if path.name in NOT_FOR_MEMBERS | STILL_ENGLISH:
+        if path.name in NOT_FOR_MEMBERS:
             continue
         options = {
             "trimmed": "true",
@@ -159,14 +140,19 @@ def of_templates() -> Iterator[Found]:
 def of_code() -> Iterator[Found]:
     """What code marks, its named constants, and its finished sentences."""
     refusing = {path for pattern in REFUSING for path in ROOT.glob(pattern)}
-    for path in sorted([*ROOT.glob("billing/**/*.py"), *ROOT.glob("meter/*.py")]):
+    for path in sorted(
+        one for room in ("billing", "meter", "deploy") for one in ROOT.glob(f"{room}/**/*.py")
+    ):
         name, tree = _name(path), ast.parse(path.read_text("utf-8"))
         for node in ast.walk(tree):
-            if isinstance(node, ast.Call):
-                yield from _of_call(node, name, refuses=path in refusing and name not in STILL_ENGLISH_CODE)
+            yield from _of_acts(node, name)
+            if isinstance(node, ast.Call) and not name.startswith("deploy/"):
+                yield from _of_call(node, name, refuses=path in refusing)
             elif isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign):
                 yield from _of_assignment(node, name)
-            elif isinstance(node, ast.FunctionDef) and node.name in PHRASES.get(name, ()):
+            elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name in PHRASES.get(
+                name, ()
+            ):
                 for inner in node.body[1:] if ast.get_docstring(node) else node.body:
                     for told in _sentences_within(inner):
                         yield Found(told, name, node.lineno)
@@ -174,6 +160,30 @@ def of_code() -> Iterator[Found]:
                 for inner in node.body:
                     if isinstance(inner, ast.Assign) and isinstance(inner.value, ast.Constant):
                         yield Found(str(inner.value.value), name, inner.lineno)
+
+
+def _of_acts(node: ast.AST, name: str) -> Iterator[Found]:
+    """What is done in an office: as it begins, and told better when it is done."""
+    said: list[ast.expr] = []
+    if isinstance(node, ast.Call):
+        called = getattr(node.func, "id", "")
+        said = node.args[2:3] if called == "Doing" else node.args[:1] if called in ACTS else []
+    elif isinstance(node, ast.Assign):
+        target, value = node.targets[0], node.value
+        pairs = (
+            zip(target.elts, value.elts, strict=True)
+            if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple)
+            else [(target, value)]
+        )
+        is_pages = name.startswith("billing/portal/") and name.endswith("_pages.py")
+        said = [
+            value
+            for target, value in pairs
+            if (isinstance(target, ast.Attribute) and target.attr == "what")
+            or (is_pages and isinstance(target, ast.Name) and target.id == "what")
+        ]
+    for one in said:
+        yield from (Found(told, name, one.lineno) for told in sentences(one))
 
 
 def _of_call(node: ast.Call, name: str, *, refuses: bool) -> Iterator[Found]:
@@ -188,7 +198,7 @@ def _of_call(node: ast.Call, name: str, *, refuses: bool) -> Iterator[Found]:
     elif called in ("note", "take") and name.startswith("billing/year/"):
         for arg in node.args[1:3]:
             yield from (Found(told, name, node.lineno) for told in sentences(arg))
-    elif called == "Proof" and name == "billing/ledger/reports.py":
+    elif (called, name) in CHECKS:
         yield from (Found(told, name, node.lineno) for told in sentences(node.args[0]))
     elif refuses and (called in REFUSALS or called == "VoteRefused"):
         said = [one.value for one in node.keywords if one.arg == "reason"] or node.args[-1:]
@@ -262,13 +272,19 @@ def _joined(values: Iterable[ast.expr]) -> list[str]:
         if isinstance(one, ast.Constant):
             found = [text + str(one.value) for text in found]
         elif isinstance(one, ast.FormattedValue):
-            choices = sentences(one.value) if isinstance(one.value, ast.IfExp) else []
+            choices = sentences(one.value) if isinstance(one.value, ast.IfExp) else _offices(one.value)
             if not choices:
                 name = place_name(one, used)
                 used.add(name)
                 choices = ["{" + name + "}"]
             found = [text + choice for text in found for choice in choices]
     return found
+
+
+def _offices(node: ast.expr) -> list[str]:
+    """All of OFFICE_WORDS where a sentence has one of them: each makes a sentence of its own."""
+    is_one = isinstance(node, ast.Subscript) and getattr(node.value, "id", "") == "OFFICE_WORDS"
+    return list(OFFICE_WORDS.values()) if is_one else []
 
 
 def place_name(one: ast.FormattedValue, used: set[str]) -> str:
@@ -278,8 +294,15 @@ def place_name(one: ast.FormattedValue, used: set[str]) -> str:
     while not isinstance(node, ast.Name | ast.Attribute):
         if isinstance(node, ast.Call):
             called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-            is_number |= called in ("percent_text", "quotient_text", "plain_number", "format_number")
-            node = node.args[-1] if node.args else node.func
+            is_number |= called in (
+                "percent_text",
+                "quotient_text",
+                "plain_number",
+                "format_number",
+                "format_amount",
+            )
+            first = called == "format_amount"
+            node = node.args[0 if first else -1] if node.args else node.func
         elif isinstance(node, ast.Subscript | ast.BinOp | ast.UnaryOp):
             node = getattr(node, "value", None) or getattr(node, "left", None) or node.operand  # type: ignore[union-attr]
         else:
@@ -333,7 +356,7 @@ def main() -> None:
         path = catalogue_path(language)
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("wb") as file:
-            write_po(file, made, width=110, omit_header=False, sort_output=False, include_lineno=False)
+            write_po(file, made, width=110, omit_header=False, sort_output=True, include_lineno=False)
         missing = [one.id for one in made if one.id and not (one.string and all(_strings(one.string)))]
         print(f"{language}: {len(made)} sentences, {len(missing)} not translated")
         for one in missing:

@@ -101,8 +101,13 @@ async def _refuse_wrong_credit(connection: Connection, asked: Invoice) -> None:
 
 def booked_words(one: Invoice) -> str:
     """A booked invoice as the log of acts says it."""
-    what = "invoice" if one.credits is None else f"credit note of invoice {one.credits}, number"
-    return f"book {what} {one.number}: {format_amount(one.amount_minor, one.currency)} in pool {one.pool} of {one.month}"
+    amount_number = format_amount(one.amount_minor, one.currency)
+    if one.credits is None:
+        return f"book invoice {one.number}: {amount_number} in pool {one.pool} of {one.month}"
+    return (
+        f"book credit note of invoice {one.credits}, number {one.number}: {amount_number} in pool {one.pool} of "
+        f"{one.month}"
+    )
 
 
 async def list_costs(connection: Connection, month: Month | None) -> list[Invoice]:

@@ -8,8 +8,10 @@ from aiohttp import web
 
 from billing.acts import store
 from billing.acts.act import OFFICE_WORDS, Act
-from billing.pages import render
+from billing.pages import render, retold
+from billing.portal.caps import caps_again
 from billing.portal.desk import PORTAL, html_page, visitor_of
+from billing.tongue import SOURCE, _, spoken
 from meter.ids import MemberId
 
 ACTS_A_PAGE = 50
@@ -51,7 +53,16 @@ def rows(found: Iterable[Act], member: MemberId) -> list[dict[str, object]]:
             "what": one.what,
             "is_done": one.is_done,
             "is_mine": one.subject == member,
-            "detail": one.detail if member in (one.subject, one.actor.member) else "",
+            "detail": _detail(one.detail) if member in (one.subject, one.actor.member) else "",
         }
         for one in found
     ]
+
+
+def _detail(text: str) -> str:
+    """What only who is concerned reads: caps that were set for them and why, or a refusal; else as it is kept."""
+    line, why, reason = text.partition(". Why: ")
+    caps = None if spoken() == SOURCE else caps_again(line)
+    if caps is None:
+        return retold(text)
+    return _("{caps} Why: {reason}", caps=caps, reason=reason) if why else caps

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from datetime import date
 
 from aiohttp import web
 
@@ -17,13 +18,17 @@ from billing.portal.proposals import KINDS
 from billing.register import store as register_store
 from billing.register.operations import people_at
 from billing.spreadsheet import csv_text
-from billing.words import iso_text
+from billing.words import day_text, iso_text, list_text
 from meter.store import members
 
 BOARD = Office.BOARD
 ACTS_SHOWN = 10
 RESOLUTIONS_SHOWN = 100
+AND = " and "
 COLUMNS = ("number", "name", "classes", "member since", "kind of shares", "shares", "paid_minor")
+"""Of the file, which programs read."""
+HEADINGS = ("Number", "Name", "Classes", "Member since", "Kind of shares", "Shares", "Paid")
+"""Of the page."""
 
 
 def routes() -> list[web.RouteDef]:
@@ -39,7 +44,7 @@ async def _overview(request: web.Request) -> web.Response:
         told = {
             "resolutions": decided[::-1][:RESOLUTIONS_SHOWN], "kinds": KINDS, "words": OFFICE_WORDS,
             "held": [one for one in await acts_store.held(connection) if one.is_held(holder.now_us)],
-            "classes": sorted(Counter(" and ".join(one.classes) for one in people if one.is_member).items()),
+            "classes": sorted(Counter(list_text(one.classes) for one in people if one.is_member).items()),
             "members": sum(one.is_member for one in people),
             "acts": await acts_store.acts(connection, office=BOARD, count_max=ACTS_SHOWN),
         }  # fmt: skip
@@ -61,7 +66,12 @@ async def _register(request: web.Request) -> web.Response:
         )
     if as_file:
         return download(csv_text(COLUMNS, rows), "register.csv", "text/csv")
-    return html_page(render("board_register.html", visitor=holder.visitor, columns=COLUMNS, rows=rows))
+    told = [(*row[:2], list_text(str(row[2]).split(AND)), _day(row[3]), *row[4:]) for row in rows]
+    return html_page(render("board_register.html", visitor=holder.visitor, columns=HEADINGS, rows=told))
+
+
+def _day(since: object) -> str | None:
+    return None if since is None else day_text(date.fromisoformat(str(since)))
 
 
 async def _rows(holder: Holder) -> list[tuple[object, ...]]:
@@ -73,7 +83,7 @@ async def _rows(holder: Holder) -> list[tuple[object, ...]]:
     for number, one in sorted(people.items()):
         if one.is_member:
             since = None if one.entered_us is None else iso_text(one.entered_us)[:10]
-            start = (int(number), names[number], " and ".join(one.classes), since)
+            start = (int(number), names[number], AND.join(one.classes), since)
             own = held.get(number, {})
             rows += [(*start, kind, have.shares, have.paid_minor) for kind, have in own.items()]
             if not own:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
+from billing.capital.lots import Kind
 from billing.ledger.reports import Report
 from billing.tongue import _, phrase
 from billing.words import month_text
@@ -46,13 +47,24 @@ _WORDS: tuple[tuple[str, str], ...] = (
 )
 
 
+_KINDS = frozenset(one.value for one in Kind)
+"""What capital is called has words; years, and what somebody named, have none."""
+_PLACE = re.compile(r"\\(\d)")
+
+
 def words(account: str) -> str:
     """An account in plain words; its own name where we have none."""
     for pattern, text in _WORDS:
         found = re.fullmatch(pattern, account)
         if found is not None:
-            return found.expand(_(text))
+            return _filled(_(text), found)
     return account
+
+
+def _filled(text: str, found: re.Match[str]) -> str:
+    is_capital = found[0].startswith("capital:")
+    values = [_(one) if is_capital and one in _KINDS else one for one in found.groups()]
+    return _PLACE.sub(lambda place: values[int(place[1]) - 1], text)
 
 
 def page(reports: Iterable[Report], currency: str) -> dict[str, object]:

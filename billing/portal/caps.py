@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from billing.tongue import _
 from billing.words import bytes_text, count_text, day_text, instant_text, numeral
-from meter.caps import Cap, CapLevel, Caps, Notice, check_caps
+from meter.caps import Cap, CapLevel, Caps, Notice, caps_text, check_caps
 from meter.live import OpenExchange, Waiting
 from meter.refusal import Refusal
 from meter.sizes import parse_limit
@@ -18,6 +18,7 @@ from meter.window import Month
 
 _GROUPED = re.compile(r"\d{1,3}[.,]\d{3}(?!\d)", re.ASCII)
 _DECIMAL = re.compile(r"^(\d+),(\d+)(?![\d,])", re.ASCII)
+_KEPT = re.compile(r"(warn|refuse) at ([\d,]{1,30}) bytes (sent in a month|stored at once)", re.ASCII)
 FIELDS = ("egress_soft", "egress_hard", "storage_soft", "storage_hard")
 
 
@@ -115,6 +116,29 @@ def now_page(
         "resets": day_text(_first_day(month.next())),
         "now_us": now_us,
     }
+
+
+def caps_told(caps: Caps) -> list[str]:
+    """All that are set, each a sentence; caps_text() in the reader's language."""
+    sent, stored = caps.egress, caps.storage
+    told = (
+        None if sent.soft is None else _("Warn at {size} bytes sent in a month.", size=count_text(sent.soft)),
+        None if sent.hard is None else _("Refuse at {size} bytes sent in a month.", size=count_text(sent.hard)),
+        None if stored.soft is None else _("Warn at {size} bytes stored at once.", size=count_text(stored.soft)),
+        None if stored.hard is None else _("Refuse at {size} bytes stored at once.", size=count_text(stored.hard)),
+    )  # fmt: skip
+    return [one for one in told if one is not None]
+
+
+def caps_again(line: str) -> str | None:
+    """A line of caps_text() that is kept, told in the reader's language; None for what is no such line."""
+    sizes = {(verb, what): int(size.replace(",", "")) for verb, size, what in _KEPT.findall(line)}
+    sent, stored = "sent in a month", "stored at once"
+    read = Caps(
+        Cap(sizes.get(("warn", sent)), sizes.get(("refuse", sent))),
+        Cap(sizes.get(("warn", stored)), sizes.get(("refuse", stored))),
+    )
+    return (" ".join(caps_told(read)) or _("No cap at all.")) if caps_text(read) == line else None
 
 
 def _meter(name: str, cap: Cap, count: int) -> dict[str, object] | None:

@@ -28,6 +28,7 @@ from billing.prices.pricefile import in_force
 from billing.prices.shelf import kept_shelf
 from billing.rules.book import rule_set
 from billing.store import book_currency
+from billing.tongue import _
 from meter.postgres import Connection
 from meter.usage_store import period_usage
 from meter.window import Month
@@ -69,7 +70,7 @@ async def _our_coop(request: web.Request) -> web.Response:
         "found": found, "currency": currency, "picture": None if found is None else our_coop.one_unit(found),
         "invoices": invoices[::-1][:INVOICES_SHOWN], "kept": None if balance is None else our_coop.kept(balance),
         "decided": decided[::-1][:DECISIONS_SHOWN], "kinds": KINDS, "held": held, "words": OFFICE_WORDS,
-        "compared": compared, "not_compared": NOT_COMPARED,
+        "compared": compared, "not_compared": _(NOT_COMPARED),
     }  # fmt: skip
     return html_page(render("our_co_op.html", visitor=visitor, **context))
 
@@ -100,7 +101,11 @@ async def _compared(portal: Portal, connection: Connection, month: Month) -> dic
 async def _how(request: web.Request) -> web.Response:
     async with request.app[PORTAL].database() as connection:
         visitor = await maybe_visitor(request, connection)
-    return html_page(render("how.html", visitor=visitor, topics=TOPICS))
+    return html_page(render("how.html", visitor=visitor, topics=_topics()))
+
+
+def _topics() -> dict[str, str]:
+    return {name: _(title) for name, title in TOPICS.items()}
 
 
 async def _topic(request: web.Request) -> web.Response:
@@ -112,10 +117,10 @@ async def _topic(request: web.Request) -> web.Response:
         visitor = await maybe_visitor(request, connection)
         # Whoever is not signed in reads the same words without anybody's numbers.
         own = None if visitor is None else await _numbers(portal, connection, visitor)
-    names = list(TOPICS)
+    names, topics = list(TOPICS), _topics()
     place = names.index(topic)
     context = {
-        "topic": topic, "title": TOPICS[topic], "own": own, "topics": TOPICS,
+        "topic": topic, "title": topics[topic], "own": own, "topics": topics,
         "following": names[place + 1] if place + 1 < len(names) else None,
     }  # fmt: skip
     return html_page(render(f"how_{topic.replace('-', '_')}.html", visitor=visitor, **context))

@@ -11,7 +11,7 @@ from billing.acts import store as acts_store
 from billing.acts.act import Doing, Office
 from billing.acts.run import note
 from billing.pages import render
-from billing.portal.caps import FIELDS, read_caps, typed
+from billing.portal.caps import FIELDS, caps_told, read_caps, typed
 from billing.portal.desk import PORTAL, NotFound, html_page
 from billing.portal.office import Holder, act_as, form_of, holding, is_sure, to
 from billing.portal.operator_store import gateways, limit_of, members_like
@@ -106,7 +106,7 @@ async def _set_caps(request: web.Request) -> web.Response:
     async with holding(request, OPERATOR) as holder:
         found = await _found(holder.connection, number)
     if not is_sure(form):
-        context = {"member": found, "fields": _fields(wanted), "told": caps_text(wanted)}
+        context = {"member": found, "fields": _fields(wanted), "told": caps_told(wanted)}
         return html_page(render("caps_sure.html", visitor=holder.visitor, **context))
     why = " ".join(form.get("why", "").split())[:200]
     if not why:

@@ -10,6 +10,7 @@ from billing.ledger.reports import Report
 from billing.money import divide_half_up
 from billing.portal.books import words
 from billing.statements.paper import SHADES, WIDTH, Part, cut
+from billing.tongue import _
 from meter.window import Month
 
 MONTHS = 12
@@ -56,10 +57,10 @@ def closed(documents: Sequence[Mapping[str, Any]]) -> Closed | None:
 def one_unit(found: Closed) -> dict[str, object]:
     """The picture of one euro: each pool and what is left, cut to scale of what came in, or of the cost if that is more."""
     wanted = [
-        (f"Cost: {pool}", SHADES[place % len(SHADES)], minor)
+        (_("Cost: {pool}", pool=pool), SHADES[place % len(SHADES)], minor)
         for place, (pool, minor) in enumerate(found.costs.items())
     ]
-    wanted.append(("Left over, the members’", "back", found.left_minor))
+    wanted.append((_("Left over, the members’"), "back", found.left_minor))
     whole = max(found.charges_minor, found.costs_minor)
     parts: list[Part] = cut(wanted, of_minor=whole)
     return {"parts": parts, "width": WIDTH, "is_loss": found.left_minor < 0, "whole_minor": whole}

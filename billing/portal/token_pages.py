@@ -9,6 +9,7 @@ from billing.portal import bearer, token_store
 from billing.portal.desk import PORTAL, NotFound, Portal, html_page, visitor_of
 from billing.portal.login import Visitor
 from billing.portal.tokens import EXPIRIES, NAME_CHARACTERS_MAX, SCOPE_WORDS, read_wanted
+from billing.tongue import _, many
 from meter.postgres import Connection
 
 
@@ -59,7 +60,7 @@ async def _page(
     return html_page(
         render(
             "tokens.html", visitor=visitor, made=made, revoked=revoked, scopes=SCOPE_WORDS,
-            expiries=[(days, words) for days, words in EXPIRIES if days <= days_max] or [(days_max, f"in {days_max} days")],
+            expiries=[(days, _(words)) for days, words in EXPIRIES if days <= days_max] or [(days_max, many("in {number} day", "in {number} days", number=days_max))],
             name_max=NAME_CHARACTERS_MAX, open_tokens=[one for one in found if one.is_open(now)],
             closed=[one for one in found if not one.is_open(now)],
         )

@@ -30,8 +30,9 @@ from billing.month.closing import FORMAT
 from billing.pages import render
 from billing.payments import store as payments_store
 from billing.portal import treasury
-from billing.portal.desk import PORTAL, NotFound, download, html_page, send_file
+from billing.portal.desk import PORTAL, NotFound, download, html_page, send_file, sentence
 from billing.portal.office import Holder, act_as, form_of, holding, is_sure, to
+from billing.portal.treasury import REPORTS
 from meter.live import unsummed_before
 from meter.postgres import Connection
 from meter.refusal import Refusal
@@ -39,7 +40,6 @@ from meter.store import stream_places
 from meter.window import Month
 
 TREASURER = Office.TREASURER
-REPORTS = ("balance-sheet", "income-statement", "cash-flow", "trial-balance")
 LEDGER_NAMES = {Format.HLEDGER: "journal", Format.BEANCOUNT: "beancount", Format.CSV: "csv"}
 ACTS_SHOWN = 10
 BATCHES_SHOWN = 12
@@ -70,14 +70,14 @@ async def _overview(request: web.Request) -> web.Response:
         try:
             figures = await costs_run.figures(connection, running, now_us=holder.now_us)
         except Refusal as refusal:
-            no_figures = str(refusal)
+            no_figures = sentence(refusal)
         batches = await payments_store.batches(connection)
         told = {
             "running": running, "last": last, "months": treasury.open_months(due, running) or [running],
             "due_is_over": due.end_us <= holder.now_us, "pools": await _pools(connection, due),
             "no_figures": no_figures, "currency": await store.book_currency(connection),
-            "services": [] if figures is None else by_service(figures),
-            "by_pool": [] if figures is None else by_pool(figures),
+            "services": [] if figures is None else treasury.services(by_service(figures)),
+            "by_pool": [] if figures is None else treasury.of_pools(by_pool(figures)),
             "tariff": None if figures is None else figures.tariff,
             "prices": [] if figures is None else treasury.prices(figures.tariff),
             "batches": batches[-BATCHES_SHOWN:][::-1], "owed_minor": await payments_store.owed_in_all(connection),
@@ -127,19 +127,19 @@ async def _add_invoice(request: web.Request) -> web.Response:
     form = await form_of(request, TREASURER)
     fields = {name: form.get(name, "").strip() for name in FIELDS}
     month = Month.parse(fields["period"])
-    paper = Paper(fields["supplier"], fields["dated"])
+    paper, amount = Paper(fields["supplier"], fields["dated"]), treasury.typed_amount(fields["amount"])
     if not is_sure(form):
         async with holding(request, TREASURER) as holder:
             tariff = await tariff_in_force(holder.connection, month)
             asked = invoice(
-                month=month, pool=fields["pool"], amount=fields["amount"], currency=tariff.currency, memo=fields["memo"],
+                month=month, pool=fields["pool"], amount=amount, currency=tariff.currency, memo=fields["memo"],
                 booked_us=holder.now_us, paper=paper,
             )  # fmt: skip
         return html_page(render("invoice_sure.html", visitor=holder.visitor, asked=asked, fields=fields))
     doing = Doing(TREASURER, "cost add", f"book an invoice in pool {fields['pool'][:63]} of {month}")
     async with act_as(request, doing) as connection:
         booked = await add_cost(
-            connection, month=month, pool=fields["pool"], amount=fields["amount"], memo=fields["memo"],
+            connection, month=month, pool=fields["pool"], amount=amount, memo=fields["memo"],
             now_us=request.app[PORTAL].clock(), paper=paper,
         )  # fmt: skip
         doing.what = booked_words(booked)

@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from billing.charges.tariff import PRICE_DECIMALS, PRICED, UNITS, WORDS, Tariff
+from billing.charges.tariff import PRICE_DECIMALS, PRICED, UNITS, WORDS, Service, Tariff
 from billing.costs.invoices import Invoice
+from billing.costs.variance import NO_POOL, NO_SERVICE, Row
 from billing.ledger.reports import Report
 from billing.money import format_decimal
 from billing.portal.books import words
 from billing.spreadsheet import csv_text
+from billing.tongue import SOURCE, _, speaking
+from billing.words import numeral
+from meter.refusal import Refusal
 from meter.window import Month
 
+REPORTS: Mapping[str, str] = {
+    "balance-sheet": "Balance sheet", "income-statement": "Income statement", "cash-flow": "Cash flow",
+    "trial-balance": "Trial balance",
+}  # fmt: skip
+"""Report → what it is called."""
 MONTHS_LOOKED_BACK = 3
 OPEN_MONTHS_SHOWN_MAX = 24
+_GROUPED = re.compile(r"-?\d{1,3}[.,]\d{3}(?!\d)", re.ASCII)
+_DECIMAL = re.compile(r"^(-?\d+),(\d+)$", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +88,34 @@ def open_months(due: Month, running: Month) -> list[Month]:
 def prices(tariff: Tariff) -> list[tuple[str, str, str]]:
     """(service in words, price, of what) as the tariff names them for everybody."""
     return [
-        (WORDS[one], format_decimal(tariff.prices[one], PRICE_DECIMALS), UNITS[one])
+        (_(WORDS[one]), numeral(format_decimal(tariff.prices[one], PRICE_DECIMALS)), _(UNITS[one]))
         for one in PRICED
         if one in tariff.prices
     ]
+
+
+def services(rows: Iterable[Row]) -> list[Row]:
+    """Rows of services, named as a tariff's table names them."""
+    return [
+        replace(one, name=_("no service") if one.name == NO_SERVICE else _(WORDS[Service(one.name)]))
+        for one in rows
+    ]
+
+
+def of_pools(rows: Iterable[Row]) -> list[Row]:
+    """Rows of pools, which have names of their own but for one."""
+    return [replace(one, name=_("no pool")) if one.name == NO_POOL else one for one in rows]
+
+
+def typed_amount(text: str) -> str:
+    """An amount with the reader's decimal mark, as parse_amount() reads it. Raises Refusal for what two read as two."""
+    if numeral(".") == ".":
+        return text
+    if _GROUPED.match(text):
+        raise Refusal(
+            f"amount: '{text[:40]}' can be read as two amounts; write it without a mark between the thousands"
+        )
+    return _DECIMAL.sub(r"\1.\2", text)
 
 
 def trial_page(document: Mapping[str, Any]) -> dict[str, object]:
@@ -96,7 +132,12 @@ def trial_page(document: Mapping[str, Any]) -> dict[str, object]:
 
 
 def report_csv(report: Report, currency: str) -> str:
-    """A report as rows for a spreadsheet; amounts in minor units."""
+    """A report as rows for a spreadsheet; amounts in minor units. Programs read it, so it is in one language."""
+    with speaking(SOURCE):
+        return _report_csv(report, currency)
+
+
+def _report_csv(report: Report, currency: str) -> str:
     rows: list[tuple[object, ...]] = []
     for section in report.sections:
         rows += [

@@ -118,8 +118,9 @@ def _note(found: Audit) -> None:
 def _words(found: Audit) -> str:
     """What the log of acts says: how much differs, and of which kinds; never whose."""
     kinds = sorted({one.kind.value for one in found.findings.named})
-    told = f"{found.findings.total:,} differences: {', '.join(kinds)}" if kinds else "nothing differs"
-    return f"audit journal, sums and storage: {told}"
+    if not kinds:
+        return "audit journal, sums and storage: nothing differs"
+    return f"audit journal, sums and storage: {found.findings.total:,} differences: {', '.join(kinds)}"
 
 
 async def look(desk: Desk, settings: MeterSettings, step: Step) -> Audit:

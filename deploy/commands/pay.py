@@ -125,8 +125,10 @@ def export(file: Path, day: str | None, minimum: str, batch: int | None, as_json
             )
             act.nothing = done is None
             if done is not None:
-                total = format_amount(done.batch.total_minor, currency)
-                act.what = f"order payment batch {done.batch.number}: {done.batch.orders:,} payments, {total}"
+                total_number = format_amount(done.batch.total_minor, currency)
+                act.what = (
+                    f"order payment batch {done.batch.number}: {done.batch.orders:,} payments, {total_number}"
+                )
             return done, currency
 
     done, currency = at_desk(work)

@@ -1,7 +1,7 @@
 """A co-op with a past in a running portal, and a real Chromium that looks at it.
 
 Skipped where no chromium is installed, required where WEIR_TEST_ENGINES says so. Pictures of what was looked at go to
-WEIR_SCREENSHOTS, or into pytest's own directory.
+WEIR_SCREENSHOTS, or into pytest's own directory. Its fixtures are known to every integration test.
 """
 
 from __future__ import annotations
@@ -16,10 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import axe_playwright_python
+import pytest_asyncio
 from aiohttp.test_utils import TestServer
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 
 from billing import year_run
+from billing.acts import run as acts_run
+from billing.acts.act import Office
 from billing.capital.lots import Kind, LotId
 from billing.ledger.entry import BANK
 from billing.portal.app import make_app
@@ -41,6 +44,7 @@ from tests.reference_year import NOW as JANUARY_NOW
 AXE = Path(axe_playwright_python.__file__).with_name("axe.min.js")
 NARROW, WIDE = 320, 1280
 TAGS = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice")
+FEBRUARY_US = JANUARY.end_us + 2 * DAY_US
 PAGES_MAX = 80
 """How many pages a walk looks at; a portal with more has links that never end."""
 
@@ -139,6 +143,40 @@ async def browser() -> AsyncIterator[Browser]:
             await started.close()
 
 
+@pytest_asyncio.fixture
+async def chrome() -> AsyncIterator[Browser]:
+    """A Chromium of a test's own."""
+    async with browser() as started:
+        yield started
+
+
+@pytest_asyncio.fixture
+async def seen(co_op: Coop, tmp_path: Path) -> AsyncIterator[Seen]:
+    """portal() as it is without more said."""
+    chromium()
+    async with portal(co_op, tmp_path / "journal") as one:
+        yield one
+
+
+@pytest_asyncio.fixture
+async def in_office(co_op: Coop, tmp_path: Path) -> AsyncIterator[Seen]:
+    """The reference year closed, January over and February begun; its second member holds every office."""
+    chromium()
+    async with portal(co_op, tmp_path / "journal", now_us=FEBRUARY_US, shipped=True) as one:
+        await give(one, one.members[1])
+        yield one
+
+
+async def give(seen: Seen, member: MemberId) -> None:
+    """Every office, from January on."""
+    owner = await seen.co_op.owner()
+    for office in Office:
+        await acts_run.grant(
+            owner, member, office, from_us=JANUARY.start_us, until_us=None, resolution=None, who="test",
+            now_us=JANUARY.start_us,
+        )  # fmt: skip
+
+
 @asynccontextmanager
 async def window(browser: Browser, *, width: int = WIDE, **more: Any) -> AsyncIterator[BrowserContext]:
     """A window of its own, with its own cookies, as `more` says."""
@@ -194,6 +232,11 @@ async def complaints(page: Page) -> list[str]:
         for one in found["violations"]
         for node in one["nodes"]
     ]
+
+
+def name_of(path: str) -> str:
+    """A file's name for a page."""
+    return path.strip("/").replace("/", "-").partition("?")[0] or "month"
 
 
 async def picture(page: Page, directory: Path, name: str) -> None:

@@ -18,8 +18,11 @@ from gateway.storage.abilities import DISK, ENGINES, MISSING, RADOSGW, RCLONE, V
 from tests.coop import Coop
 from tests.engines.behind import put_behind
 from tests.gateway import Credentials, RunningGateway, client, running_gateway
+from tests.integration.browser_kit import chrome, in_office, seen
 from tests.postgres import TestServer
 
+__all__ = ["chrome", "in_office", "seen"]
+"""Fixtures that live elsewhere."""
 SYSTEMS = {RADOSGW: "radosgw", RCLONE: "rclone_s3", VERSITY: "versity_s3"}
 """Engine to the fixture of the system behind it."""
 CLIENTS = "WEIR_TEST_CLIENTS"

@@ -2,70 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 from playwright.async_api import Browser, Page
 
-from billing.acts import run as acts_run
-from billing.acts.act import Office
-from meter.ids import MemberId
-from meter.window import DAY_US
-from tests.coop import Coop
+from tests.integration.browser_kit import FEBRUARY_US as FEBRUARY_US
 from tests.integration.browser_kit import (
     NARROW,
     WIDE,
     Seen,
-    browser,
-    chromium,
     complaints,
+    name_of,
     picture,
-    portal,
     sign_in,
     walk,
     window,
 )
+from tests.integration.browser_kit import give as give
 from tests.offices import acts
-from tests.reference_year import JANUARY
 
 SCHEMES = ("light", "dark")
 NEW = {
     "/treasurer", "/treasurer/invoices", "/operator", "/board", "/board/register", "/acts", "/co-op", "/how",
     "/how/co-op", "/how/surplus", "/how/kept", "/how/reserve", "/how/start",
 }  # fmt: skip
-FEBRUARY_US = JANUARY.end_us + 2 * DAY_US
 
 
-@pytest_asyncio.fixture
-async def chrome() -> AsyncIterator[Browser]:
-    chromium()
-    async with browser() as started:
-        yield started
-
-
-@pytest_asyncio.fixture
-async def seen(co_op: Coop, tmp_path: Path) -> AsyncIterator[Seen]:
-    """The reference year closed, January over and February begun; its second member holds every office."""
-    chromium()
-    async with portal(co_op, tmp_path / "journal", now_us=FEBRUARY_US, shipped=True) as one:
-        await give(one, one.members[1])
-        yield one
-
-
-async def give(seen: Seen, member: MemberId) -> None:
-    owner = await seen.co_op.owner()
-    for office in Office:
-        await acts_run.grant(
-            owner, member, office, from_us=JANUARY.start_us, until_us=None, resolution=None, who="test",
-            now_us=JANUARY.start_us,
-        )  # fmt: skip
-
-
-def name_of(path: str) -> str:
-    """A file's name for a page."""
-    return path.strip("/").replace("/", "-").partition("?")[0] or "month"
+@pytest.fixture
+def seen(in_office: Seen) -> Seen:
+    return in_office
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)

@@ -5,47 +5,24 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 from playwright.async_api import Browser, Page
 
-from tests.coop import Coop
 from tests.integration.browser_kit import (
     NARROW,
     Seen,
     browser,
-    chromium,
     complaints,
+    name_of,
     picture,
-    portal,
     sign_in,
     walk,
     window,
 )
 
 SCHEMES = ("light", "dark")
-
-
-@pytest_asyncio.fixture
-async def chrome() -> AsyncIterator[Browser]:
-    chromium()
-    async with browser() as started:
-        yield started
-
-
-@pytest_asyncio.fixture
-async def seen(co_op: Coop, tmp_path: Path) -> AsyncIterator[Seen]:
-    chromium()
-    async with portal(co_op, tmp_path / "journal") as one:
-        yield one
-
-
-def name_of(path: str) -> str:
-    """A file's name for a page."""
-    return path.strip("/").replace("/", "-").partition("?")[0] or "month"
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)

@@ -10,6 +10,7 @@ import pytest
 import pytest_asyncio
 
 from billing import year_run, year_telling
+from billing.acts.act import Office
 from billing.canon import canonical
 from billing.portal import mailer
 from billing.run import close
@@ -23,6 +24,7 @@ from billing.tongue import LANGUAGES, SOURCE, speaking
 from billing.year_statement import year_text
 from meter.ids import MemberId
 from tests.coop import Coop
+from tests.offices import acts, holds
 from tests.portal import Site, running_site
 from tests.reference_year import MONTHS, decided, g18
 from tests.reference_year import NOW as JANUARY_NOW
@@ -222,3 +224,56 @@ async def test_a_mail_is_in_the_language_its_member_chose_else_in_the_co_ops(
                 mail = await mails.next()
                 subjects[mail["To"]] = mail["Subject"]
     assert {"a@example.org": "Dein Link zum Anmelden", "b@example.org": "Tu enlace para entrar"} == subjects
+
+
+async def test_what_is_done_in_an_office_is_kept_in_one_language_and_told_in_each(site: Site) -> None:
+    anna, tom, olga = await site.co_op.found("anna", "tom", "olga")
+    await holds(site.co_op, tom, Office.TREASURER)
+    await holds(site.co_op, olga, Office.OPERATOR)
+    invoice = {
+        "period": "2026-10",
+        "pool": "rack",
+        "amount": "1234,50",
+        "supplier": "",
+        "dated": "",
+        "memo": "",
+    }
+    await site.sign_in(tom)
+    await choose(site, "de")
+    assert (303, "/treasurer?booked=1") == await sent(site, "/treasurer/invoices", {**invoice, "sure": "yes"})
+    refused = await site.client.post("/treasurer/invoices", data={**invoice, "pool": "Rack!", "sure": "yes"})
+    assert "Topf: „Rack!“ ist kein Name eines Topfs" in await refused.text()
+    await site.sign_in(olga)
+    await choose(site, "es")
+    why = {"egress_hard": "5 GB", "why": "so asked by her", "sure": "yes"}
+    assert 303 == (await sent(site, f"/operator/members/{anna}/caps", why))[0]
+    assert [
+        ("book invoice 1: 1,234.50 EUR in pool rack of 2026-10", ""),
+        ("book an invoice in pool Rack! of 2026-10", "pool: 'Rack!' is not a pool's name; use small letters, digits and '-', at most 63, like transit"),
+        ("set a member's own caps", "refuse at 5,000,000,000 bytes sent in a month. Why: so asked by her"),
+    ] == [(one.what, one.detail) for one in await acts(site.co_op)]  # fmt: skip
+    await site.sign_in(anna)
+    told = {}
+    for language in LANGUAGES:
+        await choose(site, language)
+        told[language] = await (await site.client.get("/acts")).text()
+    assert "Rechnung 1 buchen: 1.234,50 EUR im Topf rack von 2026-10" in told["de"]
+    assert "apuntar la factura 1: 1.234,50 EUR en la bolsa rack de 2026-10" in told["es"]
+    assert "book invoice 1: 1,234.50 EUR in pool rack of 2026-10" in told["en"]
+    sizes = (
+        "refuse at 5,000,000,000 bytes",
+        "Ablehnen bei 5.000.000.000 in",
+        "Rechazar a los 5.000.000.000 bytes",
+    )
+    for language, size in zip(("en", "de", "es"), sizes, strict=True):
+        # What was typed stays as it was, and nothing here is told in English to whoever reads another language.
+        assert (True, True) == (size in told[language], "so asked by her" in told[language])
+        assert '<span lang="en">' not in told[language]
+        # What was refused to another is told to nobody else.
+        assert "transit" not in told[language]
+
+
+async def sent(site: Site, path: str, form: dict[str, str]) -> tuple[int, str | None]:
+    """A form; status, and where it leads."""
+    reply = await site.client.post(path, data=form, allow_redirects=False)
+    return reply.status, reply.headers.get("Location")

@@ -22,10 +22,10 @@ KINDS = {
 """Kind → about what it is, in plain words."""
 
 
-def state(poll: Poll | None, is_adopted: bool | None, *, now_us: int) -> str:
+def state(one: Proposal, poll: Poll | None, is_adopted: bool | None, *, now_us: int) -> str:
     """How far a proposal is: a word that the template puts into a sentence."""
     if poll is None:
-        return "discussed"
+        return "discussed" if one.withdrawal is None else "withdrawn"
     if is_adopted is not None:
         return "adopted" if is_adopted else "declined"
     return "waiting" if now_us < poll.opens_us else "open" if now_us < poll.closes_us else "over"
@@ -40,7 +40,7 @@ def rows(
             "number": one.number,
             "title": one.wording.title,
             "about": _(KINDS[one.kind.value]),
-            "state": state(polls.get(one.number), adopted.get(one.number), now_us=now_us),
+            "state": state(one, polls.get(one.number), adopted.get(one.number), now_us=now_us),
             "poll": polls.get(one.number),
         }
         for one in found

@@ -30,8 +30,10 @@ from billing.voting.proposal import (
     BODY_CHARACTERS_MAX,
     COMMENT_CHARACTERS_MAX,
     TITLE_CHARACTERS_MAX,
+    WHY_CHARACTERS_MAX,
     Proposal,
     Wording,
+    withdrawal,
     wording,
 )
 from meter.postgres import Connection
@@ -59,6 +61,8 @@ def routes() -> Iterable[web.RouteDef]:
         web.get(one, _show),
         web.get(f"{one}/edit", _edit),
         web.post(f"{one}/edit", _reword),
+        web.get(f"{one}/withdraw", _ask_to_withdraw),
+        web.post(f"{one}/withdraw", _withdraw),
         web.post(f"{one}/comment", _comment),
         web.post(f"{one}/vote", _vote),
         web.get(f"{one}/result", _result),
@@ -158,6 +162,30 @@ async def _reword(request: web.Request) -> web.Response:
             async with asking.connection.transaction():
                 await run.reword(asking.connection, number, _said(form, asking), member=asking.visitor.member)
                 await _attach(asking, number, form)
+    return _to(f"/proposals/{number}")
+
+
+async def _ask_to_withdraw(request: web.Request) -> web.Response:
+    async with _asking(request) as asking:
+        found = await _found(asking, _number(request))
+        if found.member != asking.visitor.member:
+            raise Refusal(f"proposal {found.number} is not yours")
+    return html_page(
+        render("withdraw.html", visitor=asking.visitor, proposal=found, why_max=WHY_CHARACTERS_MAX)
+    )
+
+
+async def _withdraw(request: web.Request) -> web.Response:
+    number = _number(request)
+    async with _asking(request) as asking:
+        await _found(asking, number)
+        form = await request.post()
+        withdrawn = withdrawal(
+            why=str(form.get("why", "")), who=asking.visitor.name, recorded_us=asking.now_us
+        )
+        with _noted("taking back", number):
+            await run.withdraw(asking.connection, number, withdrawn, member=asking.visitor.member)
+    log.info("proposal %d was withdrawn by who made it", number)
     return _to(f"/proposals/{number}")
 
 

@@ -13,6 +13,7 @@ BODY_CHARACTERS_MAX = 19_000
 """With its title it is the text of a resolution, which has 20,000."""
 COMMENT_CHARACTERS_MAX = 4_000
 NAME_CHARACTERS_MAX = 255
+WHY_CHARACTERS_MAX = 500
 _HEX = frozenset("0123456789abcdef")
 _BEGINNINGS = {"application/pdf": b"%PDF-", "image/png": b"\x89PNG\r\n\x1a\n", "image/jpeg": b"\xff\xd8\xff"}
 _ENDINGS = {
@@ -57,6 +58,15 @@ class Comment:
 
 
 @dataclass(frozen=True, slots=True)
+class Withdrawal:
+    """A proposal taken back by who made it, before it was put to the vote."""
+
+    why: str
+    who: str
+    recorded_us: int
+
+
+@dataclass(frozen=True, slots=True)
 class Proposal:
     """One proposal as it stands: the last wording counts."""
 
@@ -68,6 +78,7 @@ class Proposal:
     recorded_us: int
     wording: Wording
     wordings: int
+    withdrawal: Withdrawal | None = None
 
 
 def wording(*, title: str, body: str, calc_hash: str | None, who: str, recorded_us: int) -> Wording:
@@ -89,6 +100,14 @@ def comment_text(text: str) -> str:
     if not 1 <= len(found) <= COMMENT_CHARACTERS_MAX or not _is_text(found):
         raise Refusal(f"comment: say something, in at most {COMMENT_CHARACTERS_MAX:,} characters of text")
     return found
+
+
+def withdrawal(*, why: str, who: str, recorded_us: int) -> Withdrawal:
+    """Read why somebody takes their proposal back; they need not say it. Raises Refusal."""
+    found = " ".join(why.split())
+    if len(found) > WHY_CHARACTERS_MAX or not found.isprintable():
+        raise Refusal(f"why: one line of at most {WHY_CHARACTERS_MAX} characters")
+    return Withdrawal(found, who, recorded_us)
 
 
 def _lines(text: str) -> str:

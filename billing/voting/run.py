@@ -51,7 +51,7 @@ from billing.voting.poll import (
     roll,
     twice,
 )
-from billing.voting.proposal import Proposal, Wording, comment_text, media_type
+from billing.voting.proposal import Proposal, Withdrawal, Wording, comment_text, media_type
 from meter.ids import MemberId
 from meter.postgres import Connection
 from meter.refusal import Refusal
@@ -108,11 +108,38 @@ async def _only_members(connection: Connection, member: MemberId, now_us: int) -
 async def reword(connection: Connection, number: int, said: Wording, *, member: MemberId | None) -> None:
     """Put a proposal in other words, as who made it. Raises Refusal for another's, and once it was opened."""
     async with connection.transaction():
+        await store.lock_proposal(connection, number)
         await _own(connection, number, member)
         try:
             await store.insert_wording(connection, number, said)
         except asyncpg.PostgresError as error:
             raise _stays(error, number) from None
+
+
+async def withdraw(
+    connection: Connection, number: int, withdrawn: Withdrawal, *, member: MemberId | None
+) -> None:
+    """Take a proposal back, as who made it and nobody else: what a member proposed is not the board's to take away.
+
+    Raises Refusal for another's, and once it was put to the vote: from then on it is everybody's.
+    """
+    async with connection.transaction():
+        await store.lock_proposal(connection, number)
+        found = await find(connection, number)
+        if found.member != member:
+            raise Refusal(f"proposal {number} is taken back by who made it, and by nobody else")
+        _refuse_withdrawn(found)
+        if await store.polls(connection, [number]):
+            raise Refusal(
+                f"proposal {number} was put to the vote, and is everybody's now: it is not taken back; say below it that"
+                " it should be voted down"
+            )
+        await store.insert_withdrawal(connection, number, withdrawn)
+
+
+def _refuse_withdrawn(found: Proposal) -> None:
+    if found.withdrawal is not None:
+        raise Refusal(f"proposal {found.number} was withdrawn, and stays as it is; make another one")
 
 
 async def attach(
@@ -139,6 +166,7 @@ async def _own(connection: Connection, number: int, member: MemberId | None) -> 
     found = await find(connection, number)
     if member is not None and found.member != member:
         raise Refusal(f"proposal {number} is not yours; say what you think of it below it")
+    _refuse_withdrawn(found)
 
 
 def _stays(error: asyncpg.PostgresError, number: int) -> Exception:
@@ -158,10 +186,10 @@ async def comment(
 ) -> int:
     """Say something to a proposal; its place. Raises Refusal for who is no member, too much a day, or too late."""
     body = comment_text(text)
-    await find(connection, number)
     async with connection.transaction():
         await _only_members(connection, member, now_us)
         await store.lock_proposal(connection, number)
+        _refuse_withdrawn(await find(connection, number))
         said = await store.comments_since(connection, member, now_us - DAY_US)
         if said >= settings.proposal_comments_per_day_max:
             raise Refusal(f"you said {said} things within a day, and that is the limit; go on tomorrow")
@@ -189,6 +217,7 @@ async def open_poll(connection: Connection, number: int, asked: Asked, *, who: s
         found = await find(connection, number)
         if await store.polls(connection, [number]):
             raise Refusal(f"proposal {number} was opened already; a vote is held once")
+        _refuse_withdrawn(found)
         rules = await rules_now(connection, now_us)
         voters = roll(await register_store.operations(connection), asked.record_us, rules)
         if not voters:

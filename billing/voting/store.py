@@ -12,15 +12,17 @@ from billing.governance.decisions import ResolutionKind
 from billing.voting.count import Ballot, Vote
 from billing.voting.document import poll_terms
 from billing.voting.poll import Poll, Voter
-from billing.voting.proposal import Attachment, Comment, Proposal, Wording
+from billing.voting.proposal import Attachment, Comment, Proposal, Withdrawal, Wording
 from meter.ids import MemberId
 from meter.postgres import Connection
 from meter.window import to_datetime, to_us
 
 _PROPOSAL = (
     "SELECT p.number, p.kind, p.member, p.who, p.recorded_at, t.place, t.title, t.body, t.calc_hash,"
-    " t.who AS worded_by, t.recorded_at AS worded_at FROM billing.proposal p CROSS JOIN LATERAL ("
+    " t.who AS worded_by, t.recorded_at AS worded_at, w.why, w.who AS withdrawn_by, w.recorded_at AS withdrawn_at"
+    " FROM billing.proposal p CROSS JOIN LATERAL ("
     " SELECT * FROM billing.proposal_text x WHERE x.proposal = p.number ORDER BY x.place DESC LIMIT 1) t"
+    " LEFT JOIN billing.proposal_withdrawal w ON w.proposal = p.number"
 )
 _POLL = "proposal, document, digest, is_secret, record_at, opens_at, closes_at"
 
@@ -92,16 +94,26 @@ def _proposal(row: asyncpg.Record) -> Proposal:
     return Proposal(
         row["number"], ResolutionKind(row["kind"]), None if row["member"] is None else MemberId(row["member"]),
         row["who"], to_us(row["recorded_at"]), said, row["place"],
+        None if row["why"] is None else Withdrawal(row["why"], row["withdrawn_by"], to_us(row["withdrawn_at"])),
     )  # fmt: skip
 
 
 async def waiting_of(connection: Connection, member: MemberId) -> int:
-    """How many proposals of a member were not opened yet."""
+    """How many proposals of a member wait: neither opened yet nor taken back."""
     query = (
         "SELECT count(*) FROM billing.proposal p WHERE member = $1"
         " AND NOT EXISTS (SELECT FROM billing.poll WHERE proposal = p.number)"
+        " AND NOT EXISTS (SELECT FROM billing.proposal_withdrawal WHERE proposal = p.number)"
     )
     return int(await connection.fetchval(query, member))
+
+
+async def insert_withdrawal(connection: Connection, number: int, one: Withdrawal) -> None:
+    """Enter that it was taken back. Raises asyncpg.PostgresError after the opening, and the second time."""
+    await connection.execute(
+        "INSERT INTO billing.proposal_withdrawal (proposal, why, who, recorded_at) VALUES ($1, $2, $3, $4)",
+        number, one.why, one.who, to_datetime(one.recorded_us),
+    )  # fmt: skip
 
 
 async def insert_attachment(

@@ -11,7 +11,7 @@ from billing.governance.decisions import ResolutionKind
 from billing.voting import run, store
 from billing.voting.document import count_document, recount
 from billing.voting.poll import Poll
-from billing.voting.proposal import Attachment, Comment, Proposal, wording
+from billing.voting.proposal import Attachment, Comment, Proposal, withdrawal, wording
 from deploy.commands.options import data_option, json_option
 from deploy.commands.tariff import read_text
 from deploy.desk import Desk, as_board, at_desk
@@ -115,6 +115,28 @@ def attach(number: int, file: Path) -> None:
     say(f"attached to proposal {number} as number {at_desk(work)}")
 
 
+@proposal.command("withdraw")
+@click.argument("number", type=int)
+@click.option(
+    "--member", metavar="MEMBER", help="Who made it and takes it back; the board if nobody is named."
+)
+@click.option("--why", default="", help="Why, in a line.")
+@data_option
+def withdraw(number: int, member: str | None, why: str) -> None:
+    """Take proposal NUMBER back, for who made it, until it is put to the vote; it stays to be read."""
+
+    async def work(desk: Desk) -> None:
+        act = as_board(f"take back proposal {number}, for who made it")
+        async with desk.acting("weir_office", act) as connection:
+            own = None if member is None else await find_member(connection, member)
+            who = getpass.getuser() if own is None else own.name
+            withdrawn = withdrawal(why=why, who=who, recorded_us=desk.now_us)
+            await run.withdraw(connection, number, withdrawn, member=None if own is None else own.id)
+
+    at_desk(work)
+    say(f"proposal {number} is withdrawn")
+
+
 @proposal.command("list")
 @json_option
 @data_option
@@ -129,7 +151,8 @@ def list_(as_json: bool) -> None:
             polls = await store.polls(connection, numbers)
             adopted = await store.adopted_ones(connection, numbers)
         return [
-            (one, state(polls.get(one.number), adopted.get(one.number), now_us=desk.now_us)) for one in found
+            (one, state(one, polls.get(one.number), adopted.get(one.number), now_us=desk.now_us))
+            for one in found
         ]
 
     found = at_desk(work)
@@ -147,10 +170,10 @@ def list_(as_json: bool) -> None:
         print_table(("number", "state", "kind", "title"), rows, numbers=("number",))
 
 
-def state(poll: Poll | None, is_adopted: bool | None, *, now_us: int) -> str:
+def state(one: Proposal, poll: Poll | None, is_adopted: bool | None, *, now_us: int) -> str:
     """How far a proposal is, in a word or two."""
     if poll is None:
-        return "in discussion"
+        return "in discussion" if one.withdrawal is None else "withdrawn"
     if is_adopted is not None:
         return "adopted" if is_adopted else "not adopted"
     if now_us < poll.opens_us:
@@ -176,7 +199,7 @@ def show(number: int, as_json: bool) -> None:
             resolution = await store.resolution_of(connection, number)
             cast, roll = await store.turnout(connection, number)
         is_adopted = None if stored is None else stored.is_adopted
-        told = document(found, papers, comments, state(poll, is_adopted, now_us=desk.now_us))
+        told = document(found, papers, comments, state(found, poll, is_adopted, now_us=desk.now_us))
         if poll is not None:
             told |= {
                 "ballot": "secret" if poll.is_secret else "open",
@@ -212,6 +235,8 @@ def document(one: Proposal, papers: list[Attachment], comments: list[Comment], h
         "who": one.who,
         "recorded": instant_text(one.recorded_us),
         "wordings": one.wordings,
+        "withdrawn": None if one.withdrawal is None else instant_text(one.withdrawal.recorded_us),
+        "withdrawn_why": None if one.withdrawal is None else one.withdrawal.why,
         "attachments": [f"{paper.place}: {paper.name}, {paper.size_bytes} bytes, SHA-256 {paper.sha256}" for paper in papers],
         "discussion": [f"{said.place}, {said.name}: {said.body}" for said in comments],
     }  # fmt: skip

@@ -30,7 +30,7 @@ from billing.voting import store
 from billing.voting.poll import Poll
 from billing.words import iso_text
 
-STATES = ("discussed", "waiting", "open", "over", "adopted", "declined")
+STATES = ("discussed", "waiting", "open", "over", "adopted", "declined", "withdrawn")
 STATE: Schema = {"type": "string", "enum": list(STATES)}
 ABOUT: Schema = {"type": "string", "enum": [one.value for one in ResolutionKind]}
 EXACT: Schema = {"type": "string", "description": "An exact number."}

@@ -24,6 +24,14 @@ _ENDINGS = {
 
 
 @dataclass(frozen=True, slots=True)
+class Slate:
+    """What an election is about: so many seats, and who or what can be chosen, in the order they stand on the ballot."""
+
+    seats: int
+    options: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Wording:
     """What a proposal says, as it was put at one time."""
 
@@ -33,6 +41,8 @@ class Wording:
     """The digest of the calculation that is to be approved."""
     who: str
     recorded_us: int
+    slate: Slate | None = None
+    """Of an election."""
 
 
 @dataclass(frozen=True, slots=True)

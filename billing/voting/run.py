@@ -9,9 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import asyncpg
 
@@ -33,13 +31,7 @@ from billing.rules.voting import VotingRules, voting_rules
 from billing.settings import BillingSettings
 from billing.voting import store
 from billing.voting.count import Ballot, outcome
-from billing.voting.document import (
-    discussion_digest,
-    poll_document,
-    poll_terms,
-    recount,
-    result_document,
-)
+from billing.voting.document import poll_document, poll_terms, recount, result_document
 from billing.voting.poll import (
     Poll,
     VoteRefused,
@@ -209,15 +201,21 @@ async def rules_now(connection: Connection, now_us: int) -> VotingRules:
     return voting_rules(rules.id, choices.voting)
 
 
+async def openable(connection: Connection, number: int, asked: Asked, *, now_us: int) -> Proposal:
+    """A proposal that can be put to the vote so. Raises Refusal."""
+    check_times(record_us=asked.record_us, opens_us=asked.opens_us, closes_us=asked.closes_us, now_us=now_us)
+    found = await find(connection, number)
+    if await store.polls(connection, [number]):
+        raise Refusal(f"proposal {number} was opened already; a vote is held once")
+    _refuse_withdrawn(found)
+    return found
+
+
 async def open_poll(connection: Connection, number: int, asked: Asked, *, who: str, now_us: int) -> Poll:
     """Open a vote: terms and roll are frozen here. Raises Refusal."""
-    check_times(record_us=asked.record_us, opens_us=asked.opens_us, closes_us=asked.closes_us, now_us=now_us)
     async with connection.transaction():
         await store.lock_proposal(connection, number)
-        found = await find(connection, number)
-        if await store.polls(connection, [number]):
-            raise Refusal(f"proposal {number} was opened already; a vote is held once")
-        _refuse_withdrawn(found)
+        found = await openable(connection, number, asked, now_us=now_us)
         rules = await rules_now(connection, now_us)
         voters = roll(await register_store.operations(connection), asked.record_us, rules)
         if not voters:
@@ -329,44 +327,3 @@ async def resolution_for(connection: Connection, number: int, *, who: str, now_u
         "", Body.MEETING, found.kind, to_datetime(poll.closes_us).date(), f"{found.wording.title}\n\n{found.wording.body}",
         None, votes, None if votes is None else again.outcome.needed, found.wording.calc_hash, who, now_us,
     )  # fmt: skip
-
-
-async def verify(connection: Connection) -> list[str]:
-    """What is wrong with the results there are, in sentences: each counted again, in its chain, against box and roll."""
-    problems: list[str] = []
-    async with connection.transaction(isolation="repeatable_read", readonly=True):
-        previous = ""
-        for place, stored in enumerate(await store.results(connection), 1):
-            again = recount(stored.document)
-            words = [*again.problems]
-            if again.digest != stored.digest:
-                words.append("its document is not that of its digest")
-            if (again.document["place"], again.document["previous"]) != (place, previous):
-                words.append("it does not name the result before it")
-            words += await _against_the_tables(connection, stored.proposal, again.ballots, again.document)
-            problems += [f"proposal {stored.proposal}: {one}" for one in words]
-            previous = stored.digest
-    return problems
-
-
-async def _against_the_tables(
-    connection: Connection, number: int, ballots: Sequence[Ballot], document: Mapping[str, Any]
-) -> list[str]:
-    poll = (await store.polls(connection, [number]))[number]
-    words = []
-    if tuple(await store.ballots(connection, number)) != tuple(ballots):
-        words.append("the ballots in the box are not those that were counted")
-    if [int(one) for one in await store.voted(connection, number)] != document["voted"]:
-        words.append("who voted is not who is said to have voted")
-    if document["poll_digest"] != poll.digest:
-        words.append("its terms are not those it was opened with")
-    comments = await store.comments(connection, number)
-    if document["discussion"] != {"comments": len(comments), "digest": discussion_digest(comments)}:
-        words.append("its discussion was changed")
-    found, papers = await find(connection, number), await store.attachments(connection, number)
-    opened = json.loads(poll.document)
-    if (opened["title"], opened["text"]) != (found.wording.title, found.wording.body):
-        words.append("its words are not those it was opened with")
-    if [one["sha256"] for one in opened["attachments"]] != [one.sha256 for one in papers]:
-        words.append("its papers are not those it was opened with")
-    return words

@@ -364,3 +364,11 @@ async def resolution_of(connection: Connection, number: int) -> str | None:
         "SELECT resolution FROM billing.adopted WHERE proposal = $1", number
     )
     return found
+
+
+async def resolutions_of(connection: Connection, numbers: Iterable[int]) -> dict[int, str]:
+    """Which resolutions these proposals became, of those that became one."""
+    rows = await connection.fetch(
+        "SELECT proposal, resolution FROM billing.adopted WHERE proposal = ANY($1::bigint[])", list(numbers)
+    )
+    return {row["proposal"]: row["resolution"] for row in rows}

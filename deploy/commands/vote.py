@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from billing.voting import run, store
+from billing.voting import proof, run, store
 from billing.voting.document import FILE_BYTES_MAX, Recount, count_document, recount
 from deploy.commands.options import data_option, json_option
 from deploy.desk import Desk, at_desk
@@ -131,7 +131,7 @@ def verify(as_json: bool) -> None:
 
     async def work(desk: Desk) -> list[str]:
         async with desk.connected("weir_billing") as connection:
-            return await run.verify(connection)
+            return await proof.verify(connection)
 
     problems = at_desk(work)
     if as_json:

@@ -50,7 +50,7 @@ PURE = {
     "billing/statements/sheet.py", "billing/statements/sumtree.py", "billing/statements/bundle.py", "gateway/storage/retention.py",
     "gateway/storage/disk/columns.py", "billing/register/operations.py", "billing/register/year.py",
     "billing/register/check.py", "billing/register/forms.py", "billing/register/shares.py",
-    "billing/governance/decisions.py", "billing/register/particulars.py", "billing/governance/choices.py",
+    "billing/governance/decisions.py", "billing/governance/typed.py", "billing/register/particulars.py", "billing/governance/choices.py",
     "billing/year/reading.py", "billing/year/register.py", "billing/rules/page.py", "billing/costs/pools.py",
     "billing/costs/percentile.py", "billing/costs/variance.py", "billing/costs/entries.py",
     "billing/charges/lines.py", "billing/capital/lots.py", "billing/capital/retirement.py",

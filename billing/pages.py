@@ -16,6 +16,7 @@ from billing.words import (
     day_text,
     instant_text,
     number_text,
+    numeral,
     quantity_text,
 )
 
@@ -40,6 +41,7 @@ def environment(language: str) -> Environment:
     made.filters |= {
         "amount": amount_text,
         "number": number_text,
+        "numeral": numeral,
         "bytes": bytes_text,
         "clock": clock_text,
         "count": count_text,

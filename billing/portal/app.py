@@ -26,12 +26,15 @@ from billing.portal import (
     login,
     membership_pages,
     operator_pages,
+    payment_pages,
     resolution_pages,
     say,
+    tariff_pages,
     token_pages,
     treasurer_pages,
     usage_pages,
     vote_pages,
+    year_pages,
 )
 from billing.portal import books as books_page
 from billing.portal.api import door as api
@@ -102,7 +105,7 @@ def make_app(
     app.router.add_get("/years/{year}", _year)
     for module in (
         usage_pages, key_pages, token_pages, entry_pages, membership_pages, say, acts_pages, treasurer_pages, operator_pages,
-        board_pages, resolution_pages, vote_pages, coop_pages, language,
+        board_pages, resolution_pages, vote_pages, tariff_pages, year_pages, payment_pages, coop_pages, language,
     ):  # fmt: skip
         app.router.add_routes(module.routes())
     app.router.add_routes(api.routes(settings))

@@ -6,7 +6,7 @@ from aiohttp import web
 
 from billing.acts.act import Doing, Office
 from billing.governance import run
-from billing.governance.decisions import TEXT_CHARACTERS_MAX, Body, Resolution
+from billing.governance.decisions import Body, Resolution
 from billing.governance.typed import typed_resolution
 from billing.pages import render
 from billing.portal.desk import PORTAL, html_page
@@ -17,6 +17,8 @@ from billing.voting import store as voting_store
 BOARD = Office.BOARD
 FIELDS = ("body", "kind", "decided", "text", "in_favour", "against", "abstained", "quorum", "calc_hash")
 PROPOSALS_SHOWN = 100
+TEXT_CHARACTERS_MAX = 4_000
+"""What fits a form as portal_body_bytes_max is shipped; a longer one is entered at the command line."""
 
 
 def routes() -> list[web.RouteDef]:

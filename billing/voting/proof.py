@@ -47,7 +47,12 @@ async def _against_the_tables(
         words.append("its discussion was changed")
     found, papers = await find(connection, number), await store.attachments(connection, number)
     opened = json.loads(poll.document)
-    if (opened["title"], opened["text"]) != (found.wording.title, found.wording.body):
+    slate = found.wording.slate
+    election = None if slate is None else (slate.seats, list(slate.options))
+    own = opened.get("election")
+    if (opened["title"], opened["text"], own and (own["seats"], own["options"])) != (
+        found.wording.title, found.wording.body, election,
+    ):  # fmt: skip
         words.append("its words are not those it was opened with")
     if [one["sha256"] for one in opened["attachments"]] != [one.sha256 for one in papers]:
         words.append("its papers are not those it was opened with")

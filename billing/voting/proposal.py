@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from billing.governance.decisions import ResolutionKind
@@ -13,6 +14,8 @@ BODY_CHARACTERS_MAX = 19_000
 """With its title it is the text of a resolution, which has 20,000."""
 COMMENT_CHARACTERS_MAX = 4_000
 NAME_CHARACTERS_MAX = 255
+OPTIONS_MAX = 50
+OPTION_CHARACTERS_MAX = 200
 WHY_CHARACTERS_MAX = 500
 _HEX = frozenset("0123456789abcdef")
 _BEGINNINGS = {"application/pdf": b"%PDF-", "image/png": b"\x89PNG\r\n\x1a\n", "image/jpeg": b"\xff\xd8\xff"}
@@ -91,7 +94,9 @@ class Proposal:
     withdrawal: Withdrawal | None = None
 
 
-def wording(*, title: str, body: str, calc_hash: str | None, who: str, recorded_us: int) -> Wording:
+def wording(
+    *, title: str, body: str, calc_hash: str | None, who: str, recorded_us: int, slate: Slate | None = None
+) -> Wording:
     """Read what was typed. Raises Refusal naming the field."""
     title, body = title.strip(), _lines(body)
     if not 1 <= len(title) <= TITLE_CHARACTERS_MAX or not title.isprintable():
@@ -101,7 +106,23 @@ def wording(*, title: str, body: str, calc_hash: str | None, who: str, recorded_
     calc_hash = (calc_hash or "").strip() or None
     if calc_hash is not None and (len(calc_hash) != 64 or set(calc_hash) - _HEX):
         raise Refusal("calc-hash: a digest has 64 hexadecimal digits in small letters")
-    return Wording(title, body, calc_hash, who, recorded_us)
+    return Wording(title, body, calc_hash, who, recorded_us, slate)
+
+
+def slate(*, seats: str, options: Iterable[str]) -> Slate:
+    """Read who or what can be chosen, each once, and how many. Raises Refusal naming the field."""
+    found = tuple(" ".join(one.split()) for one in options if one.strip())
+    if not 1 <= len(found) <= OPTIONS_MAX:
+        raise Refusal(f"options: name who or what can be chosen, one a line, {OPTIONS_MAX} at most")
+    for one in found:
+        if len(one) > OPTION_CHARACTERS_MAX or not one.isprintable():
+            raise Refusal(f"options: each is one line of at most {OPTION_CHARACTERS_MAX} characters")
+    if len({one.casefold() for one in found}) != len(found):
+        raise Refusal("options: one stands there twice, and nobody could tell them apart")
+    typed = seats.strip()
+    if not (typed.isascii() and typed.isdecimal() and 1 <= int(typed[:9]) <= len(found)):
+        raise Refusal(f"seats: from 1 to {len(found)}, as many as can be chosen")
+    return Slate(int(typed), found)
 
 
 def comment_text(text: str) -> str:

@@ -18,6 +18,7 @@ from billing.canon import digest
 from billing.governance import store as governance_store
 from billing.governance.choices import NO_CURRENCY, rules_of
 from billing.governance.decisions import (
+    TEXT_CHARACTERS_MAX,
     Body,
     Resolution,
     ResolutionKind,
@@ -30,8 +31,9 @@ from billing.register.operations import people_at
 from billing.rules.voting import VotingRules, voting_rules
 from billing.settings import BillingSettings
 from billing.voting import store
-from billing.voting.count import Ballot, outcome
+from billing.voting.count import Ballot
 from billing.voting.document import poll_document, poll_terms, recount, result_document
+from billing.voting.election import Counted, Elected, counted
 from billing.voting.poll import (
     Poll,
     VoteRefused,
@@ -86,9 +88,15 @@ async def propose(
                 raise Refusal(
                     f"{waiting} proposals of yours wait to be opened, and that is the limit; ask the board"
                 )
+        _refuse_mixed(kind, said)
         number = await store.insert_proposal(connection, kind, member, who=said.who, now_us=said.recorded_us)
         await store.insert_wording(connection, number, said)
     return number
+
+
+def _refuse_mixed(kind: ResolutionKind, said: Wording) -> None:
+    if (kind is ResolutionKind.ELECTION) != (said.slate is not None):
+        raise Refusal("options: an election has seats and who can be chosen, and nothing else has")
 
 
 async def _only_members(connection: Connection, member: MemberId, now_us: int) -> None:
@@ -101,7 +109,7 @@ async def reword(connection: Connection, number: int, said: Wording, *, member: 
     """Put a proposal in other words, as who made it. Raises Refusal for another's, and once it was opened."""
     async with connection.transaction():
         await store.lock_proposal(connection, number)
-        await _own(connection, number, member)
+        _refuse_mixed((await _own(connection, number, member)).kind, said)
         try:
             await store.insert_wording(connection, number, said)
         except asyncpg.PostgresError as error:
@@ -154,11 +162,12 @@ async def attach(
             raise _stays(error, number) from None
 
 
-async def _own(connection: Connection, number: int, member: MemberId | None) -> None:
+async def _own(connection: Connection, number: int, member: MemberId | None) -> Proposal:
     found = await find(connection, number)
     if member is not None and found.member != member:
         raise Refusal(f"proposal {number} is not yours; say what you think of it below it")
     _refuse_withdrawn(found)
+    return found
 
 
 def _stays(error: asyncpg.PostgresError, number: int) -> Exception:
@@ -239,13 +248,13 @@ async def cast(connection: Connection, number: int, member: MemberId, vote: str,
     if poll is None:
         raise VoteRefused("not-opened", f"proposal {number} is not put to the vote yet")
     check_time(poll, now_us)
-    chosen = read_vote(vote)
+    chosen, places = read_vote(vote, poll.terms)
     voter = await store.voter(connection, number, member)
     if voter is None:
         told = await register_store.operations(connection, members=[member])
         raise no_vote(people_at(told, poll.record_us).get(member), people_at(told, now_us).get(member), poll)
     receipt = secrets.token_hex(RECEIPT_BYTES)
-    ballot = Ballot(receipt, voter.chamber, chosen, None if poll.is_secret else member)
+    ballot = Ballot(receipt, voter.chamber, chosen, None if poll.is_secret else member, places)
     try:
         async with connection.transaction():
             if not await store.mark_voted(connection, number, member, now_us=now_us):
@@ -272,7 +281,7 @@ async def settle(connection: Connection, number: int, *, now_us: int) -> store.S
         await store.lock_proposal(connection, number)
         if await store.close_box(connection, number):
             ballots = await store.ballots(connection, number)
-            found = outcome(ballots, poll.terms)
+            found = counted(ballots, poll.terms)
             place, previous = await store.last_result(connection)
             document = result_document(
                 poll.document, ballots, await store.voted(connection, number), found,
@@ -314,16 +323,29 @@ async def resolution_for(connection: Connection, number: int, *, who: str, now_u
     """The resolution an adopted proposal is, not entered yet. Raises Refusal."""
     found = await find(connection, number)
     stored = await settle(connection, number, now_us=now_us)
-    again = recount(stored.document)
+    result = recount(stored.document).outcome
     if not stored.is_adopted:
-        raise Refusal(f"proposal {number} was not adopted: {again.outcome.why}")
+        raise Refusal(f"proposal {number} was not adopted: {result.why}")
     poll = (await store.polls(connection, [number]))[number]
-    whole = again.outcome.whole
-    # With chambers more heads may have been against, and a resolution's count is one of heads: the paper says the rest.
-    votes = (
-        Votes(whole.in_favour, whole.against, whole.abstained) if whole.in_favour > whole.against else None
-    )
+    votes = _votes(result)
     return Resolution(
-        "", Body.MEETING, found.kind, to_datetime(poll.closes_us).date(), f"{found.wording.title}\n\n{found.wording.body}",
-        None, votes, None if votes is None else again.outcome.needed, found.wording.calc_hash, who, now_us,
+        "", Body.MEETING, found.kind, to_datetime(poll.closes_us).date(), _decided(found.wording, result),
+        None, votes, None if votes is None else result.needed, found.wording.calc_hash, who, now_us,
     )  # fmt: skip
+
+
+def _votes(result: Counted) -> Votes | None:
+    """A count of heads for and against. With chambers more heads may have been against: the paper says the rest."""
+    if isinstance(result, Elected) or result.whole.in_favour <= result.whole.against:
+        return None
+    return Votes(result.whole.in_favour, result.whole.against, result.whole.abstained)
+
+
+def _decided(said: Wording, result: Counted) -> str:
+    """What a proposal said, and of an election who was elected."""
+    if not isinstance(result, Elected):
+        return f"{said.title}\n\n{said.body}"
+    left = f" {result.left} seats are not filled." if result.left else ""
+    return f"{said.title}\n\nElected: {', '.join(result.names(result.elected))}.{left}\n\n{said.body}"[
+        :TEXT_CHARACTERS_MAX
+    ]

@@ -59,6 +59,7 @@ PURE = {
     "billing/spreadsheet.py", "billing/portal/usage.py", "billing/portal/keys.py",
     "billing/portal/mail.py", "billing/portal/membership.py",
     "billing/voting/proposal.py", "billing/voting/poll.py", "billing/voting/count.py", "billing/voting/document.py",
+    "billing/voting/election.py", "billing/portal/api/election_shapes.py", "billing/year_typed.py",
     "billing/portal/proposals.py", "billing/acts/act.py", "billing/portal/treasury.py", "billing/portal/our_coop.py",
     "billing/portal/tokens.py", "billing/portal/api/openapi.py",
     "billing/portal/api/page.py", "billing/portal/api/problem.py", "billing/portal/api/fits.py",

@@ -46,6 +46,7 @@ REPORTS = ("balance-sheet", "income-statement", "cash-flow", "trial-balance")
 LEDGER_NAMES = {Format.HLEDGER: "journal", Format.BEANCOUNT: "beancount", Format.CSV: "csv"}
 ACTS_SHOWN = 10
 BATCHES_SHOWN = 12
+YEARS_SHOWN_MAX = 10
 FIELDS = ("period", "pool", "amount", "supplier", "dated", "memo")
 
 
@@ -86,20 +87,20 @@ async def _overview(request: web.Request) -> web.Response:
             "batches": batches[-BATCHES_SHOWN:][::-1], "owed_minor": await payments_store.owed_in_all(connection),
             "acts": await acts_store.acts(connection, office=TREASURER, count_max=ACTS_SHOWN),
             "booked": request.query.get("booked", "")[:12], "closed": request.query.get("closed", "")[:7],
-            "formats": list(Format), "reports": REPORTS, "years": await _years(connection, running, due),
+            "formats": list(Format), "reports": REPORTS, "years": await _years(connection, running),
             "new_tariff": request.query.get("tariff", "")[:7],
         }  # fmt: skip
     return html_page(render("treasurer.html", visitor=holder.visitor, **told))
 
 
-async def _years(connection: Connection, running: Month, due: Month) -> list[int]:
-    """The fiscal year that runs, and those before it back to the first that waits, or the last that is closed."""
+async def _years(connection: Connection, running: Month) -> list[int]:
+    """The fiscal year that runs and those before it, back to the last that is closed, or to the first there was."""
     chosen = choice_at(await governance_store.choices(connection), running.start_us)
     first_month = 1 if chosen is None else chosen.first_month
-    last, oldest = (FiscalYear.of(one, first_month).number for one in (running, due))
-    closed = await year_store.closed_years(connection)
-    first = max(closed, default=oldest)
-    return list(range(last, min(first, last) - 1, -1))
+    last = FiscalYear.of(running, first_month).number
+    founded = FiscalYear.of(await year_store.first_month(connection), first_month).number
+    first = max(await year_store.closed_years(connection), default=founded)
+    return list(range(last, max(first, last - YEARS_SHOWN_MAX) - 1, -1))
 
 
 async def _pools(connection: Connection, month: Month) -> list[treasury.Pool]:

@@ -74,35 +74,26 @@ def counted(ballots: Iterable[Ballot], terms: Terms) -> Counted:
 def elect(ballots: Iterable[Ballot], terms: Terms) -> Elected:
     """Count the ballots of an election. Raises ValueError for one that its terms do not allow."""
     asked = terms.election
-    assert asked is not None, "an election has seats and options"
+    assert asked is not None
     every = list(ballots)
     for one in every:
         _refuse_wrong(one, options=len(asked.options), votes=asked.votes)
     standings = _standings(every, terms)
-    abstained, needed = sum(not one.places for one in every), terms.needed
+    abstained, cast = sum(not one.places for one in every), len(every)
+    needed, eligible = terms.needed, sum(terms.eligible.values())
     elected: tuple[int, ...] = ()
     tied: tuple[int, ...] = ()
-    if len(every) < needed:
-        why = f"{len(every)} took part, and {needed} of {sum(terms.eligible.values())} were needed"
-    elif abstained == len(every):
+    if cast < needed:
+        why = f"{cast} took part, and {needed} of {eligible} were needed"
+    elif abstained == cast:
         why = "nobody was voted for"
     else:
         elected, tied = seated(standings, seats=asked.seats)
-        why = f"of {asked.seats} seats {len(elected)} went to those with the most votes"
+        seats, left = asked.seats, asked.seats - len(elected)
+        why = f"of {seats} seats {len(elected)} went to those with the most votes"
         if tied:
-            left = asked.seats - len(elected)
             why = f"{why}; for {left} more {len(tied)} have equally much, and the members decide between them"
-    return Elected(
-        standings,
-        elected,
-        tied,
-        asked.seats,
-        len(every),
-        abstained,
-        sum(terms.eligible.values()),
-        needed,
-        why,
-    )
+    return Elected(standings, elected, tied, asked.seats, cast, abstained, eligible, needed, why)
 
 
 def _refuse_wrong(one: Ballot, *, options: int, votes: int) -> None:

@@ -71,7 +71,7 @@ async def test_a_tariff_is_tried_on_this_month_before_it_is_set(site: Site) -> N
     assert parse_tariff(DOUBLE) == await tariff_in_force(books, december)
     assert [("tariff set", "put a tariff in force from 2026-12 on", True)] == await lines(site)
     assert "The tariff is in force from 2026-12 on" in await site.text("/treasurer?tariff=2026-12")
-    kept = await books.fetchval("SELECT document FROM billing.tariff ORDER BY recorded_at DESC LIMIT 1")
+    kept = await books.fetchval("SELECT document FROM billing.tariff ORDER BY number DESC LIMIT 1")
     assert DOUBLE == kept
 
 
@@ -174,8 +174,8 @@ async def test_what_was_decided_for_the_year_counts_in_its_trial_and_is_confirme
     [
         ("put_aside=cash%3D1", "is not ACCOUNT=AMOUNT"),
         ("put_aside=fund:a%3D1%0Afund:a%3D2", "stands there twice"),
-        ("put_aside=fund:a%3D-1", "put-aside fund:a"),
-        ("reference_rate=much", "reference-rate"),
+        ("put_aside=fund:a%3D-1", "is negative"),
+        ("reference_rate=much", "eference-rate"),
     ],
 )
 async def test_what_cannot_be_decided_for_a_year_is_refused(site: Site, query: str, words: str) -> None:
@@ -215,7 +215,7 @@ async def test_payments_are_looked_at_ordered_once_and_taken_as_a_list_without_a
         assert told in page
     form = {"on": "2026-11-09", "minimum": ""}
     shown = await (await site.post("/treasurer/payments", **form)).text()
-    assert "Order 2 payments of 75.92 EUR together, for 9 November 2026?" in shown
+    assert "Order 2 payments of 75.92 EUR together, for 2026-11-09?" in shown
     assert [] == await pay_store.batches(books)
     reply = await site.post("/treasurer/payments", **form, sure="yes")
     assert (303, "/treasurer/payments?ordered=1") == (reply.status, reply.headers["Location"])
@@ -244,8 +244,8 @@ async def test_payments_are_looked_at_ordered_once_and_taken_as_a_list_without_a
     [
         ({"on": "2026-11-05"}, "2026-11-05 is over"),
         ({"on": "soon"}, "write the day like"),
-        ({"on": "2026-11-09", "minimum": "-1"}, "minimum"),
-        ({"on": "2026-11-09", "minimum": "1000"}, "nobody is owed anything"),
+        ({"on": "2026-11-09", "minimum": "-1"}, "is negative"),
+        ({"on": "2026-11-09", "minimum": "1000"}, "obody is owed anything"),
     ],
 )
 async def test_payments_that_cannot_be_are_not_ordered(site: Site, form: dict[str, str], words: str) -> None:

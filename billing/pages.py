@@ -19,6 +19,7 @@ from billing.words import (
     instant_text,
     month_told,
     number_text,
+    numeral,
     quantity_text,
 )
 
@@ -43,6 +44,7 @@ def environment(language: str) -> Environment:
     made.filters |= {
         "amount": amount_text,
         "number": number_text,
+        "numeral": numeral,
         "bytes": bytes_text,
         "clock": clock_text,
         "count": count_text,

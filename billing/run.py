@@ -59,16 +59,21 @@ async def set_tariff(connection: Connection, text: str, *, now_us: int) -> Tarif
     tariff = parse_tariff(text)
     async with connection.transaction():
         await store.lock_books(connection)
-        currency = await store.book_currency(connection)
-        if currency is not None and currency != tariff.currency:
-            raise Refusal(f"currency: the books are kept in {currency}, the tariff is in {tariff.currency}")
-        last = await store.last_closed(connection)
-        if last is not None and tariff.effective_from <= last:
-            raise Refusal(
-                f"effective_from: {last} is closed; a tariff can start in {last.next()} at the earliest"
-            )
+        await refuse_tariff(connection, tariff)
         await store.insert_tariff(connection, tariff, text, now_us=now_us)
     return tariff
+
+
+async def refuse_tariff(connection: Connection, tariff: Tariff) -> None:
+    """Raises Refusal for another currency than that of the books, or a closed month."""
+    currency = await store.book_currency(connection)
+    if currency is not None and currency != tariff.currency:
+        raise Refusal(f"currency: the books are kept in {currency}, the tariff is in {tariff.currency}")
+    last = await store.last_closed(connection)
+    if last is not None and tariff.effective_from <= last:
+        raise Refusal(
+            f"effective_from: {last} is closed; a tariff can start in {last.next()} at the earliest"
+        )
 
 
 async def trial(connection: Connection, month: Month, *, now_us: int, each: Each | None = None) -> Closing:
@@ -96,11 +101,24 @@ async def looked_at(
     return done
 
 
+async def tried(connection: Connection, month: Month, tariff: Tariff | None, *, now_us: int) -> Closing:
+    """An open month as it stands, with another tariff's prices if one is given. Raises Refusal."""
+    async with connection.transaction(isolation="repeatable_read", readonly=True):
+        return await as_it_stands(connection, month, now_us=now_us, each=lambda _: None, tariff=tariff)
+
+
 async def as_it_stands(
-    connection: Connection, month: Month, *, now_us: int, each: Callable[[Kept], object]
+    connection: Connection,
+    month: Month,
+    *,
+    now_us: int,
+    each: Callable[[Kept], object],
+    tariff: Tariff | None = None,
 ) -> Closing:
     """An open month in the caller's transaction, the quick way; `each` is told what would be kept of everybody."""
     inputs = await open_inputs(connection, month, now_us=now_us)
+    if tariff is not None:
+        inputs = replace(inputs, tariff=tariff)
     summing = MonthSum(inputs)
     async for lines in _kept_lines(connection, inputs, summing):
         for one in lines:

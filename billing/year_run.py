@@ -89,8 +89,8 @@ async def close(
                     "another closing, or somebody who books, is at work; nothing was changed, try again"
                 )
             year = await fiscal_year(connection, number)
-            await _refuse(connection, year, now_us=now_us)
-            decided = await _resolution(connection, resolution)
+            await refuse_open(connection, year, now_us=now_us)
+            decided = await deciding(connection, resolution)
             gathered = await gather(connection, year, options or Options(), now_us=now_us)
             closing = close_year(gathered.inputs)
             if decided.calc_hash not in (None, closing.digest):
@@ -158,7 +158,8 @@ def _uncollected() -> Iterator[None]:
             gc.enable()
 
 
-async def _refuse(connection: Connection, year: FiscalYear, *, now_us: int) -> None:
+async def refuse_open(connection: Connection, year: FiscalYear, *, now_us: int) -> None:
+    """Raises Refusal for a year that is closed, or cannot be closed yet, saying why."""
     if await year_store.year_text(connection, year.number) is not None:
         raise Refusal(f"the fiscal year {year} is closed already; `weir year show {year}` shows it")
     if now_us < year.last.end_us:
@@ -176,7 +177,8 @@ async def _refuse(connection: Connection, year: FiscalYear, *, now_us: int) -> N
             )
 
 
-async def _resolution(connection: Connection, wanted: str) -> Resolution:
+async def deciding(connection: Connection, wanted: str) -> Resolution:
+    """The resolution a year is to be closed by. Raises Refusal for one that is not there, or decided something else."""
     found = await governance_store.resolution(connection, wanted)
     if found is None:
         raise Refusal(

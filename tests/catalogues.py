@@ -58,6 +58,7 @@ REFUSING = (
 """Whose refusals a member can come to see in the portal."""
 PHRASES = {
     "billing/voting/count.py": ("outcome",),
+    "billing/voting/election.py": ("elect",),
     "billing/rules/voting.py": ("words",),
     "billing/voting/document.py": ("_of_the_box", "_of_the_paper"),
     "billing/year/loss.py": ("_members_formula",),

@@ -38,6 +38,7 @@ class ResolutionKind(StrEnum):
     CLOSING = "closing"
     ALLOCATION = "allocation"
     RETIREMENT = "retirement"
+    ELECTION = "election"
     OTHER = "other"
 
 

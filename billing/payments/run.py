@@ -15,7 +15,6 @@ from typing import Protocol
 import asyncpg
 
 from billing.canon import canonical
-from billing.capital import unclaimed_store
 from billing.ledger import store as ledger_store
 from billing.ledger.books import currency, first_open_period, refuse_ordered
 from billing.ledger.entry import (
@@ -31,13 +30,11 @@ from billing.ledger.entry import (
 )
 from billing.payments import store
 from billing.payments.bank import Line, read_statement
+from billing.payments.ordering import LeftOut, find_batch, order
 from billing.payments.sepa import (
-    AMOUNT_MINOR_MAX,
-    ORDERS_A_FILE_MAX,
     Batch,
     Order,
     Party,
-    check_currency,
     pain_001,
     parse_party,
 )
@@ -50,7 +47,6 @@ from meter.window import DAY_US, Month, to_datetime
 
 OWN = "bank-account:co-op"
 LINES_SHOWN_MAX = 10_000
-NAMES_SHOWN_MAX = 20
 
 
 class Seal(Protocol):
@@ -61,15 +57,6 @@ class Seal(Protocol):
 
     def open(self, sealed: bytes, label: str) -> str:
         """Decrypt. Raises Refusal."""
-
-
-@dataclass(frozen=True, slots=True)
-class LeftOut:
-    """Members who are owed and are not paid, by name."""
-
-    without_account: tuple[str, ...] = ()
-    lost: tuple[str, ...] = ()
-    """Contact with them was lost; nobody knows whether the account is still theirs. What is owed stays owed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,67 +101,10 @@ async def set_account(
 async def export(
     connection: Connection, *, execute_on: date, minimum_minor: int, seal: Seal, now_us: int
 ) -> Exported | None:
-    """Order everything that is owed and not ordered yet; None when that is nothing. Raises Refusal."""
-    check_currency(await currency(connection))
-    if execute_on < to_datetime(now_us).date():
-        raise Refusal(f"--on: {execute_on} is over; a bank executes today or later")
+    """Order everything that is owed and not ordered yet, and make its file; None when that is nothing. Raises Refusal."""
     async with connection.transaction():
-        await lock_books(connection)
-        own = await store.own_account(connection)
-        if own is None:
-            raise Refusal(
-                "the co-op's own account is not known yet; tell it with `weir pay own-account IBAN --name NAME`"
-            )
-        lost = await unclaimed_store.lost_contact(connection)
-        owed = await store.owed(
-            connection, minimum_minor=minimum_minor, count_max=ORDERS_A_FILE_MAX, besides=lost
-        )
-        accounts = await store.accounts(connection, [member for member, _ in owed])
-        due = [(member, min(amount, AMOUNT_MINOR_MAX)) for member, amount in owed if member in accounts]
-        left_out = LeftOut(
-            await _names(connection, [member for member, _ in owed if member not in accounts]),
-            await _names(connection, await store.owed_among(connection, lost, minimum_minor=minimum_minor)),
-        )
-        if not due:
-            _refuse_left_out(left_out)
-            return None
-        message_id = f"WEIR-PAY-{await store.next_batch(connection)}"
-        number = await store.insert_batch(
-            connection,
-            message_id=message_id,
-            execute_on=execute_on,
-            currency="EUR",
-            account=own.number,
-            now_us=now_us,
-        )
-        rows = [
-            (member, amount, accounts[member].number, f"{message_id}-M{member}") for member, amount in due
-        ]
-        await store.insert_orders(connection, number, rows)
-        return await _exported(connection, number, seal, left_out)
-
-
-async def _names(connection: Connection, members: Sequence[MemberId]) -> tuple[str, ...]:
-    names = await store.member_names(connection, members)
-    return tuple(names[one] for one in members)
-
-
-def _refuse_left_out(left_out: LeftOut) -> None:
-    """Somebody is owed and nobody can be paid: say who and why. Raises Refusal."""
-    reasons = []
-    if left_out.without_account:
-        reasons.append(f"no account is known (`weir pay account`) of {_some(left_out.without_account)}")
-    if left_out.lost:
-        reasons.append(
-            f"contact was lost (`weir capital unclaimed mark NAME --reached`) with {_some(left_out.lost)}"
-        )
-    if reasons:
-        raise Refusal(f"nobody who is owed can be paid: {'; '.join(reasons)}")
-
-
-def _some(names: Sequence[str]) -> str:
-    more = "" if len(names) <= NAMES_SHOWN_MAX else f" and {len(names) - NAMES_SHOWN_MAX:,} more"
-    return ", ".join(names[:NAMES_SHOWN_MAX]) + more
+        done = await order(connection, execute_on=execute_on, minimum_minor=minimum_minor, now_us=now_us)
+        return None if done is None else await _exported(connection, done.batch.number, seal, done.left_out)
 
 
 async def export_again(connection: Connection, number: int, *, seal: Seal) -> Exported:
@@ -184,7 +114,7 @@ async def export_again(connection: Connection, number: int, *, seal: Seal) -> Ex
 
 
 async def _exported(connection: Connection, number: int, seal: Seal, left_out: LeftOut) -> Exported:
-    kept = await _batch(connection, number)
+    kept = await find_batch(connection, number)
     orders = await store.orders(connection, batch=number)
     if kept.cancelled:
         raise Refusal(f"batch {number} was cancelled; the bank must not get it any more")
@@ -207,24 +137,17 @@ async def _exported(connection: Connection, number: int, seal: Seal, left_out: L
     return Exported(kept, pain_001(made), left_out)
 
 
-async def _batch(connection: Connection, number: int) -> KeptBatch:
-    found = await store.batches(connection, number)
-    if not found:
-        raise Refusal(f"there is no batch {number}; `weir pay list` shows them")
-    return found[0]
-
-
 async def cancel(connection: Connection, number: int, *, now_us: int) -> KeptBatch:
     """Say that the bank will not execute what still waits of a batch; it is owed again. Raises Refusal."""
     async with connection.transaction():
         await lock_books(connection)
-        kept = await _batch(connection, number)
+        kept = await find_batch(connection, number)
         waiting = [one for one in await store.orders(connection, batch=number) if one.is_waiting]
         if not waiting:
             raise Refusal(f"nothing of batch {number} waits any more")
         rows = [(one.batch, one.member) for one in waiting]
         await store.insert_outcomes(connection, rows, "cancelled", None, now_us=now_us)
-    return await _batch(connection, kept.number)
+    return await find_batch(connection, kept.number)
 
 
 async def import_statement(

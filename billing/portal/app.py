@@ -26,10 +26,15 @@ from billing.portal import (
     login,
     membership_pages,
     operator_pages,
+    payment_pages,
+    resolution_pages,
     say,
+    tariff_pages,
     token_pages,
     treasurer_pages,
     usage_pages,
+    vote_pages,
+    year_pages,
 )
 from billing.portal import books as books_page
 from billing.portal.api import door as api
@@ -49,6 +54,7 @@ from billing.portal.desk import (
 from billing.portal.guard import HEADERS, Attempts, same_origin
 from billing.portal.language import language_of
 from billing.portal.mailer import Mailer
+from billing.portal.old_address import OldAddresses
 from billing.portal.overview import page
 from billing.portal.telling import book_reports, just_now, year_of
 from billing.settings import BillingSettings
@@ -86,7 +92,8 @@ def make_app(
     app = web.Application(middlewares=[_answer], client_max_size=settings.portal_body_bytes_max)
     portal = Portal(pool, settings, attempts, clock, journal_directory, asyncio.Semaphore(1), office)
     if settings.smtp_host:
-        portal = replace(portal, mailer=Mailer(pool, settings, portal.metrics, clock))
+        told = OldAddresses(pool, settings, portal.metrics, clock)
+        portal = replace(portal, mailer=Mailer(pool, settings, portal.metrics, clock), old_addresses=told)
         app.cleanup_ctx.append(_mailing)
     app[PORTAL] = portal
     app.router.add_get("/", _this_month)
@@ -98,7 +105,7 @@ def make_app(
     app.router.add_get("/years/{year}", _year)
     for module in (
         usage_pages, key_pages, token_pages, entry_pages, membership_pages, say, acts_pages, treasurer_pages, operator_pages,
-        board_pages, coop_pages, language,
+        board_pages, resolution_pages, vote_pages, tariff_pages, year_pages, payment_pages, coop_pages, language,
     ):  # fmt: skip
         app.router.add_routes(module.routes())
     app.router.add_routes(api.routes(settings))
@@ -111,9 +118,10 @@ def make_app(
 
 
 async def _mailing(app: web.Application) -> AsyncIterator[None]:
-    mailer = app[PORTAL].mailer
+    mailer, told = app[PORTAL].mailer, app[PORTAL].old_addresses
     assert mailer is not None, "mails are sent where a mailer is"
-    async with mailer.at_work():
+    assert told is not None, "and where one is, old addresses are told"
+    async with mailer.at_work(), told.at_work():
         yield
 
 

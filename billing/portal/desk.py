@@ -20,6 +20,7 @@ from billing.pages import render
 from billing.portal import login
 from billing.portal.guard import Attempts
 from billing.portal.mailer import Mailer
+from billing.portal.old_address import OldAddresses
 from billing.settings import BillingSettings
 from billing.statements import pdf
 from billing.statements.paper import Paper
@@ -51,6 +52,8 @@ class Portal:
     metrics: PortalMetrics = field(default_factory=PortalMetrics)
     mailer: Mailer | None = None
     """Sends one-time links, where a mail server is set."""
+    old_addresses: OldAddresses | None = None
+    """Tells members at the address that was theirs, where one is set."""
 
     @property
     def is_https(self) -> bool:

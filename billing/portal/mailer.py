@@ -104,19 +104,23 @@ class Mailer:
             message = login_mail(
                 sender=settings.smtp_from, to=email, name=name, link=link, minutes=settings.login_link_ttl_minutes
             )  # fmt: skip
-        for number in range(1, settings.smtp_tries_max + 1):
-            try:
-                await asyncio.to_thread(send, message, settings)
-            except (OSError, smtplib.SMTPException) as error:
-                log.warning("try %d of a mail failed: %s", number, type(error).__name__)
-                if _is_final(error):
-                    break
-                if number < settings.smtp_tries_max:
-                    await asyncio.sleep(random.randint(0, PAUSE_S * number))  # noqa: S311 - a pause
-            else:
-                self._metrics.mailed("sent")
-                return
-        self._metrics.mailed("failed")
+        self._metrics.mailed("sent" if await deliver(message, settings) else "failed")
+
+
+async def deliver(message: EmailMessage, settings: BillingSettings) -> bool:
+    """Hand a mail to the server, with so many tries; whether it took it."""
+    for number in range(1, settings.smtp_tries_max + 1):
+        try:
+            await asyncio.to_thread(send, message, settings)
+        except (OSError, smtplib.SMTPException) as error:
+            log.warning("try %d of a mail failed: %s", number, type(error).__name__)
+            if _is_final(error):
+                break
+            if number < settings.smtp_tries_max:
+                await asyncio.sleep(random.randint(0, PAUSE_S * number))  # noqa: S311 - a pause
+        else:
+            return True
+    return False
 
 
 def _is_final(error: Exception) -> bool:

@@ -96,6 +96,8 @@ async def _change(request: web.Request) -> web.Response:
                 await membership_store.change_own_particulars(
                     connection, visitor.member, told, now_us=portal.clock()
                 )
+    if portal.old_addresses is not None:
+        portal.old_addresses.look()
     return web.Response(status=303, headers={"Location": "/membership?saved"})
 
 

@@ -19,7 +19,7 @@ _BY_MEMBER = (
     "billing.capital_contact", "billing.capital_forfeit", "billing.notice", "billing.notice_event", "billing.charge",
     "billing.year_line", "meter.storage", "meter.storage_day", "meter.stored", "meter.correction", "meter.member_cap",
     "gateway.member_limit", "billing.office", "billing.proposal", "billing.proposal_comment", "billing.voter",
-    "billing.member_language",
+    "billing.member_language", "billing.address_notice",
 )  # fmt: skip
 EXPORT: dict[str, str] = {
     **{f"{name}.member": f"SELECT * FROM {name} WHERE member = $1" for name in _BY_MEMBER},  # noqa: S608 - our own

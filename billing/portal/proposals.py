@@ -9,6 +9,7 @@ from billing.money import scale_down
 from billing.tongue import _
 from billing.voting.count import Outcome, Tally
 from billing.voting.document import Recount, recount
+from billing.voting.election import Elected
 from billing.voting.poll import Poll
 from billing.voting.proposal import Proposal
 from billing.words import count_text
@@ -17,15 +18,16 @@ BAR_WIDTH = 360
 RESULTS_KEPT = 32
 KINDS = {
     "tariff": "prices", "rule-set": "the rules of a year", "closing": "closing a year",
-    "allocation": "sharing a surplus out", "retirement": "paying capital back", "other": "anything else",
+    "allocation": "sharing a surplus out", "retirement": "paying capital back", "election": "an election",
+    "other": "anything else",
 }  # fmt: skip
 """Kind → about what it is, in plain words."""
 
 
-def state(poll: Poll | None, is_adopted: bool | None, *, now_us: int) -> str:
+def state(one: Proposal, poll: Poll | None, is_adopted: bool | None, *, now_us: int) -> str:
     """How far a proposal is: a word that the template puts into a sentence."""
     if poll is None:
-        return "discussed"
+        return "discussed" if one.withdrawal is None else "withdrawn"
     if is_adopted is not None:
         return "adopted" if is_adopted else "declined"
     return "waiting" if now_us < poll.opens_us else "open" if now_us < poll.closes_us else "over"
@@ -40,8 +42,9 @@ def rows(
             "number": one.number,
             "title": one.wording.title,
             "about": _(KINDS[one.kind.value]),
-            "state": state(polls.get(one.number), adopted.get(one.number), now_us=now_us),
+            "state": state(one, polls.get(one.number), adopted.get(one.number), now_us=now_us),
             "poll": polls.get(one.number),
+            "is_election": one.wording.slate is not None,
         }
         for one in found
     ]
@@ -57,16 +60,42 @@ def result_page(document: str) -> Mapping[str, object]:
     """A result in words and bars, counted from its ballots."""
     again = _counted(document)
     found = again.outcome
-    chambers = [(name, one) for name, one in found.tallies.items()]
-    return {
+    told: dict[str, object] = {
         "outcome": found,
         "digest": again.digest,
         "problems": again.problems,
+        "width": BAR_WIDTH,
+    }
+    if isinstance(found, Elected):
+        return told | _election_page(found, again)
+    chambers = [(name, one) for name, one in found.tallies.items()]
+    return told | {
+        "is_election": False,
         "bars": bars(found),
         "told": ", ".join(str(one["words"]) for one in bars(found)),
         "chambers": chambers if len(chambers) > 1 else [],
         "weights": {name: str(one) for name, one in _weights(again).items()},
-        "width": BAR_WIDTH,
+    }
+
+
+def _election_page(found: Elected, again: Recount) -> dict[str, object]:
+    """Who got how much, the most first, and who was elected."""
+    weights, chambers = _weights(again), sorted({name for one in found.standings for name in one.votes})
+    rows = [
+        {
+            "name": one.name, "votes": one.all_votes, "score": str(one.score) if weights else "",
+            "by_chamber": [one.votes.get(name, 0) for name in chambers], "is_elected": one.place in found.elected,
+            "is_tied": one.place in found.tied,
+        }
+        for one in sorted(found.standings, key=lambda one: (-one.score, one.place))
+    ]  # fmt: skip
+    return {
+        "is_election": True,
+        "rows": rows,
+        "chambers": chambers if weights else [],
+        "weights": {name: str(one) for name, one in weights.items()},
+        "elected": found.names(found.elected),
+        "tied": found.names(found.tied),
     }
 
 

@@ -57,7 +57,7 @@ async def proposal_of(connection: Connection, number: int, *, now_us: int) -> To
     stored = await store.result(connection, number)
     cast, roll = await store.turnout(connection, number)
     return Told(
-        found, poll, state(poll, None if stored is None else stored.is_adopted, now_us=now_us),
+        found, poll, state(found, poll, None if stored is None else stored.is_adopted, now_us=now_us),
         await store.attachments(connection, number), await store.comments(connection, number), stored,
         await store.resolution_of(connection, number), cast, roll,
     )  # fmt: skip

@@ -30,8 +30,12 @@ from billing.voting.proposal import (
     BODY_CHARACTERS_MAX,
     COMMENT_CHARACTERS_MAX,
     TITLE_CHARACTERS_MAX,
+    WHY_CHARACTERS_MAX,
     Proposal,
+    Slate,
     Wording,
+    slate,
+    withdrawal,
     wording,
 )
 from meter.postgres import Connection
@@ -42,6 +46,8 @@ FIELD_BYTES_MAX = BODY_CHARACTERS_MAX * 4
 PARTS_MAX = 12
 CHUNK_BYTES = 64 * 1024
 NUMBER = "{number:[0-9]{1,9}}"
+PLAIN_KINDS = {name: words for name, words in KINDS.items() if name != ResolutionKind.ELECTION}
+"""What an ordinary proposal is about; an election has a form of its own."""
 LIMITS = {
     "title_max": TITLE_CHARACTERS_MAX,
     "body_max": BODY_CHARACTERS_MAX,
@@ -59,6 +65,8 @@ def routes() -> Iterable[web.RouteDef]:
         web.get(one, _show),
         web.get(f"{one}/edit", _edit),
         web.post(f"{one}/edit", _reword),
+        web.get(f"{one}/withdraw", _ask_to_withdraw),
+        web.post(f"{one}/withdraw", _withdraw),
         web.post(f"{one}/comment", _comment),
         web.post(f"{one}/vote", _vote),
         web.get(f"{one}/result", _result),
@@ -120,9 +128,8 @@ async def _list(request: web.Request) -> web.Response:
 async def _new(request: web.Request) -> web.Response:
     async with _asking(request) as asking:
         pass
-    return html_page(
-        render("proposal_form.html", visitor=asking.visitor, number=None, said=None, kinds=KINDS, **LIMITS)
-    )
+    told = {"number": None, "said": None, "kinds": PLAIN_KINDS, "is_election": "election" in request.query}
+    return html_page(render("proposal_form.html", visitor=asking.visitor, **told, **LIMITS))
 
 
 async def _propose(request: web.Request) -> web.Response:
@@ -146,7 +153,14 @@ async def _edit(request: web.Request) -> web.Response:
         found = await _found(asking, _number(request))
         if found.member != asking.visitor.member:
             raise Refusal(f"proposal {found.number} is not yours")
-    told = {"number": found.number, "said": found.wording, "kinds": KINDS, **LIMITS}
+    is_election = found.wording.slate is not None
+    told = {
+        "number": found.number,
+        "said": found.wording,
+        "kinds": PLAIN_KINDS,
+        "is_election": is_election,
+        **LIMITS,
+    }
     return html_page(render("proposal_form.html", visitor=asking.visitor, **told))
 
 
@@ -158,6 +172,30 @@ async def _reword(request: web.Request) -> web.Response:
             async with asking.connection.transaction():
                 await run.reword(asking.connection, number, _said(form, asking), member=asking.visitor.member)
                 await _attach(asking, number, form)
+    return _to(f"/proposals/{number}")
+
+
+async def _ask_to_withdraw(request: web.Request) -> web.Response:
+    async with _asking(request) as asking:
+        found = await _found(asking, _number(request))
+        if found.member != asking.visitor.member:
+            raise Refusal(f"proposal {found.number} is not yours")
+    return html_page(
+        render("withdraw.html", visitor=asking.visitor, proposal=found, why_max=WHY_CHARACTERS_MAX)
+    )
+
+
+async def _withdraw(request: web.Request) -> web.Response:
+    number = _number(request)
+    async with _asking(request) as asking:
+        await _found(asking, number)
+        form = await request.post()
+        withdrawn = withdrawal(
+            why=str(form.get("why", "")), who=asking.visitor.name, recorded_us=asking.now_us
+        )
+        with _noted("taking back", number):
+            await run.withdraw(asking.connection, number, withdrawn, member=asking.visitor.member)
+    log.info("proposal %d was withdrawn by who made it", number)
     return _to(f"/proposals/{number}")
 
 
@@ -183,7 +221,7 @@ async def _vote(request: web.Request) -> web.Response:
                 asking.connection,
                 number,
                 asking.visitor.member,
-                str(form.get("vote", "")),
+                ",".join(str(one) for one in form.getall("vote", [])),
                 now_us=asking.now_us,
             )
         poll = (await store.polls(asking.connection, [number]))[number]
@@ -211,6 +249,7 @@ async def _show(request: web.Request) -> web.Response:
             "is_own": found.member == asking.visitor.member,
             "own": await _own_vote(asking, poll),
             "votes": [one.value for one in Vote],
+            "election": None if poll is None else poll.terms.election,
         }
     return html_page(render("proposal.html", visitor=asking.visitor, **context, **LIMITS))
 
@@ -267,8 +306,15 @@ class Form:
 def _said(form: Form, asking: Asking) -> Wording:
     return wording(
         title=form.texts.get("title", ""), body=form.texts.get("body", ""), calc_hash=form.texts.get("calc_hash"),
-        who=asking.visitor.name, recorded_us=asking.now_us,
+        who=asking.visitor.name, recorded_us=asking.now_us, slate=_slate(form),
     )  # fmt: skip
+
+
+def _slate(form: Form) -> Slate | None:
+    """What only the form of an election asks for."""
+    if "options" not in form.texts and "seats" not in form.texts:
+        return None
+    return slate(seats=form.texts.get("seats", ""), options=form.texts.get("options", "").splitlines())
 
 
 async def _attach(asking: Asking, number: int, form: Form) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from aiohttp import web
 
-from billing import run, store
+from billing import run, store, year_store
 from billing.acts import store as acts_store
 from billing.acts.act import Doing, Office
 from billing.acts.run import note
@@ -23,6 +23,8 @@ from billing.costs import run as costs_run
 from billing.costs.costing import add_cost, booked_words, list_costs, tariff_in_force
 from billing.costs.invoices import MEMO_CHARACTERS_MAX, SUPPLIER_CHARACTERS_MAX, Paper, invoice
 from billing.costs.variance import by_pool, by_service
+from billing.governance import store as governance_store
+from billing.governance.decisions import choice_at
 from billing.ledger import books
 from billing.ledger.export import Format
 from billing.ledger.reports import Report
@@ -33,6 +35,7 @@ from billing.portal import treasury
 from billing.portal.desk import PORTAL, NotFound, download, html_page, send_file, sentence
 from billing.portal.office import Holder, act_as, form_of, holding, is_sure, to
 from billing.portal.treasury import REPORTS
+from billing.year.fiscal import FiscalYear
 from meter.live import unsummed_before
 from meter.postgres import Connection
 from meter.refusal import Refusal
@@ -43,6 +46,7 @@ TREASURER = Office.TREASURER
 LEDGER_NAMES = {Format.HLEDGER: "journal", Format.BEANCOUNT: "beancount", Format.CSV: "csv"}
 ACTS_SHOWN = 10
 BATCHES_SHOWN = 12
+YEARS_SHOWN_MAX = 10
 FIELDS = ("period", "pool", "amount", "supplier", "dated", "memo")
 
 
@@ -83,9 +87,20 @@ async def _overview(request: web.Request) -> web.Response:
             "batches": batches[-BATCHES_SHOWN:][::-1], "owed_minor": await payments_store.owed_in_all(connection),
             "acts": await acts_store.acts(connection, office=TREASURER, count_max=ACTS_SHOWN),
             "booked": request.query.get("booked", "")[:12], "closed": request.query.get("closed", "")[:7],
-            "formats": list(Format), "reports": REPORTS,
+            "formats": list(Format), "reports": REPORTS, "years": await _years(connection, running),
+            "new_tariff": request.query.get("tariff", "")[:7],
         }  # fmt: skip
     return html_page(render("treasurer.html", visitor=holder.visitor, **told))
+
+
+async def _years(connection: Connection, running: Month) -> list[int]:
+    """The fiscal year that runs and those before it, back to the last that is closed, or to the first there was."""
+    chosen = choice_at(await governance_store.choices(connection), running.start_us)
+    first_month = 1 if chosen is None else chosen.first_month
+    last = FiscalYear.of(running, first_month).number
+    founded = FiscalYear.of(await year_store.first_month(connection), first_month).number
+    first = max(await year_store.closed_years(connection), default=founded)
+    return list(range(last, max(first, last - YEARS_SHOWN_MAX) - 1, -1))
 
 
 async def _pools(connection: Connection, month: Month) -> list[treasury.Pool]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
@@ -42,6 +43,26 @@ class Majority:
         return f"{'at least' if self.or_equal else 'more than'} {self.share} of the votes for and against"
 
 
+class VotesEach(StrEnum):
+    """How many votes a member has in an election."""
+
+    SEATS = "seats"
+    """As many as there are seats, one for each option at most."""
+    ONE = "one"
+
+
+@dataclass(frozen=True, slots=True)
+class ElectionRule:
+    """How many options a ballot may name; the most votes are elected."""
+
+    votes: VotesEach
+    source: str
+
+    def votes_of(self, seats: int) -> int:
+        """In an election to so many seats."""
+        return seats if self.votes is VotesEach.SEATS else 1
+
+
 @dataclass(frozen=True, slots=True)
 class VotingChoice:
     """What members chose within a rule set; None is the rule set's own."""
@@ -50,6 +71,7 @@ class VotingChoice:
     majority: Fraction | None = None
     special: Fraction | None = None
     chambers: Mapping[str, Fraction] = field(default_factory=dict)
+    election: VotesEach | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +86,7 @@ class VotingRules:
     quorum_source: str
     ordinary: Majority
     special: Majority
+    election: ElectionRule
     special_kinds: frozenset[str]
     chambers: Mapping[str, Fraction]
     """Class → weight, together the whole; none: one chamber of everybody, in which each vote counts alike."""
@@ -90,7 +113,13 @@ def read_choice(table: Table) -> VotingChoice:
     if table.has("chambers"):
         inner = Table(table.get("chambers"), table.field("chambers"))
         chambers = {name: inner.share(name) for name in tuple(inner.keys())}
-    found = VotingChoice(part("quorum"), part("majority"), part("special"), chambers)
+    each: VotesEach | None = None
+    if table.has("election"):
+        typed = table.text("election")
+        if typed not in list(VotesEach):
+            raise Refusal(f"{table.field('election')}: a ballot names as many as there are 'seats', or 'one'")
+        each = VotesEach(typed)
+    found = VotingChoice(part("quorum"), part("majority"), part("special"), chambers, each)
     table.finish()
     return found
 
@@ -111,9 +140,17 @@ def voting_rules(rule_set: str, chosen: VotingChoice | None = None) -> VotingRul
         quorum_source=quorum.text("source"),
         ordinary=_majority(found.table("majority"), "majority", asked.majority),
         special=_majority(special, "special", asked.special),
+        election=_election(
+            found if found.has("election") else file.table(WITHOUT_RULES_OF_ITS_OWN), asked.election
+        ),
         special_kinds=frozenset(special.texts("kinds")),
         chambers=_chambers(found, rule_set, classes, asked.chambers),
     )
+
+
+def _election(table: Table, asked: VotesEach | None) -> ElectionRule:
+    own = table.table("election")
+    return ElectionRule(VotesEach(own.text("votes")) if asked is None else asked, own.text("source"))
 
 
 def _at_least(table: Table, name: str, asked: Fraction | None) -> Fraction:

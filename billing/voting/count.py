@@ -23,15 +23,36 @@ class Vote(StrEnum):
     ABSTAIN = "abstain"
 
 
+ABSTAINED = Vote.ABSTAIN
+
+
 @dataclass(frozen=True, slots=True)
 class Ballot:
     """One vote under its random name."""
 
     receipt: str
     chamber: str
-    vote: Vote
+    vote: Vote | None
+    """In an election it is None where the ballot names somebody."""
     member: MemberId | None
     """Whose it is, in an open vote; None in a secret one."""
+    places: tuple[int, ...] = ()
+    """What a ballot of an election names: places on it from 1 on, ascending."""
+
+    @property
+    def says(self) -> str:
+        """As it is kept and published: 'for', 'abstain', or places like '1,3'."""
+        return ",".join(map(str, self.places)) if self.vote is None else self.vote.value
+
+
+@dataclass(frozen=True, slots=True)
+class Election:
+    """What an election is held to, besides quorum and chambers."""
+
+    seats: int
+    options: tuple[str, ...]
+    votes: int
+    """How many options a ballot may name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +60,12 @@ class Terms:
     """What a vote is held to; frozen when it is opened."""
 
     quorum: Fraction
-    majority: Majority
+    majority: Majority | None
+    """None in an election, where the most votes are elected."""
     chambers: Mapping[str, Fraction]
     eligible: Mapping[str, int]
     """Chamber → how many have a vote in it."""
+    election: Election | None = None
 
     @property
     def needed(self) -> int:
@@ -83,12 +106,19 @@ class Outcome:
     is_adopted: bool
     why: str
 
+    @property
+    def cast(self) -> int:
+        """How many took part."""
+        return self.whole.cast
+
 
 def tally(ballots: Iterable[Ballot]) -> dict[str, Tally]:
     """Ballots of each chamber, by its name."""
     counts: dict[str, dict[Vote, int]] = {}
     for one in ballots:
         own = counts.setdefault(one.chamber, dict.fromkeys(Vote, 0))
+        if one.vote is None:
+            raise ValueError("a ballot that names somebody, where nobody is elected")
         own[one.vote] += 1
     return {
         chamber: Tally(own[Vote.FOR], own[Vote.AGAINST], own[Vote.ABSTAIN])
@@ -98,6 +128,7 @@ def tally(ballots: Iterable[Ballot]) -> dict[str, Tally]:
 
 def outcome(ballots: Iterable[Ballot], terms: Terms) -> Outcome:
     """Count, and hold the count against the terms. A tie carries nothing unless the majority is half and enough."""
+    assert terms.majority is not None
     found = tally(ballots)
     tallies = {chamber: found.get(chamber, Tally()) for chamber in sorted({*terms.eligible, *found})}
     whole = Tally(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from billing.register.operations import Operation, Person, people_at
 from billing.rules.voting import VotingRules
-from billing.voting.count import Terms, Vote
+from billing.voting.count import Election, Terms, Vote
 from billing.words import instant_text
 from meter.ids import MemberId
 from meter.refusal import Refusal
@@ -92,13 +92,36 @@ def check_time(poll: Poll, now_us: int) -> None:
         )
 
 
-def read_vote(text: str) -> Vote:
-    """What somebody chose. Raises VoteRefused."""
+def read_vote(text: str, terms: Terms) -> tuple[Vote | None, tuple[int, ...]]:
+    """What somebody chose: a side, or in an election the places on the ballot, like '1,3'. Raises VoteRefused."""
+    if terms.election is not None:
+        return _read_places(text, terms.election)
     if text not in [one.value for one in Vote]:
         raise VoteRefused(
             "no-such-choice", f"'{text[:20]}' is not to be chosen here; there is for, against and abstain"
         )
-    return Vote(text)
+    return Vote(text), ()
+
+
+def _read_places(text: str, election: Election) -> tuple[Vote | None, tuple[int, ...]]:
+    if text == Vote.ABSTAIN:
+        return Vote.ABSTAIN, ()
+    if not text:
+        raise VoteRefused("nothing-chosen", "choose somebody, or say that you abstain")
+    named = text.split(",")
+    known = {str(place): place for place in range(1, len(election.options) + 1)}
+    wrong = next((one for one in named if one not in known), None)
+    if wrong == Vote.ABSTAIN:
+        raise VoteRefused("both", "choose somebody or abstain, and not both")
+    if wrong is not None:
+        raise VoteRefused("no-such-choice", f"'{wrong[:20]}' is not on this ballot")
+    if len(set(named)) != len(named):
+        raise VoteRefused("one-twice", "one stands twice on your ballot; each can have one of your votes")
+    if len(named) > election.votes:
+        raise VoteRefused(
+            "too-many", f"you chose {len(named)}, and a ballot here names at most {election.votes}"
+        )
+    return None, tuple(sorted(known[one] for one in named))
 
 
 def no_vote(person: Person | None, now: Person | None, poll: Poll) -> VoteRefused:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from billing.governance.decisions import ResolutionKind
@@ -13,6 +14,9 @@ BODY_CHARACTERS_MAX = 19_000
 """With its title it is the text of a resolution, which has 20,000."""
 COMMENT_CHARACTERS_MAX = 4_000
 NAME_CHARACTERS_MAX = 255
+OPTIONS_MAX = 50
+OPTION_CHARACTERS_MAX = 200
+WHY_CHARACTERS_MAX = 500
 _HEX = frozenset("0123456789abcdef")
 _BEGINNINGS = {"application/pdf": b"%PDF-", "image/png": b"\x89PNG\r\n\x1a\n", "image/jpeg": b"\xff\xd8\xff"}
 _ENDINGS = {
@@ -20,6 +24,14 @@ _ENDINGS = {
     "md": "text/plain", "csv": "text/csv",
 }  # fmt: skip
 """What may be attached. No page and no drawing that a browser would run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slate:
+    """What an election is about: so many seats, and who or what can be chosen, in the order they stand on the ballot."""
+
+    seats: int
+    options: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +44,8 @@ class Wording:
     """The digest of the calculation that is to be approved."""
     who: str
     recorded_us: int
+    slate: Slate | None = None
+    """Of an election."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +71,15 @@ class Comment:
 
 
 @dataclass(frozen=True, slots=True)
+class Withdrawal:
+    """A proposal taken back by who made it, before it was put to the vote."""
+
+    why: str
+    who: str
+    recorded_us: int
+
+
+@dataclass(frozen=True, slots=True)
 class Proposal:
     """One proposal as it stands: the last wording counts."""
 
@@ -68,9 +91,12 @@ class Proposal:
     recorded_us: int
     wording: Wording
     wordings: int
+    withdrawal: Withdrawal | None = None
 
 
-def wording(*, title: str, body: str, calc_hash: str | None, who: str, recorded_us: int) -> Wording:
+def wording(
+    *, title: str, body: str, calc_hash: str | None, who: str, recorded_us: int, slate: Slate | None = None
+) -> Wording:
     """Read what was typed. Raises Refusal naming the field."""
     title, body = title.strip(), _lines(body)
     if not 1 <= len(title) <= TITLE_CHARACTERS_MAX or not title.isprintable():
@@ -80,7 +106,23 @@ def wording(*, title: str, body: str, calc_hash: str | None, who: str, recorded_
     calc_hash = (calc_hash or "").strip() or None
     if calc_hash is not None and (len(calc_hash) != 64 or set(calc_hash) - _HEX):
         raise Refusal("calc-hash: a digest has 64 hexadecimal digits in small letters")
-    return Wording(title, body, calc_hash, who, recorded_us)
+    return Wording(title, body, calc_hash, who, recorded_us, slate)
+
+
+def slate(*, seats: str, options: Iterable[str]) -> Slate:
+    """Read who or what can be chosen, each once, and how many. Raises Refusal naming the field."""
+    found = tuple(" ".join(one.split()) for one in options if one.strip())
+    if not 1 <= len(found) <= OPTIONS_MAX:
+        raise Refusal(f"options: name who or what can be chosen, one a line, {OPTIONS_MAX} at most")
+    for one in found:
+        if len(one) > OPTION_CHARACTERS_MAX or not one.isprintable():
+            raise Refusal(f"options: each is one line of at most {OPTION_CHARACTERS_MAX} characters")
+    if len({one.casefold() for one in found}) != len(found):
+        raise Refusal("options: one stands there twice, and nobody could tell them apart")
+    typed = seats.strip()
+    if not (typed.isascii() and typed.isdecimal() and 1 <= int(typed[:9]) <= len(found)):
+        raise Refusal(f"seats: from 1 to {len(found)}, as many as can be chosen")
+    return Slate(int(typed), found)
 
 
 def comment_text(text: str) -> str:
@@ -89,6 +131,14 @@ def comment_text(text: str) -> str:
     if not 1 <= len(found) <= COMMENT_CHARACTERS_MAX or not _is_text(found):
         raise Refusal(f"comment: say something, in at most {COMMENT_CHARACTERS_MAX:,} characters of text")
     return found
+
+
+def withdrawal(*, why: str, who: str, recorded_us: int) -> Withdrawal:
+    """Read why somebody takes their proposal back; they need not say it. Raises Refusal."""
+    found = " ".join(why.split())
+    if len(found) > WHY_CHARACTERS_MAX or not found.isprintable():
+        raise Refusal(f"why: one line of at most {WHY_CHARACTERS_MAX} characters")
+    return Withdrawal(found, who, recorded_us)
 
 
 def _lines(text: str) -> str:

@@ -9,9 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import asyncpg
 
@@ -20,6 +18,7 @@ from billing.canon import digest
 from billing.governance import store as governance_store
 from billing.governance.choices import NO_CURRENCY, rules_of
 from billing.governance.decisions import (
+    TEXT_CHARACTERS_MAX,
     Body,
     Resolution,
     ResolutionKind,
@@ -32,14 +31,9 @@ from billing.register.operations import people_at
 from billing.rules.voting import VotingRules, voting_rules
 from billing.settings import BillingSettings
 from billing.voting import store
-from billing.voting.count import Ballot, outcome
-from billing.voting.document import (
-    discussion_digest,
-    poll_document,
-    poll_terms,
-    recount,
-    result_document,
-)
+from billing.voting.count import Ballot
+from billing.voting.document import poll_document, poll_terms, recount, result_document
+from billing.voting.election import Counted, Elected, counted
 from billing.voting.poll import (
     Poll,
     VoteRefused,
@@ -51,7 +45,7 @@ from billing.voting.poll import (
     roll,
     twice,
 )
-from billing.voting.proposal import Proposal, Wording, comment_text, media_type
+from billing.voting.proposal import Proposal, Withdrawal, Wording, comment_text, media_type
 from meter.ids import MemberId
 from meter.postgres import Connection
 from meter.refusal import Refusal
@@ -94,9 +88,15 @@ async def propose(
                 raise Refusal(
                     f"{waiting} proposals of yours wait to be opened, and that is the limit; ask the board"
                 )
+        _refuse_mixed(kind, said)
         number = await store.insert_proposal(connection, kind, member, who=said.who, now_us=said.recorded_us)
         await store.insert_wording(connection, number, said)
     return number
+
+
+def _refuse_mixed(kind: ResolutionKind, said: Wording) -> None:
+    if (kind is ResolutionKind.ELECTION) != (said.slate is not None):
+        raise Refusal("options: an election has seats and who can be chosen, and nothing else has")
 
 
 async def _only_members(connection: Connection, member: MemberId, now_us: int) -> None:
@@ -108,11 +108,38 @@ async def _only_members(connection: Connection, member: MemberId, now_us: int) -
 async def reword(connection: Connection, number: int, said: Wording, *, member: MemberId | None) -> None:
     """Put a proposal in other words, as who made it. Raises Refusal for another's, and once it was opened."""
     async with connection.transaction():
-        await _own(connection, number, member)
+        await store.lock_proposal(connection, number)
+        _refuse_mixed((await _own(connection, number, member)).kind, said)
         try:
             await store.insert_wording(connection, number, said)
         except asyncpg.PostgresError as error:
             raise _stays(error, number) from None
+
+
+async def withdraw(
+    connection: Connection, number: int, withdrawn: Withdrawal, *, member: MemberId | None
+) -> None:
+    """Take a proposal back, as who made it and nobody else: what a member proposed is not the board's to take away.
+
+    Raises Refusal for another's, and once it was put to the vote: from then on it is everybody's.
+    """
+    async with connection.transaction():
+        await store.lock_proposal(connection, number)
+        found = await find(connection, number)
+        if found.member != member:
+            raise Refusal(f"proposal {number} is taken back by who made it, and by nobody else")
+        _refuse_withdrawn(found)
+        if await store.polls(connection, [number]):
+            raise Refusal(
+                f"proposal {number} was put to the vote, and is everybody's now: it is not taken back; say below it that"
+                " it should be voted down"
+            )
+        await store.insert_withdrawal(connection, number, withdrawn)
+
+
+def _refuse_withdrawn(found: Proposal) -> None:
+    if found.withdrawal is not None:
+        raise Refusal(f"proposal {found.number} was withdrawn, and stays as it is; make another one")
 
 
 async def attach(
@@ -135,10 +162,12 @@ async def attach(
             raise _stays(error, number) from None
 
 
-async def _own(connection: Connection, number: int, member: MemberId | None) -> None:
+async def _own(connection: Connection, number: int, member: MemberId | None) -> Proposal:
     found = await find(connection, number)
     if member is not None and found.member != member:
         raise Refusal(f"proposal {number} is not yours; say what you think of it below it")
+    _refuse_withdrawn(found)
+    return found
 
 
 def _stays(error: asyncpg.PostgresError, number: int) -> Exception:
@@ -158,10 +187,10 @@ async def comment(
 ) -> int:
     """Say something to a proposal; its place. Raises Refusal for who is no member, too much a day, or too late."""
     body = comment_text(text)
-    await find(connection, number)
     async with connection.transaction():
         await _only_members(connection, member, now_us)
         await store.lock_proposal(connection, number)
+        _refuse_withdrawn(await find(connection, number))
         said = await store.comments_since(connection, member, now_us - DAY_US)
         if said >= settings.proposal_comments_per_day_max:
             raise Refusal(f"you said {said} things within a day, and that is the limit; go on tomorrow")
@@ -181,14 +210,21 @@ async def rules_now(connection: Connection, now_us: int) -> VotingRules:
     return voting_rules(rules.id, choices.voting)
 
 
+async def openable(connection: Connection, number: int, asked: Asked, *, now_us: int) -> Proposal:
+    """A proposal that can be put to the vote so. Raises Refusal."""
+    check_times(record_us=asked.record_us, opens_us=asked.opens_us, closes_us=asked.closes_us, now_us=now_us)
+    found = await find(connection, number)
+    if await store.polls(connection, [number]):
+        raise Refusal(f"proposal {number} was opened already; a vote is held once")
+    _refuse_withdrawn(found)
+    return found
+
+
 async def open_poll(connection: Connection, number: int, asked: Asked, *, who: str, now_us: int) -> Poll:
     """Open a vote: terms and roll are frozen here. Raises Refusal."""
-    check_times(record_us=asked.record_us, opens_us=asked.opens_us, closes_us=asked.closes_us, now_us=now_us)
     async with connection.transaction():
         await store.lock_proposal(connection, number)
-        found = await find(connection, number)
-        if await store.polls(connection, [number]):
-            raise Refusal(f"proposal {number} was opened already; a vote is held once")
+        found = await openable(connection, number, asked, now_us=now_us)
         rules = await rules_now(connection, now_us)
         voters = roll(await register_store.operations(connection), asked.record_us, rules)
         if not voters:
@@ -212,13 +248,13 @@ async def cast(connection: Connection, number: int, member: MemberId, vote: str,
     if poll is None:
         raise VoteRefused("not-opened", f"proposal {number} is not put to the vote yet")
     check_time(poll, now_us)
-    chosen = read_vote(vote)
+    chosen, places = read_vote(vote, poll.terms)
     voter = await store.voter(connection, number, member)
     if voter is None:
         told = await register_store.operations(connection, members=[member])
         raise no_vote(people_at(told, poll.record_us).get(member), people_at(told, now_us).get(member), poll)
     receipt = secrets.token_hex(RECEIPT_BYTES)
-    ballot = Ballot(receipt, voter.chamber, chosen, None if poll.is_secret else member)
+    ballot = Ballot(receipt, voter.chamber, chosen, None if poll.is_secret else member, places)
     try:
         async with connection.transaction():
             if not await store.mark_voted(connection, number, member, now_us=now_us):
@@ -245,7 +281,7 @@ async def settle(connection: Connection, number: int, *, now_us: int) -> store.S
         await store.lock_proposal(connection, number)
         if await store.close_box(connection, number):
             ballots = await store.ballots(connection, number)
-            found = outcome(ballots, poll.terms)
+            found = counted(ballots, poll.terms)
             place, previous = await store.last_result(connection)
             document = result_document(
                 poll.document, ballots, await store.voted(connection, number), found,
@@ -287,57 +323,29 @@ async def resolution_for(connection: Connection, number: int, *, who: str, now_u
     """The resolution an adopted proposal is, not entered yet. Raises Refusal."""
     found = await find(connection, number)
     stored = await settle(connection, number, now_us=now_us)
-    again = recount(stored.document)
+    result = recount(stored.document).outcome
     if not stored.is_adopted:
-        raise Refusal(f"proposal {number} was not adopted: {again.outcome.why}")
+        raise Refusal(f"proposal {number} was not adopted: {result.why}")
     poll = (await store.polls(connection, [number]))[number]
-    whole = again.outcome.whole
-    # With chambers more heads may have been against, and a resolution's count is one of heads: the paper says the rest.
-    votes = (
-        Votes(whole.in_favour, whole.against, whole.abstained) if whole.in_favour > whole.against else None
-    )
+    votes = _votes(result)
     return Resolution(
-        "", Body.MEETING, found.kind, to_datetime(poll.closes_us).date(), f"{found.wording.title}\n\n{found.wording.body}",
-        None, votes, None if votes is None else again.outcome.needed, found.wording.calc_hash, who, now_us,
+        "", Body.MEETING, found.kind, to_datetime(poll.closes_us).date(), _decided(found.wording, result),
+        None, votes, None if votes is None else result.needed, found.wording.calc_hash, who, now_us,
     )  # fmt: skip
 
 
-async def verify(connection: Connection) -> list[str]:
-    """What is wrong with the results there are, in sentences: each counted again, in its chain, against box and roll."""
-    problems: list[str] = []
-    async with connection.transaction(isolation="repeatable_read", readonly=True):
-        previous = ""
-        for place, stored in enumerate(await store.results(connection), 1):
-            again = recount(stored.document)
-            words = [*again.problems]
-            if again.digest != stored.digest:
-                words.append("its document is not that of its digest")
-            if (again.document["place"], again.document["previous"]) != (place, previous):
-                words.append("it does not name the result before it")
-            words += await _against_the_tables(connection, stored.proposal, again.ballots, again.document)
-            problems += [f"proposal {stored.proposal}: {one}" for one in words]
-            previous = stored.digest
-    return problems
+def _votes(result: Counted) -> Votes | None:
+    """A count of heads for and against. With chambers more heads may have been against: the paper says the rest."""
+    if isinstance(result, Elected) or result.whole.in_favour <= result.whole.against:
+        return None
+    return Votes(result.whole.in_favour, result.whole.against, result.whole.abstained)
 
 
-async def _against_the_tables(
-    connection: Connection, number: int, ballots: Sequence[Ballot], document: Mapping[str, Any]
-) -> list[str]:
-    poll = (await store.polls(connection, [number]))[number]
-    words = []
-    if tuple(await store.ballots(connection, number)) != tuple(ballots):
-        words.append("the ballots in the box are not those that were counted")
-    if [int(one) for one in await store.voted(connection, number)] != document["voted"]:
-        words.append("who voted is not who is said to have voted")
-    if document["poll_digest"] != poll.digest:
-        words.append("its terms are not those it was opened with")
-    comments = await store.comments(connection, number)
-    if document["discussion"] != {"comments": len(comments), "digest": discussion_digest(comments)}:
-        words.append("its discussion was changed")
-    found, papers = await find(connection, number), await store.attachments(connection, number)
-    opened = json.loads(poll.document)
-    if (opened["title"], opened["text"]) != (found.wording.title, found.wording.body):
-        words.append("its words are not those it was opened with")
-    if [one["sha256"] for one in opened["attachments"]] != [one.sha256 for one in papers]:
-        words.append("its papers are not those it was opened with")
-    return words
+def _decided(said: Wording, result: Counted) -> str:
+    """What a proposal said, and of an election who was elected."""
+    if not isinstance(result, Elected):
+        return f"{said.title}\n\n{said.body}"
+    left = f" {result.left} seats are not filled." if result.left else ""
+    return f"{said.title}\n\nElected: {', '.join(result.names(result.elected))}.{left}\n\n{said.body}"[
+        :TEXT_CHARACTERS_MAX
+    ]

@@ -9,18 +9,20 @@ from dataclasses import dataclass
 import asyncpg
 
 from billing.governance.decisions import ResolutionKind
-from billing.voting.count import Ballot, Vote
-from billing.voting.document import poll_terms
+from billing.voting.count import Ballot
+from billing.voting.document import poll_terms, read_ballot
 from billing.voting.poll import Poll, Voter
-from billing.voting.proposal import Attachment, Comment, Proposal, Wording
+from billing.voting.proposal import Attachment, Comment, Proposal, Slate, Withdrawal, Wording
 from meter.ids import MemberId
 from meter.postgres import Connection
 from meter.window import to_datetime, to_us
 
 _PROPOSAL = (
-    "SELECT p.number, p.kind, p.member, p.who, p.recorded_at, t.place, t.title, t.body, t.calc_hash,"
-    " t.who AS worded_by, t.recorded_at AS worded_at FROM billing.proposal p CROSS JOIN LATERAL ("
+    "SELECT p.number, p.kind, p.member, p.who, p.recorded_at, t.place, t.title, t.body, t.calc_hash, t.seats, t.options,"
+    " t.who AS worded_by, t.recorded_at AS worded_at, w.why, w.who AS withdrawn_by, w.recorded_at AS withdrawn_at"
+    " FROM billing.proposal p CROSS JOIN LATERAL ("
     " SELECT * FROM billing.proposal_text x WHERE x.proposal = p.number ORDER BY x.place DESC LIMIT 1) t"
+    " LEFT JOIN billing.proposal_withdrawal w ON w.proposal = p.number"
 )
 _POLL = "proposal, document, digest, is_secret, record_at, opens_at, closes_at"
 
@@ -55,9 +57,10 @@ async def insert_proposal(
 async def insert_wording(connection: Connection, number: int, one: Wording) -> None:
     """Enter what it says now. Raises asyncpg.PostgresError after the opening."""
     await connection.execute(
-        "INSERT INTO billing.proposal_text (proposal, title, body, calc_hash, who, recorded_at)"
-        " VALUES ($1, $2, $3, $4, $5, $6)",
+        "INSERT INTO billing.proposal_text (proposal, title, body, calc_hash, who, recorded_at, seats, options)"
+        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
         number, one.title, one.body, one.calc_hash, one.who, to_datetime(one.recorded_us),
+        None if one.slate is None else one.slate.seats, None if one.slate is None else list(one.slate.options),
     )  # fmt: skip
 
 
@@ -67,7 +70,9 @@ async def wordings(connection: Connection, number: int) -> list[Wording]:
         "SELECT * FROM billing.proposal_text WHERE proposal = $1 ORDER BY place", number
     )
     return [
-        Wording(row["title"], row["body"], row["calc_hash"], row["who"], to_us(row["recorded_at"]))
+        Wording(
+            row["title"], row["body"], row["calc_hash"], row["who"], to_us(row["recorded_at"]), _slate(row)
+        )
         for row in rows
     ]
 
@@ -88,20 +93,36 @@ async def proposal(connection: Connection, number: int) -> Proposal | None:
 
 
 def _proposal(row: asyncpg.Record) -> Proposal:
-    said = Wording(row["title"], row["body"], row["calc_hash"], row["worded_by"], to_us(row["worded_at"]))
+    said = Wording(
+        row["title"], row["body"], row["calc_hash"], row["worded_by"], to_us(row["worded_at"]), _slate(row)
+    )
     return Proposal(
         row["number"], ResolutionKind(row["kind"]), None if row["member"] is None else MemberId(row["member"]),
         row["who"], to_us(row["recorded_at"]), said, row["place"],
+        None if row["why"] is None else Withdrawal(row["why"], row["withdrawn_by"], to_us(row["withdrawn_at"])),
     )  # fmt: skip
 
 
+def _slate(row: asyncpg.Record) -> Slate | None:
+    return None if row["seats"] is None else Slate(row["seats"], tuple(row["options"]))
+
+
 async def waiting_of(connection: Connection, member: MemberId) -> int:
-    """How many proposals of a member were not opened yet."""
+    """How many proposals of a member wait: neither opened yet nor taken back."""
     query = (
         "SELECT count(*) FROM billing.proposal p WHERE member = $1"
         " AND NOT EXISTS (SELECT FROM billing.poll WHERE proposal = p.number)"
+        " AND NOT EXISTS (SELECT FROM billing.proposal_withdrawal WHERE proposal = p.number)"
     )
     return int(await connection.fetchval(query, member))
+
+
+async def insert_withdrawal(connection: Connection, number: int, one: Withdrawal) -> None:
+    """Enter that it was taken back. Raises asyncpg.PostgresError after the opening, and the second time."""
+    await connection.execute(
+        "INSERT INTO billing.proposal_withdrawal (proposal, why, who, recorded_at) VALUES ($1, $2, $3, $4)",
+        number, one.why, one.who, to_datetime(one.recorded_us),
+    )  # fmt: skip
 
 
 async def insert_attachment(
@@ -270,7 +291,7 @@ async def insert_ballot(connection: Connection, number: int, one: Ballot) -> Non
     """Put a ballot into the box."""
     await connection.execute(
         "INSERT INTO billing.ballot (proposal, receipt, chamber, vote, member) VALUES ($1, $2, $3, $4, $5)",
-        number, one.receipt, one.chamber, one.vote.value, one.member,
+        number, one.receipt, one.chamber, one.says, one.member,
     )  # fmt: skip
 
 
@@ -281,7 +302,9 @@ async def ballots(connection: Connection, number: int) -> list[Ballot]:
         number,
     )
     return [
-        Ballot(row["receipt"], row["chamber"], Vote(row["vote"]), None if row["member"] is None else MemberId(row["member"]))
+        read_ballot(
+            row["receipt"], row["chamber"], row["vote"], None if row["member"] is None else MemberId(row["member"])
+        )
         for row in rows
     ]  # fmt: skip
 
@@ -352,3 +375,11 @@ async def resolution_of(connection: Connection, number: int) -> str | None:
         "SELECT resolution FROM billing.adopted WHERE proposal = $1", number
     )
     return found
+
+
+async def resolutions_of(connection: Connection, numbers: Iterable[int]) -> dict[int, str]:
+    """Which resolutions these proposals became, of those that became one."""
+    rows = await connection.fetch(
+        "SELECT proposal, resolution FROM billing.adopted WHERE proposal = ANY($1::bigint[])", list(numbers)
+    )
+    return {row["proposal"]: row["resolution"] for row in rows}

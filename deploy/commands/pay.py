@@ -13,6 +13,7 @@ from billing.ledger import books
 from billing.money import format_amount, parse_amount
 from billing.payments import run as payments
 from billing.payments import store
+from billing.payments.ordering import NAMES_SHOWN_MAX
 from billing.payments.run import Exported, Imported, Unmatched
 from billing.payments.store import KeptBatch
 from deploy.commands.options import data_option, json_option
@@ -152,8 +153,8 @@ def export(file: Path, day: str | None, minimum: str, batch: int | None, as_json
 
 def _say_left_out(names: Sequence[str], why: str) -> None:
     if names:
-        shown = ", ".join(names[: payments.NAMES_SHOWN_MAX])
-        more = "" if len(names) <= payments.NAMES_SHOWN_MAX else ", …"
+        shown = ", ".join(names[:NAMES_SHOWN_MAX])
+        more = "" if len(names) <= NAMES_SHOWN_MAX else ", …"
         say(f"{len(names):,} members {why}: {shown}{more}")
 
 

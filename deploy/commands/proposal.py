@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import getpass
 from pathlib import Path
+from typing import Any
 
 import click
 
 from billing.governance.decisions import ResolutionKind
 from billing.voting import run, store
 from billing.voting.document import count_document, recount
+from billing.voting.election import Elected
 from billing.voting.poll import Poll
-from billing.voting.proposal import Attachment, Comment, Proposal, wording
+from billing.voting.proposal import Attachment, Comment, Proposal, slate, withdrawal, wording
 from deploy.commands.options import data_option, json_option
 from deploy.commands.tariff import read_text
 from deploy.desk import Desk, as_board, at_desk
@@ -34,6 +36,16 @@ calc_option = click.option(
 )
 
 
+def election_options(command: Any) -> Any:
+    """Options of an election."""
+    for one in (
+        click.option("--option", multiple=True, metavar="NAME", help="Of an election: who or what can be chosen; once for each."),
+        click.option("--seats", default="1", help="Of an election: how many are elected; 1 if not given."),
+    ):  # fmt: skip
+        command = one(command)
+    return command
+
+
 @click.group()
 def proposal() -> None:
     """Proposals to the members: made, opened to the vote, counted; `weir vote` has the results."""
@@ -47,15 +59,24 @@ def proposal() -> None:
 )
 @calc_option
 @click.option("--member", metavar="MEMBER", help="Who makes it; the board if nobody is named.")
+@election_options
 @json_option
 @data_option
-def add(title: str, file: Path, kind: str, calc_hash: str | None, member: str | None, as_json: bool) -> None:
-    """Propose something under TITLE; prints the proposal's number."""
-    text = read_text(file)
+def add(
+    title: str, file: Path, kind: str, calc_hash: str | None, member: str | None, option: tuple[str, ...],
+    seats: str, as_json: bool,
+) -> None:  # fmt: skip
+    """Propose something under TITLE, or an election; prints the proposal's number."""
+    text, chosen = read_text(file), slate(seats=seats, options=option) if option else None
 
     async def work(desk: Desk) -> int:
         said = wording(
-            title=title, body=text, calc_hash=calc_hash, who=getpass.getuser(), recorded_us=desk.now_us
+            title=title,
+            body=text,
+            calc_hash=calc_hash,
+            who=getpass.getuser(),
+            recorded_us=desk.now_us,
+            slate=chosen,
         )
         async with desk.acting("weir_office", as_board("enter a proposal")) as connection:
             own = None if member is None else (await find_member(connection, member)).id
@@ -75,14 +96,22 @@ def add(title: str, file: Path, kind: str, calc_hash: str | None, member: str | 
 @click.argument("title")
 @text_option
 @calc_option
+@election_options
 @data_option
-def revise(number: int, title: str, file: Path, calc_hash: str | None) -> None:
+def revise(
+    number: int, title: str, file: Path, calc_hash: str | None, option: tuple[str, ...], seats: str
+) -> None:
     """Put proposal NUMBER in other words, until it is opened; what it said before stays in the books."""
-    text = read_text(file)
+    text, chosen = read_text(file), slate(seats=seats, options=option) if option else None
 
     async def work(desk: Desk) -> None:
         said = wording(
-            title=title, body=text, calc_hash=calc_hash, who=getpass.getuser(), recorded_us=desk.now_us
+            title=title,
+            body=text,
+            calc_hash=calc_hash,
+            who=getpass.getuser(),
+            recorded_us=desk.now_us,
+            slate=chosen,
         )
         async with desk.acting(
             "weir_office", as_board(f"put proposal {number} in other words")
@@ -115,6 +144,28 @@ def attach(number: int, file: Path) -> None:
     say(f"attached to proposal {number} as number {at_desk(work)}")
 
 
+@proposal.command("withdraw")
+@click.argument("number", type=int)
+@click.option(
+    "--member", metavar="MEMBER", help="Who made it and takes it back; the board if nobody is named."
+)
+@click.option("--why", default="", help="Why, in a line.")
+@data_option
+def withdraw(number: int, member: str | None, why: str) -> None:
+    """Take proposal NUMBER back, for who made it, until it is put to the vote; it stays to be read."""
+
+    async def work(desk: Desk) -> None:
+        act = as_board(f"take back proposal {number}, for who made it")
+        async with desk.acting("weir_office", act) as connection:
+            own = None if member is None else await find_member(connection, member)
+            who = getpass.getuser() if own is None else own.name
+            withdrawn = withdrawal(why=why, who=who, recorded_us=desk.now_us)
+            await run.withdraw(connection, number, withdrawn, member=None if own is None else own.id)
+
+    at_desk(work)
+    say(f"proposal {number} is withdrawn")
+
+
 @proposal.command("list")
 @json_option
 @data_option
@@ -129,7 +180,8 @@ def list_(as_json: bool) -> None:
             polls = await store.polls(connection, numbers)
             adopted = await store.adopted_ones(connection, numbers)
         return [
-            (one, state(polls.get(one.number), adopted.get(one.number), now_us=desk.now_us)) for one in found
+            (one, state(one, polls.get(one.number), adopted.get(one.number), now_us=desk.now_us))
+            for one in found
         ]
 
     found = at_desk(work)
@@ -147,10 +199,10 @@ def list_(as_json: bool) -> None:
         print_table(("number", "state", "kind", "title"), rows, numbers=("number",))
 
 
-def state(poll: Poll | None, is_adopted: bool | None, *, now_us: int) -> str:
+def state(one: Proposal, poll: Poll | None, is_adopted: bool | None, *, now_us: int) -> str:
     """How far a proposal is, in a word or two."""
     if poll is None:
-        return "in discussion"
+        return "in discussion" if one.withdrawal is None else "withdrawn"
     if is_adopted is not None:
         return "adopted" if is_adopted else "not adopted"
     if now_us < poll.opens_us:
@@ -176,14 +228,14 @@ def show(number: int, as_json: bool) -> None:
             resolution = await store.resolution_of(connection, number)
             cast, roll = await store.turnout(connection, number)
         is_adopted = None if stored is None else stored.is_adopted
-        told = document(found, papers, comments, state(poll, is_adopted, now_us=desk.now_us))
+        told = document(found, papers, comments, state(found, poll, is_adopted, now_us=desk.now_us))
         if poll is not None:
             told |= {
                 "ballot": "secret" if poll.is_secret else "open",
                 "record": instant_text(poll.record_us),
                 "opens": instant_text(poll.opens_us),
                 "closes": instant_text(poll.closes_us),
-                "majority": poll.terms.majority.words,
+                "majority": "the most votes" if poll.terms.majority is None else poll.terms.majority.words,
                 "voted": cast,
                 "eligible": roll,
                 "poll_digest": poll.digest,
@@ -211,7 +263,11 @@ def document(one: Proposal, papers: list[Attachment], comments: list[Comment], h
         "member": None if one.member is None else int(one.member),
         "who": one.who,
         "recorded": instant_text(one.recorded_us),
+        "seats": None if one.wording.slate is None else one.wording.slate.seats,
+        "options": [] if one.wording.slate is None else list(one.wording.slate.options),
         "wordings": one.wordings,
+        "withdrawn": None if one.withdrawal is None else instant_text(one.withdrawal.recorded_us),
+        "withdrawn_why": None if one.withdrawal is None else one.withdrawal.why,
         "attachments": [f"{paper.place}: {paper.name}, {paper.size_bytes} bytes, SHA-256 {paper.sha256}" for paper in papers],
         "discussion": [f"{said.place}, {said.name}: {said.body}" for said in comments],
     }  # fmt: skip
@@ -267,4 +323,9 @@ def close(number: int, as_json: bool) -> None:
     if as_json:
         print_json({"proposal": number, **count_document(found), "digest": stored.digest})
     else:
-        say(f"proposal {number} was {'adopted' if found.is_adopted else 'not adopted'}: {found.why}")
+        yes, no = (
+            ("counted", "counted without a result")
+            if isinstance(found, Elected)
+            else ("adopted", "not adopted")
+        )
+        say(f"proposal {number} was {yes if found.is_adopted else no}: {found.why}")

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import click
 
-from billing.voting import run, store
+from billing.voting import proof, run, store
+from billing.voting.count import Outcome
 from billing.voting.document import FILE_BYTES_MAX, Recount, count_document, recount
+from billing.voting.election import Elected
 from deploy.commands.options import data_option, json_option
 from deploy.desk import Desk, at_desk
 from deploy.output import print_json, print_table, say
@@ -94,7 +96,7 @@ def recount_(file: Path, wanted: str | None, receipt: str | None, as_json: bool)
 
 def _ballot(again: Recount, receipt: str) -> str | None:
     asked = "".join(receipt.split()).lower()
-    return next((one.vote.value for one in again.ballots if one.receipt == asked), None)
+    return next((one.says for one in again.ballots if one.receipt == asked), None)
 
 
 def _read(file: Path) -> str:
@@ -113,6 +115,26 @@ def _read(file: Path) -> str:
 def _print(again: Recount) -> None:
     found, poll = again.outcome, again.document["poll"]
     say(f"proposal {poll['proposal']}: {poll['title']}")
+    if isinstance(found, Elected):
+        _print_election(found)
+    else:
+        _print_sides(again, found)
+    say(f"SHA-256 {again.digest}")
+
+
+def _print_election(found: Elected) -> None:
+    rows = [
+        (
+            one.place, one.name, one.all_votes, one.score,
+            "elected" if one.place in found.elected else "level" if one.place in found.tied else "",
+        )
+        for one in sorted(found.standings, key=lambda one: (-one.score, one.place))
+    ]  # fmt: skip
+    print_table(("place", "name", "votes", "score", "outcome"), rows, numbers=("place", "votes", "score"))
+    say(f"{'elected' if found.is_adopted else 'nobody elected'}: {found.why}")
+
+
+def _print_sides(again: Recount, found: Outcome) -> None:
     rows = [
         (name, one.in_favour, one.against, one.abstained, again.document["poll"]["eligible"].get(name, 0))
         for name, one in found.tallies.items()
@@ -120,7 +142,6 @@ def _print(again: Recount) -> None:
     columns = ("chamber", "for", "against", "abstained", "have a vote")
     print_table(columns, rows, numbers=columns[1:])
     say(f"{'adopted' if found.is_adopted else 'not adopted'}: {found.why}")
-    say(f"SHA-256 {again.digest}")
 
 
 @vote.command("verify")
@@ -131,7 +152,7 @@ def verify(as_json: bool) -> None:
 
     async def work(desk: Desk) -> list[str]:
         async with desk.connected("weir_billing") as connection:
-            return await run.verify(connection)
+            return await proof.verify(connection)
 
     problems = at_desk(work)
     if as_json:

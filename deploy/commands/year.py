@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
 from typing import Any
 
 import click
 
 from billing import store, year_run
-from billing.money import format_amount, parse_amount, parse_exact
+from billing.money import format_amount
 from billing.year.fiscal import parse_year
 from billing.year_gather import Options
 from billing.year_run import YearDone
 from billing.year_statement import FINAL
+from billing.year_typed import typed_options
 from deploy.commands.bill import ship_all, sign_heads
 from deploy.commands.options import data_option, json_option
 from deploy.desk import Desk, as_treasurer, at_desk
@@ -118,20 +118,9 @@ async def _options(
     currency = await store.book_currency(connection)
     if currency is None:
         raise Refusal("there is no tariff yet, and so no currency; set one with `weir tariff set FILE`")
-    resolved: dict[str, int] = {}
-    for one in put_aside:
-        account, equals, amount = one.partition("=")
-        if not equals or (account != "reserve:voluntary" and not account.startswith("fund:")):
-            raise Refusal(
-                f"put-aside: '{one[:60]}' is not ACCOUNT=AMOUNT; the account is reserve:voluntary or fund:NAME"
-            )
-        if account in resolved:
-            raise Refusal(f"put-aside: {account} stands there twice; give it once")
-        resolved[account] = parse_amount(amount, currency, field=f"put-aside {account}")
-    rate: Fraction | None = None
-    if reference_rate is not None:
-        rate = parse_exact(reference_rate, field="reference-rate")
-    return Options(tuple(sorted(resolved.items())), set_off, withhold, rate)
+    return typed_options(
+        currency, put_aside=put_aside, set_off=set_off, withhold=withhold, reference_rate=reference_rate
+    )
 
 
 def _show(done: YearDone, *, as_json: bool) -> None:

@@ -24,6 +24,7 @@ from tests.events import PLAIN
 from tests.integration import journals
 from tests.offices import acts, holds
 from tests.portal import Site, running_site
+from tests.voting_kit import proposed
 
 GB = 10**9
 INVOICE = {
@@ -54,13 +55,16 @@ def office_paths(site: Site) -> dict[str, list[tuple[str, str]]]:
         if one.resource is not None and one.method != "HEAD":
             first = one.resource.canonical.split("/")[1]
             if first in found:
-                path = one.resource.canonical.format(month="2026-10", number="1", report="balance-sheet")
+                path = one.resource.canonical.format(
+                    month="2026-10", year="2026", number="1", report="balance-sheet"
+                )
                 found[first].append((one.method, path))
     return found
 
 
 async def test_every_page_of_an_office_is_there_for_its_holder_and_for_nobody_else(site: Site) -> None:
     anna, tom, olga, bea = await with_offices(site)
+    await proposed(await site.co_op.books())
     holders = {"treasurer": tom, "operator": olga, "board": bea}
     paths = office_paths(site)
     assert {"treasurer": True, "operator": True, "board": True} == {
@@ -83,15 +87,26 @@ async def test_who_has_no_office_changes_nothing_by_any_of_its_forms(site: Site)
         ("/treasurer/invoices", {**INVOICE, "sure": "yes"}),
         ("/treasurer/months/2026-10/close", {"sure": "yes", "result": "369"}),
         ("/operator/members/1/caps", {"egress_hard": "1 GB", "why": "x", "sure": "yes"}),
+        (
+            "/board/resolutions",
+            {"body": "board", "kind": "other", "decided": "2026-11-01", "text": "x", "sure": "yes"},
+        ),
+        (
+            "/board/proposals/1/open",
+            {"days": "3", "opens": "", "record": "", "ballot": "secret", "sure": "yes"},
+        ),
+        ("/board/proposals/1/adopt", {}),
     ):
         assert 404 == (await site.post(path, **form)).status
     owner = await site.co_op.owner()
-    assert (0, 0, 0) == tuple(
-        [
-            await owner.fetchval(f"SELECT count(*) FROM {table}")
-            for table in ("billing.invoice", "billing.closing", "meter.member_cap")
-        ]
-    )
+    for table in (
+        "billing.invoice",
+        "billing.closing",
+        "meter.member_cap",
+        "billing.resolution",
+        "billing.poll",
+    ):
+        assert 0 == await owner.fetchval(f"SELECT count(*) FROM {table}")
     assert [] == await acts(site.co_op)
 
 
@@ -294,7 +309,7 @@ async def test_the_portal_s_ordinary_connection_cannot_write_the_books(co_op: Co
     assert {
         "billing.login_link", "billing.session", "billing.proposal", "billing.proposal_text",
         "billing.proposal_attachment", "billing.proposal_comment", "billing.vote_result", "billing.capital_request",
-        "billing.api_token", "billing.member_language",
+        "billing.api_token", "billing.member_language", "billing.proposal_withdrawal",
     } == set(may)  # fmt: skip
     for connection, outcome in ((ordinary, "permission denied"), (office, None)):
         await _books(connection, outcome)

@@ -13,7 +13,7 @@ import pytest
 from billing.governance.decisions import Choice, ResolutionKind
 from billing.governance.store import insert_choice, resolution
 from billing.rules.book import rule_set_text
-from billing.voting import run, store
+from billing.voting import proof, run, store
 from billing.voting.document import recount
 from billing.voting.poll import VoteRefused
 from billing.voting.proposal import wording
@@ -55,7 +55,7 @@ async def test_a_vote_is_counted(co_op: Coop) -> None:
     assert {"for": 2, "against": 1, "abstained": 1, "cast": 4, "eligible": 5, "adopted": True} == count
     assert [1, 2, 3, 4] == told["voted"]
     assert () == recount(stored.document).problems
-    assert [] == await run.verify(books)
+    assert [] == await proof.verify(books)
     assert stored == await run.settle(books, number, now_us=CLOSES + DAY)
 
 
@@ -267,7 +267,7 @@ async def test_results_name_the_one_before(co_op: Coop) -> None:
     told = json.loads(other.document)
     assert (2, one.digest) == (told["place"], told["previous"])
     assert [{"chamber": "members", "member": 2, "receipt": receipt, "vote": "against"}] == told["ballots"]
-    assert [] == await run.verify(books)
+    assert [] == await proof.verify(books)
 
 
 async def test_an_adopted_proposal_is_a_resolution_once(co_op: Coop) -> None:

@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 
 from billing.canon import canonical, digest
-from billing.voting import run, store
+from billing.voting import proof, run, store
 from billing.voting.count import outcome
 from billing.voting.document import result_document
 from meter.ids import MemberId
@@ -274,10 +274,10 @@ async def test_what_whoever_owns_the_machine_changes_later_is_seen(
     await opened(books, other)
     await run.settle(books, number, now_us=CLOSES)
     await run.settle(books, other, now_us=CLOSES)
-    assert [] == await run.verify(books)
+    assert [] == await proof.verify(books)
     owner = await co_op.owner()
     where = {"vote_result": "place = 1", "turnout": "is_closed"}.get(table, "true")
     async with owner.transaction():
         await owner.execute("SET LOCAL session_replication_role = replica")
         await owner.execute(f"UPDATE billing.{table} SET {change} WHERE proposal = {number} AND {where}")
-    assert [one for one in await run.verify(books) if words in one]
+    assert [one for one in await proof.verify(books) if words in one]

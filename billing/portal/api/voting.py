@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from billing.governance.decisions import ResolutionKind
+from billing.portal.api.election_shapes import SLATE, election_result
 from billing.portal.api.route import Answer, Asking, Exactly, Parameter, Route, Schema, Told
 from billing.portal.api.shapes import (
     COUNT,
@@ -30,7 +31,7 @@ from billing.voting import store
 from billing.voting.poll import Poll
 from billing.words import iso_text
 
-STATES = ("discussed", "waiting", "open", "over", "adopted", "declined")
+STATES = ("discussed", "waiting", "open", "over", "adopted", "declined", "withdrawn")
 STATE: Schema = {"type": "string", "enum": list(STATES)}
 ABOUT: Schema = {"type": "string", "enum": [one.value for one in ResolutionKind]}
 EXACT: Schema = {"type": "string", "description": "An exact number."}
@@ -59,6 +60,7 @@ PROPOSAL = record(
         "title": TEXT,
         "text": TEXT,
         "calc_hash": or_null(DIGEST),
+        "election": or_null(SLATE, words="Seats and options, where somebody is to be elected."),
         "by": TEXT,
         "made": TIME,
         "state": STATE,
@@ -75,7 +77,7 @@ PROPOSAL = record(
     }
 )
 _TALLY: dict[str, Schema] = {"for": COUNT, "against": COUNT, "abstained": COUNT}
-RESULT = record(
+_RESULT = record(
     {
         "format": {"type": "string", "const": "weir-vote-1"},
         "place": COUNT,
@@ -139,12 +141,14 @@ RESULT = record(
     },
     words="A result with every ballot: `weir vote recount` counts it again on any machine.",
 )
+RESULT: dict[str, Any] = {"anyOf": [_RESULT, election_result(_RESULT)]}
 _ONE_POLL: Mapping[str, Any] = {
     "opens": "2026-11-07T00:00:00.000000Z", "closes": "2026-11-21T00:00:00.000000Z",
     "record": "2026-11-06T00:00:00.000000Z", "is_secret": True, "needed": 1,
 }  # fmt: skip
 _ONE_PROPOSAL: Mapping[str, Any] = {
-    "number": 1, "about": "other", "title": "A second disk", "text": "We buy one.", "calc_hash": None, "by": "anna",
+    "number": 1, "about": "other", "title": "A second disk", "text": "We buy one.", "calc_hash": None,
+    "election": None, "by": "anna",
     "made": "2026-11-06T00:00:00.000000Z", "state": "waiting", "poll": _ONE_POLL, "cast": 0, "roll": 5,
     "has_voted": False, "attachments": [], "comments": [], "resolution": None, "result_digest": None,
 }  # fmt: skip
@@ -218,7 +222,9 @@ async def _list(asking: Asking) -> Mapping[str, Any]:
         )  # fmt: skip
     return {
         "proposals": [
-            {**one, "poll": _poll(poll if isinstance(poll := one["poll"], Poll) else None)} for one in found
+            {name: value for name, value in one.items() if name != "is_election"}
+            | {"poll": _poll(poll if isinstance(poll := one["poll"], Poll) else None)}
+            for one in found
         ],
         "next": None if last is None else str(last),
     }
@@ -237,6 +243,9 @@ async def _one(asking: Asking) -> Mapping[str, Any]:
         "title": said.title,
         "text": said.body,
         "calc_hash": said.calc_hash,
+        "election": None
+        if said.slate is None
+        else {"seats": said.slate.seats, "options": list(said.slate.options)},
         "by": found.who if found.member is not None else "the board",
         "made": iso_text(found.recorded_us),
         "state": told.state,

@@ -1,0 +1,89 @@
+"""The treasurer's page of a new tariff: typed, tried on what this month used so far, then put in force.
+
+What is done here is done by the functions of the commands, and stands in the log of acts.
+"""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from billing import run
+from billing.acts.act import Doing, Office
+from billing.charges.tariff import WORDS, Service, Tariff, parse_tariff, tariff_toml
+from billing.costs.costing import tariff_in_force
+from billing.month.closing import Closing
+from billing.pages import render
+from billing.portal.desk import PORTAL, html_page
+from billing.portal.office import Holder, act_as, form_of, holding, is_sure, to
+from meter.refusal import Refusal
+from meter.window import Month
+
+TREASURER = Office.TREASURER
+TEXT_CHARACTERS_MAX = 8_000
+"""What fits a form as portal_body_bytes_max is shipped; a longer file is set at the command line."""
+
+
+def routes() -> list[web.RouteDef]:
+    """The pages of this module."""
+    return [web.get("/treasurer/tariff/new", _form), web.post("/treasurer/tariff/new", _set)]
+
+
+async def _form(request: web.Request) -> web.Response:
+    async with holding(request, TREASURER) as holder:
+        text = await _present(holder)
+    return html_page(
+        render("tariff_form.html", visitor=holder.visitor, text=text, text_max=TEXT_CHARACTERS_MAX)
+    )
+
+
+async def _present(holder: Holder) -> str:
+    """The tariff in force as a file; empty where there is none yet."""
+    try:
+        return tariff_toml(await tariff_in_force(holder.connection, Month.of(holder.now_us)))
+    except Refusal:
+        return ""
+
+
+async def _set(request: web.Request) -> web.Response:
+    form = await form_of(request, TREASURER)
+    text = form.get("text", "").replace("\r\n", "\n")
+    if len(text) > TEXT_CHARACTERS_MAX:
+        raise Refusal(
+            f"the tariff: more than {TEXT_CHARACTERS_MAX:,} characters, which is for the command line"
+        )
+    if not is_sure(form):
+        # Worked out from everybody's usage, so one at a time.
+        async with request.app[PORTAL].searching, holding(request, TREASURER) as holder:
+            wanted = parse_tariff(text)
+            await run.refuse_tariff(holder.connection, wanted)
+            context = await _trial(holder, wanted)
+        return html_page(render("tariff_sure.html", visitor=holder.visitor, text=text, **context))
+    doing = Doing(TREASURER, "tariff set", "put a tariff in force")
+    async with act_as(request, doing) as connection:
+        done = await run.set_tariff(connection, text, now_us=request.app[PORTAL].clock())
+        doing.what = f"put a tariff in force from {done.effective_from} on"
+    return to(f"/treasurer?tariff={done.effective_from}")
+
+
+async def _trial(holder: Holder, wanted: Tariff) -> dict[str, object]:
+    """This month so far by the prices in force, and by those that are wanted, everybody together."""
+    month, why_not = Month.of(holder.now_us), ""
+    present: Closing | None = None
+    new: Closing | None = None
+    try:
+        present = await run.tried(holder.connection, month, None, now_us=holder.now_us)
+        new = await run.tried(holder.connection, month, wanted, now_us=holder.now_us)
+    except Refusal as refusal:
+        why_not = str(refusal)
+    return {
+        "tariff": wanted, "month": month, "why_not": why_not, "rows": _rows(present, new),
+        "present": present, "new": new,
+    }  # fmt: skip
+
+
+def _rows(present: Closing | None, new: Closing | None) -> list[tuple[str, int, int]]:
+    """(service in words, charged now, charged then) of all that anybody used."""
+    if present is None or new is None:
+        return []
+    found = [(WORDS[one], present.by_service.get(one, 0), new.by_service.get(one, 0)) for one in Service]
+    return [(words, now, then) for words, now, then in found if now or then]

@@ -47,6 +47,19 @@ class BillingSettings(RoomSettings):
     login_addresses_max: int = Field(
         10_000, ge=1, le=10_000_000, description="addresses whose tries are remembered at once"
     )
+    passkeys_per_member_max: int = Field(10, ge=1, le=100, description="passkeys of one member")
+    entry_try_minutes: int = Field(
+        5, ge=1, le=60, description="a passkey or an outside account must answer within so long"
+    )
+    entry_tries_open_max: int = Field(
+        10_000,
+        ge=10,
+        le=1_000_000,
+        description="such answers waited for at once; the oldest is given up first",
+    )
+    entry_record_lines_max: int = Field(
+        200, ge=10, le=10_000, description="lines of one member's record of signing in; the oldest goes first"
+    )
     trusted_proxies: str = Field(
         "",
         description="networks of proxies whose X-Forwarded-For and -Proto count, as 10.0.0.1/32, comma-separated",

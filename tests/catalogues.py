@@ -62,6 +62,7 @@ STILL_ENGLISH_CODE = {
 CONSTANTS = {
     "billing/charges/tariff.py": ("WORDS", "UNITS"),
     "billing/portal/books.py": ("HEADINGS", "SECTIONS", "_WORDS"),
+    "billing/portal/entry.py": ("WAY_WORDS", "HAPPENED_WORDS"),
     "billing/portal/keys.py": ("EXPIRIES", "OVERLAPS"),
     "billing/portal/overview.py": ("KEPT_WORDS",),
     "billing/portal/proposals.py": ("KINDS",),

@@ -26,6 +26,7 @@ from billing.portal import (
     login,
     membership_pages,
     operator_pages,
+    passkey_pages,
     say,
     token_pages,
     treasurer_pages,
@@ -68,7 +69,7 @@ from meter.window import Month, to_us
 log = logging.getLogger("billing.portal")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 STATIC = Path(__file__).parents[1].joinpath("static")
-STATIC_TYPES = {"style.css": "text/css", "icon.svg": "image/svg+xml"}
+STATIC_TYPES = {"style.css": "text/css", "icon.svg": "image/svg+xml", "passkey.js": "text/javascript"}
 
 
 def now_us() -> int:
@@ -97,7 +98,7 @@ def make_app(
     app.router.add_get("/years", _year)
     app.router.add_get("/years/{year}", _year)
     for module in (
-        usage_pages, key_pages, token_pages, entry_pages, membership_pages, say, acts_pages, treasurer_pages, operator_pages,
+        usage_pages, key_pages, token_pages, passkey_pages, entry_pages, membership_pages, say, acts_pages, treasurer_pages, operator_pages,
         board_pages, coop_pages, language,
     ):  # fmt: skip
         app.router.add_routes(module.routes())

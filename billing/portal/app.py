@@ -17,6 +17,7 @@ from aiohttp import web
 from billing import run, year_store
 from billing.pages import render
 from billing.portal import (
+    account_pages,
     acts_pages,
     board_pages,
     coop_pages,
@@ -51,6 +52,7 @@ from billing.portal.guard import HEADERS, Attempts, same_origin
 from billing.portal.language import language_of
 from billing.portal.mailer import Mailer
 from billing.portal.overview import page
+from billing.portal.provider import Outside
 from billing.portal.telling import book_reports, just_now, year_of
 from billing.settings import BillingSettings
 from billing.statements.month_paper import month_paper
@@ -89,6 +91,9 @@ def make_app(
     if settings.smtp_host:
         portal = replace(portal, mailer=Mailer(pool, settings, portal.metrics, clock))
         app.cleanup_ctx.append(_mailing)
+    if settings.oidc_issuer:
+        portal = replace(portal, outside=Outside(settings, clock))
+        app.cleanup_ctx.append(_asking_outside)
     app[PORTAL] = portal
     app.router.add_get("/", _this_month)
     app.router.add_get("/now", _now)
@@ -98,7 +103,7 @@ def make_app(
     app.router.add_get("/years", _year)
     app.router.add_get("/years/{year}", _year)
     for module in (
-        usage_pages, key_pages, token_pages, passkey_pages, entry_pages, membership_pages, say, acts_pages, treasurer_pages, operator_pages,
+        usage_pages, key_pages, token_pages, passkey_pages, account_pages, entry_pages, membership_pages, say, acts_pages, treasurer_pages, operator_pages,
         board_pages, coop_pages, language,
     ):  # fmt: skip
         app.router.add_routes(module.routes())
@@ -115,6 +120,13 @@ async def _mailing(app: web.Application) -> AsyncIterator[None]:
     mailer = app[PORTAL].mailer
     assert mailer is not None, "mails are sent where a mailer is"
     async with mailer.at_work():
+        yield
+
+
+async def _asking_outside(app: web.Application) -> AsyncIterator[None]:
+    outside = app[PORTAL].outside
+    assert outside is not None, "a provider is asked where one is set"
+    async with outside.at_work():
         yield
 
 

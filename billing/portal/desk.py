@@ -20,6 +20,7 @@ from billing.pages import render
 from billing.portal import login
 from billing.portal.guard import HEADERS, POLICY, Attempts
 from billing.portal.mailer import Mailer
+from billing.portal.provider import Outside
 from billing.settings import BillingSettings
 from billing.statements import pdf
 from billing.statements.paper import Paper
@@ -51,6 +52,8 @@ class Portal:
     metrics: PortalMetrics = field(default_factory=PortalMetrics)
     mailer: Mailer | None = None
     """Sends one-time links, where a mail server is set."""
+    outside: Outside | None = None
+    """Asks the provider of accounts elsewhere, where one is set."""
 
     @property
     def is_https(self) -> bool:

@@ -11,6 +11,8 @@ import hashlib
 import hmac
 from collections.abc import Mapping
 from enum import StrEnum
+from ipaddress import ip_address
+from urllib.parse import urlsplit
 
 TOKEN_CHARACTERS_MAX = 64
 
@@ -75,3 +77,25 @@ def derived(token: str, word: str) -> bytes:
 def derived_text(token: str, word: str) -> str:
     """The same in 43 characters that may stand in a URL."""
     return base64.urlsafe_b64encode(derived(token, word)).rstrip(b"=").decode("ascii")
+
+
+def is_on_this_machine(url: str) -> bool:
+    """Whether a URL is plain http on loopback, where nobody listens in."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    if parts.scheme != "http":
+        return False
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def is_safe(url: object, *, issuer: str) -> bool:
+    """Whether a URL may be asked: over TLS, or on this machine where the issuer is."""
+    if not isinstance(url, str):
+        return False
+    parts = urlsplit(url)
+    if parts.username or parts.fragment or not parts.hostname:
+        return False
+    return parts.scheme == "https" or (is_on_this_machine(issuer) and is_on_this_machine(url))

@@ -15,7 +15,7 @@ from meter.refusal import Refusal
 
 NUMBER_DIGITS_MAX = 18
 LINES_SHOWN_MAX = 30
-DONE = ("ended", "added", "removed")
+DONE = ("ended", "added", "removed", "linked", "unlinked")
 """What a page that was just sent on can say has been done."""
 
 
@@ -41,7 +41,8 @@ def _way_in(portal: Portal, *, asked: bool) -> web.Response:
     place = place_of(portal.settings.portal_url)
     return html_page(
         render(
-            "login.html", visitor=None, by_mail=portal.mailer is not None, asked=asked, by_passkey=place is not None
+            "login.html", visitor=None, by_mail=portal.mailer is not None, asked=asked, by_passkey=place is not None,
+            outside="" if portal.outside is None else portal.outside.name,
         ),
         has_script=place is not None,
     )  # fmt: skip
@@ -140,6 +141,9 @@ async def _sessions(request: web.Request) -> web.Response:
         now, settings = portal.clock(), portal.settings
         found = await login.sessions(connection, visitor.member, settings, now_us=now)
         passkeys = await passkey_store.passkeys(connection, visitor.member)
+        has_account = portal.outside is not None and await entry_store.has_account(
+            connection, visitor.member, portal.outside.issuer
+        )
         lines = await entry_store.lines(connection, visitor.member, count_max=LINES_SHOWN_MAX)
     place = place_of(settings.portal_url)
     done = next((one for one in DONE if one in request.query), "")
@@ -147,6 +151,7 @@ async def _sessions(request: web.Request) -> web.Response:
         render(
             "sessions.html", visitor=visitor, sessions=found, passkeys=passkeys, lines=lines, done=done,
             by_passkey=place is not None, has_room=len(passkeys) < settings.passkeys_per_member_max,
+            outside="" if portal.outside is None else portal.outside.name, has_account=has_account,
             name_max=NAME_CHARACTERS_MAX, way_words=WAY_WORDS, happened_words=HAPPENED_WORDS,
         ),
         has_script=place is not None,

@@ -43,7 +43,7 @@ class BillingSettings(RoomSettings):
         20, ge=1, le=1000, description="sessions of one member; the oldest goes first"
     )
     login_attempts_per_minute_max: int = Field(
-        30, ge=1, le=100_000, description="tries of one-time links from one address in a minute"
+        30, ge=1, le=100_000, description="tries to sign in from one address in a minute"
     )
     login_addresses_max: int = Field(
         10_000, ge=1, le=10_000_000, description="addresses whose tries are remembered at once"
@@ -106,10 +106,13 @@ class BillingSettings(RoomSettings):
         100,
         ge=1,
         le=100_000,
-        description="asked-for links that wait to be sent; what comes on top is dropped",
+        description="mails about signing in that wait to be sent; what comes on top is dropped",
     )
     login_mails_per_hour_max: int = Field(
-        5, ge=1, le=1000, description="one-time links mailed to one member in an hour"
+        5,
+        ge=1,
+        le=1000,
+        description="one-time links mailed to one member in an hour, and as many notices of new ways to sign in",
     )
     document_bytes_max: int = Field(
         20 * 2**20,

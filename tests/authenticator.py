@@ -9,7 +9,6 @@ import secrets
 from dataclasses import dataclass, field
 from typing import Any
 
-import cbor2
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -25,6 +24,28 @@ def text(raw: bytes) -> str:
 def raw(encoded: str) -> bytes:
     """And back."""
     return base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4))
+
+
+def cbor(value: object) -> bytes:
+    """A value as CBOR, RFC 8949: whole numbers, bytes, text and maps of these, which is all that a key speaks."""
+    match value:
+        case int():
+            return _head(0, value) if value >= 0 else _head(1, -1 - value)
+        case bytes():
+            return _head(2, len(value)) + value
+        case str():
+            return _head(3, len(value.encode())) + value.encode()
+        case dict():
+            return _head(5, len(value)) + b"".join(cbor(key) + cbor(one) for key, one in value.items())
+        case other:
+            raise TypeError(f"{type(other)} is nothing a key says")
+
+
+def _head(kind: int, number: int) -> bytes:
+    if number < 24:
+        return bytes([kind << 5 | number])
+    size, code = next((size, code) for size, code in ((1, 24), (2, 25), (4, 26)) if number < 1 << 8 * size)
+    return bytes([kind << 5 | code]) + number.to_bytes(size, "big")
 
 
 @dataclass
@@ -46,13 +67,13 @@ class SecurityKey:
         self.handle = raw(options["user"]["id"])
         numbers = self.key.public_key().public_numbers()
         # COSE, RFC 9053: kty EC2, alg ES256, crv P-256, x, y.
-        public = cbor2.dumps(
+        public = cbor(
             {1: 2, 3: -7, -1: 1, -2: numbers.x.to_bytes(32, "big"), -3: numbers.y.to_bytes(32, "big")}
         )
         attested = bytes(16) + len(self.id).to_bytes(2, "big") + self.id + public
         statement = {"fmt": "none", "attStmt": {}, "authData": self._data(HAS_KEY) + attested}
         client = self._client("webauthn.create", options, other)
-        return self._sent({"clientDataJSON": text(client), "attestationObject": text(cbor2.dumps(statement))})
+        return self._sent({"clientDataJSON": text(client), "attestationObject": text(cbor(statement))})
 
     def get(self, options: dict[str, Any], **other: Any) -> str:
         """What navigator.credentials.get gives."""

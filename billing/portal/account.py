@@ -64,15 +64,15 @@ class Provider:
 def read_provider(told: object, *, issuer: str) -> Provider:
     """What a provider says of itself (OpenID Connect Discovery, section 4). Raises ProviderAway."""
     if not isinstance(told, dict) or told.get("issuer") != issuer:
-        raise ProviderAway(_AWAY)
+        raise ProviderAway(NOT_ANSWERING)
     urls = [told.get(one) for one in ("authorization_endpoint", "token_endpoint", "jwks_uri")]
     if not all(is_safe(one, issuer=issuer) for one in urls):
-        raise ProviderAway(_AWAY)
+        raise ProviderAway(NOT_ANSWERING)
     ways = told.get("token_endpoint_auth_methods_supported", ["client_secret_basic"])
     if not isinstance(ways, list) or not {"client_secret_basic", "client_secret_post"} & {
         str(one) for one in ways
     }:
-        raise ProviderAway(_AWAY)
+        raise ProviderAway(NOT_ANSWERING)
     authorize, token, keys = (str(one) for one in urls)
     return Provider(issuer, authorize, token, keys, takes_header="client_secret_basic" in ways)
 
@@ -84,7 +84,7 @@ def read_keys(keys: object) -> KeySet:
     """
     listed = keys.get("keys") if isinstance(keys, dict) else None
     if not isinstance(listed, list):
-        raise ProviderAway(_AWAY)
+        raise ProviderAway(NOT_ANSWERING)
     found = []
     for one in listed[:KEYS_MAX]:
         if isinstance(one, dict) and one.get("use", "sig") == "sig" and _is_strong(one):
@@ -94,7 +94,7 @@ def read_keys(keys: object) -> KeySet:
                 continue
             found.append(key)
     if not found:
-        raise ProviderAway(_AWAY)
+        raise ProviderAway(NOT_ANSWERING)
     return KeySet(found)
 
 
@@ -124,14 +124,14 @@ def proven_subject(
 ) -> str:
     """Whose account an ID token proves (OpenID Connect Core, section 3.1.3.7). Raises NotThisAccount, UnknownKey."""
     if not isinstance(text, str) or len(text) > TOKEN_CHARACTERS_MAX:
-        raise NotThisAccount(_NO)
+        raise NotThisAccount(NOT_ACCEPTED)
     try:
         registry = jws.JWSRegistry(algorithms=list(ALGORITHMS), strict_check_header=False)
         claims = jwt.decode(text, keys, algorithms=list(ALGORITHMS), registry=registry).claims
     except InvalidKeyIdError as error:
-        raise UnknownKey(_NO) from error
+        raise UnknownKey(NOT_ACCEPTED) from error
     except (JoseError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise NotThisAccount(_NO) from error
+        raise NotThisAccount(NOT_ACCEPTED) from error
     return _subject(
         claims, issuer=issuer, client_id=client_id, nonce=derived_text(token, NONCE), now_us=now_us, skew_s=skew_s
     )  # fmt: skip
@@ -157,7 +157,7 @@ def _subject(
         or not 1 <= len(subject) <= SUBJECT_CHARACTERS_MAX
         or not subject.isprintable()
     ):
-        raise NotThisAccount(_NO)
+        raise NotThisAccount(NOT_ACCEPTED)
     return subject
 
 
@@ -165,7 +165,7 @@ def _seconds(claims: Mapping[str, Any], name: str) -> int:
     """An instant in whole seconds; true and false are no instants, though Python counts with them."""
     told = claims.get(name)
     if not isinstance(told, int) or isinstance(told, bool):
-        raise NotThisAccount(_NO)
+        raise NotThisAccount(NOT_ACCEPTED)
     return told
 
 
@@ -176,5 +176,7 @@ def _is_strong(key: Mapping[str, Any]) -> bool:
     return key.get("crv") == "P-256" if kind == "EC" else len(size) * 3 >= RSA_BYTES_MIN * 4
 
 
-_NO = "this account was not accepted; try again, or ask for a one-time link"
-_AWAY = "the other site does not answer as it should; try again in a minute, or ask for a one-time link"
+NOT_ACCEPTED = "this account was not accepted; try again, or ask for a one-time link"
+NOT_ANSWERING = (
+    "the other site does not answer as it should; try again in a minute, or ask for a one-time link"
+)

@@ -149,7 +149,7 @@ def read_new(place: Place, text: str, *, challenge: bytes) -> NewPasskey:
         response = sent["response"]
         _must_be_ours(response)
         if parse_attestation_object(base64url_to_bytes(response["attestationObject"])).fmt not in FORMATS:
-            raise NotThisPasskey(_NO)
+            raise NotThisPasskey(NOT_ACCEPTED)
         made = verify_registration_response(
             credential=sent, expected_challenge=challenge, expected_rp_id=place.host,
             expected_origin=place.origin, require_user_verification=True, supported_pub_key_algs=ALGORITHMS,
@@ -157,12 +157,12 @@ def read_new(place: Place, text: str, *, challenge: bytes) -> NewPasskey:
     except NotThisPasskey:
         raise
     except Exception as error:
-        raise NotThisPasskey(_NO) from error
+        raise NotThisPasskey(NOT_ACCEPTED) from error
     if (
         len(made.credential_id) > CREDENTIAL_ID_BYTES_MAX
         or len(made.credential_public_key) > PUBLIC_KEY_BYTES_MAX
     ):
-        raise NotThisPasskey(_NO)
+        raise NotThisPasskey(NOT_ACCEPTED)
     return NewPasskey(
         made.credential_id, made.credential_public_key, made.sign_count,
         is_synced=made.credential_device_type is CredentialDeviceType.MULTI_DEVICE,
@@ -174,7 +174,7 @@ def claimed(text: str) -> bytes:
     try:
         return base64url_to_bytes(str(_read(text)["rawId"]))[:CREDENTIAL_ID_BYTES_MAX]
     except (KeyError, ValueError) as error:
-        raise NotThisPasskey(_NO) from error
+        raise NotThisPasskey(NOT_ACCEPTED) from error
 
 
 def read_old(place: Place, text: str, holder: Holder, *, challenge: bytes) -> int:
@@ -188,7 +188,7 @@ def read_old(place: Place, text: str, holder: Holder, *, challenge: bytes) -> in
         _must_be_ours(response)
         # Asked for without a name, a device says whose passkey it is; that must be whose we know it to be.
         if base64url_to_bytes(response["userHandle"]) != holder.handle:
-            raise NotThisPasskey(_NO)
+            raise NotThisPasskey(NOT_ACCEPTED)
         proven = verify_authentication_response(
             credential=sent, expected_challenge=challenge, expected_rp_id=place.host,
             expected_origin=place.origin, credential_public_key=holder.public_key,
@@ -197,26 +197,26 @@ def read_old(place: Place, text: str, holder: Holder, *, challenge: bytes) -> in
     except NotThisPasskey:
         raise
     except Exception as error:
-        raise NotThisPasskey(_NO) from error
+        raise NotThisPasskey(NOT_ACCEPTED) from error
     return proven.new_sign_count
 
 
-_NO = "this passkey was not accepted; try again, or ask for a one-time link"
+NOT_ACCEPTED = "this passkey was not accepted; try again, or ask for a one-time link"
 
 
 def _read(text: str) -> dict[str, Any]:
     if len(text) > CREDENTIAL_CHARACTERS_MAX:
-        raise NotThisPasskey(_NO)
+        raise NotThisPasskey(NOT_ACCEPTED)
     try:
         sent = json.loads(text)
     except (ValueError, RecursionError):
-        raise NotThisPasskey(_NO) from None
+        raise NotThisPasskey(NOT_ACCEPTED) from None
     if not isinstance(sent, dict):
-        raise NotThisPasskey(_NO)
+        raise NotThisPasskey(NOT_ACCEPTED)
     return sent
 
 
 def _must_be_ours(response: dict[str, Any]) -> None:
     """Not made inside a frame of another site; the library leaves that to us."""
     if parse_client_data_json(base64url_to_bytes(response["clientDataJSON"])).cross_origin:
-        raise NotThisPasskey(_NO)
+        raise NotThisPasskey(NOT_ACCEPTED)

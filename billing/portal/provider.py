@@ -149,9 +149,7 @@ class Outside:
         except (_Unfit, aiohttp.ClientError, TimeoutError, OSError, ValueError, RecursionError) as error:
             what = str(error) if isinstance(error, _Unfit) else type(error).__name__
             log.warning("the provider at oidc_issuer did not answer as it should: %s", what)
-            raise ProviderAway(
-                "the other site does not answer as it should; try again in a minute, or ask for a one-time link"
-            ) from None
+            raise ProviderAway(account.NOT_ANSWERING) from None
 
 
 class _Unfit(Exception):

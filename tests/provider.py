@@ -109,6 +109,7 @@ class Provider:
     """In place of its answer to this path."""
     issuer: str = ""
     asked: list[str] = field(default_factory=list)
+    referers: set[str | None] = field(default_factory=set)
     codes: dict[str, dict[str, str]] = field(default_factory=dict)
     back_urls: set[str] = field(default_factory=set)
     """Where it may send browsers; all else is refused, as by a provider where the portal is registered."""
@@ -116,6 +117,7 @@ class Provider:
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """Any of its pages."""
         self.asked.append(request.path)
+        self.referers.add(request.headers.get("Referer"))
         odd = self.answer(request.path)
         if odd is not None:
             return odd

@@ -10,6 +10,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, CDPSession, Page, expect
 
+from billing.portal.provider import BACK
 from tests.coop import Coop
 from tests.integration.browser_kit import (
     NARROW,
@@ -23,6 +24,7 @@ from tests.integration.browser_kit import (
     sign_in,
     window,
 )
+from tests.provider import CLIENT, SECRET, provider
 
 SCHEMES = ("light", "dark")
 
@@ -215,3 +217,35 @@ async def test_all_of_it_goes_by_keyboard(chrome: Browser, seen: Seen) -> None:
                 break
         await page.keyboard.press("Enter")
         await page.wait_for_url(f"{seen.address}/")
+
+
+@pytest.mark.parametrize("has_script", [True, False])
+async def test_an_account_elsewhere_is_linked_and_signs_in_with_and_without_a_script(
+    chrome: Browser, co_op: Coop, tmp_path: Path, *, has_script: bool
+) -> None:
+    async with provider(lambda: 0) as elsewhere:
+        named = {
+            "oidc_issuer": elsewhere.issuer, "oidc_client_id": CLIENT, "oidc_client_secret": SECRET,
+            "oidc_name": "our Nextcloud",
+        }  # fmt: skip
+        async with (
+            portal(co_op, tmp_path / "journal", named=named) as seen,
+            window(chrome, java_script_enabled=has_script) as context,
+        ):
+            elsewhere.clock = lambda: seen.now_us
+            elsewhere.back_urls.add(seen.address + BACK)
+            page = await sign_in(seen, context, seen.members[0])
+            await page.goto(f"{seen.address}/sessions")
+            await page.get_by_role("button", name="Link your account at our Nextcloud").click()
+            await page.wait_for_url("**/sessions?linked")
+            await expect(page.get_by_role("row", name="an account was linked: our Nextcloud")).to_be_visible()
+            if has_script:
+                assert [] == await look(page, tmp_path, "sessions-with-an-account")
+            await sign_out(page)
+            if has_script:
+                assert [] == await look(page, tmp_path, "login-with-an-account")
+            await page.get_by_role("button", name="Sign in at our Nextcloud").click()
+            await page.wait_for_url(f"{seen.address}/")
+            # The provider is another site to the browser, and saw no page of ours in a Referer.
+            assert 2 == elsewhere.asked.count("/token")
+            assert {None} == elsewhere.referers

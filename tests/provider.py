@@ -107,6 +107,10 @@ class Provider:
     """In place of what it says of itself."""
     answer: Callable[[str], web.StreamResponse | None] = lambda path: None
     """In place of its answer to this path."""
+    padding: int = 0
+    """Blanks after what it answers."""
+    moves: bool = False
+    """Whether it sends whoever asks to the same page in another place."""
     issuer: str = ""
     asked: list[str] = field(default_factory=list)
     referers: set[str | None] = field(default_factory=set)
@@ -121,11 +125,13 @@ class Provider:
         odd = self.answer(request.path)
         if odd is not None:
             return odd
-        match request.path:
+        if self.moves and not request.path.startswith("/moved"):
+            return web.Response(status=307, headers={"Location": f"/moved{request.path_qs}"})
+        match request.path.removeprefix("/moved"):
             case "/.well-known/openid-configuration":
-                return web.json_response(self._document())
+                return self._told(self._document())
             case "/keys":
-                return web.json_response({"keys": self.keys})
+                return self._told({"keys": self.keys})
             case "/authorize":
                 return self._authorize(dict(request.query))
             case "/token":
@@ -170,7 +176,10 @@ class Provider:
         proof = text(hashlib.sha256(str(form["code_verifier"]).encode()).digest())
         if (proof, form["redirect_uri"]) != (began["code_challenge"], began["redirect_uri"]):
             return web.json_response({"error": "invalid_grant"}, status=400)
-        return web.json_response({"access_token": "x", "token_type": "Bearer", "id_token": self.token(began)})
+        return self._told({"access_token": "x", "token_type": "Bearer", "id_token": self.token(began)})
+
+    def _told(self, what: dict[str, Any]) -> web.Response:
+        return web.Response(text=json.dumps(what) + " " * self.padding, content_type="application/json")
 
     def token(self, began: dict[str, str]) -> str:
         """An ID token for who began, with what it was told to say."""

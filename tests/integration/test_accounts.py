@@ -300,6 +300,11 @@ async def test_the_way_back_works_once_in_the_browser_that_began_and_in_time(sit
     ):
         await site.begin()
         assert 400 == (await site.get(f"{BACK}?{urlencode(query | wrong)}")).status
+    # Its own code, with a state that is not its own.
+    back = await site.visit(await site.begin())
+    assert 400 == (await site.get(re.sub("state=[^&]+", f"state={query['state']}", back))).status
+    assert 303 == (await site.get(back)).status
+    site.leave()
     denied = await site.begin()
     state = parse_qs(urlsplit(denied).query)["state"][0]
     reply = await site.get(f"{BACK}?{urlencode({'error': 'access_denied', 'state': state})}")
@@ -390,6 +395,20 @@ async def test_a_provider_that_answers_nonsense_opens_nothing_and_is_asked_again
         assert "" == await site.who()
         site.provider.answer = lambda path: None
     assert ((303, "/"), "anna") == (await site.enter(), await site.who())
+
+
+async def test_what_is_right_but_too_long_or_in_another_place_is_not_taken(site: Visited) -> None:
+    (anna,) = await site.co_op.found("anna")
+    await site.linked(anna, "subject-of-anna")
+    for padding, moves, status in ((0, True, 400), (16 * 1024, False, 400), (8 * 1024, False, 303)):
+        back = await site.visit(await site.begin())
+        site.provider.padding, site.provider.moves = padding, moves
+        # At the last step; and, when what was known is too old, at the first.
+        assert status == (await site.get(back)).status, (padding, moves)
+        site.leave()
+        site.now_us += 2 * 3600 * 10**6
+        assert (200 if status == 303 else 400) == (await site.post("/login/account")).status, (padding, moves)
+        site.provider.padding, site.provider.moves = 0, False
 
 
 async def test_a_provider_that_hangs_is_given_up(site: Visited) -> None:

@@ -16,7 +16,7 @@ class PortalMetrics:
         self._registry.add(series("weir_portal_requests_total", code=f"{str(status)[0]}xx"))
 
     def mailed(self, outcome: str) -> None:
-        """Count one mail, a link or a word to an old address: sent, failed, limited, dropped, or unknown where no member has the address."""
+        """Count one mail: sent, failed, limited, dropped, or unknown where no member has the address."""
         self._registry.add(series("weir_portal_mails_total", outcome=outcome))
 
     def publish(self) -> None:

@@ -6,6 +6,7 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from billing.portal.entry import is_safe
 from meter.proxies import parse_proxies
 from meter.settings import RoomSettings
 
@@ -42,10 +43,46 @@ class BillingSettings(RoomSettings):
         20, ge=1, le=1000, description="sessions of one member; the oldest goes first"
     )
     login_attempts_per_minute_max: int = Field(
-        30, ge=1, le=100_000, description="tries of one-time links from one address in a minute"
+        30, ge=1, le=100_000, description="tries to sign in from one address in a minute"
     )
     login_addresses_max: int = Field(
         10_000, ge=1, le=10_000_000, description="addresses whose tries are remembered at once"
+    )
+    passkeys_per_member_max: int = Field(10, ge=1, le=100, description="passkeys of one member")
+    entry_try_minutes: int = Field(
+        5, ge=1, le=60, description="a passkey or an outside account must answer within so long"
+    )
+    entry_tries_open_max: int = Field(
+        10_000,
+        ge=10,
+        le=1_000_000,
+        description="such answers waited for at once; the oldest is given up first",
+    )
+    entry_record_lines_max: int = Field(
+        200, ge=10, le=10_000, description="lines of one member's record of signing in; the oldest goes first"
+    )
+    oidc_issuer: str = Field(
+        "",
+        max_length=500,
+        description="OpenID Connect provider whose accounts members may link; empty: none. Needs the extra `oidc`",
+    )
+    oidc_client_id: str = Field("", description="name by which the provider knows this portal")
+    oidc_client_secret: str = Field("", description="the secret to it")
+    oidc_name: str = Field(
+        "", max_length=60, description="what members know the provider by; empty: its host name"
+    )
+    oidc_timeout_s: int = Field(10, ge=1, le=60, description="longest wait for one answer of the provider")
+    oidc_answer_bytes_max: int = Field(
+        256 * 1024, ge=1024, le=16 * 2**20, description="largest answer of the provider that is read"
+    )
+    oidc_keys_age_max_s: int = Field(
+        3600,
+        ge=60,
+        le=86_400,
+        description="the provider's keys and addresses are asked for anew after so long",
+    )
+    oidc_clock_skew_s: int = Field(
+        60, ge=0, le=600, description="so far the provider's clock may be off ours"
     )
     trusted_proxies: str = Field(
         "",
@@ -69,10 +106,13 @@ class BillingSettings(RoomSettings):
         100,
         ge=1,
         le=100_000,
-        description="asked-for links that wait to be sent; what comes on top is dropped",
+        description="mails about signing in that wait to be sent; what comes on top is dropped",
     )
     login_mails_per_hour_max: int = Field(
-        5, ge=1, le=1000, description="one-time links mailed to one member in an hour"
+        5,
+        ge=1,
+        le=1000,
+        description="one-time links mailed to one member in an hour, and as many notices of new ways to sign in",
     )
     document_bytes_max: int = Field(
         20 * 2**20,
@@ -182,4 +222,14 @@ class BillingSettings(RoomSettings):
             raise ValueError(
                 "smtp_user needs smtp_security starttls or tls: a password is never sent in clear"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _can_send_members_outside(self) -> Self:
+        if not self.oidc_issuer:
+            return self
+        if not is_safe(self.oidc_issuer, issuer=self.oidc_issuer):
+            raise ValueError("oidc_issuer must begin with https://, but for a provider on this machine")
+        if not (self.portal_url and self.oidc_client_id and self.oidc_client_secret):
+            raise ValueError("oidc_issuer needs portal_url, oidc_client_id and oidc_client_secret")
         return self

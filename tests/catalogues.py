@@ -30,6 +30,10 @@ CONSTANTS = {
     "billing/charges/tariff.py": ("WORDS", "UNITS"),
     "billing/portal/board_pages.py": ("HEADINGS",),
     "billing/portal/books.py": ("HEADINGS", "SECTIONS", "_WORDS"),
+    "billing/portal/account.py": ("NOT_ACCEPTED", "NOT_ANSWERING"),
+    "billing/portal/entry.py": ("WAY_WORDS", "HAPPENED_WORDS"),
+    "billing/portal/passkey.py": ("NOT_ACCEPTED",),
+    "billing/portal/passkey_acts.py": ("STALE",),
     "billing/portal/coop_pages.py": ("TOPICS",),
     "billing/portal/keys.py": ("EXPIRIES", "OVERLAPS"),
     "billing/portal/overview.py": ("KEPT_WORDS",),
@@ -48,7 +52,7 @@ ENUMS = {
     "meter/usage.py": ("MemberClass",),
     "billing/capital/lots.py": ("Kind",),
 }
-REFUSALS = ("Refusal", "NotFound", "BadSize", "TooMuchToSearch", "HTTPTooManyRequests")
+REFUSALS = ("Refusal", "NotFound", "NotThisPasskey", "BadSize", "TooMuchToSearch", "HTTPTooManyRequests")
 REFUSING = (
     "billing/portal/*.py", "billing/voting/poll.py", "billing/voting/proposal.py", "billing/voting/run.py",
     "billing/register/particulars.py", "billing/run.py", "billing/year_run.py", "billing/year_gather.py", "billing/year/fiscal.py",

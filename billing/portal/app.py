@@ -17,6 +17,7 @@ from aiohttp import web
 from billing import run, year_store
 from billing.pages import render
 from billing.portal import (
+    account_pages,
     acts_pages,
     board_pages,
     coop_pages,
@@ -26,6 +27,7 @@ from billing.portal import (
     login,
     membership_pages,
     operator_pages,
+    passkey_pages,
     payment_pages,
     resolution_pages,
     say,
@@ -56,6 +58,7 @@ from billing.portal.language import language_of
 from billing.portal.mailer import Mailer
 from billing.portal.old_address import OldAddresses
 from billing.portal.overview import page
+from billing.portal.provider import Outside
 from billing.portal.telling import book_reports, just_now, year_of
 from billing.settings import BillingSettings
 from billing.statements.month_paper import month_paper
@@ -74,7 +77,7 @@ from meter.window import Month, to_us
 log = logging.getLogger("billing.portal")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 STATIC = Path(__file__).parents[1].joinpath("static")
-STATIC_TYPES = {"style.css": "text/css", "icon.svg": "image/svg+xml"}
+STATIC_TYPES = {"style.css": "text/css", "icon.svg": "image/svg+xml", "passkey.js": "text/javascript"}
 
 
 def now_us() -> int:
@@ -95,6 +98,9 @@ def make_app(
         told = OldAddresses(pool, settings, portal.metrics, clock)
         portal = replace(portal, mailer=Mailer(pool, settings, portal.metrics, clock), old_addresses=told)
         app.cleanup_ctx.append(_mailing)
+    if settings.oidc_issuer:
+        portal = replace(portal, outside=Outside(settings, clock))
+        app.cleanup_ctx.append(_asking_outside)
     app[PORTAL] = portal
     app.router.add_get("/", _this_month)
     app.router.add_get("/now", _now)
@@ -104,8 +110,9 @@ def make_app(
     app.router.add_get("/years", _year)
     app.router.add_get("/years/{year}", _year)
     for module in (
-        usage_pages, key_pages, token_pages, entry_pages, membership_pages, say, acts_pages, treasurer_pages, operator_pages,
-        board_pages, resolution_pages, vote_pages, tariff_pages, year_pages, payment_pages, coop_pages, language,
+        usage_pages, key_pages, token_pages, passkey_pages, account_pages, entry_pages, membership_pages, say, acts_pages,
+        treasurer_pages, operator_pages, board_pages, resolution_pages, vote_pages, tariff_pages, year_pages, payment_pages,
+        coop_pages, language,
     ):  # fmt: skip
         app.router.add_routes(module.routes())
     app.router.add_routes(api.routes(settings))
@@ -122,6 +129,13 @@ async def _mailing(app: web.Application) -> AsyncIterator[None]:
     assert mailer is not None, "mails are sent where a mailer is"
     assert told is not None, "and where one is, old addresses are told"
     async with mailer.at_work(), told.at_work():
+        yield
+
+
+async def _asking_outside(app: web.Application) -> AsyncIterator[None]:
+    outside = app[PORTAL].outside
+    assert outside is not None, "a provider is asked where one is set"
+    async with outside.at_work():
         yield
 
 

@@ -18,9 +18,10 @@ from billing.canon import canonical
 from billing.metrics import PortalMetrics
 from billing.pages import render
 from billing.portal import login
-from billing.portal.guard import Attempts
+from billing.portal.guard import HEADERS, POLICY, Attempts
 from billing.portal.mailer import Mailer
 from billing.portal.old_address import OldAddresses
+from billing.portal.provider import Outside
 from billing.settings import BillingSettings
 from billing.statements import pdf
 from billing.statements.paper import Paper
@@ -54,6 +55,8 @@ class Portal:
     """Sends one-time links, where a mail server is set."""
     old_addresses: OldAddresses | None = None
     """Tells members at the address that was theirs, where one is set."""
+    outside: Outside | None = None
+    """Asks the provider of accounts elsewhere, where one is set."""
 
     @property
     def is_https(self) -> bool:
@@ -64,6 +67,11 @@ class Portal:
     def cookie(self) -> str:
         """The session cookie's name; with __Host- no other host name can set it."""
         return "__Host-weir" if self.is_https else "weir_session"
+
+    @property
+    def try_cookie(self) -> str:
+        """The name of the cookie for a way in that is under way."""
+        return "__Host-weir-entry" if self.is_https else "weir_entry"
 
     @asynccontextmanager
     async def database(self) -> AsyncIterator[Connection]:
@@ -102,9 +110,12 @@ def refused(words: str, status: int) -> web.Response:
     return html_page(render("refused.html", sentence=words, visitor=None), status=status)
 
 
-def html_page(text: str, *, status: int = 200) -> web.Response:
-    """A page."""
-    return web.Response(text=text, status=status, content_type="text/html")
+def html_page(text: str, *, status: int = 200, has_script: bool = False) -> web.Response:
+    """A page; has_script: it may run the scripts that the portal itself serves, and ask the portal."""
+    response = web.Response(text=text, status=status, content_type="text/html")
+    if has_script:
+        response.headers[POLICY] = f"{HEADERS[POLICY]}; script-src 'self'; connect-src 'self'"
+    return response
 
 
 async def visitor_of(request: web.Request, connection: Connection) -> login.Visitor:

@@ -1,17 +1,22 @@
-"""The way in and out over HTTP: links asked for by e-mail, links used, sessions listed and ended."""
+"""The way in and out over HTTP: links asked for by e-mail, links used, sessions and ways to sign in listed, sessions ended."""
 
 from __future__ import annotations
 
 from aiohttp import web
 
 from billing.pages import render
-from billing.portal import login, store
-from billing.portal.desk import PORTAL, NotFound, client_of, html_page, refused, visitor_of
+from billing.portal import entry_store, login, passkey_store, store
+from billing.portal.desk import PORTAL, NotFound, Portal, client_of, html_page, refused, visitor_of
+from billing.portal.entry import HAPPENED_WORDS, WAY_WORDS
 from billing.portal.mail import is_address
+from billing.portal.passkey import NAME_CHARACTERS_MAX, place_of
 from billing.tongue import _
 from meter.refusal import Refusal
 
 NUMBER_DIGITS_MAX = 18
+LINES_SHOWN_MAX = 30
+DONE = ("ended", "added", "removed", "linked", "unlinked")
+"""What a page that was just sent on can say has been done."""
 
 
 def routes() -> list[web.RouteDef]:
@@ -29,8 +34,18 @@ def routes() -> list[web.RouteDef]:
 
 
 async def _ask_page(request: web.Request) -> web.Response:
-    by_mail = request.app[PORTAL].mailer is not None
-    return html_page(render("login.html", visitor=None, by_mail=by_mail, asked=False))
+    return _way_in(request.app[PORTAL], asked=False)
+
+
+def _way_in(portal: Portal, *, asked: bool) -> web.Response:
+    place = place_of(portal.settings.portal_url)
+    return html_page(
+        render(
+            "login.html", visitor=None, by_mail=portal.mailer is not None, asked=asked, by_passkey=place is not None,
+            outside="" if portal.outside is None else portal.outside.name,
+        ),
+        has_script=place is not None,
+    )  # fmt: skip
 
 
 async def _ask(request: web.Request) -> web.Response:
@@ -38,17 +53,17 @@ async def _ask(request: web.Request) -> web.Response:
     portal = request.app[PORTAL]
     if portal.mailer is None:
         raise Refusal("this co-op sends no links by e-mail; ask whoever runs it for one")
-    _count_try(request)
+    count_try(request)
     typed = (await request.post()).get("email", "")
     email = typed.strip() if isinstance(typed, str) else ""
     if is_address(email):
         portal.mailer.ask(email)
-    return html_page(render("login.html", visitor=None, by_mail=True, asked=True))
+    return _way_in(portal, asked=True)
 
 
 async def _confirm(request: web.Request) -> web.Response:
     portal, token = request.app[PORTAL], request.match_info["token"]
-    _count_try(request)
+    count_try(request)
     async with portal.database() as connection:
         works = await login.link_works(connection, token, now_us=portal.clock())
     if not works:
@@ -58,7 +73,7 @@ async def _confirm(request: web.Request) -> web.Response:
 
 async def _sign_in(request: web.Request) -> web.Response:
     portal = request.app[PORTAL]
-    _count_try(request)
+    count_try(request)
     async with portal.database() as connection:
         session = await login.sign_in(
             connection, request.match_info["token"], portal.settings, now_us=portal.clock(),
@@ -66,15 +81,39 @@ async def _sign_in(request: web.Request) -> web.Response:
         )  # fmt: skip
     if session is None:
         return _stale_link()
+    return signed_in(portal, session)
+
+
+def signed_in(portal: Portal, session: str) -> web.Response:
+    """On to the first page, with the session in its cookie; what was under way is over."""
     response = web.Response(status=303, headers={"Location": "/"})
     response.set_cookie(
         portal.cookie, session, max_age=portal.settings.session_absolute_hours * 3600, path="/", httponly=True,
         samesite="Lax", secure=portal.is_https,
     )  # fmt: skip
+    response.del_cookie(portal.try_cookie, path="/", httponly=True, samesite="Lax", secure=portal.is_https)
     return response
 
 
-def _count_try(request: web.Request) -> None:
+def keep_try(response: web.Response, portal: Portal, token: str) -> web.Response:
+    """The answer, with what was begun in a cookie of this browser's.
+
+    Lax and not strict: the way back from an outside account begins on another site.
+    """
+    response.set_cookie(
+        portal.try_cookie, token, max_age=portal.settings.entry_try_minutes * 60, path="/", httponly=True,
+        samesite="Lax", secure=portal.is_https,
+    )  # fmt: skip
+    return response
+
+
+def take_cookie(request: web.Request) -> str:
+    """What this browser began; empty where it began nothing."""
+    return request.cookies.get(request.app[PORTAL].try_cookie, "")
+
+
+def count_try(request: web.Request) -> None:
+    """Note a try of this address. Raises HTTPTooManyRequests beyond the limit."""
     portal = request.app[PORTAL]
     if not portal.attempts.allow(client_of(request), now_us=portal.clock()):
         raise web.HTTPTooManyRequests(reason="Too many tries from your address, wait a minute", headers={})
@@ -99,8 +138,24 @@ async def _sessions(request: web.Request) -> web.Response:
     portal = request.app[PORTAL]
     async with portal.database() as connection:
         visitor = await visitor_of(request, connection)
-        found = await login.sessions(connection, visitor.member, portal.settings, now_us=portal.clock())
-    return html_page(render("sessions.html", visitor=visitor, sessions=found, ended="ended" in request.query))
+        now, settings = portal.clock(), portal.settings
+        found = await login.sessions(connection, visitor.member, settings, now_us=now)
+        passkeys = await passkey_store.passkeys(connection, visitor.member)
+        has_account = portal.outside is not None and await entry_store.has_account(
+            connection, visitor.member, portal.outside.issuer
+        )
+        lines = await entry_store.lines(connection, visitor.member, count_max=LINES_SHOWN_MAX)
+    place = place_of(settings.portal_url)
+    done = next((one for one in DONE if one in request.query), "")
+    return html_page(
+        render(
+            "sessions.html", visitor=visitor, sessions=found, passkeys=passkeys, lines=lines, done=done,
+            by_passkey=place is not None, has_room=len(passkeys) < settings.passkeys_per_member_max,
+            outside="" if portal.outside is None else portal.outside.name, has_account=has_account,
+            name_max=NAME_CHARACTERS_MAX, way_words=WAY_WORDS, happened_words=HAPPENED_WORDS,
+        ),
+        has_script=place is not None,
+    )  # fmt: skip
 
 
 async def _end(request: web.Request) -> web.Response:

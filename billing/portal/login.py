@@ -1,22 +1,21 @@
-"""One-time links and sessions: made of 32 random bytes, kept as SHA-256, used once, ended in time.
+"""One-time links, sessions, and ways in that take two steps: 32 random bytes, kept as SHA-256, used once, ended in time.
 
 It knows how long something lasts; it does not know HTTP.
 """
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from dataclasses import dataclass
 
 from billing.acts.act import Office
-from billing.portal import store
+from billing.portal import entry_store, store
+from billing.portal.entry import TOKEN_CHARACTERS_MAX, Happened, Purpose, Way, digest_of
 from billing.settings import BillingSettings
 from meter.ids import MemberId
 from meter.postgres import Connection
 
 TOKEN_BYTES = 32
-TOKEN_CHARACTERS_MAX = 64
 ADDRESS_CHARACTERS_MAX = 64
 AGENT_CHARACTERS_MAX = 200
 MINUTE_US = 60 * 10**6
@@ -37,11 +36,6 @@ class Visitor:
     """In which they want to be told things; None where they never said."""
 
 
-def _digest(token: str) -> bytes:
-    # 256 random bits need no slow hash; looking up the digest leaks nothing about the token.
-    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
-
-
 async def create_login_link(
     connection: Connection,
     member: MemberId,
@@ -55,7 +49,7 @@ async def create_login_link(
     token = secrets.token_urlsafe(TOKEN_BYTES)
     async with connection.transaction():
         await store.insert_link(
-            connection, _digest(token), member, now_us=now_us, expires_us=now_us + ttl_minutes * MINUTE_US
+            connection, digest_of(token), member, now_us=now_us, expires_us=now_us + ttl_minutes * MINUTE_US
         )
         await store.forget_links(connection, member, now_us=now_us, keep=open_max)
     return f"{portal_url.rstrip('/')}/login/{token}"
@@ -64,7 +58,7 @@ async def create_login_link(
 async def link_works(connection: Connection, token: str, *, now_us: int) -> bool:
     """Whether the link could be used; looking uses nothing up, because mail scanners look too."""
     return len(token) <= TOKEN_CHARACTERS_MAX and await store.link_works(
-        connection, _digest(token), now_us=now_us
+        connection, digest_of(token), now_us=now_us
     )
 
 
@@ -78,19 +72,92 @@ async def sign_in(
     if len(token) > TOKEN_CHARACTERS_MAX:
         return None
     async with connection.transaction():
-        member = await store.take_link(connection, _digest(token), now_us=now_us)
+        member = await store.take_link(connection, digest_of(token), now_us=now_us)
         if member is None:
             return None
-        session = secrets.token_urlsafe(TOKEN_BYTES)
-        await store.insert_session(
-            connection, _digest(session), member, now_us=now_us, address=address[:ADDRESS_CHARACTERS_MAX],
-            agent="".join(one for one in agent if one.isprintable())[:AGENT_CHARACTERS_MAX],
-        )  # fmt: skip
-        begun_before_us = now_us - settings.session_absolute_hours * HOUR_US
-        await store.forget_sessions(
-            connection, member, begun_before_us=begun_before_us, keep=settings.sessions_per_member_max
+        return await begin_session(
+            connection, member, settings, way=Way.LINK, name="", address=address, agent=agent, now_us=now_us
         )
+
+
+_SAID = {
+    Way.LINK: Happened.IN_BY_LINK,
+    Way.PASSKEY: Happened.IN_BY_PASSKEY,
+    Way.ACCOUNT: Happened.IN_BY_ACCOUNT,
+}
+
+
+async def begin_session(
+    connection: Connection,
+    member: MemberId,
+    settings: BillingSettings,
+    *,
+    way: Way,
+    name: str,
+    address: str,
+    agent: str,
+    now_us: int,
+) -> str:
+    """Begin a session of somebody who is proven, and note it in their record; the session's token.
+
+    name: of the passkey or the provider. Within a transaction of the caller's.
+    """
+    session = secrets.token_urlsafe(TOKEN_BYTES)
+    await store.insert_session(
+        connection, digest_of(session), member, now_us=now_us, address=address[:ADDRESS_CHARACTERS_MAX], way=way,
+        agent="".join(one for one in agent if one.isprintable())[:AGENT_CHARACTERS_MAX],
+    )  # fmt: skip
+    begun_before_us = now_us - settings.session_absolute_hours * HOUR_US
+    await store.forget_sessions(
+        connection, member, begun_before_us=begun_before_us, keep=settings.sessions_per_member_max
+    )
+    await note(connection, member, _SAID[way], settings, name=name, address=address, now_us=now_us)
     return session
+
+
+async def note(
+    connection: Connection,
+    member: MemberId,
+    what: Happened,
+    settings: BillingSettings,
+    *,
+    name: str,
+    address: str,
+    now_us: int,
+) -> None:
+    """Add a line to the member's record of the door, and let the oldest go."""
+    await entry_store.note(
+        connection, member, what, name=name, address=address[:ADDRESS_CHARACTERS_MAX], now_us=now_us
+    )
+    await entry_store.forget_lines(connection, member, keep=settings.entry_record_lines_max)
+
+
+async def begin_try(
+    connection: Connection,
+    purpose: Purpose,
+    settings: BillingSettings,
+    *,
+    session: int | None = None,
+    now_us: int,
+) -> str:
+    """Begin a way in that takes two steps; its token, for the browser's cookie. session: whose wish something new is."""
+    token = secrets.token_urlsafe(TOKEN_BYTES)
+    async with connection.transaction():
+        await entry_store.insert_try(
+            connection, digest_of(token), purpose, session, now_us=now_us,
+            expires_us=now_us + settings.entry_try_minutes * MINUTE_US,
+        )  # fmt: skip
+        await entry_store.forget_tries(connection, now_us=now_us, keep=settings.entry_tries_open_max)
+    return token
+
+
+async def take_try(
+    connection: Connection, token: str, purpose: Purpose, *, session: int | None = None, now_us: int
+) -> bool:
+    """Use it up; whether it was begun for this, by this session, and its time is not over."""
+    return len(token) <= TOKEN_CHARACTERS_MAX and await entry_store.take_try(
+        connection, digest_of(token), purpose, session, now_us=now_us
+    )
 
 
 async def visitor(
@@ -101,7 +168,7 @@ async def visitor(
         return None
     found = await store.session_member(
         connection,
-        _digest(session),
+        digest_of(session),
         begun_after_us=now_us - settings.session_absolute_hours * HOUR_US,
         seen_after_us=now_us - settings.session_idle_minutes * MINUTE_US,
         now_us=now_us,
@@ -123,4 +190,4 @@ async def sessions(
 
 async def sign_out(connection: Connection, session: str) -> None:
     """End the session everywhere."""
-    await store.delete_session(connection, _digest(session))
+    await store.delete_session(connection, digest_of(session))

@@ -1,4 +1,4 @@
-"""Sends one-time links by e-mail: a page only notes the address, all else happens here, one mail after another.
+"""Sends one-time links, and notices of new ways in, by e-mail: a page only notes it, all else happens here, in turn.
 
 So a page answers the same, and as fast, whoever asks. No address, link or name is ever logged.
 """
@@ -12,13 +12,15 @@ import smtplib
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from email.message import EmailMessage
 from typing import cast
 
 from billing.metrics import PortalMetrics
 from billing.portal import login, store
+from billing.portal.entry import Happened
 from billing.portal.guard import Attempts
-from billing.portal.mail import login_mail
+from billing.portal.mail import login_mail, notice_mail
 from billing.settings import BillingSettings
 from billing.tongue import speaking
 from meter.ids import MemberId
@@ -31,8 +33,18 @@ HOUR_US = 3600 * 10**6
 PAUSE_S = 3
 
 
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """What a member is told at the address the co-op knows."""
+
+    member: MemberId
+    what: Happened
+    name: str
+    at_us: int
+
+
 class Mailer:
-    """A bounded line of addresses that asked for a link."""
+    """A bounded line of addresses that asked for a link, and of notices."""
 
     def __init__(
         self, pool: Pool, settings: BillingSettings, metrics: PortalMetrics, clock: Callable[[], int]
@@ -44,17 +56,28 @@ class Mailer:
         self._settings = settings
         self._metrics = metrics
         self._clock = clock
-        self._waiting: asyncio.Queue[str] = asyncio.Queue(settings.login_mails_waiting_max)
-        self._sent = Attempts(
-            tries_max=settings.login_mails_per_hour_max,
-            addresses_max=settings.login_addresses_max,
-            window_us=HOUR_US,
+        self._waiting: asyncio.Queue[str | Notice] = asyncio.Queue(settings.login_mails_waiting_max)
+        # Counted apart: whoever asks for many links must not keep a notice back.
+        self._links, self._notices = (
+            Attempts(
+                tries_max=settings.login_mails_per_hour_max,
+                addresses_max=settings.login_addresses_max,
+                window_us=HOUR_US,
+            )
+            for _ in range(2)
         )
 
     def ask(self, email: str) -> None:
         """Note that this address asked; dropped when too many wait."""
+        self._line_up(email)
+
+    def tell(self, notice: Notice) -> None:
+        """Note that a member is to be told something; dropped when too many wait."""
+        self._line_up(notice)
+
+    def _line_up(self, one: str | Notice) -> None:
         try:
-            self._waiting.put_nowait(email)
+            self._waiting.put_nowait(one)
         except asyncio.QueueFull:
             self._metrics.mailed("dropped")
 
@@ -70,16 +93,16 @@ class Mailer:
 
     async def _work(self) -> None:
         while True:
-            email = await self._waiting.get()
+            one = await self._waiting.get()
             try:
-                await self._serve(email)
+                await (self._notify(one) if isinstance(one, Notice) else self._serve(one))
             except AWAY as error:
                 self._metrics.mailed("failed")
-                log.warning("a link was not made, the database is away: %s", type(error).__name__)
+                log.warning("a mail was not made, the database is away: %s", type(error).__name__)
             except Exception as error:  # noqa: BLE001 - whatever one mail does, the next one has its turn
                 self._metrics.mailed("failed")
                 # Its kind alone: the words of an error may hold the address.
-                log.error("a mail with a link failed: %s", type(error).__name__)
+                log.error("a mail failed: %s", type(error).__name__)
 
     async def _serve(self, email: str) -> None:
         async with self._pool.acquire() as pooled:
@@ -88,7 +111,7 @@ class Mailer:
         if not found:
             self._metrics.mailed("unknown")
         for member, name, language in found:
-            if self._sent.allow(str(member), now_us=self._clock()):
+            if self._links.allow(str(member), now_us=self._clock()):
                 await self._mail(member, name, email, language or self._settings.portal_language)
             else:
                 self._metrics.mailed("limited")
@@ -104,7 +127,28 @@ class Mailer:
             message = login_mail(
                 sender=settings.smtp_from, to=email, name=name, link=link, minutes=settings.login_link_ttl_minutes
             )  # fmt: skip
-        self._metrics.mailed("sent" if await deliver(message, settings) else "failed")
+        await self._send(message)
+
+    async def _notify(self, notice: Notice) -> None:
+        settings = self._settings
+        async with self._pool.acquire() as pooled:
+            found = await store.address_of(cast(Connection, pooled), notice.member)
+        if found is None:
+            self._metrics.mailed("unknown")
+            return
+        if not self._notices.allow(str(notice.member), now_us=self._clock()):
+            self._metrics.mailed("limited")
+            return
+        email, name, language = found
+        with speaking(language or settings.portal_language):
+            message = notice_mail(
+                sender=settings.smtp_from, to=email, name=name, what=notice.what, called=notice.name,
+                at_us=notice.at_us, portal_url=settings.portal_url,
+            )  # fmt: skip
+        await self._send(message)
+
+    async def _send(self, message: EmailMessage) -> None:
+        self._metrics.mailed("sent" if await deliver(message, self._settings) else "failed")
 
 
 async def deliver(message: EmailMessage, settings: BillingSettings) -> bool:

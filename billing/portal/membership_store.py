@@ -19,7 +19,7 @@ _BY_MEMBER = (
     "billing.capital_contact", "billing.capital_forfeit", "billing.notice", "billing.notice_event", "billing.charge",
     "billing.year_line", "meter.storage", "meter.storage_day", "meter.stored", "meter.correction", "meter.member_cap",
     "gateway.member_limit", "billing.office", "billing.proposal", "billing.proposal_comment", "billing.voter",
-    "billing.member_language", "billing.address_notice",
+    "billing.member_language", "billing.address_notice", "billing.entry_record", "billing.outside_account",
 )  # fmt: skip
 EXPORT: dict[str, str] = {
     **{f"{name}.member": f"SELECT * FROM {name} WHERE member = $1" for name in _BY_MEMBER},  # noqa: S608 - our own
@@ -50,7 +50,12 @@ EXPORT: dict[str, str] = {
         "SELECT id, name, scopes, created_at, expires_at, seen_at, seen_from, revoked_at FROM billing.api_token"
         " WHERE member = $1"
     ),
-    "billing.session.member": "SELECT number, created_at, seen_at, address, agent FROM billing.session WHERE member = $1",
+    "billing.session.member": "SELECT number, created_at, seen_at, address, agent, way FROM billing.session WHERE member = $1",
+    "billing.passkey_holder.member": "SELECT handle FROM billing.passkey_holder WHERE member = $1",
+    "billing.passkey.member": (
+        "SELECT number, credential, public_key, counter, is_synced, name, created_at, seen_at FROM billing.passkey"
+        " WHERE member = $1"
+    ),
     "billing.login_link.member": "SELECT created_at, expires_at FROM billing.login_link WHERE member = $1",
     # Of open votes; nothing says whose a secret ballot is.
     "billing.ballot.member": "SELECT proposal, receipt, chamber, vote FROM billing.ballot WHERE member = $1",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from billing.acts.act import Office
+from billing.portal.entry import Way
 from meter.ids import MemberId
 from meter.postgres import Connection
 from meter.window import to_datetime, to_us
@@ -19,6 +20,7 @@ class Session:
     seen_us: int
     address: str
     agent: str
+    way: Way
 
 
 async def insert_link(
@@ -57,13 +59,20 @@ async def take_link(connection: Connection, digest: bytes, *, now_us: int) -> Me
 
 
 async def insert_session(
-    connection: Connection, digest: bytes, member: MemberId, *, address: str, agent: str, now_us: int
+    connection: Connection,
+    digest: bytes,
+    member: MemberId,
+    *,
+    address: str,
+    agent: str,
+    way: Way,
+    now_us: int,
 ) -> None:
-    """Keep a new session and from where it was begun."""
+    """Keep a new session, from where and by what it was begun."""
     await connection.execute(
-        "INSERT INTO billing.session (token_sha256, member, created_at, seen_at, address, agent)"
-        " VALUES ($1, $2, $3, $3, $4, $5)",
-        digest, member, to_datetime(now_us), address, agent,
+        "INSERT INTO billing.session (token_sha256, member, created_at, seen_at, address, agent, way)"
+        " VALUES ($1, $2, $3, $3, $4, $5, $6)",
+        digest, member, to_datetime(now_us), address, agent, way.value,
     )  # fmt: skip
 
 
@@ -110,14 +119,16 @@ async def sessions(
 ) -> list[Session]:
     """A member's sessions that last, the one seen last first."""
     rows = await connection.fetch(
-        "SELECT number, created_at, seen_at, address, agent FROM billing.session"
+        "SELECT number, created_at, seen_at, address, agent, way FROM billing.session"
         " WHERE member = $1 AND created_at > $2 AND seen_at > $3 ORDER BY seen_at DESC, number",
         member, to_datetime(begun_after_us), to_datetime(seen_after_us),
     )  # fmt: skip
     return [
-        Session(row["number"], to_us(row["created_at"]), to_us(row["seen_at"]), row["address"], row["agent"])
+        Session(
+            row["number"], to_us(row["created_at"]), to_us(row["seen_at"]), row["address"], row["agent"], Way(row["way"])
+        )
         for row in rows
-    ]
+    ]  # fmt: skip
 
 
 async def end_session(connection: Connection, member: MemberId, number: int) -> bool:
@@ -144,6 +155,16 @@ async def members_with_email(
         email, count_max,
     )  # fmt: skip
     return [(MemberId(row["id"]), row["name"], row["language"]) for row in rows]
+
+
+async def address_of(connection: Connection, member: MemberId) -> tuple[str, str, str | None] | None:
+    """(e-mail, name, chosen language) of a member; None for who has no address or has left."""
+    row = await connection.fetchrow(
+        "SELECT email, name, language FROM meter.member LEFT JOIN billing.member_language ON member_language.member = id"
+        " WHERE id = $1 AND email <> '' AND status <> 'left'",
+        member,
+    )  # fmt: skip
+    return None if row is None else (row["email"], row["name"], row["language"])
 
 
 async def language(connection: Connection, member: MemberId) -> str | None:

@@ -129,7 +129,7 @@ _OF_MONEY = (
     Declared("weir_billing_period_open_seconds", _G, "seconds", _BOOKS, "for how long the oldest month that is over has been waiting to be closed; 0: none is"),
     Declared("weir_billing_last_close_timestamp_seconds", _G, "seconds since 1970", _BOOKS, "when a month was last closed; 0: never"),
     Declared("weir_portal_requests_total", _C, "requests", _PORTAL, "pages the portal answered, by class of status", {"code": ("2xx", "3xx", "4xx", "5xx")}),
-    Declared("weir_portal_mails_total", _C, "mails", _PORTAL, "links asked for by e-mail, and words to addresses that were members': dropped where too many waited, unknown where no member has the address", {"outcome": ("sent", "failed", "limited", "dropped", "unknown")}),
+    Declared("weir_portal_mails_total", _C, "mails", _PORTAL, "mails with a link that was asked for, of a new way to sign in, or to an address that was a member's: dropped where too many waited, unknown where no member has the address", {"outcome": ("sent", "failed", "limited", "dropped", "unknown")}),
 )  # fmt: skip
 _OF_THE_MACHINE = (
     Declared("weir_postgres_up", _G, "0 or 1", _BOOKS, "whether PostgreSQL answered at the last look"),

@@ -99,7 +99,7 @@ def broken_links(name: str, text: str) -> Iterator[str]:
             yield f"{name}: {target} names no heading"
 
 
-CHECKLIST = (("A", 15), ("B", 10), ("C", 5), ("D", 11), ("E", 4), ("F", 4), ("G", 14))
+CHECKLIST = (("A", 15), ("B", 10), ("C", 5), ("D", 11), ("E", 4), ("F", 4), ("G", 21))
 """Chapters of the security page and how many lines each has; a line is never dropped to make a test pass."""
 
 

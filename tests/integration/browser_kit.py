@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import AsyncIterator, Sequence
+import socket
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,11 +77,17 @@ def chromium() -> str:
 
 @asynccontextmanager
 async def portal(
-    co_op: Coop, journal: Path, *, now_us: int = JANUARY.start_us + 2 * DAY_US, shipped: bool = False
+    co_op: Coop,
+    journal: Path,
+    *,
+    now_us: int = JANUARY.start_us + 2 * DAY_US,
+    shipped: bool = False,
+    named: Mapping[str, Any] | None = None,
 ) -> AsyncIterator[Seen]:
     """The reference year closed, two earlier ones in the members' names, and some use of the month after it.
 
-    Of that month a few records wait in the journal, or with `shipped` none does.
+    Of that month a few records wait in the journal, or with `shipped` none does. `named`: the portal knows its address
+    and has a host name, as passkeys need one, and these settings.
     """
     books, members = await g18(co_op, closed=False)
     anna = members[0]
@@ -95,13 +102,15 @@ async def portal(
     await _january(co_op, journal, anna, shipped=shipped)
     connections = await pool(co_op.dsn, role="weir_billing", size_max=2)
     office = await pool(co_op.dsn, role="weir_office", size_max=1)
-    app = make_app(
-        connections, BillingSettings(), office=office, journal_directory=journal, clock=lambda: now_us
-    )
-    server = TestServer(app)
+    listening = socket.create_server(("127.0.0.1", 0))
+    host = "127.0.0.1" if named is None else "localhost"
+    address = f"http://{host}:{listening.getsockname()[1]}"
+    settings = BillingSettings() if named is None else BillingSettings(portal_url=address, **named)
+    app = make_app(connections, settings, office=office, journal_directory=journal, clock=lambda: now_us)
+    server = TestServer(app, socket_factory=lambda *_where: listening)
     await server.start_server()
     try:
-        yield Seen(co_op, str(server.make_url("/")).rstrip("/"), members, now_us)
+        yield Seen(co_op, address, members, now_us)
     finally:
         await server.close()
         await connections.close()

@@ -24,6 +24,7 @@ from tests.events import PLAIN, stored
 from tests.integration import journals
 from tests.portal import Site, running_site
 
+PORTAL, NOWHERE = "http://localhost:8443", "http://127.0.0.1:1"
 OPEN = {
     "/how",
     "/how/{topic}",
@@ -31,9 +32,14 @@ OPEN = {
     "/language",
     "/login",
     "/login/{token}",
+    "/login/passkey",
+    "/login/passkey/begin",
+    "/login/account",
+    "/login/account/back",
     "/logout",
     "/style.css",
     "/icon.svg",
+    "/passkey.js",
 }
 """What anybody may ask for."""
 MARKS = ("anna", "Anna", "77,777", "77777", "WEIRANNA")
@@ -62,8 +68,13 @@ SCOPES: dict[str, Scope | None] = {
 
 @pytest_asyncio.fixture
 async def site(co_op: Coop, tmp_path: Path) -> AsyncIterator[Api]:
-    settings = BillingSettings(**GENEROUS)  # type: ignore[arg-type]
-    async with running_site(co_op, tmp_path / "journal", settings, kind=Api) as one:
+    # Every way in is there; nobody answers at the provider's address, and nobody is let in by it.
+    ways: dict[str, object] = {
+        "portal_url": PORTAL, "oidc_issuer": NOWHERE, "oidc_client_id": "weir", "oidc_client_secret": "x",
+        "login_attempts_per_minute_max": 100_000,
+    }  # fmt: skip
+    settings = BillingSettings(**(GENEROUS | ways))  # type: ignore[arg-type]
+    async with running_site(co_op, tmp_path / "journal", settings, origin=PORTAL, kind=Api) as one:
         yield one
 
 
@@ -95,6 +106,15 @@ async def a_co_op_with_two(site: Site) -> tuple[MemberId, MemberId, dict[str, st
     await site.sign_in(anna)
     number = str(await owner.fetchval("SELECT number FROM billing.session"))
     site.client.session.cookie_jar.clear()
+    await owner.execute("INSERT INTO billing.passkey_holder VALUES ($1, $2)", anna, bytes(32))
+    await owner.execute(
+        "INSERT INTO billing.passkey (number, member, credential, public_key, counter, is_synced, name, created_at)"
+        " OVERRIDING SYSTEM VALUE VALUES ($2, $1, 'WEIRANNA', 'x', 0, false, 'Anna''s phone', now())",
+        anna, int(number),
+    )  # fmt: skip
+    await owner.execute(
+        "INSERT INTO billing.outside_account VALUES ($2, 'WEIRANNA', $1, now())", anna, NOWHERE
+    )
     names = {
         "access_key": access_key, "number": number, "month": "2026-10", "year": "2026", "day": "2026-11-01",
         "token": "x" * 43, "place": "1", "report": "balance-sheet", "topic": "surplus",
@@ -141,6 +161,7 @@ async def test_ben_sees_nothing_of_anna_s_on_any_path(site: Api) -> None:
     await site.sign_in(anna)
     assert "annas-films" in await site.text("/usage?by=bucket")
     assert "77,777" in await site.text("/requests/2026-11-01")
+    assert "Anna&#39;s phone" in await site.text("/sessions")
 
 
 async def test_ben_changes_nothing_of_anna_s_on_any_path(site: Api) -> None:
@@ -153,6 +174,8 @@ async def test_ben_changes_nothing_of_anna_s_on_any_path(site: Api) -> None:
             "SELECT * FROM meter.member_cap WHERE member = $1", "SELECT * FROM meter.member WHERE id = $1",
             "SELECT * FROM billing.operation WHERE member = $1", "SELECT * FROM billing.particulars WHERE member = $1",
             "SELECT * FROM billing.capital_request WHERE member = $1", "SELECT * FROM billing.api_token WHERE member = $1",
+            "SELECT * FROM billing.passkey WHERE member = $1", "SELECT * FROM billing.outside_account WHERE member = $1",
+            "SELECT * FROM billing.entry_record WHERE member = $1", "SELECT * FROM billing.passkey_holder WHERE member = $1",
         )  # fmt: skip
         return [await owner.fetch(one, anna) for one in queries]
 

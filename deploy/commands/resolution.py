@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import getpass
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import click
 
-from billing import store
 from billing.documents import keep
+from billing.governance import run as governance_run
 from billing.governance import store as governance_store
-from billing.governance.decisions import Body, Resolution, ResolutionKind, Votes, check_resolution
-from billing.register import store as register_store
-from billing.register.operations import voters_at
+from billing.governance.decisions import Body, Resolution, ResolutionKind, Votes
 from billing.voting import run
 from billing.voting.document import FILE_BYTES_MAX
 from deploy.commands.options import data_option, json_option
@@ -23,7 +20,6 @@ from deploy.desk import Desk, as_board, at_desk
 from deploy.instants import instant_text, parse_date
 from deploy.output import print_json, print_table, say
 from meter.refusal import Refusal
-from meter.window import DAY_US, to_datetime, to_us
 
 
 @click.group()
@@ -61,24 +57,18 @@ def add(
     day = parse_date(decided, field="date")
 
     async def work(desk: Desk) -> Resolution:
-        today = to_datetime(desk.now_us).date()
         asked = Resolution(
             "", Body(body), ResolutionKind(kind), day, text, None, votes, quorum, calc_hash, getpass.getuser(),
             desk.now_us,
         )  # fmt: skip
         act = as_board(f"enter a resolution of the {body} of {decided}")
         async with desk.acting("weir_office", act) as connection:
-            # The end of the day: who was admitted by the meeting itself may have voted in it.
-            until_us = to_us(datetime(day.year, day.month, day.day, tzinfo=UTC)) + DAY_US - 1
-            voters = voters_at(await register_store.operations(connection), until_us)
-            check_resolution(asked, today=today, voters=voters)
+            await governance_run.check(connection, asked, now_us=desk.now_us)
             if file is not None:
                 asked = replace(
                     asked, document=keep(desk.data, file, bytes_max=desk.billing.document_bytes_max)
                 )
-            async with connection.transaction():
-                await store.lock_books(connection)
-                entered = replace(asked, id=await governance_store.insert_resolution(connection, asked))
+            entered = await governance_run.enter(connection, asked)
             act.what = f"enter resolution {entered.id} of the {body}"
             return entered
 

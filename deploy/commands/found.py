@@ -19,7 +19,7 @@ from billing.settings import BillingSettings
 from billing.statements.pdf import IS_THERE
 from deploy.commands.options import data_option, json_option
 from deploy.commands.tariff import read_text
-from deploy.desk import opened
+from deploy.desk import bring_up_to_date, opened
 from deploy.found.asking import asked
 from deploy.found.keeping import Kept, finish, keep, kept, refuse_founded
 from deploy.found.papers import place_of, write_papers
@@ -176,6 +176,8 @@ async def _found(
 ) -> Founded:
     own = keep(data, document, now_us=now_us, timeout_s=read(DeploySettings).lock_timeout_s)
     async with opened() as desk:
+        if desk.meter.database_url:
+            await bring_up_to_date(desk.dsn, desk.meter)  # of our own it was done when it was opened
         with bar("founding", total=len(list(steps(answers, own)))) as advance:
             done = await carry_out(desk, answers, own, advance)
         numbers = {one.name: done[f"member {one.name}"] for one in answers.founders}

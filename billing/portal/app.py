@@ -166,12 +166,15 @@ async def _this_month(request: web.Request) -> web.Response:
         async with connection.transaction(isolation="repeatable_read", readonly=True):
             told = await run.statement(connection, visitor.member, month, now_us=now)
             used = await daily_usage(connection, visitor.member, start_us=month.start_us, end_us=now)
-            past = await run.past_statements(
+            past = await run.past_months(
                 connection, visitor.member, count_max=portal.settings.portal_statements_max
             )
+            last = await run.past_statements(connection, visitor.member, count_max=1)
             buckets = await stored_between(connection, visitor.member, start_us=month.start_us, end_us=now)
             retained = await year_store.kept_minor(connection, visitor.member)
-    context = page(told, used, past, kept=in_all(buckets.values()), retained_minor=retained, now_us=now)
+    context = page(
+        told, used, past, last=last, kept=in_all(buckets.values()), retained_minor=retained, now_us=now
+    )
     return html_page(render("this_month.html", visitor=visitor, **context))
 
 

@@ -21,6 +21,7 @@ from billing.portal import (
     board_pages,
     coop_pages,
     entry_pages,
+    founding_pages,
     key_pages,
     language,
     login,
@@ -98,7 +99,7 @@ def make_app(
     app.router.add_get("/years/{year}", _year)
     for module in (
         usage_pages, key_pages, token_pages, entry_pages, membership_pages, say, acts_pages, treasurer_pages, operator_pages,
-        board_pages, coop_pages, language,
+        board_pages, coop_pages, founding_pages, language,
     ):  # fmt: skip
         app.router.add_routes(module.routes())
     app.router.add_routes(api.routes(settings))

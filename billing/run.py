@@ -16,7 +16,7 @@ import asyncpg
 from billing import store
 from billing.charges.quick import Kept
 from billing.charges.rating import Credit
-from billing.charges.store import add_charges, all_charges, charge_text, charge_texts
+from billing.charges.store import add_charges, all_charges, charge_text, charge_texts, charged_months
 from billing.charges.tariff import Tariff, parse_tariff
 from billing.costs import store as cost_store
 from billing.costs.costing import tariff_in_force
@@ -27,7 +27,7 @@ from billing.month.closing import Closing, ClosingInputs, MonthSum
 from billing.month.frozen import closing_of
 from billing.month.member_month import MemberMonth, kept, read_back
 from billing.register.run import changed_classes
-from billing.statements.statement import FINAL, TRIAL
+from billing.statements.statement import FINAL, TRIAL, PastMonth
 from billing.statements.statement import statement as statement_document
 from meter.engine_usage_store import usage_on
 from meter.ids import MemberId
@@ -173,16 +173,31 @@ async def statement(connection: Connection, member: MemberId, month: Month, *, n
     if older is not None:
         found: dict[str, Any] = json.loads(older)
         return found
-    own: list[MemberMonth] = []
-    done = await trial(
-        connection,
-        month,
-        now_us=now_us,
-        each=lambda one: own.append(one) if one.member.id == member else None,
-    )
+    own: list[Kept] = []
+    async with connection.transaction(isolation="repeatable_read", readonly=True):
+        done = await as_it_stands(
+            connection,
+            month,
+            now_us=now_us,
+            each=lambda one: own.append(one) if one.member == member else None,
+        )
     if not own:
         raise Refusal(f"there is no statement for {month}: they were not a member then")
-    return statement_document(done, own[0], kind=TRIAL)
+    return statement_document(done, _line_of(done, own[0].text), kind=TRIAL)
+
+
+async def past_months(connection: Connection, member: MemberId, *, count_max: int) -> list[PastMonth]:
+    """A member's closed months and what each cost them, the newest first; a list of many statements needs no more."""
+    currency = await store.book_currency(connection) or ""
+    told = [
+        PastMonth(str(month), amount, currency)
+        for month, amount in await charged_months(connection, member, count_max=count_max)
+    ]
+    older = await store.statement_texts(connection, member, count_max=count_max - len(told))
+    return [
+        *told,
+        *(PastMonth(one["period"], one["charges_minor"], one["currency"]) for one in map(json.loads, older)),
+    ]
 
 
 async def past_statements(

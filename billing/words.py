@@ -6,8 +6,9 @@ It decides nothing and rounds no money: a number is written by `money`, exactly,
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
+from functools import lru_cache
 
 from babel.dates import format_date, format_skeleton
 from babel.lists import format_list
@@ -23,6 +24,8 @@ _MONTHS = (
     "November", "December",
 )  # fmt: skip
 _INSTANT = re.compile(r"(\d{1,2}) (\w+) (\d{4}), (\d\d):(\d\d) UTC", re.ASCII)
+DAYS_KEPT = 4096
+"""Days that are told in another language again and again: a year of them costs as much as the page around them."""
 NO_BREAK = "\N{NO-BREAK SPACE}"
 
 
@@ -35,6 +38,14 @@ def numeral(text: str) -> str:
 def count_text(count: int) -> str:
     """A whole number, digits grouped."""
     return numeral(f"{count:,}")
+
+
+def counter(language: str) -> Callable[[int], str]:
+    """count_text() of one language, for pages with thousands of numbers: it need not ask each time which is spoken."""
+    if language == SOURCE:
+        return "{:,}".format
+    marks = separators(language)
+    return lambda count: f"{count:,}".translate(marks)
 
 
 def number_text(minor: int, currency: str) -> str:
@@ -90,7 +101,12 @@ def list_text(words: Sequence[str]) -> str:
 
 def day_text(day: date) -> str:
     """'2026-11-23', or as the reader's language writes a day in a table."""
-    return day.isoformat() if spoken() == SOURCE else format_date(day, "medium", locale=LOCALES[spoken()])
+    return day.isoformat() if spoken() == SOURCE else _day_text(day, LOCALES[spoken()])
+
+
+@lru_cache(maxsize=DAYS_KEPT)
+def _day_text(day: date, locale: str) -> str:
+    return format_date(day, "medium", locale=locale)
 
 
 def instant_text(instant_us: int) -> str:

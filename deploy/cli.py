@@ -26,6 +26,7 @@ ERROR_FILES_MAX = 20
 
 # Each subject is loaded when it is asked for: `weir usage` need not wait for the web server's modules.
 SUBJECTS = {
+    "found": "found",
     "up": "up",
     "reload": "reload",
     "gateway": "gateway",

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from billing.charges.tariff import DEFAULT_TARIFF
-from billing.costs.costing import tariff_in_force
 from billing.portal.login import create_login_link
 from billing.run import set_tariff
+from billing.store import book_currency
+from deploy.found.keeping import kept
 from deploy.rooms import connected
 from gateway.keys import create_key, list_keys, publish_letterbox, reveal_secret
 from gateway.rotation import settle_here
@@ -22,7 +23,6 @@ from meter.refusal import Refusal
 from meter.signing import ensure_key, known_public
 from meter.store import add_member, members
 from meter.usage import Member, MemberClass, MemberStatus
-from meter.window import Month
 
 FIRST_MEMBER = "founder"
 
@@ -50,8 +50,13 @@ async def found(dsn: str, data: Path, *, now_us: int, timeout_s: int) -> Foundin
     """Found the co-op if it has no members yet; the first member and its open key.
 
     None when the first member has left or has no open key any more: then there is nothing to show.
-    Raises Refusal when the co-op has members and its master key is gone.
+    Raises Refusal when the co-op has members and its master key is gone, or a founding was begun and not finished.
     """
+    begun = kept(data)
+    if begun is not None:
+        raise Refusal(
+            f"a founding of {begun.document.get('name')} was begun in {data} and is not finished; call `weir found` again"
+        )
     # As the owner: no room's own role may change the register.
     async with connected(dsn, role=None, timeout_s=timeout_s) as connection:
         register = await members(connection)
@@ -108,11 +113,9 @@ async def ensure_signing_key(dsn: str, data: Path, *, timeout_s: int) -> str:
 
 
 async def ensure_tariff(dsn: str, *, now_us: int, timeout_s: int) -> None:
-    """Put the shipped tariff in force where the co-op has none."""
+    """Put the shipped tariff in force where the co-op has none, not even one for later."""
     async with connected(dsn, role="weir_office", timeout_s=timeout_s) as connection:
-        try:
-            await tariff_in_force(connection, Month.of(now_us))
-        except Refusal:
+        if await book_currency(connection) is None:
             await set_tariff(connection, DEFAULT_TARIFF.read_text("utf-8"), now_us=now_us)
 
 

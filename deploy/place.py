@@ -110,16 +110,16 @@ def is_founded(data: Path) -> bool:
     return (data / "FORMAT").exists()
 
 
-def replace_file(path: Path, text: str, *, mode: int) -> None:
-    """Write a small file so that a reader sees the old text or the new, also after a power cut.
+def replace_file(path: Path, content: str | bytes, *, mode: int) -> None:
+    """Write a small file so that a reader sees the old content or the new, also after a power cut.
 
     Raises DataRefused.
     """
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, mode)
-        with open(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
+        with open(descriptor, "wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             os.fsync(descriptor)
         os.replace(beside, path)

@@ -128,6 +128,9 @@ class DeploySettings(RoomSettings):
     metrics_money_every_s: int = Field(
         900, ge=1, le=86_400, description="how often the running month is rated for metrics of money"
     )
+    founder_link_ttl_minutes: int = Field(
+        2880, ge=1, le=10_080, description="the first sign-in links that `weir found` makes work for so long"
+    )
     certificate_files: str = Field(
         "", description="PEM files whose certificates' ends are told as metrics; split by ','"
     )

@@ -12,7 +12,6 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any
 
 import asyncpg
 
@@ -109,10 +108,6 @@ _ZONES = """
     coalesce(sum(bytes_out) FILTER (WHERE zone = 1), 0)::bigint AS bytes_out_peering,
     coalesce(sum(bytes_out) FILTER (WHERE zone = 2), 0)::bigint AS bytes_out_own
 """
-_COUNTS = (
-    "bytes_in", "bytes_out", "requests_a", "requests_b", "corrected_in", "corrected_out", "bytes_out_peering",
-    "bytes_out_own",
-)  # fmt: skip
 
 
 async def first_month_with_usage(connection: Connection) -> Month | None:
@@ -212,16 +207,22 @@ def _whole_usage(
 
 
 def _usage(member: MemberId, start_us: int, end_us: int, moved: asyncpg.Record | None, kept: Lines) -> Usage:
+    found = Usage(member, start_us, end_us)
+    if moved is not None:
+        # By name and all at once: a year by day is some four hundred of them on one page.
+        found = Usage(
+            member, start_us, end_us, moved["bytes_in"], moved["bytes_out"], moved["requests_a"], moved["requests_b"],
+            corrected_in=moved["corrected_in"], corrected_out=moved["corrected_out"],
+            bytes_out_peering=moved["bytes_out_peering"], bytes_out_own=moved["bytes_out_own"],
+        )  # fmt: skip
+    if not kept:
+        return found
     none = Kept()
-    counts: dict[str, Any] = {name: 0 if moved is None else int(moved[name]) for name in _COUNTS}
     return replace(
-        Usage(member, start_us, end_us),
-        byte_us=together(kept, LOGICAL).byte_us,
-        version_byte_us=kept.get(StorageLine.VERSION, none).byte_us,
+        found, byte_us=together(kept, LOGICAL).byte_us, version_byte_us=kept.get(StorageLine.VERSION, none).byte_us,
         part_byte_us=kept.get(StorageLine.PART, none).byte_us,
         removed_byte_us=kept.get(StorageLine.REMOVED, none).byte_us,
-        **counts,
-    )
+    )  # fmt: skip
 
 
 async def usage_between(connection: Connection, member: MemberId, *, start_us: int, end_us: int) -> Usage:

@@ -20,6 +20,7 @@ from babel.messages.pofile import read_po, write_po
 from jinja2.ext import babel_extract
 
 from billing.acts.act import OFFICE_WORDS
+from billing.rules import founding
 from billing.tongue import CATALOGUES, LANGUAGES, NUMBER, SOURCE
 
 ROOT = Path(__file__).parents[1]
@@ -113,6 +114,8 @@ def everything() -> Iterator[Found]:
     for path in sorted(ROOT.joinpath("billing/rules/sets").glob("*.toml")):
         for levy in tomllib.loads(path.read_text("utf-8")).get("levies", []):
             yield Found(levy["words"], _name(path), 0)
+    for told in founding.sentences():
+        yield Found(told, "billing/rules/founding.toml", 0)
     for client in tomllib.loads(ROOT.joinpath("billing/portal/clients.toml").read_text("utf-8"))["client"]:
         if client["where"]:
             yield Found(client["where"].replace("`", ""), "billing/portal/clients.toml", 0)

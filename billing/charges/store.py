@@ -48,6 +48,18 @@ async def charge_texts(connection: Connection, member: MemberId, *, count_max: i
     return [(row["closing"], row["document"]) for row in rows]
 
 
+async def charged_months(
+    connection: Connection, member: MemberId, *, count_max: int
+) -> list[tuple[Month, int]]:
+    """A member's closed months with what they were charged, the newest first."""
+    rows = await connection.fetch(
+        "SELECT period, amount_minor FROM billing.charge JOIN billing.closing USING (period) WHERE member = $1"
+        " ORDER BY period DESC LIMIT $2",
+        member, count_max,
+    )  # fmt: skip
+    return [(Month(row["period"].year, row["period"].month), row["amount_minor"]) for row in rows]
+
+
 async def charge_lines(
     connection: Connection, member: MemberId, first: Month, last: Month
 ) -> list[tuple[Month, str]]:

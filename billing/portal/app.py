@@ -22,6 +22,7 @@ from billing.portal import (
     board_pages,
     coop_pages,
     entry_pages,
+    founding_pages,
     key_pages,
     language,
     login,
@@ -112,7 +113,7 @@ def make_app(
     for module in (
         usage_pages, key_pages, token_pages, passkey_pages, account_pages, entry_pages, membership_pages, say, acts_pages,
         treasurer_pages, operator_pages, board_pages, resolution_pages, vote_pages, tariff_pages, year_pages, payment_pages,
-        coop_pages, language,
+        coop_pages, founding_pages, language,
     ):  # fmt: skip
         app.router.add_routes(module.routes())
     app.router.add_routes(api.routes(settings))
@@ -188,12 +189,15 @@ async def _this_month(request: web.Request) -> web.Response:
         async with connection.transaction(isolation="repeatable_read", readonly=True):
             told = await run.statement(connection, visitor.member, month, now_us=now)
             used = await daily_usage(connection, visitor.member, start_us=month.start_us, end_us=now)
-            past = await run.past_statements(
+            past = await run.past_months(
                 connection, visitor.member, count_max=portal.settings.portal_statements_max
             )
+            last = await run.past_statements(connection, visitor.member, count_max=1)
             buckets = await stored_between(connection, visitor.member, start_us=month.start_us, end_us=now)
             retained = await year_store.kept_minor(connection, visitor.member)
-    context = page(told, used, past, kept=in_all(buckets.values()), retained_minor=retained, now_us=now)
+    context = page(
+        told, used, past, last=last, kept=in_all(buckets.values()), retained_minor=retained, now_us=now
+    )
     return html_page(render("this_month.html", visitor=visitor, **context))
 
 

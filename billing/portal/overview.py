@@ -8,6 +8,7 @@ from datetime import date
 from typing import Any
 
 from billing.money import scale_down
+from billing.statements.statement import PastMonth
 from billing.statements.telling import lines_of, meaning_of, sentence_of
 from billing.tongue import _
 from billing.words import month_text
@@ -88,13 +89,14 @@ def kept_rows(kept: Lines) -> list[dict[str, object]]:
 def page(
     statement: Mapping[str, Any],
     used: Iterable[tuple[date, Usage]],
-    past: Sequence[Mapping[str, Any]],
+    past: Sequence[PastMonth],
     *,
+    last: Sequence[Mapping[str, Any]],
     kept: Lines,
     retained_minor: int,
     now_us: int,
 ) -> dict[str, object]:
-    """Everything the template of the running month needs."""
+    """Everything the template of the running month needs; last: the statement of the last closed month, if there is one."""
     month = Month.parse(statement["period"])
     shown = days(month, now_us, used)
     billed, counted = statement["usage"]["bytes_out"], sum(day.bytes_out for day in shown)
@@ -113,8 +115,14 @@ def page(
         "kept": kept_rows(kept),
         "retained_minor": retained_minor,
         "past": [
-            {**one, "month": month_text(Month.parse(one["period"])), "meaning": meaning_of(one)}
+            {
+                "period": one.period,
+                "month": month_text(Month.parse(one.period)),
+                "charges_minor": one.charges_minor,
+                "currency": one.currency,
+            }
             for one in past
         ],
+        "last_meaning": meaning_of(last[0]) if last else "",
         "now_us": now_us,
     }

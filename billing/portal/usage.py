@@ -197,9 +197,11 @@ def _of_time(asked: Asked, moment: datetime, usage: Usage) -> Row:
     if asked.by is By.HOUR:
         narrowing["hour"] = moment.hour
     query = f"?{urlencode(narrowing)}" if narrowing else ""
-    day = day_text(moment.date())
-    words = f"{day} {moment:%H}:00" if asked.by is By.HOUR else day
-    return Row(iso_text(to_us(moment)), words, f"/requests/{moment:%Y-%m-%d}{query}", usage)
+    day = moment.date()
+    words, hour = day_text(day), f"{moment.hour:02d}:00"
+    if asked.by is By.HOUR:
+        words = f"{words} {hour}"
+    return Row(f"{day}T{hour}:00.000000Z", words, f"/requests/{day}{query}", usage)
 
 
 def total(told: Sequence[Row]) -> dict[str, int]:
@@ -224,14 +226,15 @@ def bars(asked: Asked, told: Sequence[Row]) -> tuple[list[Bar], int, int]:
     top = max((max(one.usage.bytes_out, one.usage.bytes_in) for one in told), default=0)
     if asked.by in (By.DAY, By.HOUR):
         return _upright(asked, told, top)
-    found = []
+    found, titles = list[Bar](), _titles()
     shown = told[:LINES_SHOWN]
     for place, one in enumerate(shown):
         for at, (kind, count) in enumerate((("out", one.usage.bytes_out), ("in", one.usage.bytes_in))):
             width = scale_down(max(count, 0), of=top, to=WIDE)
             if width:
                 y = place * LINE_HEIGHT + 14 + at * BAR_WIDTH
-                found.append(Bar(kind, 0, y, width, BAR_WIDTH - 1, _words(one, kind, count)))
+                words = titles[kind].format(line=one.words, count=count_text(count))
+                found.append(Bar(kind, 0, y, width, BAR_WIDTH - 1, words))
     return found, WIDE, max(1, len(shown)) * LINE_HEIGHT
 
 
@@ -242,25 +245,25 @@ def _upright(asked: Asked, told: Sequence[Row], top: int) -> tuple[list[Bar], in
     step = max(SLOT_WIDTH_MIN, min(SLOT_WIDTH_MAX, scale_down(WIDE, of=slots, to=1)))
     edge = scale_down(step, of=10, to=1)
     bar = max(1, scale_down(step, of=5, to=2))
-    found = []
+    found, titles = list[Bar](), _titles()
     for one in told:
         moment = datetime.fromisoformat(one.key)
         slot = (moment.date() - asked.first).days * slots_a_day + (moment.hour if asked.by is By.HOUR else 0)
         for at, (kind, count) in enumerate((("out", one.usage.bytes_out), ("in", one.usage.bytes_in))):
             height = scale_down(max(count, 0), of=top, to=CHART_HEIGHT)
             if height:
-                x, words = slot * step + edge + at * bar, _words(one, kind, count)
+                x = slot * step + edge + at * bar
+                words = titles[kind].format(line=one.words, count=count_text(count))
                 found.append(Bar(kind, x, CHART_HEIGHT - height, max(1, bar - 1), height, words))
     return found, max(WIDE, slots * step), CHART_HEIGHT
 
 
-def _words(one: Row, kind: str, count: int) -> str:
-    told = {"line": one.words, "count": count_text(count)}
-    return (
-        _("{line}: {count} bytes sent", **told)
-        if kind == "out"
-        else _("{line}: {count} bytes received", **told)
-    )
+def _titles() -> Mapping[str, str]:
+    """What a bar of each kind says, with a place for its line and its count: looked up once a page."""
+    places = {"line": "{line}", "count": "{count}"}
+    return {
+        "out": _("{line}: {count} bytes sent", **places), "in": _("{line}: {count} bytes received", **places),
+    }  # fmt: skip
 
 
 def as_csv(asked: Asked, told: Sequence[Row]) -> str:

@@ -31,15 +31,20 @@ TEMPLATE = Path(__file__).parents[1].joinpath("templates", "paper.typ")
 
 def paper_pdf(paper: Paper) -> bytes:
     """The PDF, in the paper's language. Raises Refusal where the extra `pdf` is not installed."""
+    with speaking(paper.language):
+        data = json.dumps(_data(paper))
+    return compiled(_template(), data, dated_us=paper.dated_us)
+
+
+def compiled(template: bytes, data: str, *, dated_us: int) -> bytes:
+    """A template with its data as a PDF of that date. Raises Refusal where the extra `pdf` is not installed."""
     if not IS_THERE:
         raise Refusal(
             "a PDF needs typst, which is not installed here; install Weir with its extra `pdf`, or print the page"
         )
-    with speaking(paper.language):
-        data = json.dumps(_data(paper))
     made: bytes = typst.compile(
-        _template(), sys_inputs={"paper": data}, ignore_system_fonts=True, format="pdf",
-        pdf_standards="ua-1", timestamp=to_datetime(paper.dated_us),
+        template, sys_inputs={"paper": data}, ignore_system_fonts=True, format="pdf", pdf_standards="ua-1",
+        timestamp=to_datetime(dated_us).replace(microsecond=0),
     )  # fmt: skip
     return made
 

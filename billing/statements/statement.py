@@ -6,6 +6,7 @@ It works nothing out anew; it takes the month's closing and the member's own lin
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from typing import Any
 
 from billing.charges.lines import told
@@ -23,6 +24,15 @@ from meter.window import Month
 
 TRIAL = "trial"
 FINAL = "final"
+
+
+@dataclass(frozen=True, slots=True)
+class PastMonth:
+    """A closed month in a list: which, and what the member was charged for it."""
+
+    period: str
+    charges_minor: int
+    currency: str
 
 
 def was_member(member: Member, month: Month) -> bool:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import getpass
-from dataclasses import replace
 from pathlib import Path
 
 import click
 
-from billing import store
+from billing.governance import run as governance_run
 from billing.governance import store as governance_store
-from billing.governance.choices import NO_CURRENCY, check_choices, parse_choices
-from billing.governance.decisions import Choice, check_choice
+from billing.governance.decisions import Choice
 from billing.money import percent_text
 from billing.rules.book import rule_set_ids, rule_set_text
 from billing.rules.text import parse_rule_set_toml
@@ -123,26 +121,12 @@ def choose(
     choices = "" if file is None else read_text(file)
 
     async def work(desk: Desk) -> Choice:
-        async with (
-            desk.acting(
-                "weir_office", as_board(f"choose the rule set {found.id} from {from_year} on")
-            ) as connection,
-            connection.transaction(),
-        ):
-            await store.lock_books(connection)
-            currency = await store.book_currency(connection) or NO_CURRENCY
-            check_choices(parse_choices(choices, currency=currency), found, currency=currency)
-            before = await governance_store.choices(connection)
-            month = first_month or (before[-1].first_month if before else 1)
-            asked = Choice(
-                0, found.id, from_year, month, resolution, text, choices, getpass.getuser(), desk.now_us
-            )
-            decided = (
-                None if resolution is None else await governance_store.resolution(connection, resolution)
-            )
-            closed = await store.last_closed(connection)
-            check_choice(asked, before, decided, anything_closed=closed is not None, now_us=desk.now_us)
-            return replace(asked, number=await governance_store.insert_choice(connection, asked))
+        act = as_board(f"choose the rule set {found.id} from {from_year} on")
+        async with desk.acting("weir_office", act) as connection:
+            return await governance_run.choose(
+                connection, text, from_year=from_year, first_month=first_month, resolution=resolution,
+                choices=choices, who=getpass.getuser(), now_us=desk.now_us,
+            )  # fmt: skip
 
     entered = at_desk(work)
     if as_json:

@@ -66,6 +66,8 @@ PURE = {
     "billing/portal/api/shapes.py", "billing/portal/api/statement_shapes.py",
     "deploy/observe/catalogue.py", "deploy/observe/page.py", "deploy/observe/panels.py",
     "deploy/observe/boards_service.py", "deploy/observe/boards_co_op.py",
+    "billing/founding/answers.py", "billing/founding/budget.py", "billing/founding/papers.py",
+    "billing/founding/clauses.py", "billing/founding/sheet.py",
     "gateway/placement.py",
     "gateway/reconcile.py", "gateway/moving/compare.py", "gateway/moving/settling.py",
     "gateway/storage/abilities.py", "gateway/storage/upstream/signing.py", "gateway/storage/upstream/errors.py",

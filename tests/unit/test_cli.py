@@ -13,6 +13,7 @@ from deploy.cli import run, weir
 from tests.ordinary import ROOT
 
 SUBJECTS = {
+    "found",
     "backup", "restore", "doctor", "secret", "metrics", "role", "acts",
     "up", "reload", "gateway", "demo", "status", "config", "member", "register", "share", "resolution", "proposal", "vote", "consent", "hours",
     "engine",

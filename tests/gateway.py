@@ -87,7 +87,8 @@ class RunningGateway:
             log = (self.data / f"worker-{index}.log").open("a")
             environment = {
                 **os.environ, "WEIR_DATA": str(self.data), "WEIR_DATABASE_URL": self.database,
-                "WEIR_GATEWAY_FD": str(listener.fileno()), "WEIR_WORKER": str(index), **self.environment,
+                "WEIR_GATEWAY_FD": str(listener.fileno()), "WEIR_WORKER": str(index),
+                "WEIR_WORKERS": str(self.workers), **self.environment,
             }  # fmt: skip
             self.processes.append(
                 subprocess.Popen(

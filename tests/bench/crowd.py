@@ -85,9 +85,17 @@ class Many:
     """Connections in a process of their own; see tests/bench/many.py."""
 
     def __init__(
-        self, port: int, request: bytes, *, first: int, idle: int, active: int, seconds: int
+        self,
+        port: int,
+        request: bytes,
+        *,
+        answer_bytes: int,
+        first: int,
+        idle: int,
+        active: int,
+        seconds: int,
     ) -> None:
-        numbers = (port, first, idle, active, seconds, len(BODY))
+        numbers = (port, first, idle, active, seconds, answer_bytes)
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.bench.many", *map(str, numbers)], stdin=subprocess.PIPE,
             stdout=subprocess.PIPE, cwd=ROOT,
@@ -145,14 +153,20 @@ def bench_crowd() -> None:
         keys = Credentials(1, "", ready["access_key"], ready["secret_key"])  # type: ignore[arg-type]
         request = signed(port, keys, "small")
         empty = pss_bytes(process.pid)
-        with Many(port, request, first=2, idle=0, active=ACTIVE, seconds=SECONDS) as alone:
+        with Many(
+            port, request, answer_bytes=len(BODY), first=2, idle=0, active=ACTIVE, seconds=SECONDS
+        ) as alone:
             alone.told()
             before = alone.told()
-        with Many(port, request, first=2, idle=IDLE, active=ACTIVE, seconds=SECONDS) as crowd:
+        with Many(
+            port, request, answer_bytes=len(BODY), first=2, idle=IDLE, active=ACTIVE, seconds=SECONDS
+        ) as crowd:
             idle = crowd.told()
             told = crowd.told()
             full, most = pss_bytes(process.pid), descriptors(process.pid)
-            with Many(port, request, first=60, idle=IDLE, active=0, seconds=0) as more:
+            with Many(
+                port, request, answer_bytes=len(BODY), first=60, idle=IDLE, active=0, seconds=0
+            ) as more:
                 beyond = more.told()
                 overfull, most_beyond = pss_bytes(process.pid), descriptors(process.pid)
             kept = idle["served"] + beyond["served"] + ACTIVE

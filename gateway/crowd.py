@@ -117,6 +117,12 @@ class Refusing(asyncio.Protocol):
             self._timer.cancel()
 
 
+def descriptors_for(connections: int) -> int:
+    """How many descriptors a worker must be allowed to keep so many connections: what connections_within undoes."""
+    share = DESCRIPTORS_KEPT_SHARE
+    return (connections + DESCRIPTORS_KEPT) * share // (share - 1) + 1
+
+
 def connections_within(wanted: int, *, descriptors_max: int) -> int:
     """How many connections a worker can keep that may have so many descriptors; wanted at most, one at least."""
     kept = DESCRIPTORS_KEPT + descriptors_max // DESCRIPTORS_KEPT_SHARE

@@ -121,8 +121,7 @@ async def keep_asking(connections: list[One], request: bytes, seconds: float) ->
 
     async def one(number: int, connection: One) -> None:
         due = time.perf_counter() + PACE_S * number / len(connections)
-        until = due + seconds
-        while due < until:
+        for _ in range(int(seconds / PACE_S)):
             await asyncio.sleep(max(0.0, due - time.perf_counter()))
             await connection.ask(request, told)
             due += PACE_S

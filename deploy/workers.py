@@ -75,7 +75,9 @@ class Workers:
 
     def _child(self, slot: int, number: int) -> Child:
         descriptor = self._listening[slot].fileno()
-        own = {"WEIR_GATEWAY_FD": str(descriptor), "WEIR_WORKER": str(number)}
+        own = {
+            "WEIR_GATEWAY_FD": str(descriptor), "WEIR_WORKER": str(number), "WEIR_WORKERS": str(len(self._listening)),
+        }  # fmt: skip
         return self._make(
             ChildSpec(
                 f"gateway-{number}", python_module("gateway"), {**self._environment, **own}, (descriptor,)

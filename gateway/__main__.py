@@ -24,7 +24,7 @@ log = logging.getLogger("gateway")
 async def run() -> None:
     """Serve until SIGTERM, then drain; SIGUSR1 says that it is near.
 
-    The socket is WEIR_GATEWAY_FD, the stream that of WEIR_WORKER.
+    The socket is WEIR_GATEWAY_FD, the stream that of WEIR_WORKER; it is one of WEIR_WORKERS.
     """
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -32,8 +32,9 @@ async def run() -> None:
         loop.add_signal_handler(number, stopping.set)
     listener = socket.socket(fileno=int(os.environ["WEIR_GATEWAY_FD"]))
     worker = Worker(
-        GatewaySettings.read(), MeterSettings.read(), index=int(os.environ.get("WEIR_WORKER", "0"))
-    )
+        GatewaySettings.read(), MeterSettings.read(), index=int(os.environ.get("WEIR_WORKER", "0")),
+        workers=int(os.environ.get("WEIR_WORKERS", "1")),
+    )  # fmt: skip
     await worker.start(listener)
     loop.add_signal_handler(signal.SIGUSR1, worker.give_notice)
     print("ready", flush=True)  # noqa: T201 - the line the supervisor waits for

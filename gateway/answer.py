@@ -14,10 +14,11 @@ from gateway.connection import Incoming
 from gateway.counting import Counting, CutOff
 from gateway.errors import S3Error, render_error
 from gateway.head import response_head
+from gateway.limits import Throttle
 from gateway.settings import GatewaySettings
 from gateway.storage.errors import StorageError
 from gateway.storage.model import Extent, MemoryExtent
-from gateway.wire import RESET, DamagedFile, LongSend, ReceiverGone
+from gateway.wire import RESET, DamagedFile, LongSend, ReceiverGone, ReceiverTooSlow
 
 log = logging.getLogger(__name__)
 SHORT_BYTES = 64 * 1024
@@ -35,8 +36,11 @@ class Answer:
         "body",
         "counting",
         "descriptor",
+        "is_excess",
+        "is_slow",
         "origin_headers",
         "resource",
+        "throttle",
     )
 
     def __init__(self, raw: Incoming, counting: Counting, settings: GatewaySettings) -> None:
@@ -49,6 +53,17 @@ class Answer:
         """What tells a browser that a page of another origin may see the answer, whatever it is."""
         self.body: Body | None = None
         self.descriptor = raw.descriptor
+        self.is_excess = False
+        """Somebody asked for more than they may: no failure of ours, and counted apart."""
+        self.is_slow = False
+        """The answer was ended because its receiver was too slow."""
+        self.throttle: Throttle | None = None
+        """What holds the bytes of the exchange to its member's pace."""
+
+    def settle(self) -> None:
+        """Count all that moved against its member's pace."""
+        if self.throttle is not None:
+            self.throttle.settle(self.counting.tab.moved_in + self.counting.moved_out)
 
     @property
     def timeout_s(self) -> int:
@@ -147,11 +162,12 @@ async def _send_long(
     counting.begin_long(status=reply.status)
     sending = LongSend(
         how.descriptor, timeout_s=how.timeout_s, bytes_per_s_min=how.bytes_per_s_min,
-        on_progress=counting.sent,
+        on_progress=counting.sent, throttle=None if how.throttle is None else how.throttle.moved,
     )  # fmt: skip
     try:
         await sending.send(head, extents, skip=skip)
-    except (ReceiverGone, CutOff, S3Error):
+    except (ReceiverGone, CutOff, S3Error) as ended:
+        how.is_slow = isinstance(ended, ReceiverTooSlow)
         # Of the last two what a checkpoint was answered with: the head has left, there is no other way to say it.
         return _gone(reply, counting, how, moved_out=sending.delivered)
     except (DamagedFile, StorageError, OSError):

@@ -7,6 +7,7 @@ import gc
 import logging
 import resource
 import socket
+import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from uuid import uuid4
 
@@ -16,12 +17,15 @@ from gateway.auth import Authenticator
 from gateway.call import Services
 from gateway.cap_watch import CapWatch
 from gateway.collecting import keep_collecting
-from gateway.connection import Connection, ConnectionServer
+from gateway.connection import ConnectionServer
+from gateway.crowd import Crowd, connections_within
 from gateway.directory import PostgresDirectory
 from gateway.exchange import Exchanges
 from gateway.feed import keep_feeding
 from gateway.inventory import keep_inventories
 from gateway.lifecycle_run import keep_looking
+from gateway.limits import Limits
+from gateway.memory import OwnMemory, give_back, group_bytes, machine_bytes, worker_bytes_max
 from gateway.metrics import GatewayMetrics
 from gateway.move_store import WorkerRow
 from gateway.moving.holds import Holds
@@ -54,22 +58,22 @@ LOCK_PATIENCE_S = 10.0
 GC_THRESHOLD = 50_000
 
 
-class Full(asyncio.Protocol):
-    """Turns a connection away when the worker has all it can keep."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Close it; the client tries again, perhaps at another worker."""
-        transport.close()
-
-
 class Worker:
     """A running worker."""
 
-    def __init__(self, settings: GatewaySettings, meter_settings: MeterSettings, *, index: int) -> None:
+    def __init__(
+        self, settings: GatewaySettings, meter_settings: MeterSettings, *, index: int, workers: int = 1
+    ) -> None:
+        """index tells its stream; workers is how many share a machine's limits."""
         self._settings = settings
         self._meter_settings = meter_settings
         self._index = index
+        self._workers = workers
         self.metrics = GatewayMetrics()
+        self._memory = OwnMemory()
+        self._memory_bytes_max = settings.memory_bytes_max or worker_bytes_max(
+            workers=workers, machine_bytes=machine_bytes(), group_bytes=group_bytes()
+        )
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self, listener: socket.socket) -> None:
@@ -104,6 +108,8 @@ class Worker:
             self._directory, journal, settings.data / "caps.json", poll_s=settings.cap_poll_s, clock=now_us
         )
         await self._caps.start()
+        self._limits = Limits(settings, self._directory, self.metrics.registry, workers=self._workers)
+        self._crowd = self._made_crowd()
         exchanges = Exchanges(
             Services(noting(self._placed, self._holds.note), self._directory, settings),
             Authenticator(self._directory, settings),
@@ -111,9 +117,10 @@ class Worker:
             self.metrics,
             self._caps,
             self._holds,
+            self._limits,
         )
         self._server = ConnectionServer(
-            exchanges.handle, access_log=None, auto_decompress=False, max_line_size=HEADER_BYTES_MAX,
+            exchanges.handle, crowd=self._crowd, evicted=self.metrics.evicted, access_log=None, auto_decompress=False, max_line_size=HEADER_BYTES_MAX,
             max_field_size=HEADER_BYTES_MAX, max_headers=HEADERS_MAX, lingering_time=LINGERING_S,
             keepalive_timeout=settings.header_timeout_s, read_bufsize=settings.receive_block_bytes // READ_BUFFERS,
         )  # fmt: skip
@@ -121,12 +128,11 @@ class Worker:
         if settings.peer_silence_timeout_s:
             expect_answers(listener, silence_s=settings.peer_silence_timeout_s)
         self._listening = await asyncio.get_running_loop().create_server(
-            self._admit, sock=listener, backlog=BACKLOG
+            self._server, sock=listener, backlog=BACKLOG
         )
         self._tasks = [asyncio.create_task(one) for one in self._upkeep()]
         if settings.durability is Durability.RELAXED:
             log.warning("durability is relaxed: a power cut may take writes that were answered")
-        allow_descriptors()
         gc.collect()
         gc.freeze()
         gc.set_threshold(GC_THRESHOLD)
@@ -148,6 +154,19 @@ class Worker:
             self._keep("inventory", self._look_at_engines),
             keep_scrubbing(self._engine.scrub, self.metrics, settings.scrub_bytes_per_s),
         ]
+
+    def _made_crowd(self) -> Crowd:
+        settings, descriptors = self._settings, allow_descriptors()
+        within = connections_within(settings.connections_max, descriptors_max=descriptors)
+        if within < settings.connections_max:
+            log.warning(
+                "keeping %d connections, not connections_max=%d: this process may open %d files only", within,
+                settings.connections_max, descriptors,
+            )  # fmt: skip
+        return Crowd(
+            connections_max=within, address_connections_max=settings.address_connections_max,
+            trusted_proxies=settings.trusted_proxies, turned_away=self._limits.turned_away,
+        )  # fmt: skip
 
     def _made_holds(self) -> Holds:
         journal, settings = self._recorder.journal, self._settings
@@ -188,11 +207,6 @@ class Worker:
         self._recorder.close()
         self._publish()
 
-    def _admit(self) -> asyncio.Protocol:
-        if len(self._server.connections) >= self._settings.connections_max:
-            return Full()
-        return self._server()
-
     async def _every(self, seconds: float, act: Callable[[], None]) -> None:
         loop = asyncio.get_running_loop()
         while True:
@@ -203,17 +217,26 @@ class Worker:
 
     def _publish(self) -> None:
         registry = self.metrics.registry
-        connections = self._server.connections
-        registry.gauges["weir_gateway_connections"] = len(connections)
-        registry.gauges["weir_gateway_connections_max"] = self._settings.connections_max
-        # Counted once a second, so that no request pays for it.
-        busy = sum(one.is_busy for one in connections if isinstance(one, Connection))
-        registry.gauges["weir_gateway_inflight_requests"] = busy
+        registry.gauges["weir_gateway_connections"] = self._crowd.count
+        registry.gauges["weir_gateway_connections_max"] = self._crowd.connections_max
+        registry.gauges["weir_gateway_inflight_requests"] = self._server.running
+        registry.gauges["weir_gateway_inflight_requests_max"] = self._settings.exchanges_max
+        self._look_at_memory()
         registry.gauges["weir_gateway_directory_change_least"] = self._directory.last_change
         registry.gauges["weir_gateway_directory_age_seconds"] = self._directory.age_s
         self.metrics.still_open(open_in(self._recorder.journal.directory))
         self._recorder.journal.roll_if_aged(now_us())
         registry.publish()
+
+    def _look_at_memory(self) -> None:
+        own, most = self._memory.bytes(), self._memory_bytes_max
+        self.metrics.registry.gauges["weir_gateway_memory_bytes"] = own
+        self.metrics.registry.gauges["weir_gateway_memory_bytes_max"] = most
+        was_short, self._limits.is_short_of_memory = self._limits.is_short_of_memory, own > most
+        if own > most:
+            give_back()
+        if own > most and not was_short:
+            log.warning("no new bodies: this worker has %d bytes of memory, and may have %d", own, most)
 
     async def _keep(self, what: str, work: Callable[[], Awaitable[None]]) -> None:
         """Work that has no end; a bug in it is logged, and it begins again."""
@@ -251,7 +274,8 @@ def bound_buffers(listener: socket.socket, settings: GatewaySettings) -> None:
             listener.setsockopt(socket.SOL_SOCKET, option, size)
 
 
-def allow_descriptors() -> None:
-    """As many open files as the machine allows: each connection may read from reader_files_max of them."""
+def allow_descriptors() -> int:
+    """As many open files as the machine allows, and how many these are."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return sys.maxsize if hard == resource.RLIM_INFINITY else hard

@@ -30,6 +30,7 @@ from gateway.counting import Counting
 from gateway.errors import s3_error
 from gateway.head import CONTINUE
 from gateway.intake import Blocks, Intake, Lane
+from gateway.limits import Throttle
 from gateway.operation import Operation
 from gateway.pace import Pace, TooSlow
 from gateway.settings import GatewaySettings
@@ -48,20 +49,6 @@ TICK_S = 1.0
 
 class SenderGone(ConnectionError):
     """The client left in the middle of its body."""
-
-
-class NoBody:
-    """IncomingBody of a request whose body nobody reads, such as a preflight."""
-
-    async def document(self, limit_bytes: int) -> bytes:
-        """Nothing."""
-        del limit_bytes
-        return b""
-
-    async def into(self, staged: Staged, *, limit_bytes: int) -> Received:
-        """Refused: there is nothing to keep."""
-        del staged, limit_bytes
-        raise s3_error("MissingContentLength")
 
 
 class Digests:
@@ -116,14 +103,16 @@ class Body:
 
     __slots__ = (
         "_claim", "_content", "_counting", "_descriptor", "_headers", "_incoming", "_settings", "_signing_key",
-        "awaits_continue", "given_up",
+        "awaits_continue", "given_up", "throttle",
     )  # fmt: skip
 
     def __init__(
         self, content: StreamReader, headers: Mapping[str, str], *, claim: Claim, signing_key: bytes,
         counting: Counting, settings: GatewaySettings, ask_for_it: bool, descriptor: int,
-        incoming: Incoming | None = None,
+        incoming: Incoming | None = None, throttle: Throttle | None = None,
     ) -> None:  # fmt: skip
+        self.throttle = throttle
+        """What holds a long body to its member's pace."""
         self._content = content
         self._incoming = incoming
         self._headers = headers
@@ -254,6 +243,8 @@ class Body:
                 raise s3_error("RequestTimeout") from None
             except ConnectionError as error:
                 raise SenderGone from error
+            if self.throttle is not None:
+                await self._rest(self.throttle.moved(count))
             if decoder is None:
                 self._counting.received(count)
                 await blocks.came(count)
@@ -314,6 +305,13 @@ class Body:
                 for piece in decoder.feed(data):
                     self._counting.received(len(piece))
                     yield piece
+
+    async def _rest(self, seconds: float) -> None:
+        """The member is ahead of their pace: nothing is read for a while, and the kernel tells the sender to wait."""
+        while seconds > 0:
+            await asyncio.sleep(min(seconds, TICK_S))
+            seconds -= TICK_S
+            self._counting.tick()
 
     async def _patiently(self, wait: Callable[[], Awaitable[_T]]) -> _T:
         """Wait for the client, and tell the count of the time that passes. Raises TimeoutError."""

@@ -9,8 +9,7 @@ from gateway.accounting import Tab
 from gateway.admission import admit, check_there
 from gateway.answer import Answer
 from gateway.auth import Authenticator
-from gateway.body import NoBody
-from gateway.call import Call, Reply, Services
+from gateway.call import Call, NoBody, Reply, Services
 from gateway.cap_watch import CapWatch
 from gateway.connection import Incoming
 from gateway.counting import Counting
@@ -20,6 +19,7 @@ from gateway.forms import read_form
 from gateway.handlers.cors import origin_headers
 from gateway.handlers.table import HANDLERS
 from gateway.handlers.website import METHODS, Visit
+from gateway.limits import Limits
 from gateway.metrics import GatewayMetrics
 from gateway.moving.holds import Holds
 from gateway.operation import Operation
@@ -36,7 +36,7 @@ class BrowserDoors:
 
     def __init__(
         self, services: Services, authenticator: Authenticator, recorder: Recorder, metrics: GatewayMetrics,
-        caps: CapWatch, holds: Holds,
+        caps: CapWatch, holds: Holds, limits: Limits,
     ) -> None:  # fmt: skip
         self._services = services
         self._authenticator = authenticator
@@ -44,6 +44,7 @@ class BrowserDoors:
         self._metrics = metrics
         self._caps = caps
         self._holds = holds
+        self._limits = limits
         self._settings = services.settings
         self.have_websites = bool(self._settings.website_suffix or self._settings.website_domains)
         """Whether any host shows one."""
@@ -63,6 +64,8 @@ class BrowserDoors:
         if "origin" in request.headers:
             how.origin_headers = await origin_headers(services, site, request.method, request.headers)
         bucket = await services.directory.bucket(site, ask=False)
+        if bucket is not None:
+            how.throttle = self._limits.of_strangers(bucket.owner)
         visit = Visit(
             services, bucket, request.method, request.raw_path, request.headers, raw.remote,
             tab.request_id.hex(), tab.began_us,
@@ -115,10 +118,15 @@ class BrowserDoors:
             now_us=tab.began_us,
         )
         tab.requester = NOBODY if posted.caller is None else posted.caller.member
+        if posted.caller is not None:
+            how.throttle = self._limits.of_member(posted.caller.member)
         how.resource = f"/{asked.bucket}/{posted.key}"
         bucket = await self._services.directory.bucket(asked.bucket, ask=posted.caller is not None)
         check_there(asked.operation, bucket)
         assert bucket is not None
+        if posted.caller is None:
+            how.throttle = self._limits.of_strangers(bucket.owner)
+        body.throttle = how.throttle
         # No answer but success can tell what was there: a form has no conditions.
         await admit(
             self._services,

@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import NamedTuple, Protocol
 
 from gateway.engine_store import EngineRow
+from gateway.errors import s3_error
 from gateway.operation import Operation
 from gateway.scope import KeyScope
 from gateway.settings import GatewaySettings
@@ -119,6 +120,20 @@ class IncomingBody(Protocol):
     async def into(self, staged: Staged, *, limit_bytes: int) -> Received:
         """Stream everything into staged, verifying as asked by the headers. The caller discards staged."""
         ...
+
+
+class NoBody:
+    """IncomingBody of a request whose body nobody reads, such as a preflight."""
+
+    async def document(self, limit_bytes: int) -> bytes:
+        """Nothing."""
+        del limit_bytes
+        return b""
+
+    async def into(self, staged: Staged, *, limit_bytes: int) -> Received:
+        """Refused: there is nothing to keep."""
+        del staged, limit_bytes
+        raise s3_error("MissingContentLength")
 
 
 class Directory(Protocol):

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from gateway.call import Bucket
 from gateway.engine_store import EngineRow
+from gateway.rates import OwnRates
 from gateway.store import KeyRow
 from meter.ids import MemberId
 
@@ -92,6 +93,8 @@ class Known(NamedTuple):
     """Hard caps of members who set one: bytes out in a month."""
     engines: Sequence[EngineRow] = ()
     """Storage engines; empty where only what changed was read, for a change of theirs has everything read."""
+    rates: Mapping[MemberId, OwnRates] = {}
+    """Of members for whom something of their own was set."""
 
 
 class News(NamedTuple):

@@ -55,6 +55,8 @@ FOOT = """\
   the announced size alone says so; nothing of it is stored. Writes that need no more room than they free pass.
 * A member may cap their own egress of a month. When it is reached, downloads and lists are `403 EgressCapReached` with
   the elements `CapBytes` and `ResetsAt`, and a long download that runs is cut; everything else goes on.
+* **Too much at once** is `503 SlowDown` with `Retry-After`: more requests or bytes a second than an operator lets an
+  address or a member have, or more than a worker has room for. Nothing of such a request is stored, recorded or billed.
 * **Rights** are decided in this order: the bounds of the key; what the bucket's policy denies; the owner may; what
   the policy or an access list gives; nothing else. A member whose account is closed has buckets that serve nobody
   (`AllAccessDisabled`). A bucket that is not there is `NoSuchBucket` to anybody, as in S3; an object that is not

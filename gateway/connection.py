@@ -13,7 +13,7 @@ import logging
 from collections.abc import Callable, Coroutine, Generator
 from functools import partial
 from types import coroutine
-from typing import Any
+from typing import Any, cast
 
 from aiohttp import ClientError, StreamReader
 from aiohttp.http import HttpRequestParser, RawRequestMessage
@@ -22,8 +22,10 @@ from aiohttp.web import Server
 from aiohttp.web_protocol import RequestHandler, RequestPayloadError, _ErrInfo
 from multidict import CIMultiDictProxy
 
+from gateway.crowd import Crowd
 from gateway.errors import render_error, s3_error
 from gateway.head import response_head
+from gateway.turned import Eviction
 from gateway.wire import PeerVanished
 
 log = logging.getLogger(__name__)
@@ -71,6 +73,11 @@ class Incoming:
         return self._connection.is_leaving
 
     @property
+    def running(self) -> int:
+        """How many requests are under way in this worker, this one among them."""
+        return self._connection.running
+
+    @property
     def remote(self) -> str:
         """The address at the other end; empty where the socket has none."""
         return self._connection.remote
@@ -93,13 +100,16 @@ Handle = Callable[[Incoming], Coroutine[Any, Any, bool]]
 class Connection(RequestHandler):
     """One client's connection."""
 
-    __slots__ = ("_begun", "_handle", "_has_left", "_new_parser", "_server", "descriptor", "remote")
+    __slots__ = (
+        "_begun", "_handle", "_has_left", "_head_has_begun", "_new_parser", "_server", "descriptor", "remote",
+    )  # fmt: skip
 
     def __init__(self, server: ConnectionServer, **limits: Any) -> None:
         super().__init__(server, **limits)
         self._handle = server.handle
         self._server = server
         self._has_left = False
+        self._head_has_begun = False
         self._new_parser = partial(
             HttpRequestParser, self, self._loop, self._read_bufsize, max_line_size=self.max_line_size,
             max_field_size=self.max_field_size, max_headers=self.max_headers,
@@ -113,10 +123,13 @@ class Connection(RequestHandler):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client is there."""
-        super().connection_made(transport)
-        self.descriptor = transport.get_extra_info("socket").fileno()
         peer = transport.get_extra_info("peername")
         self.remote = str(peer[0]) if peer else ""
+        if (reason := self._server.crowd.enter(self.remote)) is not None:
+            self._server.crowd.refuse(cast("asyncio.Transport", transport), reason)
+            return
+        super().connection_made(transport)
+        self.descriptor = transport.get_extra_info("socket").fileno()
 
     def data_received(self, data: bytes) -> None:
         """Parse; when nothing else is going on, begin the request that this completes."""
@@ -133,7 +146,10 @@ class Connection(RequestHandler):
         finally:
             self._waiter = waiter
         if self._messages:
+            self._head_has_begun = False
             self._begin(waiter)
+        else:
+            self._head_has_begun = True
 
     def _begin(self, waiter: asyncio.Future[None]) -> None:
         """Take the next exchange as far as it goes without waiting; the task does what is left."""
@@ -179,15 +195,20 @@ class Connection(RequestHandler):
             elif self.transport is not None:
                 self.transport.close()
 
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """The client is gone, or was told to go."""
+        self._server.crowd.leave(self.remote)
+        super().connection_lost(exc)
+
     @property
     def is_leaving(self) -> bool:
         """See Incoming."""
         return self._server.is_leaving
 
     @property
-    def is_busy(self) -> bool:
-        """Whether a request is under way."""
-        return self._request_in_progress
+    def running(self) -> int:
+        """See Incoming."""
+        return self._server.running
 
     def leave_if_idle(self) -> None:
         """Say goodbye where no request is under way; where one is, its end does so."""
@@ -212,6 +233,13 @@ class Connection(RequestHandler):
             self._parser = self._new_parser()
             content.feed_eof()
         self._resume_reading_for_buffer()
+
+    def _process_keepalive(self) -> None:
+        """Time is up for the next head: counted where the connection ends by that."""
+        was_open = not self._force_close
+        super()._process_keepalive()
+        if was_open and self._force_close:
+            self._server.evicted(Eviction.HEAD if self._head_has_begun else Eviction.IDLE)
 
     def _renew_patience(self) -> None:
         """The next request has its full time from now on; the clock stops if it rings during an exchange."""
@@ -247,6 +275,7 @@ class Connection(RequestHandler):
 
     async def _exchange(self, incoming: Incoming, content: StreamReader) -> bool:
         self._request_in_progress = True
+        self._server.running += 1
         self._current_request = incoming  # type: ignore[assignment]
         try:
             going_on = await self._handle(incoming)
@@ -258,6 +287,7 @@ class Connection(RequestHandler):
         finally:
             self._current_request = None
             self._request_in_progress = False
+            self._server.running -= 1
             if self._handler_waiter is not None and not self._handler_waiter.done():
                 self._handler_waiter.set_result(None)
         if not content.is_eof():
@@ -292,9 +322,16 @@ class Connection(RequestHandler):
 class ConnectionServer(Server):
     """Makes them."""
 
-    def __init__(self, handle: Handle, **limits: Any) -> None:
+    def __init__(
+        self, handle: Handle, *, crowd: Crowd | None = None, evicted: Callable[[Eviction], None] = lambda _: None,
+        **limits: Any,
+    ) -> None:  # fmt: skip
         super().__init__(_unused, **limits)
         self.handle = handle
+        self.crowd = crowd or Crowd()
+        self.evicted = evicted
+        self.running = 0
+        """Requests under way."""
         self.is_leaving = False
         self.is_closing = False
         self._ended = asyncio.Event()

@@ -1,4 +1,4 @@
-"""What a worker knows of the directory, in memory: keys, buckets, caps and storage engines. It asks nobody."""
+"""What a worker knows of the directory, in memory: keys, buckets, caps, rates and storage engines. It asks nobody."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from gateway import store
 from gateway.call import Bucket
 from gateway.changes import Known, News
 from gateway.engine_store import EngineRow
+from gateway.rates import OwnRates
 from gateway.scope import KeyScope, parse_scope
 from gateway.store import KeyRow
 from gateway.vault import Vault
@@ -41,6 +42,8 @@ class DirectoryCopy:
         self._parting: set[BucketId] = set()
         self.egress_caps: dict[MemberId, int] = {}
         """Hard caps of members who set one: bytes out in a month."""
+        self.rates: dict[MemberId, OwnRates] = {}
+        """How fast members may go for whom something of their own was set."""
         self.engines: Mapping[str, EngineRow] = {store.ON_DISK.name: store.ON_DISK}
         """Storage engines by name, closed ones too; their secrets are sealed."""
         self.engines_at: frozenset[str] = frozenset()
@@ -80,7 +83,7 @@ class DirectoryCopy:
     def _all(self) -> Known:
         return Known(
             list(self._keys.values()), list(self._buckets.values()), dict(self.egress_caps),
-            list(self.engines.values()),
+            list(self.engines.values()), dict(self.rates),
         )  # fmt: skip
 
     def _apply(self, known: Known) -> None:
@@ -90,6 +93,7 @@ class DirectoryCopy:
         self._buckets = {bucket.name: bucket for bucket in known.buckets}
         self._numbered = {bucket.id: bucket for bucket in (*before, *known.buckets)}
         self.egress_caps = dict(known.egress_caps)
+        self.rates = dict(known.rates)
         self.engines = {row.name: row for row in known.engines} or {store.ON_DISK.name: store.ON_DISK}
         self.engines_at = frozenset(row.location for row in known.engines if row.location)
         self.generation += 1
@@ -110,6 +114,8 @@ class DirectoryCopy:
         self._parting = {one.id for one in leaving} - {bucket.id for bucket in known.buckets}
         for member in wanted.members:
             self.egress_caps.pop(member, None)
+            self.rates.pop(member, None)
         self.egress_caps |= known.egress_caps
+        self.rates |= known.rates
         if wanted.access_keys or wanted.members:
             self.generation += 1

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from gateway import engine_store, store
 from gateway.changes import Change, Known, Look, News, Position, Seen, Wanted
+from gateway.rates_store import own_rates
 from meter.cap_store import caps
 from meter.caps import Caps
 from meter.ids import MemberId
@@ -63,10 +64,10 @@ async def news(connection: Connection, seen: Seen, *, timeout_s: float) -> tuple
 
 
 async def everything(connection: Connection) -> Known:
-    """All keys, buckets and engines, and caps that bind; inside a transaction of the caller's."""
+    """All keys, buckets and engines, rates, and caps that bind; inside a transaction of the caller's."""
     return Known(
         await store.keys(connection), await store.buckets(connection), _hard(await caps(connection)),
-        await engine_store.engines(connection),
+        await engine_store.engines(connection), await own_rates(connection),
     )  # fmt: skip
 
 
@@ -76,6 +77,7 @@ async def _again(connection: Connection, wanted: Wanted) -> Known:
         await store.keys(connection, among=(list(wanted.access_keys), members)),
         await store.buckets(connection, among=(list(wanted.buckets), members)),
         _hard(await caps(connection, among=members)),
+        rates=await own_rates(connection, among=members),
     )
 
 

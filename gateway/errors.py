@@ -188,6 +188,8 @@ def s3_error(
 ) -> S3Error:
     """The error of that code, with S3's sentence or a clearer one. An unknown code is a bug: KeyError."""
     status, sentence = _TABLE[code]
+    if code == "SlowDown":
+        headers = {"Retry-After": "1"} | (headers or {})
     texts = {name: str(value) for name, value in extra.items()}
     return S3Error(code, status=status, message=message or sentence, extra=texts, headers=headers)
 

@@ -29,6 +29,7 @@ from gateway.counting import Checkpoints, Counting, CutOff
 from gateway.errors import S3Error, s3_error
 from gateway.handlers.cors import origin_headers
 from gateway.handlers.table import HANDLERS
+from gateway.limits import Limits
 from gateway.metrics import GatewayMetrics
 from gateway.moving.holds import Holds
 from gateway.operation import Operation
@@ -37,6 +38,7 @@ from gateway.request import Request, read_head
 from gateway.route import Route, is_readiness, route
 from gateway.sigv4.parse import Claim, parse_claim
 from gateway.sigv4.unsigned import unsigned_claim
+from gateway.turned import Eviction, Turned
 from gateway.wire import PeerVanished
 from gateway.zones import Zones
 from meter.event import Zone
@@ -63,7 +65,7 @@ class Exchanges:
 
     def __init__(
         self, services: Services, authenticator: Authenticator, recorder: Recorder, metrics: GatewayMetrics,
-        caps: CapWatch, holds: Holds,
+        caps: CapWatch, holds: Holds, limits: Limits,
     ) -> None:  # fmt: skip
         self._services = services
         self._authenticator = authenticator
@@ -71,6 +73,7 @@ class Exchanges:
         self._metrics = metrics
         self._caps = caps
         self._holds = holds
+        self._limits = limits
         self._settings = services.settings
         self._id_prefix = os.urandom(8)
         self._requests = 0
@@ -83,7 +86,7 @@ class Exchanges:
             own=self._settings.zones_own, peering=self._settings.zones_peering,
             proxies=self._settings.trusted_proxies,
         )  # fmt: skip
-        self._browsers = BrowserDoors(services, authenticator, recorder, metrics, caps, holds)
+        self._browsers = BrowserDoors(services, authenticator, recorder, metrics, caps, holds, limits)
 
     async def handle(self, raw: Incoming) -> bool:
         """One request, to its end; whether the connection goes on. The answer has been sent by then."""
@@ -96,6 +99,7 @@ class Exchanges:
             reply = await self._reply(raw, counting, how)
         except (SenderGone, CutOff) as gone:
             counting.end(status=CLIENT_LEFT, moved_out=0, aborted=True)
+            how.settle()
             self._metrics.ended(counting.tab, CLIENT_LEFT, counting)
             if isinstance(gone.__cause__, PeerVanished):
                 self._metrics.vanished(counting.tab)
@@ -105,8 +109,14 @@ class Exchanges:
             raise
         if how.origin_headers:
             reply.headers |= how.origin_headers
+        if how.is_excess:
+            return (await answer(reply, counting, how))[0]
         self._metrics.first_byte(counting.tab, started)
         goes_on, status = await answer(reply, counting, how)
+        if how.throttle is not None:
+            how.settle()
+        if how.is_slow:
+            self._metrics.evicted(Eviction.RECEIVER)
         self._metrics.ended(counting.tab, status, counting)
         return goes_on
 
@@ -129,6 +139,7 @@ class Exchanges:
             if not self._recorder.has_room:
                 counting.is_left_out = True
                 raise s3_error("SlowDown")
+            self._limits.let_in(raw)
             request = read_head(raw)
             how.resource = request.raw_path
             if self._browsers.have_websites and (site := self._browsers.site_of(request)):
@@ -158,6 +169,10 @@ class Exchanges:
             if claim is None and is_browser_at_the_door(asked.operation, request.headers):
                 return Reply(headers={"Content-Type": "text/plain; charset=utf-8"}, body=WELCOME.encode())
             return await self._admitted(raw, request, asked, claim, counting, how)
+        except Turned as turned:
+            counting.is_left_out, how.is_excess = True, turned.reason.is_excess
+            self._limits.turned_away(turned.reason)
+            return error_reply(turned, how.resource, counting.tab.request_id.hex())
         except S3Error as error:
             self._metrics.refused(counting.tab, error.code)
             return error_reply(error, how.resource, counting.tab.request_id.hex())
@@ -184,6 +199,7 @@ class Exchanges:
             )  # fmt: skip
             caller, signing_key = proof.caller, proof.signing_key
             tab.requester = caller.member
+            how.throttle = self._limits.of_member(caller.member)
             origin = Origin(
                 raw.remote,
                 "REST-HEADER" if claim.expires_s is None else "REST-QUERY-STRING",
@@ -196,6 +212,8 @@ class Exchanges:
             # Nearly every bucket is known, and then there is nothing to wait for.
             known = services.directory.known_bucket(named)
             bucket = known or await services.directory.bucket(named, ask=claim is not None)
+        if claim is None and bucket is not None:
+            how.throttle = self._limits.of_strangers(bucket.owner)
         check_there(asked.operation, bucket)
         question: Asked | None = None
         if not is_unbound_owner(caller, bucket):
@@ -211,6 +229,7 @@ class Exchanges:
             raw.content, request.effective, claim=claim or unsigned_claim(request.effective),
             signing_key=signing_key, counting=counting, settings=self._settings,
             ask_for_it=how.expects_continue(request.headers), descriptor=how.descriptor, incoming=raw,
+            throttle=how.throttle,
         )  # fmt: skip
         call = Call(
             asked.operation, tab.request_id.hex(), asked.bucket, asked.key, asked.query, request.effective,

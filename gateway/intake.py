@@ -110,7 +110,8 @@ class Blocks:
     """
 
     _open_count: ClassVar[int] = 0
-    """Of this process."""
+    _open_bytes: ClassVar[int] = 0
+    """Of this process; what each may still take is counted from its beginning."""
 
     def __init__(
         self, *, hash_block: Callable[[memoryview], Awaitable[object]],
@@ -128,11 +129,18 @@ class Blocks:
         self._hash_block = hash_block
         self._write = write
         self._block_bytes = min(block_bytes, body_bytes)
+        self._may_take = BLOCKS * self._block_bytes
+        Blocks._open_bytes += self._may_take
         self._made = 0
         self._free: list[memoryview] = []
         self._block = self._fresh()
         self._filled = 0
         self._running: deque[tuple[memoryview, Awaitable[object], asyncio.Task[None]]] = deque()
+
+    @classmethod
+    def have_room(cls, body_bytes: int, *, block_bytes_min: int, memory_bytes_max: int) -> bool:
+        """Whether one more body, of so many bytes as announced, keeps all of them within memory_bytes_max."""
+        return cls._open_bytes + BLOCKS * min(block_bytes_min, body_bytes) <= memory_bytes_max
 
     @property
     def room(self) -> memoryview:
@@ -164,6 +172,7 @@ class Blocks:
     async def close(self) -> None:
         """Wait for the threads that still look at a block, whatever becomes of them."""
         Blocks._open_count -= 1
+        Blocks._open_bytes -= self._may_take
         for _, hashing, writing in self._running:
             await asyncio.gather(hashing, writing, return_exceptions=True)
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from gateway.accounting import CLIENT_LEFT, Tab
 from gateway.counting import Counting
 from gateway.operation import Operation
+from gateway.turned import Eviction
 from meter.live import OpenExchange, OpenSums
 from meter.metrics import Histogram, Registry, series
 from meter.recorder import now_us
@@ -77,6 +78,10 @@ class GatewayMetrics:
         """A client's machine stopped answering in the middle of its body: one of the aborts."""
         self.registry.add(_vanished(tab.operation))
 
+    def evicted(self, why: Eviction) -> None:
+        """A connection is ended because its client is too slow, or silent."""
+        self.registry.add(series("weir_gateway_evicted_total", reason=why))
+
     def still_open(self, found: Iterable[OpenExchange]) -> None:
         """What long exchanges that have not ended yet have moved; short ones are over before anybody looks."""
         sums = OpenSums()
@@ -89,7 +94,9 @@ class GatewayMetrics:
         }
 
     def refused(self, tab: Tab, code: str) -> None:
-        """A request was turned away at the door."""
+        """A request was turned away at the door, or its body given up."""
+        if code == "RequestTimeout":
+            self.evicted(Eviction.SENDER)
         if not tab.authorised and (reason := _REJECTIONS.get(code)) is not None:
             self.registry.add(series("weir_gateway_auth_rejections_total", reason=reason))
 

@@ -77,6 +77,17 @@ class GatewaySettings(RoomSettings):
         description="memory of a worker for long bodies that come in: with few at once their blocks are larger "
         "than receive_block_bytes",
     )
+    receive_memory_bytes_max: int = Field(
+        256 * 2**20,
+        ge=2**20,
+        description="what the blocks of all long bodies of a worker may take; a body beyond it is SlowDown",
+    )
+    memory_bytes_max: int = Field(
+        0,
+        ge=0,
+        description="memory of a worker, without pages of files, above which new bodies are SlowDown; 0: its part of half "
+        "of what the machine or its control group has",
+    )
     send_buffer_bytes: int = Field(
         384 * 1024,
         ge=0,
@@ -123,7 +134,44 @@ class GatewaySettings(RoomSettings):
     zones_peering: str = Field(
         "", description="networks reached by peering, likewise; the most specific network decides"
     )
-    connections_max: int = Field(4096, ge=1, description="connections a worker keeps open at most")
+    connections_max: int = Field(
+        4096,
+        ge=1,
+        description="connections a worker keeps open at most, and fewer where it may not open so many files; more are "
+        "told 503 and closed",
+    )
+    address_connections_max: int = Field(
+        1024,
+        ge=0,
+        description="of these, connections from one address (of IPv6: one /64); trusted_proxies have no such limit; 0: none",
+    )
+    exchanges_max: int = Field(
+        2048, ge=1, description="requests under way in a worker at most; more is SlowDown"
+    )
+    address_requests_per_s: int = Field(
+        0,
+        ge=0,
+        description="requests a second from one address (of IPv6: one /64); more is SlowDown. A gateway's number, of which "
+        "each worker has an equal part; 0: no limit",
+    )
+    member_requests_per_s: int = Field(
+        0,
+        ge=0,
+        description="requests a second that one member signs, and as many that nobody signs to the member's buckets; "
+        "likewise. `weir member rate` sets a member's own",
+    )
+    member_bytes_per_s: int = Field(
+        0,
+        ge=0,
+        description="body bytes a second of these requests, both directions together; long transfers are held to it, and "
+        "where much is owed new requests are SlowDown; likewise",
+    )
+    rate_burst_s: int = Field(
+        10, ge=1, le=3600, description="after a rest, what comes up in so many seconds may be used at once"
+    )
+    rate_keys_max: int = Field(
+        65_536, ge=1, description="addresses, and members, whose rates a worker keeps in mind at most"
+    )
     drain_bytes_max: int = Field(256 * 1024, ge=0, description="unread body taken in after an early error")
     goodbye_ms: int = Field(
         1000,

@@ -13,7 +13,7 @@ from gateway.store import KeyRow
 from meter.ids import BucketId, MemberId
 from meter.usage import MemberStatus
 
-SNAPSHOT_FORMAT = 6
+SNAPSHOT_FORMAT = 7
 """Lines of another format are not read: the first start after an upgrade asks Postgres."""
 
 

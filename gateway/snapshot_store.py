@@ -17,6 +17,7 @@ from typing import Any
 
 from gateway.call import Bucket
 from gateway.changes import BEFORE_ALL, Known, Look, News, Position, Seen
+from gateway.rates import OwnRates
 from gateway.snapshot import (
     SNAPSHOT_FORMAT,
     pack_bucket,
@@ -38,6 +39,7 @@ _TABLES = """
     CREATE INDEX IF NOT EXISTS bucket_by_member ON bucket (member);
     CREATE TABLE IF NOT EXISTS engine (name TEXT PRIMARY KEY, line TEXT NOT NULL) WITHOUT ROWID;
     CREATE TABLE IF NOT EXISTS cap (member INTEGER PRIMARY KEY, bytes INTEGER NOT NULL);
+    CREATE TABLE IF NOT EXISTS rate (member INTEGER PRIMARY KEY, requests INTEGER, bytes INTEGER);
 """
 
 
@@ -100,7 +102,8 @@ class SnapshotStore:
             buckets = [unpack_bucket(line) for (line,) in sqlite.execute("SELECT line FROM bucket")]
             caps = {MemberId(m): b for m, b in sqlite.execute("SELECT member, bytes FROM cap")}
             engines = [unpack_engine(line) for (line,) in sqlite.execute("SELECT line FROM engine")]
-            return Known(keys, buckets, caps, engines), Seen(*self._place())
+            rates = {MemberId(m): OwnRates(*own) for m, *own in sqlite.execute("SELECT * FROM rate")}
+            return Known(keys, buckets, caps, engines, rates), Seen(*self._place())
         finally:
             sqlite.execute("COMMIT")
 
@@ -129,6 +132,7 @@ class SnapshotStore:
             sqlite.executemany("DELETE FROM bucket WHERE name = ?", [(name,) for name in wanted.buckets])
             sqlite.executemany("DELETE FROM bucket WHERE member = ?", members)
             sqlite.executemany("DELETE FROM cap WHERE member = ?", members)
+            sqlite.executemany("DELETE FROM rate WHERE member = ?", members)
             self._put(sqlite, known)
             self._tell("place", (look.server, look.position))
             return True
@@ -156,10 +160,14 @@ class SnapshotStore:
             [(row.name, pack_engine(row)) for row in known.engines],
         )
         sqlite.executemany("INSERT OR REPLACE INTO cap VALUES (?, ?)", _pairs(known.egress_caps))
+        sqlite.executemany(
+            "INSERT OR REPLACE INTO rate VALUES (?, ?, ?)",
+            [(int(member), *own) for member, own in known.rates.items()],
+        )
 
     def _empty(self, sqlite: sqlite3.Connection) -> None:
-        for statement in ("DELETE FROM key", "DELETE FROM bucket", "DELETE FROM engine", "DELETE FROM cap"):
-            sqlite.execute(statement)
+        for table in ("key", "bucket", "engine", "cap", "rate"):
+            sqlite.execute(f"DELETE FROM {table}")  # noqa: S608 - our own names
 
     def _place(self) -> tuple[str, Position]:
         server, position = self._about("place")

@@ -168,7 +168,7 @@ async def limit_bucket(connection: Connection, bucket: BucketId, bytes_max: int 
 async def limit_member(connection: Connection, member: MemberId, bytes_max: int | None) -> None:
     """Set or lift the member's limit of stored bytes over all buckets."""
     await connection.execute(
-        "INSERT INTO gateway.member_limit VALUES ($1, $2)"
+        "INSERT INTO gateway.member_limit (member, bytes_max) VALUES ($1, $2)"
         " ON CONFLICT (member) DO UPDATE SET bytes_max = excluded.bytes_max",
         member, bytes_max,
     )  # fmt: skip

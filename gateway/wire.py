@@ -38,6 +38,10 @@ class ReceiverGone(ConnectionError):
     """The receiver reset, or took nothing for too long."""
 
 
+class ReceiverTooSlow(ReceiverGone):
+    """It is there, and takes less than it must: it was we who ended this."""
+
+
 class PeerVanished(ConnectionError):
     """The other machine answers nothing any more: switched off, or its cable was pulled.
 
@@ -80,13 +84,14 @@ class LongSend:
     """Sends a header and a long body on a descriptor of its own, and knows at each moment what moved.
 
     on_progress(acknowledged) is told the body's bytes after each step, and each TELL_EVERY_S while nothing can be
-    sent. What it raises ends the sending. The event loop's transport must have nothing queued, and must not be
+    sent. What it raises ends the sending. throttle is told how many bytes more the kernel took, and says for how many
+    seconds it is to get none. The event loop's transport must have nothing queued, and must not be
     written to meanwhile.
     """
 
     def __init__(
         self, descriptor: int, *, timeout_s: float, bytes_per_s_min: int,
-        on_progress: Callable[[int], None],
+        on_progress: Callable[[int], None], throttle: Callable[[int], float] | None = None,
     ) -> None:  # fmt: skip
         self._pace = Pace(window_s=timeout_s, bytes_per_s_min=bytes_per_s_min)
         self._descriptor = os.dup(descriptor)
@@ -95,6 +100,7 @@ class LongSend:
         self._kernel_ms = _exchanged(self._descriptor, socket.TCP_USER_TIMEOUT, 0)
         self._timeout_s = timeout_s
         self._on_progress = on_progress
+        self._throttle = throttle
         self._head_bytes = 0
         self._body_bytes = 0
         self._accepted = 0
@@ -136,13 +142,23 @@ class LongSend:
         async for extent in self._at_hand((MemoryExtent(head), *extents)):
             size = len(extent.data) if isinstance(extent, MemoryExtent) else extent.size_bytes
             while self._accepted < at + size:
-                if not self._step(extent, self._accepted - at):
+                taken = self._step(extent, self._accepted - at)
+                if not taken:
                     await self._writable()
+                elif self._throttle is not None:
+                    await self._rest(self._throttle(taken))
                 elif self._accepted - breath > BREATH_BYTES:
                     breath = self._accepted
                     await asyncio.sleep(0)
             at += size
         await self._settle()
+
+    async def _rest(self, seconds: float) -> None:
+        """The receiver's member is ahead of their pace. No patience is counted meanwhile, for it is we who wait."""
+        while seconds > 0:
+            await asyncio.sleep(min(seconds, TELL_EVERY_S))
+            seconds -= TELL_EVERY_S
+            self._tell()
 
     async def _at_hand(self, extents: Sequence[Extent]) -> AsyncIterator[_AtHand]:
         """The extents, of which those that are not there yet come in blocks, each when the last one has left."""
@@ -207,7 +223,7 @@ class LongSend:
         try:
             while not has_room:
                 if began >= patience_until:
-                    raise ReceiverGone
+                    raise ReceiverTooSlow
                 has_room = await self._room_within(min(TELL_EVERY_S, patience_until - began))
                 stood_at, now = self._acknowledged, loop.time()
                 self._tell()
@@ -217,7 +233,7 @@ class LongSend:
                 self._pace.waited(now - began, moved_bytes=self._acknowledged - stood_at)
                 began = now
         except TooSlow:
-            raise ReceiverGone from None
+            raise ReceiverTooSlow from None
 
     async def _room_within(self, seconds: float) -> bool:
         """Whether the kernel takes more, which is waited for so long. A future and a timer: a task costs more."""
@@ -250,11 +266,13 @@ class LongSend:
             try:
                 self._pace.waited(pause_s, moved_bytes=left - now_left)
             except TooSlow:
-                raise ReceiverGone from None
+                raise ReceiverTooSlow from None
             left = now_left
             self._tell()
-            if left and (waited_s > self._timeout_s or not _connected(self._descriptor)):
+            if left and not _connected(self._descriptor):
                 raise ReceiverGone
+            if left and waited_s > self._timeout_s:
+                raise ReceiverTooSlow
 
 
 @dataclass(frozen=True, slots=True)

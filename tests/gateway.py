@@ -56,6 +56,8 @@ class RunningGateway:
     logs: list[IO[str]] = field(default_factory=list)
     clients: list[Any] = field(default_factory=list)
     bodies: list[weakref.ref[Any]] = field(default_factory=list)
+    files_max: int = 0
+    """How many files a worker may open; 0: as many as the tests."""
 
     @property
     def port(self) -> int:
@@ -87,11 +89,13 @@ class RunningGateway:
             log = (self.data / f"worker-{index}.log").open("a")
             environment = {
                 **os.environ, "WEIR_DATA": str(self.data), "WEIR_DATABASE_URL": self.database,
-                "WEIR_GATEWAY_FD": str(listener.fileno()), "WEIR_WORKER": str(index), **self.environment,
+                "WEIR_GATEWAY_FD": str(listener.fileno()), "WEIR_WORKER": str(index),
+                "WEIR_WORKERS": str(self.workers), **self.environment,
             }  # fmt: skip
+            few = ["prlimit", f"--nofile={self.files_max}:{self.files_max}"] if self.files_max else []
             self.processes.append(
                 subprocess.Popen(
-                    [sys.executable, "-m", "gateway"], env=environment, pass_fds=[listener.fileno()],
+                    [*few, sys.executable, "-m", "gateway"], env=environment, pass_fds=[listener.fileno()],
                     stdout=subprocess.PIPE, stderr=log, text=True,
                 )
             )  # fmt: skip
@@ -192,11 +196,16 @@ def _keep_body(bodies: list[weakref.ref[Any]], parsed: dict[str, Any], **_: obje
 
 @contextmanager
 def running_gateway(
-    data: Path, database: str, *, workers: int = 1, environment: dict[str, str] | None = None
+    data: Path,
+    database: str,
+    *,
+    workers: int = 1,
+    environment: dict[str, str] | None = None,
+    files_max: int = 0,
 ) -> Iterator[RunningGateway]:
     """A gateway for the time of the block."""
     Vault.open(data / "secret.key", create=True)
-    gateway = RunningGateway(data, database, workers, environment or {})
+    gateway = RunningGateway(data, database, workers, environment or {}, files_max=files_max)
     gateway.start()
     try:
         yield gateway

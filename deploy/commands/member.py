@@ -6,6 +6,7 @@ import click
 
 from deploy.commands.cap import cap, cap_document, caps_of
 from deploy.commands.options import data_option, json_option
+from deploy.commands.rate import rate, rates_document, rates_of
 from deploy.desk import Desk, as_board, as_operator, at_desk
 from deploy.instants import instant_text
 from deploy.output import print_json, print_table, say
@@ -102,8 +103,10 @@ def show(name: str, as_json: bool) -> None:
             own = await caps_of(connection, found.id)
         async with desk.connected("weir_gateway") as connection:
             limit_bytes = await member_limit(connection, found.id)
+            rates = await rates_of(connection, found.id)
         await desk.note("weir_meter", as_operator("look at a member's use and limits", subject=found.id))
-        return {**document(found), "stored_bytes": stored, "limit_bytes": limit_bytes, **cap_document(own)}
+        limits = {"limit_bytes": limit_bytes, **rates_document(rates)}
+        return {**document(found), "stored_bytes": stored, **limits, **cap_document(own)}
 
     told = at_desk(work)
     if as_json:
@@ -139,6 +142,7 @@ def limit(name: str, size: str, as_json: bool) -> None:
 
 
 member.add_command(cap)
+member.add_command(rate)
 
 
 @member.command("suspend")

@@ -20,13 +20,13 @@ from deploy.doctor.verdict import Level, Verdict, certificate, descriptors, ok, 
 from deploy.place import Holder
 from deploy.settings import DeploySettings, file_values, is_secret
 from deploy.sockets import CannotListen, listen
+from gateway.crowd import descriptors_for
 from gateway.settings import GatewaySettings
 from meter.settings import config_file
 
 TIMEX_BYTES, TIMEX_MAXERROR_AT, TIME_ERROR = 208, 24, 5
 """struct timex of 64-bit Linux, and what adjtimex(2) answers when nobody keeps the clock."""
 CONNECT_TIMEOUT_S = 5
-OTHER_DESCRIPTORS = 256
 INODES_MIN = 10_000
 MIB = 2**20
 
@@ -41,7 +41,7 @@ def look(deploy: DeploySettings, gateway: GatewaySettings, running: Holder | Non
         yield from disk("disk of the objects", engine, least=gateway.disk_free_bytes_min)
     yield from permissions(data)
     yield from settings_file()
-    needed = gateway.connections_max + gateway.reader_files_max + OTHER_DESCRIPTORS
+    needed = descriptors_for(gateway.connections_max)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     yield descriptors(soft=soft, hard=hard, needed=needed)
     for name in ("gateway", "portal", "admin"):

@@ -9,8 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gateway.admission import admit
-from gateway.body import NoBody
-from gateway.call import Bucket, Call, Origin, Reply, Services, Subject
+from gateway.call import Bucket, Call, NoBody, Origin, Reply, Services, Subject
 from gateway.errors import S3Error, s3_error
 from gateway.handlers import object  # noqa: A004
 from gateway.handlers.failure import translate

@@ -17,6 +17,7 @@ from pathlib import Path
 from tests.bench import gateways, meter, storage
 from tests.bench.billing import bench_billing, bench_statements
 from tests.bench.books import bench_books
+from tests.bench.crowd import bench_crowd
 from tests.bench.large import bench_large
 from tests.bench.ledger import bench_ledger
 from tests.bench.metering import bench_metering
@@ -86,6 +87,7 @@ def main() -> None:
     bench_fleet()
     storage.run()
     bench_start()
+    bench_crowd()
 
 
 if __name__ == "__main__":

@@ -44,6 +44,7 @@ COMMANDS: tuple[tuple[Sequence[str], str | None], ...] = (
     (("resolution", "add", "So be it", "--body", "board", "--kind", "other", "--date", "2026-10-01"),
      "enter resolution 2026-1 of the board"),
     (("member", "limit", "anna", "1GB"), "limit what a member may store"),
+    (("member", "rate", "anna", "--requests", "50", "--bytes", "20MB"), "set how fast a member may go"),
     (("member", "cap", "anna", "--egress-hard", "1GB"), "set a member's own caps"),
     (("member", "show", "anna"), "look at a member's use and limits"),
     (("capital", "show", "anna"), "look at a member's capital account"),

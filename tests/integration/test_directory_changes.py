@@ -20,6 +20,8 @@ from gateway.changes import Known
 from gateway.directory import PostgresDirectory
 from gateway.errors import S3Error
 from gateway.keys import create_key, revoke_key
+from gateway.rates import OwnRates
+from gateway.rates_store import set_own_rates
 from gateway.store import add_bucket, limit_bucket, limit_member, put_document, remove_bucket, remove_document
 from gateway.vault import Vault
 from meter.cap_store import set_caps
@@ -68,12 +70,13 @@ async def member_in(connection: asyncpg.Connection, name: str) -> MemberId:
     return found.id
 
 
-def known_to(directory: PostgresDirectory) -> tuple[dict[str, Any], dict[str, Any], dict[Any, int]]:
-    return directory._keys, directory._buckets, dict(directory.egress_caps)
+def known_to(directory: PostgresDirectory) -> tuple[dict[Any, Any], ...]:
+    return directory._keys, directory._buckets, dict(directory.egress_caps), dict(directory.rates)
 
 
-def as_kept(known: Known) -> tuple[dict[str, Any], dict[str, Any], dict[Any, int]]:
-    return {k.access_key: k for k in known.keys}, {b.name: b for b in known.buckets}, dict(known.egress_caps)
+def as_kept(known: Known) -> tuple[dict[Any, Any], ...]:
+    keys, buckets = {k.access_key: k for k in known.keys}, {b.name: b for b in known.buckets}
+    return keys, buckets, dict(known.egress_caps), dict(known.rates)
 
 
 async def within(seconds: float, holds: Callable[[], bool]) -> float:
@@ -102,7 +105,7 @@ class Random:
             await self._member()
         await self._dice.choice(
             (self._member, self._key, self._revoke, self._bucket, self._gone, self._document, self._no_document,
-             self._bucket_limit, self._member_limit, self._cap, self._status)
+             self._bucket_limit, self._member_limit, self._rates, self._cap, self._status)
         )()  # fmt: skip
 
     async def _member(self) -> None:
@@ -148,6 +151,10 @@ class Random:
 
     async def _member_limit(self) -> None:
         await limit_member(self._connection, self._someone, self._dice.choice((None, 5, 6)))
+
+    async def _rates(self) -> None:
+        own = OwnRates(self._dice.choice((None, 0, 7)), self._dice.choice((None, 8)))
+        await set_own_rates(self._connection, self._someone, own)
 
     async def _cap(self) -> None:
         cap = Cap(None, self._dice.choice((None, 1, 2)))

@@ -79,6 +79,14 @@ class Started:
         self.process = None
         return status
 
+    def again(self) -> None:
+        """Stop it in order and start it on the port it had, as a service manager does."""
+        words = list(self._words)
+        words[words.index("--gateway-port") + 1] = str(self.port)
+        self._words = tuple(words)
+        assert 0 == self.end(), self.log()
+        self.start()
+
     def weir(self, *words: str, check: bool = True) -> str:
         """A command on its data directory; what it printed, also of an error."""
         done = subprocess.run(

@@ -27,7 +27,9 @@ KEYS_EACH = 20
 SHORT = (0, 100, 4096, 20_000, 200_000)
 LONG = (2 * MIB, 5 * MIB)
 SLOW_PIECE, SLOW_PAUSE_S = 64 * 1024, 0.1
-KINDS = ("kept", "kept", "fresh", "pausing", "long", "slow")
+PAUSES_S = (0.2, 2.0)
+"""Shorter and longer than what a stop leaves clients for sending once more (goodbye_ms)."""
+KINDS = ("kept", "kept", "fresh", "pausing", "pausing", "pausing", "long", "slow")
 
 
 class Gone(ConnectionError):
@@ -130,7 +132,7 @@ class RawLoad:
         for key, body in self._bodies(number, kind, dice):
             for method in ("PUT", "GET"):
                 if kind == "pausing":
-                    self._stop.wait(dice.uniform(0, 2.5))
+                    self._stop.wait(dice.choice(PAUSES_S))
                 try:
                     line = self._once(line, kind, method, key, body)
                 except (OSError, AssertionError, ValueError) as error:
@@ -145,7 +147,7 @@ class RawLoad:
         turn = 0
         while not self._stop.is_set():
             first = dice.randrange(MIB)
-            yield f"{number}-{turn % KEYS_EACH}", self._blob[first : first + dice.choice(sizes)]
+            yield f"{self.seed}-{number}-{turn % KEYS_EACH}", self._blob[first : first + dice.choice(sizes)]
             turn += 1
 
     def _once(self, line: Line | None, kind: str, method: str, key: str, body: bytes) -> Line | None:

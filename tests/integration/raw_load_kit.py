@@ -26,10 +26,10 @@ KEYS_EACH = 20
 """A client puts to so many keys in turn, so that the disk does not fill."""
 SHORT = (0, 100, 4096, 20_000, 200_000)
 LONG = (2 * MIB, 5 * MIB)
-SLOW_PIECE, SLOW_PAUSE_S = 64 * 1024, 0.1
+SLOW_PIECE, SLOW_PAUSE_S = 64 * 1024, 0.2
 PAUSES_S = (0.2, 2.0)
 """Shorter and longer than what a stop leaves clients for sending once more (goodbye_ms)."""
-KINDS = ("kept", "kept", "fresh", "pausing", "pausing", "pausing", "long", "slow")
+KINDS = ("kept", "kept", "fresh", "pausing", "pausing", "pausing", "long", "slow", "slow")
 
 
 class Gone(ConnectionError):
@@ -143,7 +143,7 @@ class RawLoad:
             line.close()
 
     def _bodies(self, number: int, kind: str, dice: random.Random) -> Iterator[tuple[str, bytes]]:
-        sizes = LONG if kind in ("long", "slow") else SHORT
+        sizes = LONG if kind in ("long", "slow", "slow") else SHORT
         turn = 0
         while not self._stop.is_set():
             first = dice.randrange(MIB)

@@ -6,6 +6,7 @@ The release before is the newest state of the main line whose database had fewer
 from __future__ import annotations
 
 import io
+import json
 import os
 import signal
 import subprocess
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from meter import __version__
 from tests.integration.gateways_kit import Started, beside, running, s3_of, up
 from tests.integration.raw_load_kit import RawLoad
 from tests.integration.s3_kit import eventually
@@ -104,6 +106,11 @@ def test_gateways_of_the_release_before_serve_and_count_on_the_new_schema(
         # Old and new speak of the same members and buckets.
         home.weir("member", "add", "anna")
         assert "anna" in second.weir("member", "list")
+        checks = {
+            one["name"]: one for one in json.loads(home.weir("doctor", "--json", check=False))["checks"]
+        }
+        assert f"every gateway that lives began with Weir {__version__}" == checks["gateways"]["sentence"]
+        assert "so is the one that runs" in checks["weir"]["sentence"]
         # Once it has ended, an old program does not begin on what a newer one made.
         assert 0 == second.end()
         assert "made by a newer Weir: update this one" in refusal(second)

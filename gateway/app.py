@@ -18,11 +18,9 @@ from gateway.cap_watch import CapWatch
 from gateway.collecting import keep_collecting
 from gateway.connection import Connection, ConnectionServer
 from gateway.directory import PostgresDirectory
-from gateway.exchange import Exchanges
 from gateway.feed import keep_feeding
 from gateway.inventory import keep_inventories
 from gateway.lifecycle_run import keep_looking
-from gateway.metrics import GatewayMetrics
 from gateway.move_store import WorkerRow
 from gateway.moving.holds import Holds
 from gateway.moving.noting import in_background, noting
@@ -30,6 +28,7 @@ from gateway.scrubbing import keep_scrubbing
 from gateway.settings import Durability, GatewaySettings
 from gateway.storage.disk.engine import DiskEngine, open_engine
 from gateway.storage.placed import PlacedEngines
+from gateway.tracing import ways
 from gateway.upstreams import Upstreams
 from gateway.vault import Vault
 from gateway.wire import expect_answers
@@ -69,7 +68,8 @@ class Worker:
         self._settings = settings
         self._meter_settings = meter_settings
         self._index = index
-        self.metrics = GatewayMetrics()
+        self._ways = ways(settings, worker=f"{socket.gethostname()}/worker-{index}")
+        self.metrics = self._ways.metrics
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self, listener: socket.socket) -> None:
@@ -92,7 +92,9 @@ class Worker:
         # Before the first request: from here on no bucket leaves its engine without this worker's word.
         await self._holds.start()
         self._engine: DiskEngine = await open_engine(settings.engine_directory, settings)
-        self._upstreams = Upstreams(self._directory, vault, settings, self.metrics.registry, self._recorder)
+        self._upstreams = Upstreams(
+            self._directory, vault, settings, self.metrics.registry, self._recorder, metrics_of=self._ways.upstream
+        )  # fmt: skip
         self._placed = PlacedEngines(
             self._engine,
             self._upstreams.of,
@@ -104,7 +106,7 @@ class Worker:
             self._directory, journal, settings.data / "caps.json", poll_s=settings.cap_poll_s, clock=now_us
         )
         await self._caps.start()
-        exchanges = Exchanges(
+        exchanges = self._ways.exchanges(
             Services(noting(self._placed, self._holds.note), self._directory, settings),
             Authenticator(self._directory, settings),
             self._recorder,
@@ -186,6 +188,7 @@ class Worker:
         await self._directory.close()
         await self._engine.close()
         self._recorder.close()
+        self._ways.close()
         self._publish()
 
     def _admit(self) -> asyncio.Protocol:

@@ -21,7 +21,7 @@ class Durability(StrEnum):
     STRICT = "strict"
     """Nothing: bytes, name and index are on the disk before the answer."""
     RELAXED = "relaxed"
-    """The answer does not wait for the disk; docs/operators.md says what that may cost."""
+    """The answer does not wait for the disk; docs/operators/machine.md says what that may cost."""
 
 
 class GatewaySettings(RoomSettings):

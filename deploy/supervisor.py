@@ -33,6 +33,7 @@ from deploy.rooms import bring_up_to_date, check_schema, connected
 from deploy.running import RoomsSettings, Running, has_terminal
 from deploy.sockets import listen, url_of
 from deploy.workers import Workers
+from meter import __version__
 from meter.postgres import DatabaseAway
 from meter.refusal import Refusal
 
@@ -258,6 +259,7 @@ class Supervisor:
             "is_embedded": running.is_embedded,
             "reloads": self._reloads,
             "started_us": int(self._began * 1_000_000),
+            "version": __version__,
         }
 
     def _keep_child(self, child: Child) -> None:

@@ -20,13 +20,11 @@ from gateway.collecting import keep_collecting
 from gateway.connection import ConnectionServer
 from gateway.crowd import Crowd, connections_within
 from gateway.directory import PostgresDirectory
-from gateway.exchange import Exchanges
 from gateway.feed import keep_feeding
 from gateway.inventory import keep_inventories
 from gateway.lifecycle_run import keep_looking
 from gateway.limits import Limits
 from gateway.memory import OwnMemory, give_back, group_bytes, machine_bytes, worker_bytes_max
-from gateway.metrics import GatewayMetrics
 from gateway.move_store import WorkerRow
 from gateway.moving.holds import Holds
 from gateway.moving.noting import in_background, noting
@@ -34,6 +32,7 @@ from gateway.scrubbing import keep_scrubbing
 from gateway.settings import Durability, GatewaySettings
 from gateway.storage.disk.engine import DiskEngine, open_engine
 from gateway.storage.placed import PlacedEngines
+from gateway.tracing import ways
 from gateway.upstreams import Upstreams
 from gateway.vault import Vault
 from gateway.wire import expect_answers
@@ -69,7 +68,8 @@ class Worker:
         self._meter_settings = meter_settings
         self._index = index
         self._workers = workers
-        self.metrics = GatewayMetrics()
+        self._ways = ways(settings, worker=f"{socket.gethostname()}/worker-{index}")
+        self.metrics = self._ways.metrics
         self._memory = OwnMemory()
         self._memory_bytes_max = settings.memory_bytes_max or worker_bytes_max(
             workers=workers, machine_bytes=machine_bytes(), group_bytes=group_bytes()
@@ -96,7 +96,9 @@ class Worker:
         # Before the first request: from here on no bucket leaves its engine without this worker's word.
         await self._holds.start()
         self._engine: DiskEngine = await open_engine(settings.engine_directory, settings)
-        self._upstreams = Upstreams(self._directory, vault, settings, self.metrics.registry, self._recorder)
+        self._upstreams = Upstreams(
+            self._directory, vault, settings, self.metrics.registry, self._recorder, metrics_of=self._ways.upstream
+        )  # fmt: skip
         self._placed = PlacedEngines(
             self._engine,
             self._upstreams.of,
@@ -110,7 +112,7 @@ class Worker:
         await self._caps.start()
         self._limits = Limits(settings, self._directory, self.metrics.registry, workers=self._workers)
         self._crowd = self._made_crowd()
-        exchanges = Exchanges(
+        exchanges = self._ways.exchanges(
             Services(noting(self._placed, self._holds.note), self._directory, settings),
             Authenticator(self._directory, settings),
             self._recorder,
@@ -205,6 +207,7 @@ class Worker:
         await self._directory.close()
         await self._engine.close()
         self._recorder.close()
+        self._ways.close()
         self._publish()
 
     async def _every(self, seconds: float, act: Callable[[], None]) -> None:

@@ -21,7 +21,7 @@ class Durability(StrEnum):
     STRICT = "strict"
     """Nothing: bytes, name and index are on the disk before the answer."""
     RELAXED = "relaxed"
-    """The answer does not wait for the disk; docs/operators.md says what that may cost."""
+    """The answer does not wait for the disk; docs/operators/machine.md says what that may cost."""
 
 
 class GatewaySettings(RoomSettings):
@@ -300,6 +300,18 @@ class GatewaySettings(RoomSettings):
         if value and value.lower() == info.data.get("host_suffix", "").lower():
             raise ValueError("must not be host_suffix: a host either shows pages or is an S3 endpoint")
         return value
+
+    tracing_url: str = Field(
+        "", pattern=r"^(https?://[^/@\s]+(/\S*)?)?$",
+        description="where traces are sent, as http://127.0.0.1:4318/v1/traces (OTLP over HTTP, in JSON); empty: tracing is off",
+    )  # fmt: skip
+    tracing_per_million: int = Field(
+        10_000, ge=0, le=1_000_000,
+        description="of a million requests about which no trusted proxy has decided (traceparent), so many are traced",
+    )  # fmt: skip
+    tracing_spans_max: int = Field(
+        4096, ge=1, description="spans of a worker that wait to be sent at most; the oldest go first"
+    )
 
     @field_validator("trusted_proxies")
     @classmethod

@@ -41,13 +41,14 @@ class Upstreams:
 
     def __init__(
         self, directory: PostgresDirectory, vault: Vault, settings: GatewaySettings, registry: Registry,
-        recorder: Recorder,
+        recorder: Recorder, metrics_of: Callable[[Registry, str], UpstreamMetrics] = UpstreamMetrics,
     ) -> None:  # fmt: skip
         self._directory = directory
         self._vault = vault
         self._settings = settings
         self._registry = registry
         self._recorder = recorder
+        self._metrics_of = metrics_of
         self._sums = StoredSums()
         self._open: dict[str, tuple[EngineRow, UpstreamEngine]] = {}
         self._former: list[UpstreamEngine] = []
@@ -110,7 +111,7 @@ class Upstreams:
     def _opened(self, row: EngineRow) -> UpstreamEngine:
         return open_upstream(
             row, self._vault, self._settings, self._registry, record=self._keep_cost, find=self._find,
-            tell=self._tell, sums=self._sums,
+            tell=self._tell, sums=self._sums, metrics_of=self._metrics_of,
         )  # fmt: skip
 
     def _find(self, bucket: BucketId) -> Place | None:
@@ -129,6 +130,7 @@ class Upstreams:
 def open_upstream(
     row: EngineRow, vault: Vault, settings: GatewaySettings, registry: Registry, *,
     record: Callable[[Event], object], find: Find, tell: Tell, sums: StoredSums,
+    metrics_of: Callable[[Registry, str], UpstreamMetrics] = UpstreamMetrics,
 ) -> UpstreamEngine:  # fmt: skip
     """The engine of that row. Raises Refusal when its secret does not open, or its endpoint is none."""
     secret = vault.reveal(row.secret, access_key=row.sealed_under)
@@ -136,7 +138,7 @@ def open_upstream(
         upstream = Upstream.at(row.name, row.endpoint, Account(row.access_key, secret, row.region))
     except ValueError as error:
         raise Refusal(f"the engine {row.name} cannot be asked: {error}") from error
-    metrics = UpstreamMetrics(registry, row.name)
+    metrics = metrics_of(registry, row.name)
     return UpstreamEngine(
         Client(upstream, settings, metrics, record), settings, find=find, tell=tell, sums=sums, metrics=metrics,
         spool=settings.data, features=row.features,

@@ -11,11 +11,13 @@ from billing.settings import BillingSettings
 from deploy.commands.options import data_option, json_option
 from deploy.desk import opened
 from deploy.doctor import coop, machine
-from deploy.doctor.verdict import Level, Verdict, ok, worst
+from deploy.doctor.verdict import Level, Verdict, index_schema, ok, program, worst
 from deploy.output import print_json, print_table, say
 from deploy.place import DataRefused, Holder, holder, is_founded
 from deploy.settings import DeploySettings, everything, read
 from gateway.settings import GatewaySettings
+from gateway.storage.disk.index import schema_versions
+from meter import __version__
 from meter.refusal import Refusal
 
 FAILS = 1
@@ -60,6 +62,10 @@ async def visit() -> list[Verdict]:
         return [*found, Verdict("data", Level.FAIL, str(refusal), "run this as the user who runs `weir up`")]
     found += machine.look(deploy, gateway, running)
     found.append(_running(running))
+    index = gateway.engine_directory / "index.sqlite"
+    if gateway.has_disk and index.exists():
+        was, known = schema_versions(index, busy_timeout_s=gateway.index_busy_timeout_s)
+        found.append(index_schema(found=was, known=known))
     for setting, url in (
         ("gateway_url", deploy.gateway_url),
         ("portal_url", read(BillingSettings).portal_url),
@@ -81,8 +87,9 @@ def _certificates(setting: str, url: str) -> list[Verdict]:
 
 def _running(running: Holder | None) -> Verdict:
     if running is None or running.kind != "up":
-        return ok("weir", "Weir does not run here just now")
-    return ok("weir", f"Weir runs as process {running.pid}")
+        return ok("weir", f"this program is Weir {__version__}, and none runs here just now")
+    told = running.facts.get("version")
+    return program(own=__version__, running=None if told is None else str(told), pid=running.pid)
 
 
 def _print(verdicts: list[Verdict]) -> None:

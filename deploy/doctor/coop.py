@@ -11,14 +11,16 @@ from deploy import store
 from deploy.backup.last import last_backup
 from deploy.binaries import MAJOR
 from deploy.desk import Desk
-from deploy.doctor.verdict import Level, Verdict, backlog, backup, clock, ok
+from deploy.doctor.verdict import Level, Verdict, backlog, backup, clock, gateway_versions, ok
+from deploy.enrolment import LEASE_BEATS
 from deploy.rooms import room_migrations
 from gateway import engine_store
 from gateway.engine_store import S3_KIND, EngineRow
+from gateway.gateways_store import gateways
 from gateway.keys import list_keys
 from gateway.storage.upstream.cold import Cold
 from gateway.vault import Vault
-from meter import shipper
+from meter import __version__, shipper
 from meter.postgres import Connection, applied_migrations, check, migrations
 from meter.refusal import Refusal
 
@@ -51,6 +53,7 @@ async def look(desk: Desk) -> AsyncIterator[Verdict]:
     async with desk.connected("weir_gateway") as connection:
         for verdict in await _secrets(desk, connection):
             yield verdict
+        yield await _gateways(desk, connection)
         engines = [row for row in await engine_store.engines(connection) if row.kind == S3_KIND]
     for row in engines:
         yield await asyncio.to_thread(_engine, desk, row)
@@ -83,6 +86,12 @@ async def _schema(connection: Connection) -> Verdict:
             "`weir db migrate`, or `weir up`",
         )  # fmt: skip
     return ok("schema", f"all {len(wanted)} migrations are applied")
+
+
+async def _gateways(desk: Desk, connection: Connection) -> Verdict:
+    lease_s = LEASE_BEATS * desk.deploy.gateway_heartbeat_s
+    alive = [one for one in await gateways(connection) if one.stopped_at is None and one.seen_s <= lease_s]
+    return gateway_versions(__version__, [(one.name, one.version) for one in alive])
 
 
 async def _rights(connection: Connection) -> AsyncIterator[Verdict]:

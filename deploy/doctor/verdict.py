@@ -56,6 +56,38 @@ def clock(off_us: int) -> Verdict:
     return Verdict("clock", level, text, "keep both machines' clocks by NTP: `timedatectl set-ntp true`")
 
 
+def program(*, own: str, running: str | None, pid: int) -> Verdict:
+    """The version of this program, and of the Weir that runs here; running None: it is too old to say."""
+    if running == own:
+        return ok("weir", f"this program is Weir {own}, and so is the one that runs (process {pid})")
+    told = f"Weir {running}" if running else "a Weir that does not tell its version"
+    return Verdict(
+        "weir", Level.WARN, f"this program is Weir {own}, and {told} runs here (process {pid})",
+        "finish the upgrade: `weir reload` for the workers, stop and start for the rest (docs/operators/upgrade.md)",
+    )  # fmt: skip
+
+
+def gateway_versions(own: str, alive: Iterable[tuple[str, str]]) -> Verdict:
+    """(name, version) of the gateways that live: for the time of an upgrade they may differ."""
+    others = [f"{name} has {version}" for name, version in alive if version != own]
+    if not others:
+        return ok("gateways", f"every gateway that lives began with Weir {own}")
+    return Verdict(
+        "gateways", Level.WARN, f"this program is Weir {own}, and {', '.join(others)}",
+        "restart them one after the other; old and new work side by side, but not for ever",
+    )  # fmt: skip
+
+
+def index_schema(*, found: int, known: int) -> Verdict:
+    """The storage index's schema against what this program knows."""
+    if found <= known:
+        return ok("index", f"the storage index has schema {found} of {known}")
+    return Verdict(
+        "index", Level.FAIL, f"the storage index has schema {found}, and this Weir knows {known}",
+        "a newer Weir wrote it: start that one; there is no way back but a backup",
+    )  # fmt: skip
+
+
 def space(name: str, what: str, *, free: int, whole: int, least: int, unit: str) -> Verdict:
     """Bytes or inodes of a disk: below `least` writes are refused."""
     percent = free * 100 // whole if whole else 100

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import boto3
 from botocore.config import Config
@@ -20,6 +20,8 @@ from tests.ordinary import ROOT
 
 START_TIMEOUT_S = 300
 WEIR = [sys.executable, "-m", "deploy"]
+OF_A_TREE = [sys.executable, "-P", "-m", "deploy"]
+"""The same, of the program that PYTHONPATH names and not of the working directory."""
 
 
 class Started:
@@ -36,8 +38,15 @@ class Started:
             "WEIR_CHILD_START_TIMEOUT_S": "300",
             **{f"WEIR_{name.upper()}": value for name, value in settings.items()},
         }  # fmt: skip
+        self.command = WEIR
         self.process: subprocess.Popen[bytes] | None = None
         self.told: dict[str, Any] = {}
+
+    def by(self, tree: Path) -> Self:
+        """From the next start or command on it is the program in another tree."""
+        self.command = OF_A_TREE
+        self.environment = self.environment | {"PYTHONPATH": str(tree)}
+        return self
 
     def start(self) -> Started:
         """Start it, and wait until it serves."""
@@ -45,7 +54,7 @@ class Started:
         ready.unlink(missing_ok=True)
         with (self.place / "log").open("ab") as log:
             self.process = subprocess.Popen(
-                [*WEIR, *self._words, "--ready-file", str(ready)], stdout=log, stderr=log, cwd=ROOT,
+                [*self.command, *self._words, "--ready-file", str(ready)], stdout=log, stderr=log, cwd=ROOT,
                 env=self.environment, start_new_session=True,
             )  # fmt: skip
         until = time.monotonic() + START_TIMEOUT_S
@@ -79,10 +88,18 @@ class Started:
         self.process = None
         return status
 
+    def again(self) -> None:
+        """Stop it in order and start it on the port it had, as a service manager does."""
+        words = list(self._words)
+        words[words.index("--gateway-port") + 1] = str(self.port)
+        self._words = tuple(words)
+        assert 0 == self.end(), self.log()
+        self.start()
+
     def weir(self, *words: str, check: bool = True) -> str:
         """A command on its data directory; what it printed, also of an error."""
         done = subprocess.run(
-            [*WEIR, *words], cwd=ROOT, env=self.environment, capture_output=True, text=True, timeout=300, check=False
+            [*self.command, *words], cwd=ROOT, env=self.environment, capture_output=True, text=True, timeout=300, check=False
         )  # fmt: skip
         assert not check or done.returncode == 0, done.stdout + done.stderr
         return done.stdout + done.stderr

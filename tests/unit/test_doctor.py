@@ -55,6 +55,16 @@ def test_files_certificates_backlogs_and_backups_are_judged() -> None:
     assert WARN is verdict.backup(age_us=48 * HOUR_US, damaged=0).level
 
 
+def test_versions_that_differ_want_an_eye_and_a_newer_index_fails() -> None:
+    assert OK is verdict.program(own="2", running="2", pid=7).level
+    assert WARN is verdict.program(own="2", running="1", pid=7).level
+    assert WARN is verdict.program(own="2", running=None, pid=7).level
+    assert OK is verdict.gateway_versions("2", [("a", "2"), ("b", "2")]).level
+    told = verdict.gateway_versions("2", [("a", "2"), ("b", "1")])
+    assert (WARN, True, False) == (told.level, "b has 1" in told.sentence, "a has" in told.sentence)
+    assert [OK, OK, FAIL] == [verdict.index_schema(found=n, known=4).level for n in (3, 4, 5)]
+
+
 def test_the_worst_verdict_counts() -> None:
     found = [verdict.backup(age_us=None, damaged=0), verdict.clock(0)]
     assert WARN is verdict.worst(found)

@@ -69,6 +69,14 @@ def test_any_flipped_bit_of_a_header_is_seen(bit: int) -> None:
         frame.unpack_header(packed)
 
 
+def test_a_segment_of_a_newer_format_is_refused_with_both_numbers() -> None:
+    packed = bytearray(frame.pack_header(HEADER).ljust(frame.HEADER_BYTES, b"\0"))
+    assert frame.unpack_header(packed) == HEADER
+    packed[8] = 9  # the low byte of the version, as meter/README.md has it
+    with pytest.raises(DamagedSegment, match="segment format 9 is not known here; this Weir reads 1"):
+        frame.unpack_header(packed)
+
+
 def test_the_layout_is_the_published_one() -> None:
     """Offsets from meter/README.md, written by hand."""
     packed = frame.pack_record(258, PLAIN, SEED)

@@ -79,6 +79,16 @@ def migrate(connection: Connection) -> None:
         connection.executescript(f"BEGIN IMMEDIATE;\n{script}\nPRAGMA user_version = {number};\nCOMMIT;")
 
 
+def schema_versions(path: Path, *, busy_timeout_s: int) -> tuple[int, int]:
+    """Of the index at this path, which stays as it is, and the newest that this Weir knows."""
+    connection = connect_to_look(path, busy_timeout_s=busy_timeout_s)
+    try:
+        (found,) = connection.execute("PRAGMA user_version").fetchone()
+    finally:
+        connection.close()
+    return int(found), len(_migrations())
+
+
 def _migrations() -> list[str]:
     paths = sorted(path for path in _MIGRATIONS.iterdir() if _MIGRATION_NAME.fullmatch(path.name))
     numbers = [int(path.name[:4]) for path in paths]

@@ -107,8 +107,8 @@ def skip_where_there_is_none() -> None:
 
 
 @contextmanager
-def booted(place: Path) -> Iterator[Machine]:
-    """A machine that is up and has Weir's program at its place; nothing of ours runs on it yet."""
+def booted(place: Path, *, with_weir: bool = True) -> Iterator[Machine]:
+    """A machine that is up; nothing of ours runs on it yet. with_weir: this tree's program is at its place."""
     log = (place.parent / f"{place.name}.log").open("wb")
     place.mkdir()
     packages = next(one for one in site.getsitepackages() if one.endswith("site-packages"))
@@ -120,9 +120,9 @@ def booted(place: Path) -> Iterator[Machine]:
         machine = Machine(first_process(boot.pid))
         up = lambda: machine.run("systemctl", "is-active", "weir-test.target", check=False) == "active\n"  # noqa: E731
         assert eventually(up, within_s=BOOT_WITHIN_S), Path(log.name).read_text()
-        python = interpreter()
-        start = f"#!/bin/sh\nPYTHONPATH=/opt/weir/tree:/opt/weir/packages PYTHONDONTWRITEBYTECODE=1 exec {python} -P -m deploy \"$@\"\n"  # fmt: skip
-        machine.write("/opt/weir/bin/weir", start, "0755")
+        start = f"#!/bin/sh\nPYTHONPATH=/opt/weir-test/tree:/opt/weir-test/packages PYTHONDONTWRITEBYTECODE=1 exec {interpreter()} -P -m deploy \"$@\"\n"  # fmt: skip
+        if with_weir:
+            machine.write("/opt/weir/bin/weir", start, "0755")
         yield machine
     finally:
         boot.kill()

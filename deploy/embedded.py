@@ -322,5 +322,6 @@ def _write_owned(path: Path, text: str, user: User) -> None:
     descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     with open(descriptor, "w", encoding="utf-8") as file:
         file.write(text)
-        os.fchown(descriptor, user.uid, user.gid)
+        if os.geteuid() != user.uid:
+            os.fchown(descriptor, user.uid, user.gid)
     os.replace(beside, path)

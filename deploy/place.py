@@ -213,7 +213,19 @@ def _read_holder(descriptor: int) -> Holder:
     except (ValueError, KeyError, TypeError):
         return UNKNOWN
     # Between lock and first write the file still names the last holder, who is gone.
-    return found if Path("/proc", str(found.pid)).exists() else UNKNOWN
+    return found if is_living(found.pid) else UNKNOWN
+
+
+def is_living(pid: int) -> bool:
+    """Whether there is such a process. Asked of the kernel: /proc hides others' where systemd's ProtectProc= says so."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        # Somebody else's, and alive.
+        return True
+    return True
 
 
 def _who() -> str:

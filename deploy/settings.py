@@ -19,9 +19,8 @@ from pydantic import Field, ValidationError
 from billing.settings import BillingSettings
 from gateway.settings import GatewaySettings
 from meter.refusal import Refusal
-from meter.settings import MeterSettings, RoomSettings, config_file
+from meter.settings import ENVIRONMENT_PREFIX, MeterSettings, RoomSettings, config_file, secret_files
 
-ENVIRONMENT_PREFIX = "WEIR_"
 MASK = "********"
 
 
@@ -147,7 +146,7 @@ class SettingRow:
     name: str
     value: str
     source: str
-    """'argument', 'environment WEIR_X', 'weir.toml' or 'default'."""
+    """'argument', 'environment WEIR_X', 'file PATH', 'weir.toml' or 'default'."""
     description: str
     room: str
 
@@ -191,13 +190,15 @@ def sentence(error: ValidationError) -> str:
 
 
 def check_file() -> None:
-    """Raises WrongSetting when weir.toml cannot be read, or has a name no room knows."""
+    """Raises WrongSetting when weir.toml cannot be read, or it or a secret file has a name no room knows."""
     known = sorted(name for _, _, name in fields())
-    for name in file_values():
+    named = [(name, str(config_file())) for name in file_values()]
+    named += [(name, str(path.parent)) for name, path in secret_files().items()]
+    for name, where in named:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
             hint = f"; did you mean {near[0]}?" if near else "; `weir config show` lists all names"
-            raise WrongSetting(f"{config_file()} has an unknown setting {name}{hint}")
+            raise WrongSetting(f"{where} has an unknown setting {name}{hint}")
 
 
 def file_values() -> dict[str, object]:
@@ -223,6 +224,8 @@ def source_of(name: str, arguments: Sequence[str]) -> str:
     # Environment names are read without regard to case, as pydantic-settings does.
     if any(key.upper() == variable for key in os.environ):
         return f"environment {variable}"
+    if (file := secret_files().get(name)) is not None:
+        return f"file {file}"
     return "weir.toml" if name in file_values() else "default"
 
 

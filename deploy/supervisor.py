@@ -31,6 +31,7 @@ from deploy.observe.scrape import Scrape
 from deploy.place import Hold, check_format, held, prepare
 from deploy.rooms import bring_up_to_date, check_schema, connected
 from deploy.running import RoomsSettings, Running, has_terminal
+from deploy.service_manager import ServiceManager
 from deploy.sockets import listen, url_of
 from deploy.workers import Workers
 from meter import __version__
@@ -71,6 +72,7 @@ class Supervisor:
         self._rooms = settings
         self._settings = settings.deploy
         self._tell = tell
+        self._manager = ServiceManager(tell)
         self._stopping = asyncio.Event()
         self._hurrying = asyncio.Event()
         self._counted = Counted(settings.deploy)
@@ -98,12 +100,12 @@ class Supervisor:
             timeout_s = self._settings.lock_timeout_s
             with held(data, kind="up", timeout_s=timeout_s) as hold:
                 check_format(data)
-                async with AsyncExitStack() as stack:
+                async with self._manager.watched(), AsyncExitStack() as stack:
                     try:
                         running = await self._unless_stopped(self._start(stack, data, hold))
                         if running is not None:
                             await self._unless_stopped(announce(running))
-                            await self._stopping.wait()
+                            await self._manager.serving(self._stopping.wait())
                             await self._notice()
                     finally:
                         # Before the stack unwinds: from here on an ended child is not started again.
@@ -284,7 +286,7 @@ class Supervisor:
         loop = asyncio.get_running_loop()
 
         def reload() -> None:
-            task = asyncio.create_task(self._reload(tell_others))
+            task = asyncio.create_task(self._manager.while_reloading(self._reload(tell_others)))
             self._reloading.add(task)
             task.add_done_callback(self._reloading.discard)
 

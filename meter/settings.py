@@ -1,4 +1,4 @@
-"""Settings every room shares, and how a room reads its own: environment first, then weir.toml.
+"""Settings every room shares, and how a room reads its own: environment first, then secret files, then weir.toml.
 
 Names carry their unit. An environment variable is the setting's name in capitals after WEIR_.
 """
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Self
 
 from pydantic import Field
+from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -18,6 +19,9 @@ from pydantic_settings import (
 )
 
 from meter.logs import LogFormat
+from meter.refusal import Refusal
+
+ENVIRONMENT_PREFIX = "WEIR_"
 
 
 def config_file() -> Path:
@@ -26,10 +30,64 @@ def config_file() -> Path:
     return Path(named) if named else Path(os.environ.get("WEIR_DATA", "data")) / "weir.toml"
 
 
+class WrongSecretFile(Refusal):
+    """A file that should hold a setting does not, or there is no such directory; the sentence names it."""
+
+
+def secret_files() -> dict[str, Path]:
+    """Files that hold one setting each, by its name: those called like its environment variable, in small letters or large.
+
+    They lie where WEIR_SECRETS_DIRECTORY says, else where systemd put what LoadCredential= names. Raises WrongSecretFile.
+    """
+    named = os.environ.get("WEIR_SECRETS_DIRECTORY")
+    place = named or os.environ.get("CREDENTIALS_DIRECTORY")
+    if not place:
+        return {}
+    try:
+        names = sorted(os.listdir(place))
+    except OSError as error:
+        if not named:
+            return {}
+        raise WrongSecretFile(
+            f"WEIR_SECRETS_DIRECTORY is {place}, and that cannot be read: {error.strerror}"
+        ) from None
+    ours = (name for name in names if name.upper().startswith(ENVIRONMENT_PREFIX))
+    return {name[len(ENVIRONMENT_PREFIX) :].lower(): Path(place, name) for name in ours}
+
+
+def secret_text(path: Path) -> str:
+    """What a secret file holds, without the line's end. Raises WrongSecretFile, also for an empty one.
+
+    Empty is what a failed deployment leaves behind, and would mean "none": another database, for example.
+    """
+    try:
+        text = path.read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise WrongSecretFile(f"{path} cannot be read: {error}") from None
+    if not text:
+        raise WrongSecretFile(f"{path} is empty, and should hold a setting; remove it or write it")
+    return text
+
+
+class SecretFiles(PydanticBaseSettingsSource):
+    """Settings out of secret files."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[str | None, str, bool]:
+        """A setting's text, None where no file holds it."""
+        del field
+        path = secret_files().get(field_name)
+        return (None if path is None else secret_text(path)), field_name, False
+
+    def __call__(self) -> dict[str, object]:
+        """All that files hold of these settings."""
+        files = secret_files()
+        return {name: secret_text(files[name]) for name in self.settings_cls.model_fields if name in files}
+
+
 class RoomSettings(BaseSettings):
     """Base of each room's settings; rooms ignore each other's names, deploy checks the whole file."""
 
-    model_config = SettingsConfigDict(env_prefix="WEIR_", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_prefix=ENVIRONMENT_PREFIX, extra="ignore", frozen=True)
 
     @classmethod
     def settings_customise_sources(
@@ -40,9 +98,10 @@ class RoomSettings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Arguments, then environment, then the file. No .env files, no secrets directory."""
+        """Arguments, then environment, then a file for each secret, then weir.toml. No .env files."""
         del dotenv_settings, file_secret_settings
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, config_file())
+        toml = TomlConfigSettingsSource(settings_cls, config_file())
+        return init_settings, env_settings, SecretFiles(settings_cls), toml
 
     @classmethod
     def read(cls) -> Self:

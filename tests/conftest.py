@@ -23,7 +23,7 @@ settings.register_profile(
     "unhurried", parent=settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("unhurried")
-LONG_FIRST = ("truth", "observe", "integration", "observe", "engines", "contract", "simulation", "laws")
+LONG_FIRST = ("truth", "deployment", "observe", "integration", "engines", "contract", "simulation", "laws")
 
 
 def pytest_report_header() -> str:

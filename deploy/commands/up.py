@@ -37,6 +37,11 @@ EMBEDDED = "embedded database, for trying out and small co-ops; set WEIR_DATABAS
     metavar="FILE",
     help="Written when everything serves: JSON with URLs and the first member's credentials.",
 )
+@click.option(
+    "--quiet",
+    is_flag=True,
+    help="Print what goes wrong and no first screen, which has a secret: where output is kept.",
+)
 @data_option
 @click.pass_context
 def up(
@@ -46,6 +51,7 @@ def up(
     admin_port: int | None,
     workers: int | None,
     ready_file: Path | None,
+    quiet: bool,
 ) -> None:
     """Start the co-op on this machine; Ctrl-C drains and stops it."""
     for name, value in zip(
@@ -62,7 +68,8 @@ def up(
         ready_file.unlink(missing_ok=True)
 
     async def announce(running: Running) -> None:
-        show(running, console(), region=region)
+        if not quiet:
+            show(running, console(), region=region)
         # Last: whoever waits for the file may read the screen's text behind it.
         if ready_file is not None:
             document = json.dumps(running.ready_document(), indent=2) + "\n"

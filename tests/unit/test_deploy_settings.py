@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from deploy.settings import MASK, DeploySettings, WrongSetting, everything, fields, read, shown
+from meter.refusal import Refusal
 from meter.settings import MeterSettings
 
 
@@ -83,3 +84,51 @@ def test_a_named_file_that_is_missing_is_a_sentence(monkeypatch: pytest.MonkeyPa
 )
 def test_secrets_are_never_shown(name: str, value: str, expected: str) -> None:
     assert expected == shown(name, value)
+
+
+@pytest.fixture
+def secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    place = tmp_path / "secrets"
+    place.mkdir()
+    monkeypatch.setenv("WEIR_SECRETS_DIRECTORY", str(place))
+    return place
+
+
+def test_a_file_holds_a_secret_and_goes_before_weir_toml_and_after_the_environment(
+    tmp_path: Path, secrets: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, 'database_url = "postgresql://toml/weir"\n')
+    (secrets / "weir_database_url").write_text("postgresql://file/weir\n")
+    (secrets / "something_else").write_text("not ours")
+    assert "postgresql://file/weir" == read(MeterSettings).database_url
+    assert f"file {secrets}/weir_database_url" == sources()["database_url"][1]
+    monkeypatch.setenv("WEIR_DATABASE_URL", "postgresql://environment/weir")
+    assert "postgresql://environment/weir" == read(MeterSettings).database_url
+
+
+def test_systemd_s_credentials_are_read_and_capitals_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    (tmp_path / "WEIR_DATABASE_URL").write_text("postgresql://credential/weir")
+    assert "postgresql://credential/weir" == read(MeterSettings).database_url
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path / "never-made"))
+    assert "" == read(MeterSettings).database_url
+
+
+def test_an_empty_secret_is_refused_for_it_would_mean_another_database(secrets: Path) -> None:
+    (secrets / "weir_database_url").write_text("\n")
+    with pytest.raises(Refusal, match="weir_database_url is empty"):
+        read(MeterSettings)
+
+
+def test_a_typo_in_a_secret_s_name_is_refused(secrets: Path) -> None:
+    (secrets / "weir_databse_url").write_text("postgresql://file/weir")
+    with pytest.raises(WrongSetting, match="unknown setting databse_url; did you mean database_url"):
+        read(MeterSettings)
+
+
+def test_a_directory_of_secrets_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WEIR_SECRETS_DIRECTORY", "/nowhere")
+    with pytest.raises(Refusal, match="WEIR_SECRETS_DIRECTORY is /nowhere"):
+        read(MeterSettings)

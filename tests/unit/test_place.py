@@ -99,3 +99,14 @@ def test_an_unwritable_directory_is_refused_with_a_sentence() -> None:
         told = subprocess.run(line, capture_output=True, text=True, check=True, **as_nobody()).stdout
         closed.chmod(0o755)
     assert f"the data directory {closed / 'data'} cannot be made: Permission denied\n" == told
+
+
+def test_a_holder_is_known_where_proc_hides_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a unit with ProtectProc=invisible, whose processes see none of another unit's."""
+    monkeypatch.setattr(Path, "exists", lambda path: not str(path).startswith("/proc/"))
+    with start_holder(tmp_path, "up") as first:
+        found = holder(tmp_path)
+        assert found is not None
+        assert first.pid == found.pid
+        assert first.stdin is not None
+        first.stdin.close()

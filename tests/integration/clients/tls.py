@@ -29,7 +29,7 @@ class Front:
     certificate: Path
 
 
-def _certificate(directory: Path) -> tuple[Path, Path]:
+def certificate_for(directory: Path) -> tuple[Path, Path]:
     """A certificate for 127.0.0.1 that signs itself, and its key."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
@@ -119,7 +119,7 @@ class _Front:
 @contextmanager
 def tls_front(port: int, directory: Path) -> Iterator[Front]:
     """TLS in front of that port for the time of the block."""
-    certificate, private = _certificate(directory)
+    certificate, private = certificate_for(directory)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, private)
     with _Front(port, context) as front:

@@ -75,6 +75,7 @@ def test_an_act_is_told_again_with_its_values(kept: str) -> None:
     assert kept == phrase(kept)
 
 
+@pytest.fixture(scope="module")
 def acts_of_code() -> list[str]:
     """What pages and commands do in an office, with a {place} for each value."""
     starts = ("deploy/commands/", "deploy/bundling", "billing/portal/")
@@ -92,13 +93,12 @@ def acts_of_code() -> list[str]:
 
 
 @pytest.mark.parametrize("language", OTHERS)
-def test_no_act_is_taken_for_another(language: str) -> None:
+def test_no_act_is_taken_for_another(language: str, acts_of_code: list[str]) -> None:
     """Each filled with values is told by its own translation, whatever other sentence is like it."""
-    found = acts_of_code()
-    assert len(found) > 80
+    assert len(acts_of_code) > 80
     catalogue = read_catalogue(language)
     wrong = []
-    for one in found:
+    for one in acts_of_code:
         names = set(re.findall(r"\{(\w+)\}", one)) - {"body"}
         values = {name: f"v{place}" for place, name in enumerate(sorted(names))}
         message = catalogue.get(one)

@@ -11,7 +11,7 @@ from billing.acts.act import OFFICE_WORDS, Act
 from billing.pages import render, retold
 from billing.portal.caps import caps_again
 from billing.portal.desk import PORTAL, html_page, visitor_of
-from billing.tongue import SOURCE, _, spoken
+from billing.tongue import SOURCE, _, phrase, spoken
 from meter.ids import MemberId
 
 ACTS_A_PAGE = 50
@@ -48,7 +48,7 @@ def rows(found: Iterable[Act], member: MemberId) -> list[dict[str, object]]:
         {
             "number": one.number,
             "at_us": one.at_us,
-            "who": one.actor.name,
+            "who": one.actor.name if one.actor.member else phrase(one.actor.name),
             "office": OFFICE_WORDS[one.office],
             "what": one.what,
             "is_done": one.is_done,

@@ -8,12 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from billing.acts.act import OFFICE_WORDS, Actor, Held, Office
+from billing.acts.act import OFFICE_WORDS, Act, Actor, Held, Office
 from billing.costs.costing import booked_words
 from billing.costs.invoices import Invoice
 from billing.costs.variance import NO_POOL, NO_SERVICE, Row
 from billing.ledger.reports import Report, Section
 from billing.pages import environment, retold
+from billing.portal.acts_pages import rows
 from billing.portal.caps import caps_again
 from billing.portal.our_coop import Closed, of_a_thousand
 from billing.portal.treasury import of_pools, report_csv, services, typed_amount
@@ -75,6 +76,7 @@ def test_an_act_is_told_again_with_its_values(kept: str) -> None:
     assert kept == phrase(kept)
 
 
+@pytest.fixture(scope="module")
 def acts_of_code() -> list[str]:
     """What pages and commands do in an office, with a {place} for each value."""
     starts = ("deploy/commands/", "deploy/bundling", "billing/portal/")
@@ -92,13 +94,12 @@ def acts_of_code() -> list[str]:
 
 
 @pytest.mark.parametrize("language", OTHERS)
-def test_no_act_is_taken_for_another(language: str) -> None:
+def test_no_act_is_taken_for_another(language: str, acts_of_code: list[str]) -> None:
     """Each filled with values is told by its own translation, whatever other sentence is like it."""
-    found = acts_of_code()
-    assert len(found) > 80
+    assert len(acts_of_code) > 80
     catalogue = read_catalogue(language)
     wrong = []
-    for one in found:
+    for one in acts_of_code:
         names = set(re.findall(r"\{(\w+)\}", one)) - {"body"}
         values = {name: f"v{place}" for place, name in enumerate(sorted(names))}
         message = catalogue.get(one)
@@ -263,9 +264,17 @@ def test_who_holds_an_office_is_a_sentence_of_each_language(language: str, told:
 
 
 def test_who_acts_at_the_command_line_is_told_and_a_member_is_not() -> None:
+    """A member may be called as some word of ours is."""
+    actors = (Actor.at_the_command_line("maria"), Actor(MemberId(1), "rest"))
+    acts = [
+        Act(1, 0, one, Office.BOARD, "proposal add", None, "enter a proposal", "", True, b"", b"")
+        for one in actors
+    ]
     with speaking("de"):
-        assert "die Befehlszeile (maria)" == phrase(Actor.at_the_command_line("maria").name)
-        assert "anna" == phrase("anna")
+        made = environment("de").get_template("acts_table.html").render(acts=acts, caption="x")
+        assert ["die Befehlszeile (maria)", "rest"] == re.findall(r"UTC</td><td>([^<]*)</td>", made)
+        assert ["die Befehlszeile (maria)", "rest"] == [one["who"] for one in rows(acts, MemberId(9))]
+        assert "Rest" == phrase("rest")
 
 
 @pytest.mark.parametrize(

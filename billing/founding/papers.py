@@ -94,7 +94,7 @@ def _checklist(answers: Answers, place: Place) -> Iterator[Block]:
             Point(f"Put the rule set in force from the fiscal year {answers.from_year} on, and prices from {answers.begin} on: `weir tariff show`."),
             Point("Each month: `weir cost add` for every invoice, `weir bill trial`, then `weir bill close`."),
             Point("After twelve months: `weir year trial`, the meeting, `weir year close`."),
-            Point("From the first day: `weir backup`, with its passphrase kept where the machine is not."),
+            Point("From the first day: `weir backup take`, with its passphrase kept where the machine is not."),
         )
     )  # fmt: skip
     yield from _calendar(answers, place)

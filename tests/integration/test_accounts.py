@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import html
+import logging
 import re
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlencode, urlsplit
+from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
 import aiohttp
 import pytest
@@ -497,6 +498,34 @@ async def test_a_new_key_is_asked_for_once_a_minute_at_most_and_weak_or_odd_ones
     site.provider.header = {"alg": "RS256", "kid": "weak"}
     site.now_us += 2 * MINUTE
     assert (400, "") == ((await site.enter())[0], await site.who())
+
+
+async def test_no_secret_code_token_or_name_of_an_account_is_logged(
+    site: Visited, caplog: pytest.LogCaptureFixture
+) -> None:
+    (anna,) = await site.co_op.found("anna")
+    secrets_: set[str] = {SECRET, quote(SECRET, safe=""), "subject-of-anna"}
+    sign = site.provider.sign
+
+    def kept(header: dict[str, Any], claims: dict[str, Any]) -> str:
+        made = sign(header, claims)
+        secrets_.update((made, str(claims["nonce"])))
+        return made
+
+    site.provider.sign = kept
+    with caplog.at_level(logging.DEBUG):
+        await site.linked(anna, "subject-of-anna")
+        back = await site.visit(await site.begin())
+        secrets_.update(one[0] for name, one in parse_qs(urlsplit(back).query).items() if name != "iss")
+        secrets_.update(one.value for one in site.client.session.cookie_jar)
+        site.provider.answer = lambda path: (
+            web.Response(status=500, text=SECRET) if path == "/token" else None
+        )
+        assert 400 == (await site.get(back)).status
+    # The portal as a process has no access log: test_no_line_holds_a_secret_and_each_is_json.
+    told = "\n".join(one.getMessage() for one in caplog.records if one.name != "aiohttp.access")
+    assert "did not answer as it should: status 500" in told
+    assert (True, []) == (len(secrets_) >= 8, [one for one in secrets_ if one in told])
 
 
 async def test_without_a_provider_there_is_no_button_and_no_way(co_op: Coop, tmp_path: Path) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import html
+import logging
 import re
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlencode, urlsplit
+from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
 import aiohttp
 import pytest
@@ -171,7 +172,7 @@ FALSE_CLAIMS: dict[str, dict[str, Any]] = {
     "for many, another's": {"aud": [CLIENT, "another"], "azp": "another"}, "another's alone": {"azp": "another"},
     "another nonce": {"nonce": "x" * 43}, "no nonce": {"nonce": None}, "a nonce that is no text": {"nonce": 7},
     "expired": {"exp": NOW_S - 61}, "expired just now": {"exp": NOW_S - 60}, "without an end": {"exp": None}, "an end that is text": {"exp": str(NOW_S + 60)},
-    "an end that is true": {"exp": True}, "an end without end": {"exp": float("inf")}, "not begun": {"nbf": NOW_S + 61}, "made tomorrow": {"iat": NOW_S + 86_400},
+    "made at the instant true": {"iat": True}, "an end without end": {"exp": float("inf")}, "not begun": {"nbf": NOW_S + 61}, "made tomorrow": {"iat": NOW_S + 86_400},
     "made at no time": {"iat": None}, "of nobody": {"sub": None}, "of an empty name": {"sub": ""}, "of too long a name": {"sub": "x" * 256},
     "of a number": {"sub": 7}, "of a name with a line in it": {"sub": "a\nb"},
 }  # fmt: skip
@@ -288,11 +289,12 @@ async def test_the_way_back_works_once_in_the_browser_that_began_and_in_time(sit
     back = await site.visit(await site.begin())
     site.now_us += 5 * MINUTE
     assert (400, "") == ((await site.get(back)).status, await site.who())
-    # Another provider's name on it.
+    # Another provider's name on it, with all else as it should be.
+    back = await site.visit(await site.begin())
+    assert 400 == (await site.get(re.sub("iss=[^&]+", "iss=https://evil.example", back))).status
     back = await site.visit(await site.begin())
     query = {name: value[0] for name, value in parse_qs(urlsplit(back).query).items()}
     for wrong in (
-        {"iss": "https://evil.example"},
         {"code": ""},
         {"code": "x" * 5000},
         {"code": "guessed"},
@@ -341,8 +343,11 @@ async def test_what_a_session_began_another_session_does_not_end(site: Visited) 
     anna, ben = await site.co_op.found("anna", "ben")
     await site.sign_in(anna)
     back = await site.visit(await site.begin("/account"))
-    # In the same browser, somebody else signs in meanwhile.
+    # In the same browser, somebody else signs in meanwhile; and the cookie of what was begun is put back.
+    began = {one.key: one.value for one in site.client.session.cookie_jar if one.key == "weir_entry"}
     await site.sign_in(ben)
+    assert {"weir_session"} == {one.key for one in site.client.session.cookie_jar}
+    site.client.session.cookie_jar.update_cookies(began)
     assert 400 == (await site.get(back)).status
     await site.sign_in(anna)
     back = await site.visit(await site.begin("/account"))
@@ -494,6 +499,34 @@ async def test_a_new_key_is_asked_for_once_a_minute_at_most_and_weak_or_odd_ones
     site.provider.header = {"alg": "RS256", "kid": "weak"}
     site.now_us += 2 * MINUTE
     assert (400, "") == ((await site.enter())[0], await site.who())
+
+
+async def test_no_secret_code_token_or_name_of_an_account_is_logged(
+    site: Visited, caplog: pytest.LogCaptureFixture
+) -> None:
+    (anna,) = await site.co_op.found("anna")
+    secrets_: set[str] = {SECRET, quote(SECRET, safe=""), "subject-of-anna"}
+    sign = site.provider.sign
+
+    def kept(header: dict[str, Any], claims: dict[str, Any]) -> str:
+        made = sign(header, claims)
+        secrets_.update((made, str(claims["nonce"])))
+        return made
+
+    site.provider.sign = kept
+    with caplog.at_level(logging.DEBUG):
+        await site.linked(anna, "subject-of-anna")
+        back = await site.visit(await site.begin())
+        secrets_.update(one[0] for name, one in parse_qs(urlsplit(back).query).items() if name != "iss")
+        secrets_.update(one.value for one in site.client.session.cookie_jar)
+        site.provider.answer = lambda path: (
+            web.Response(status=500, text=SECRET) if path == "/token" else None
+        )
+        assert 400 == (await site.get(back)).status
+    # The portal as a process has no access log: test_no_line_holds_a_secret_and_each_is_json.
+    told = "\n".join(one.getMessage() for one in caplog.records if one.name != "aiohttp.access")
+    assert "did not answer as it should: status 500" in told
+    assert (True, []) == (len(secrets_) >= 8, [one for one in secrets_ if one in told])
 
 
 async def test_without_a_provider_there_is_no_button_and_no_way(co_op: Coop, tmp_path: Path) -> None:

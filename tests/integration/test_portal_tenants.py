@@ -23,6 +23,7 @@ from tests.coop import CENT, NOVEMBER, NOW, OCTOBER, Coop
 from tests.events import PLAIN, stored
 from tests.integration import journals
 from tests.portal import Site, running_site
+from tests.voting_kit import proposed
 
 OPEN = {
     "/how",
@@ -153,10 +154,15 @@ async def test_ben_changes_nothing_of_anna_s_on_any_path(site: Api) -> None:
             "SELECT * FROM meter.member_cap WHERE member = $1", "SELECT * FROM meter.member WHERE id = $1",
             "SELECT * FROM billing.operation WHERE member = $1", "SELECT * FROM billing.particulars WHERE member = $1",
             "SELECT * FROM billing.capital_request WHERE member = $1", "SELECT * FROM billing.api_token WHERE member = $1",
+            "SELECT t.* FROM billing.proposal_text t JOIN billing.proposal p ON p.number = t.proposal WHERE p.member = $1",
+            "SELECT w.* FROM billing.proposal_withdrawal w JOIN billing.proposal p ON p.number = w.proposal"
+            " WHERE p.member = $1",
+            "SELECT * FROM billing.address_notice WHERE member = $1",
         )  # fmt: skip
         return [await owner.fetch(one, anna) for one in queries]
 
     await site.token(anna)
+    assert names["number"] == str(await proposed(await site.co_op.books(), member=anna))
     names["token"] = str(await owner.fetchval("SELECT id FROM billing.api_token"))
     before = await annas()
     form = {

@@ -155,8 +155,7 @@ async def test_ben_changes_nothing_of_anna_s_on_any_path(site: Api) -> None:
             "SELECT * FROM billing.operation WHERE member = $1", "SELECT * FROM billing.particulars WHERE member = $1",
             "SELECT * FROM billing.capital_request WHERE member = $1", "SELECT * FROM billing.api_token WHERE member = $1",
             "SELECT t.* FROM billing.proposal_text t JOIN billing.proposal p ON p.number = t.proposal WHERE p.member = $1",
-            "SELECT w.* FROM billing.proposal_withdrawal w JOIN billing.proposal p ON p.number = w.proposal"
-            " WHERE p.member = $1",
+            "SELECT * FROM billing.proposal_withdrawal WHERE proposal IN (SELECT number FROM billing.proposal WHERE member = $1)",
             "SELECT * FROM billing.address_notice WHERE member = $1",
         )  # fmt: skip
         return [await owner.fetch(one, anna) for one in queries]

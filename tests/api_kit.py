@@ -42,7 +42,7 @@ from tests.voting_kit import DURING, opened, proposed
 DAY = 24 * 3600 * 10**6
 GENEROUS = {
     "api_requests_per_minute_max": 1_000_000, "api_searches_per_minute_max": 1_000_000,
-    "api_refused_per_minute_max": 1_000_000,
+    "api_refused_per_minute_max": 1_000_000, "login_attempts_per_minute_max": 100_000,
 }  # fmt: skip
 """Limits that no test reaches by looking at everything."""
 

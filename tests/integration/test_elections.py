@@ -25,7 +25,9 @@ from billing.voting.proposal import Slate, Wording
 from meter.ids import MemberId
 from meter.refusal import Refusal
 from meter.usage import MemberClass
+from tests.api_kit import GENEROUS, Api
 from tests.coop import NOW, Coop
+from tests.integration.test_api import complaints, document_of, template_of
 from tests.portal import Site, running_site
 from tests.voting_kit import CLOSES, DURING, NAMES, SETTINGS, join, opened
 
@@ -215,6 +217,24 @@ async def test_an_open_election_says_who_chose_whom(co_op: Coop) -> None:
     told = json.loads(stored.document)
     assert {1: "1,2", 2: "abstain"} == {one["member"]: one["vote"] for one in told["ballots"]}
     assert () == recount(stored.document).problems
+
+
+async def test_the_api_tells_of_an_election_as_its_document_says(co_op: Coop, tmp_path: Path) -> None:
+    books, number, (anna, *_) = await an_election(co_op)
+    await run.cast(books, number, anna, "1,2", now_us=DURING)
+    settings = BillingSettings(**GENEROUS)  # type: ignore[arg-type]
+    async with running_site(co_op, tmp_path / "journal", settings, kind=Api) as api:
+        api.now_us = CLOSES
+        token = await api.token(anna)
+        document = await document_of(api)
+        told = {}
+        for path in (f"/proposals/{number}", f"/proposals/{number}/result", "/proposals"):
+            told[path] = await api.told(path, token)
+            operation = document["paths"][template_of(document, path)]["get"]
+            content = operation["responses"]["200"]["content"]["application/json"]
+            assert [] == complaints(document, content, told[path]), path
+    assert {"seats": 2, "options": ["Ada", "Bo", "<b>Cy</b>"]} == told[f"/proposals/{number}"]["election"]
+    assert ["Ada", "Bo"] == told[f"/proposals/{number}/result"]["count"]["elected"]
 
 
 @pytest_asyncio.fixture

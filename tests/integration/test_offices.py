@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import date
 from pathlib import Path
 
 import asyncpg
@@ -13,8 +14,12 @@ from billing.acts.act import Office
 from billing.acts.run import end
 from billing.costs.costing import add_cost
 from billing.governance import store as governance_store
+from billing.payments.ordering import order
+from billing.payments.run import set_account
 from billing.run import close
 from billing.settings import BillingSettings
+from deploy.commands.pay import MasterSeal
+from gateway.vault import Vault
 from meter.cap_store import caps
 from meter.caps import Cap, Caps
 from meter.ids import BucketId, MemberId
@@ -22,6 +27,7 @@ from meter.settings import MeterSettings
 from tests.coop import CENT, NOVEMBER, NOW, OCTOBER, SEPTEMBER, Coop
 from tests.events import PLAIN
 from tests.integration import journals
+from tests.integration.test_payments import ANNA, OWN, owing
 from tests.offices import acts, holds
 from tests.portal import Site, running_site
 from tests.voting_kit import proposed
@@ -64,7 +70,12 @@ def office_paths(site: Site) -> dict[str, list[tuple[str, str]]]:
 
 async def test_every_page_of_an_office_is_there_for_its_holder_and_for_nobody_else(site: Site) -> None:
     anna, tom, olga, bea = await with_offices(site)
-    await proposed(await site.co_op.books())
+    books, seal = await site.co_op.books(), MasterSeal(Vault(b"\x07" * 32))
+    await proposed(books)
+    for member, iban in ((None, OWN), (anna, ANNA)):
+        await set_account(books, member, name="A B", iban=iban, seal=seal, now_us=NOW)
+    await owing(books, anna=1089)
+    await order(books, execute_on=date(2026, 11, 9), minimum_minor=0, now_us=NOW)
     holders = {"treasurer": tom, "operator": olga, "board": bea}
     paths = office_paths(site)
     assert {"treasurer": True, "operator": True, "board": True} == {

@@ -23,6 +23,7 @@ from tests.coop import CENT, NOVEMBER, NOW, OCTOBER, Coop
 from tests.events import PLAIN, stored
 from tests.integration import journals
 from tests.portal import Site, running_site
+from tests.voting_kit import proposed
 
 PORTAL, NOWHERE = "http://localhost:8443", "http://127.0.0.1:1"
 OPEN = {
@@ -176,10 +177,14 @@ async def test_ben_changes_nothing_of_anna_s_on_any_path(site: Api) -> None:
             "SELECT * FROM billing.capital_request WHERE member = $1", "SELECT * FROM billing.api_token WHERE member = $1",
             "SELECT * FROM billing.passkey WHERE member = $1", "SELECT * FROM billing.outside_account WHERE member = $1",
             "SELECT * FROM billing.entry_record WHERE member = $1", "SELECT * FROM billing.passkey_holder WHERE member = $1",
+            "SELECT t.* FROM billing.proposal_text t JOIN billing.proposal p ON p.number = t.proposal WHERE p.member = $1",
+            "SELECT * FROM billing.proposal_withdrawal WHERE proposal IN (SELECT number FROM billing.proposal WHERE member = $1)",
+            "SELECT * FROM billing.address_notice WHERE member = $1",
         )  # fmt: skip
         return [await owner.fetch(one, anna) for one in queries]
 
     await site.token(anna)
+    assert names["number"] == str(await proposed(await site.co_op.books(), member=anna))
     names["token"] = str(await owner.fetchval("SELECT id FROM billing.api_token"))
     before = await annas()
     form = {

@@ -207,6 +207,8 @@ def changed(change: str) -> dict[str, Any]:
             told["ballots"][0]["vote"] = "9"
         case "one twice":
             told["ballots"][0]["vote"] = "1,1"
+        case "written in another way":
+            told["ballots"][0]["vote"] = "1, 2"
         case "not in order":
             told["ballots"][0]["vote"] = "2,1"
         case "for":
@@ -236,7 +238,7 @@ def test_an_election_that_was_changed_is_seen_by_whoever_counts_again(change: st
 @pytest.mark.parametrize(
     "change",
     [
-        "another seat", "too many on one ballot", "an option that is not there", "one twice", "not in order", "for",
+        "another seat", "written in another way", "too many on one ballot", "an option that is not there", "one twice", "not in order", "for",
         "more votes than seats", "called an ordinary vote", "no election in it",
     ],
 )  # fmt: skip

@@ -30,6 +30,7 @@ SLOW_PIECE, SLOW_PAUSE_S = 64 * 1024, 0.2
 PAUSES_S = (0.2, 2.0)
 """Shorter and longer than what a stop leaves clients for sending once more (goodbye_ms)."""
 KINDS = ("kept", "kept", "fresh", "pausing", "pausing", "pausing", "long", "slow", "slow")
+QUICK = tuple(kind for kind in KINDS if kind != "slow")
 
 
 class Gone(ConnectionError):

@@ -18,14 +18,14 @@ import pytest
 
 from meter import __version__
 from tests.integration.gateways_kit import Started, beside, running, s3_of, up
-from tests.integration.raw_load_kit import RawLoad
+from tests.integration.raw_load_kit import QUICK, RawLoad
 from tests.integration.s3_kit import eventually
 from tests.integration.test_haproxy import journals, sums
 from tests.integration.test_reload import workers_of
 from tests.ordinary import ROOT
 from tests.postgres import TestServer
 
-REQUESTS = 60
+REQUESTS = 40
 
 
 def git(*words: str) -> bytes:
@@ -88,19 +88,19 @@ def test_gateways_of_the_release_before_serve_and_count_on_the_new_schema(
     second = beside(tmp_path / "second", empty, home.data).by(before)
     with running(home, second):
         s3_of(home.url, *keys_of(home)).create_bucket(Bucket="both")
-        with RawLoad(second.port, keys_of(home), "both", seed) as old:
+        with RawLoad(second.port, keys_of(home), "both", seed, QUICK) as old:
             old.more(REQUESTS)
             # The co-op's own machine first, because it migrates: an old data directory under a new program.
             home.by(ROOT).again()
             assert "| no" not in home.weir("db", "status")
-            with RawLoad(home.port, keys_of(home), "both", seed + 1) as new:
+            with RawLoad(home.port, keys_of(home), "both", seed + 1, QUICK) as new:
                 old.more(REQUESTS)
                 new.more(REQUESTS)
         # An old worker that dies is started again from the old program, on the new schema.
         (worker,) = workers_of(second)
         os.kill(worker, signal.SIGKILL)
         assert eventually(lambda: bool(workers_of(second) - {worker}), within_s=60)
-        with RawLoad(second.port, keys_of(home), "both", seed + 2) as again:
+        with RawLoad(second.port, keys_of(home), "both", seed + 2, QUICK) as again:
             again.more(REQUESTS)
         counted_equals(empty, [old, new, again], home, second)
         # Old and new speak of the same members and buckets.
@@ -115,7 +115,7 @@ def test_gateways_of_the_release_before_serve_and_count_on_the_new_schema(
         assert 0 == second.end()
         assert "made by a newer Weir: update this one" in refusal(second)
         second.by(ROOT).start()
-        with RawLoad(second.port, keys_of(home), "both", seed + 3) as last:
+        with RawLoad(second.port, keys_of(home), "both", seed + 3, QUICK) as last:
             last.more(REQUESTS)
         counted_equals(empty, [old, new, again, last], home, second)
     assert "made by a newer Weir: update this one" in refusal(home.by(before))

@@ -138,6 +138,8 @@ class Connection(RequestHandler):
         waiter = self._waiter
         if waiter is None or waiter.done():
             super().data_received(data)
+            if not (self._messages or self._request_in_progress):
+                self._head_has_begun = True  # so soon that the task has not begun to wait yet
             return
         # Without a waiter aiohttp only puts requests into its queue, and wakes nobody.
         self._waiter = None
@@ -146,7 +148,6 @@ class Connection(RequestHandler):
         finally:
             self._waiter = waiter
         if self._messages:
-            self._head_has_begun = False
             self._begin(waiter)
         else:
             self._head_has_begun = True
@@ -243,6 +244,7 @@ class Connection(RequestHandler):
 
     def _renew_patience(self) -> None:
         """The next request has its full time from now on; the clock stops if it rings during an exchange."""
+        self._head_has_begun = False
         until = self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
         if self._keepalive_handle is None and not self._force_close:
             self._keepalive_handle = self._loop.call_at(until, self._process_keepalive)

@@ -293,7 +293,7 @@ def test_a_worker_short_of_memory_takes_no_bodies_serves_on_and_recovers(
         assert eventually(
             lambda: 200 == told.put(told.ben, "turned", b"y" * 100_000).status, within_s=PATIENCE_S
         )
-        assert told.limited("memory") >= 1
+        assert eventually(lambda: told.limited("memory") >= 1)
 
 
 def test_a_member_s_bytes_are_held_to_their_pace_in_both_directions_and_are_billed_exactly(

@@ -8,13 +8,13 @@ import re
 import shutil
 import signal
 import subprocess
-import sysconfig
 import time
 from pathlib import Path
 
 import pytest
 
 from tests.deployment.dockerfile import Stage, lets_in, stages
+from tests.deployment.tools import has_nothing_to_say, tool
 from tests.integration.s3_kit import eventually
 from tests.ordinary import NOBODY, ROOT
 
@@ -22,7 +22,6 @@ BUILD_WITHIN_S = 280
 START_WITHIN_S = 240
 PYTHON = os.environ.get("WEIR_TEST_IMAGE_PYTHON", "/usr/bin/python3")
 """The machine's own, which any user may run; another one, to try the image's version."""
-HADOLINT = shutil.which("hadolint", path=f"{sysconfig.get_path('scripts')}:{os.environ.get('PATH', '')}")
 
 
 @pytest.fixture(scope="module")
@@ -41,13 +40,8 @@ def in_the_tree() -> list[str]:
     return listed.stdout.splitlines()
 
 
-@pytest.mark.skipif(HADOLINT is None, reason="hadolint is not installed (.ci/run installs it)")
 def test_hadolint_has_nothing_to_say() -> None:
-    assert HADOLINT is not None
-    done = subprocess.run(
-        [HADOLINT, ROOT / "Dockerfile"], capture_output=True, text=True, timeout=60, check=False
-    )
-    assert (0, "") == (done.returncode, done.stdout + done.stderr)
+    has_nothing_to_say(tool("hadolint"), ROOT / "Dockerfile")
 
 
 def test_it_runs_as_an_ordinary_user_with_a_number_under_tini(image: list[Stage]) -> None:

@@ -20,6 +20,7 @@ from gateway.collecting import keep_collecting
 from gateway.connection import ConnectionServer
 from gateway.crowd import Crowd, connections_within
 from gateway.directory import PostgresDirectory
+from gateway.exchange import Exchanges
 from gateway.feed import keep_feeding
 from gateway.inventory import keep_inventories
 from gateway.lifecycle_run import keep_looking
@@ -121,11 +122,7 @@ class Worker:
             self._holds,
             self._limits,
         )
-        self._server = ConnectionServer(
-            exchanges.handle, crowd=self._crowd, evicted=self.metrics.evicted, access_log=None, auto_decompress=False, max_line_size=HEADER_BYTES_MAX,
-            max_field_size=HEADER_BYTES_MAX, max_headers=HEADERS_MAX, lingering_time=LINGERING_S,
-            keepalive_timeout=settings.header_timeout_s, read_bufsize=settings.receive_block_bytes // READ_BUFFERS,
-        )  # fmt: skip
+        self._server = self._made_server(exchanges)
         bound_buffers(listener, settings)
         if settings.peer_silence_timeout_s:
             expect_answers(listener, silence_s=settings.peer_silence_timeout_s)
@@ -156,6 +153,15 @@ class Worker:
             self._keep("inventory", self._look_at_engines),
             keep_scrubbing(self._engine.scrub, self.metrics, settings.scrub_bytes_per_s),
         ]
+
+    def _made_server(self, exchanges: Exchanges) -> ConnectionServer:
+        settings = self._settings
+        return ConnectionServer(
+            exchanges.handle, crowd=self._crowd, evicted=self.metrics.evicted, access_log=None, auto_decompress=False,
+            max_line_size=HEADER_BYTES_MAX, max_field_size=HEADER_BYTES_MAX, max_headers=HEADERS_MAX,
+            lingering_time=LINGERING_S, keepalive_timeout=settings.header_timeout_s,
+            read_bufsize=settings.receive_block_bytes // READ_BUFFERS,
+        )  # fmt: skip
 
     def _made_crowd(self) -> Crowd:
         settings, descriptors = self._settings, allow_descriptors()

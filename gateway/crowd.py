@@ -45,7 +45,7 @@ class Crowd:
         """A connection from there is kept, and leaves some time; or why it is not."""
         if self.count >= self.connections_max:
             return Reason.CONNECTIONS
-        if self._address_max and not is_proxy(address, self._proxies):
+        if self._is_counted(address):
             place = neighbourhood(address)
             there = self._by_address.get(place, 0)
             if there >= self._address_max:
@@ -57,12 +57,18 @@ class Crowd:
     def leave(self, address: str) -> None:
         """A connection that was kept is over."""
         self.count -= 1
+        if not self._is_counted(address):
+            return
         place = neighbourhood(address)
         there = self._by_address.get(place, 0)
         if there > 1:
             self._by_address[place] = there - 1
         elif there:
             del self._by_address[place]
+
+    def _is_counted(self, address: str) -> bool:
+        # A proxy may have neighbours in its network who are none: what it leaves is not theirs.
+        return self._address_max > 0 and not is_proxy(address, self._proxies)
 
     def refuse(self, transport: asyncio.Transport, reason: Reason) -> None:
         """Tell a connection that is not kept, and close it."""

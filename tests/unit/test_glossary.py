@@ -24,8 +24,8 @@ def terms() -> list[dict[str, str]]:
 
 
 def plain(text: str) -> str:
-    """As a whole word is looked for: small letters, one kind of blank."""
-    return re.sub(r"\s+", " ", text.lower())
+    """As a whole word is looked for: small letters, one kind of blank, no names of places."""
+    return re.sub(r"\s+", " ", re.sub(r"%\(\w+\)s|\{\w+\}", "", text).lower())
 
 
 def said(text: str, term: str) -> bool:

@@ -74,7 +74,7 @@ def _read(file: Path, *, bytes_max: int) -> bytes:
     if not content:
         raise Refusal(f"document: {file} is empty, and an empty paper proves nothing")
     if len(content) > bytes_max:
-        raise Refusal(f"document: {file} is larger than document_bytes_max, {bytes_max} bytes")
+        raise Refusal(f"document: {file} is larger than paper_bytes_max, {bytes_max} bytes")
     return content
 
 

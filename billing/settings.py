@@ -114,7 +114,7 @@ class BillingSettings(RoomSettings):
         le=1000,
         description="one-time links mailed to one member in an hour, and as many notices of new ways to sign in",
     )
-    document_bytes_max: int = Field(
+    paper_bytes_max: int = Field(
         20 * 2**20,
         ge=1024,
         le=2**30,

@@ -74,9 +74,7 @@ def add(
                 desk.now_us,
             )
             check_consent(asked, today=to_datetime(desk.now_us).date())
-            asked = replace(
-                asked, evidence=keep(desk.data, evidence, bytes_max=desk.billing.document_bytes_max)
-            )
+            asked = replace(asked, evidence=keep(desk.data, evidence, bytes_max=desk.billing.paper_bytes_max))
             return replace(asked, number=await governance_store.insert_consent(connection, asked))
 
     entered = at_desk(work)

@@ -73,7 +73,7 @@ def add(
     async def work(desk: Desk) -> Invoice:
         kept = None
         if file is not None:
-            kept = keep(desk.data, file, bytes_max=desk.billing.document_bytes_max)
+            kept = keep(desk.data, file, bytes_max=desk.billing.paper_bytes_max)
         act = as_treasurer(f"book an invoice in pool {pool} of {month}")
         async with desk.acting("weir_office", act) as connection:
             booked = await add_cost(

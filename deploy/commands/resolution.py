@@ -65,9 +65,7 @@ def add(
         async with desk.acting("weir_office", act) as connection:
             await governance_run.check(connection, asked, now_us=desk.now_us)
             if file is not None:
-                asked = replace(
-                    asked, document=keep(desk.data, file, bytes_max=desk.billing.document_bytes_max)
-                )
+                asked = replace(asked, document=keep(desk.data, file, bytes_max=desk.billing.paper_bytes_max))
             entered = await governance_run.enter(connection, asked)
             act.what = f"enter resolution {entered.id} of the {body}"
             return entered

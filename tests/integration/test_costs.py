@@ -117,7 +117,7 @@ async def test_a_document_of_before_is_found_where_it_lay_and_not_kept_twice(tmp
 
 async def test_a_document_that_is_too_large_or_none_is_refused(tmp_path: Path) -> None:
     paper = tmp_path / "bill.pdf"
-    for content, words in ((b"abcd", "larger than document_bytes_max, 3 bytes"), (b"", "is empty")):
+    for content, words in ((b"abcd", "larger than paper_bytes_max, 3 bytes"), (b"", "is empty")):
         paper.write_bytes(content)
         with pytest.raises(Refusal, match=words):
             keep(tmp_path, paper, bytes_max=3)

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway.crowd import connections_within, descriptors_for
+from gateway.crowd import Crowd, connections_within, descriptors_for
 from gateway.memory import group_bytes, worker_bytes_max
+from gateway.turned import Reason
 
 
 def test_a_fourth_of_the_descriptors_and_256_are_kept_for_other_things() -> None:
@@ -45,3 +46,12 @@ def test_without_such_groups_there_is_no_limit(tmp_path: Path) -> None:
     assert group_bytes(own, tmp_path) is None
     own.write_text("9:memory:/docker/abc\n")
     assert group_bytes(own, tmp_path) is None
+
+
+def test_a_proxy_that_leaves_takes_nothing_from_its_neighbours() -> None:
+    crowd = Crowd(address_connections_max=1, trusted_proxies="2001:db8::1")
+    assert (None, None) == (crowd.enter("2001:db8::1"), crowd.enter("2001:db8::2"))
+    crowd.leave("2001:db8::1")
+    assert (Reason.ADDRESS_CONNECTIONS, 1) == (crowd.enter("2001:db8::3"), crowd.count)
+    crowd.leave("2001:db8::2")
+    assert crowd.enter("2001:db8::3") is None

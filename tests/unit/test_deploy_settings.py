@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from billing.settings import BillingSettings
 from deploy.settings import MASK, DeploySettings, WrongSetting, everything, fields, read, shown
+from gateway.settings import GatewaySettings
 from meter.refusal import Refusal
 from meter.settings import MeterSettings
 
@@ -38,6 +40,15 @@ def test_every_setting_of_every_room_is_listed_once_with_words() -> None:
     assert len(names) == len(set(names))
     assert {"gateway_port", "ship_interval_ms", "region", "login_link_ttl_minutes"} <= set(names)
     assert [] == [row.name for row in everything() if not row.description]
+
+
+def test_a_name_that_two_rooms_share_means_the_same_in_both() -> None:
+    """One line of weir.toml sets both, so what it says must be one thing."""
+    told: dict[str, set[tuple[str, str]]] = {}
+    for room in (DeploySettings, MeterSettings, GatewaySettings, BillingSettings):
+        for name, field in room.model_fields.items():
+            told.setdefault(name, set()).add((str(field.annotation), repr(field.default)))
+    assert {} == {name: ways for name, ways in told.items() if len(ways) > 1}
 
 
 def test_a_typo_names_the_nearest_setting(tmp_path: Path) -> None:

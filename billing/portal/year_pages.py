@@ -37,8 +37,9 @@ def routes() -> list[web.RouteDef]:
 
 
 async def _year(request: web.Request) -> web.Response:
-    number, fields = _of_path(request), _fields(request.query)
+    fields = _fields(request.query)
     async with request.app[PORTAL].searching, holding(request, TREASURER) as holder:
+        number = _of_path(request)
         options = await _options(holder.connection, fields)
         done = await _tried(holder, number, options)
         why_not = "" if done.kind == FINAL else await _why_not(holder, number)

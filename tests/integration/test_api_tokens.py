@@ -236,14 +236,16 @@ async def test_a_session_opens_nothing_of_the_api_and_a_token_no_page(site: Api)
         for one in site.server.app.router.routes()
         if one.resource is not None and one.method == "GET" and not one.resource.canonical.startswith("/api/")
     ]
-    closed = [one for one in pages if not one.startswith(("/login", "/how", "/style", "/icon"))]
+    closed = [
+        one for one in pages if not one.startswith(("/login", "/how", "/style", "/icon", "/passkey.js"))
+    ]
     assert len(closed) >= 20
     for page in closed:
-        filled = re.sub(r"\{\w+\}", "1", page.replace("{report}", "trial-balance"))
+        filled = re.sub(r"\{\w+\}", "1", page.replace("{report}", "trial-balance").replace("{year}", "2026"))
         reply = await site.client.get(
             filled, headers={"Authorization": f"Bearer {token}"}, allow_redirects=False
         )
-        assert (303, "/login") == (reply.status, reply.headers["Location"]), page
+        assert (303, "/login") == (reply.status, reply.headers.get("Location")), page
 
 
 async def test_no_other_site_can_have_a_browser_ask(site: Api) -> None:

@@ -28,8 +28,8 @@ OFFICES = {
     "/tokens", "/co-op", "/how", "/how/co-op", "/how/surplus", "/how/kept", "/how/reserve", "/how/start",
 }  # fmt: skip
 SEEN = """() => {
-  // An act that no catalogue knows, or a provider's region, is told as it is kept, and says so; nothing else may.
-  const told = one => !one.closest(':is(th, td, .detail) > span[lang="en"]');
+  // An act that no catalogue knows, a provider's region, a law that is cited: told as they are kept, and say so.
+  const told = one => !one.closest(':is(th, td, .detail, small, li > a) > span[lang="en"]');
   const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   const found = [document.title.replace(' · Weir', '')];
   while (walker.nextNode())

@@ -29,6 +29,7 @@ PORTAL, NOWHERE = "http://localhost:8443", "http://127.0.0.1:1"
 OPEN = {
     "/how",
     "/how/{topic}",
+    "/how/start/checklist",
     "/how-it-works",
     "/language",
     "/login",

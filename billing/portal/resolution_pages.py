@@ -51,10 +51,11 @@ async def _enter(request: web.Request) -> web.Response:
 
 
 async def _entered(request: web.Request, asked: Resolution) -> Resolution:
-    words = f"enter a resolution of the {asked.body.value} of {asked.decided_on}"
+    body = asked.body.value
+    words = f"enter a resolution of the {body} of {asked.decided_on}"
     doing = Doing(BOARD, "resolution add", words)
     async with act_as(request, doing) as connection:
         await run.check(connection, asked, now_us=request.app[PORTAL].clock())
         entered = await run.enter(connection, asked)
-        doing.what = f"enter resolution {entered.id} of the {asked.body.value}"
+        doing.what = f"enter resolution {entered.id} of the {body}"
     return entered

@@ -7,6 +7,7 @@ import os
 import shutil
 import site
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -85,13 +86,22 @@ class Machine:
     def answer(self, url: str) -> str:
         """What a URL inside answers; its error's sentence where it answers none."""
         program = f"import urllib.request; print(urllib.request.urlopen({url!r}, timeout=10).read().decode())"
-        python = interpreter()
+        python = python_inside()
         assert python is not None
         return self.run(python, "-I", "-c", program, check=False)
 
     def workers(self) -> list[int]:
         """Gateway workers by their numbers inside."""
         return sorted(int(one) for one in self.run("pgrep", "-f", "-P", self.property("weir", "MainPID"), "gateway$").split())  # fmt: skip
+
+
+def python_inside() -> str | None:
+    """A Python that is there inside too, where a checkout below a hidden place is not; its packages are mounted."""
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    candidates = (interpreter(), f"/usr/bin/{version}", f"/usr/local/bin/{version}")
+    return next(
+        (one for one in candidates if one and Path(one).exists() and not one.startswith(HIDDEN)), None
+    )
 
 
 def missing() -> str | None:
@@ -102,8 +112,7 @@ def missing() -> str | None:
         return "systemd is not installed (Debian: apt-get install systemd)"
     if "overlay" not in Path("/proc/filesystems").read_text():
         return "the kernel has no overlay file system"
-    python = interpreter()
-    if python is None or python.startswith(HIDDEN):
+    if python_inside() is None:
         return "no Python that an ordinary user may run"
     told = subprocess.run(TRIAL, capture_output=True, text=True, timeout=60, check=False)
     if told.returncode != 0:
@@ -132,7 +141,7 @@ def booted(place: Path, *, with_weir: bool = True) -> Iterator[Machine]:
         machine = Machine(first_process(boot.pid))
         up = lambda: machine.run("systemctl", "is-active", "weir-test.target", check=False) == "active\n"  # noqa: E731
         assert eventually(up, within_s=BOOT_WITHIN_S), Path(log.name).read_text()
-        start = f"#!/bin/sh\nPYTHONPATH=/opt/weir-test/tree:/opt/weir-test/packages PYTHONDONTWRITEBYTECODE=1 exec {interpreter()} -P -m deploy \"$@\"\n"  # fmt: skip
+        start = f"#!/bin/sh\nPYTHONPATH=/opt/weir-test/tree:/opt/weir-test/packages PYTHONDONTWRITEBYTECODE=1 exec {python_inside()} -P -m deploy \"$@\"\n"  # fmt: skip
         if with_weir:
             machine.write("/opt/weir/bin/weir", start, "0755")
         yield machine

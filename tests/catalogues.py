@@ -74,7 +74,11 @@ PHRASES = {
     "deploy/commands/audit.py": ("_words",),
 }
 """Functions all of whose sentences are told."""
-CHECKS = (("Check", "billing/month/closing.py"), ("Proof", "billing/ledger/reports.py"))
+CHECKS = (
+    ("Check", "billing/month/closing.py"),
+    ("Proof", "billing/ledger/reports.py"),
+    ("YearCheck", "billing/year/checks.py"),
+)
 """What a sum that is worked out in two ways is made by; its first words are told."""
 ACTS = ("as_treasurer", "as_operator", "as_board")
 """What a command calls to say, first, what it does in an office."""

@@ -307,6 +307,8 @@ def test_a_member_s_bytes_are_held_to_their_pace_in_both_directions_and_are_bill
         began = time.monotonic()
         assert 4 * MEGABYTE == len(ask(told.gateway, told.get(told.anna, "large")).body)
         assert time.monotonic() - began > 2.5
+        # The client has its last byte a moment before the exchange ends.
+        assert eventually(lambda: told.gateway.usage(told.anna.member).bytes_out >= 4 * MEGABYTE)
         usage = told.gateway.usage(told.anna.member)
         assert (4 * MEGABYTE + len(SMALL), 4 * MEGABYTE) == (usage.bytes_in, usage.bytes_out)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import signal
@@ -61,6 +62,9 @@ async def serve(settings: BillingSettings, meter: MeterSettings) -> None:
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=settings.portal_stop_timeout_s)
     await runner.setup()
     await web.SockSite(runner, listening).start()
+    # What is there now stays; to look through it again and again would hold a page up for some 70 ms now and then.
+    gc.collect()
+    gc.freeze()
     print("ready", flush=True)  # noqa: T201 - the line the supervisor waits for
     while not stopping.is_set():
         with contextlib.suppress(TimeoutError):

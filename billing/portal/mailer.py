@@ -10,8 +10,8 @@ import logging
 import random
 import smtplib
 import ssl
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from email.message import EmailMessage
 from typing import cast
@@ -81,15 +81,9 @@ class Mailer:
         except asyncio.QueueFull:
             self._metrics.mailed("dropped")
 
-    @asynccontextmanager
-    async def at_work(self) -> AsyncIterator[None]:
+    def at_work(self) -> AbstractAsyncContextManager[None]:
         """Send for the time of the block; what waits at its end is not sent, and is asked for again."""
-        task = asyncio.create_task(self._work())
-        try:
-            yield
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+        return beside(self._work())
 
     async def _work(self) -> None:
         while True:
@@ -149,6 +143,17 @@ class Mailer:
 
     async def _send(self, message: EmailMessage) -> None:
         self._metrics.mailed("sent" if await deliver(message, self._settings) else "failed")
+
+
+@asynccontextmanager
+async def beside(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
+    """Let work without an end go on for the time of the block."""
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 async def deliver(message: EmailMessage, settings: BillingSettings) -> bool:

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, suppress
 from typing import cast
 
 from billing.metrics import PortalMetrics
 from billing.portal.guard import Attempts
 from billing.portal.mail import old_address_mail
-from billing.portal.mailer import HOUR_US, deliver
+from billing.portal.mailer import HOUR_US, beside, deliver
 from billing.portal.old_address_store import OldAddress, forget, forget_old, take_next
 from billing.settings import BillingSettings
 from billing.tongue import speaking
@@ -47,15 +47,9 @@ class OldAddresses:
         """An address was changed just now."""
         self._woken.set()
 
-    @asynccontextmanager
-    async def at_work(self) -> AsyncIterator[None]:
+    def at_work(self) -> AbstractAsyncContextManager[None]:
         """Send for the time of the block; what waits at its end is sent by the next process."""
-        task = asyncio.create_task(self._work())
-        try:
-            yield
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+        return beside(self._work())
 
     async def _work(self) -> None:
         while True:

@@ -45,15 +45,6 @@ Each = Callable[[MemberMonth], object]
 Progress = Callable[[int], object]
 
 
-@dataclass(frozen=True, slots=True)
-class Balance:
-    """One account of the ledger, in minor units."""
-
-    account: str
-    debits_minor: int
-    credits_minor: int
-
-
 async def set_tariff(connection: Connection, text: str, *, now_us: int) -> Tariff:
     """Put a tariff file into force. Raises Refusal for a wrong file, another currency or a closed month."""
     tariff = parse_tariff(text)
@@ -213,13 +204,6 @@ async def closing_document(connection: Connection, month: Month) -> dict[str, An
     """The stored page of a closed month, whichever Weir closed it."""
     stored = await store.closing_text(connection, month)
     return None if stored is None else json.loads(stored)
-
-
-async def trial_balance(connection: Connection) -> list[Balance]:
-    """Debits and credits of every account; over all accounts they are equal."""
-    found = [Balance(*row) for row in await store.balances(connection)]
-    assert sum(one.debits_minor for one in found) == sum(one.credits_minor for one in found)
-    return found
 
 
 async def _post(connection: Connection, entry: Entry | None, *, now_us: int) -> None:

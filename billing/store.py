@@ -107,16 +107,6 @@ async def statement_texts(connection: Connection, member: MemberId, *, count_max
     return [row["document"] for row in rows]
 
 
-async def balances(connection: Connection) -> list[tuple[str, int, int]]:
-    """(account, debits, credits) of the whole ledger in minor units, both zero or more, by account."""
-    rows = await connection.fetch(
-        "SELECT account, coalesce(sum(amount_minor) FILTER (WHERE amount_minor > 0), 0)::numeric AS debits,"
-        " coalesce(-sum(amount_minor) FILTER (WHERE amount_minor < 0), 0)::numeric AS credits"
-        " FROM billing.posting GROUP BY account ORDER BY account"
-    )
-    return [(row["account"], int(row["debits"]), int(row["credits"])) for row in rows]
-
-
 def closed_month(error: asyncpg.PostgresError) -> bool:
     """Whether the database refused because the month is closed."""
     return error.sqlstate == CLOSED_STATE

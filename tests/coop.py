@@ -73,3 +73,14 @@ class Coop:
             to_datetime(month.start_us + (day - 1) * 86_400 * 10**6),
             bytes_out,
         )
+
+
+async def balances(connection: asyncpg.Connection) -> dict[str, tuple[int, int]]:
+    """Account → its debits and credits in minor units; over all accounts they are equal."""
+    rows = await connection.fetch(
+        "SELECT account, sum(greatest(amount_minor, 0)) AS debits, sum(greatest(-amount_minor, 0)) AS credits"
+        " FROM billing.posting GROUP BY account"
+    )
+    found = {row["account"]: (int(row["debits"]), int(row["credits"])) for row in rows}
+    assert sum(debit for debit, _ in found.values()) == sum(credit for _, credit in found.values())
+    return found

@@ -7,8 +7,8 @@ import asyncpg
 import pytest
 
 from billing import year_run
-from billing.run import close, trial_balance
-from tests.coop import Coop
+from billing.run import close
+from tests.coop import Coop, balances
 from tests.ordinary import ROOT
 from tests.reference_year import MONTHS, NOW, decided, g18
 
@@ -45,11 +45,11 @@ async def test_a_closing_killed_in_the_middle_leaves_nothing_and_is_done_again(
         await close(books, month, now_us=NOW)
     resolution = await decided(books)
     owner = await co_op.owner()
-    before, balances = await counts(owner), await trial_balance(books)
+    before, booked = await counts(owner), await balances(books)
     assert len(members) == killed_in_the_middle(what, co_op.dsn)
     # Whoever comes next waits for the books until the server has noticed that the killed one is gone.
     await books.execute("SELECT billing.lock_books()")
-    assert (before, balances) == (await counts(owner), await trial_balance(books))
+    assert (before, booked) == (await counts(owner), await balances(books))
     if what == "month":
         await close(books, MONTHS[3], now_us=NOW)
         assert before["closing"] + 1 == (await counts(owner))["closing"]

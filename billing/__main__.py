@@ -11,6 +11,7 @@ import signal
 import socket
 import sys
 
+import uvloop
 from aiohttp import web
 
 from billing.portal.app import make_app
@@ -80,7 +81,7 @@ def main() -> int:
     begin_log(MeterSettings.read().log_format)
     wait_at_gate()
     try:
-        asyncio.run(serve(BillingSettings.read(), MeterSettings.read()))
+        uvloop.run(serve(BillingSettings.read(), MeterSettings.read()))
     except Refusal as refusal:
         log.error("%s", refusal)
         return 2

@@ -36,7 +36,14 @@ from meter.postgres import Connection
 from meter.refusal import Refusal
 from meter.store import close_month, is_closed
 from meter.usage import Late, Member, MemberClass, OnEngine, Usage
-from meter.usage_store import everyone, everyone_rows, first_month_with_usage, late_months, of_row
+from meter.usage_store import (
+    booked_counts,
+    everyone,
+    everyone_rows,
+    first_month_with_usage,
+    late_months,
+    of_row,
+)
 from meter.window import Month
 
 MEMBERS_AT_ONCE = 10_000
@@ -157,13 +164,9 @@ async def statement(connection: Connection, member: MemberId, month: Month, *, n
 
     Raises Refusal when they were no member then, or the month has not begun.
     """
-    stored = await charge_text(connection, member, month)
-    if stored is not None:
-        return _told(*stored)
-    older = await store.statement_text(connection, member, month)
-    if older is not None:
-        found: dict[str, Any] = json.loads(older)
-        return found
+    closed = await _closed_statement(connection, member, month)
+    if closed is not None:
+        return closed
     own: list[Kept] = []
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         done = await as_it_stands(
@@ -173,8 +176,39 @@ async def statement(connection: Connection, member: MemberId, month: Month, *, n
             each=lambda one: own.append(one) if one.member == member else None,
         )
     if not own:
-        raise Refusal(f"there is no statement for {month}: they were not a member then")
+        raise _no_member(month)
     return statement_document(done, _line_of(done, own[0].text), kind=TRIAL)
+
+
+async def counted(
+    connection: Connection, member: MemberId, month: Month, *, now_us: int
+) -> Mapping[str, int]:
+    """What such a statement says was sent, received and asked for; of an open month nobody else's usage is looked at.
+
+    Needs a transaction. Raises Refusal as statement() does.
+    """
+    if now_us >= month.end_us:
+        closed = await _closed_statement(connection, member, month)
+        if closed is not None:
+            usage: Mapping[str, int] = closed["usage"]
+            return usage
+    await open_inputs(connection, month, now_us=now_us)
+    found = await booked_counts(connection, member, month)
+    if found is None:
+        raise _no_member(month)
+    return found
+
+
+async def _closed_statement(connection: Connection, member: MemberId, month: Month) -> dict[str, Any] | None:
+    stored = await charge_text(connection, member, month)
+    if stored is not None:
+        return _told(*stored)
+    older = await store.statement_text(connection, member, month)
+    return None if older is None else json.loads(older)
+
+
+def _no_member(month: Month) -> Refusal:
+    return Refusal(f"there is no statement for {month}: they were not a member then")
 
 
 async def past_months(connection: Connection, member: MemberId, *, count_max: int) -> list[PastMonth]:

@@ -180,6 +180,22 @@ async def everyone(
         yield [of_row(row, month, until_us=until_us, late=late) for row in rows]
 
 
+async def booked_counts(connection: Connection, member: MemberId, month: Month) -> dict[str, int] | None:
+    """bytes_in, bytes_out, requests_a and requests_b of one of these rows; None for who has none."""
+    row = await connection.fetchrow(
+        """
+        SELECT coalesce(sum(bytes_in), 0)::bigint AS bytes_in, coalesce(sum(bytes_out), 0)::bigint AS bytes_out,
+               coalesce(sum(requests) FILTER (WHERE class = 1), 0)::bigint AS requests_a,
+               coalesce(sum(requests) FILTER (WHERE class = 2), 0)::bigint AS requests_b
+        FROM meter.reading_day WHERE period = $1 AND payer = $2
+        HAVING count(*) > 0 OR EXISTS (SELECT FROM meter.stored WHERE member = $2 AND period <= $1)
+            OR EXISTS (SELECT FROM meter.member WHERE id = $2 AND joined_at < $4 AND (left_at IS NULL OR left_at > $3))
+        """,
+        month_date(month), member, to_datetime(month.start_us), to_datetime(month.end_us),
+    )  # fmt: skip
+    return None if row is None else dict(row)
+
+
 def _everyone_window(month: Month, end_us: int) -> tuple[date, Decimal, Decimal, datetime, datetime]:
     return (
         month_date(month), Decimal(end_us), Decimal(month.start_us), to_datetime(month.start_us),
@@ -207,9 +223,10 @@ def _whole_usage(
 
 
 def _usage(member: MemberId, start_us: int, end_us: int, moved: asyncpg.Record | None, kept: Lines) -> Usage:
-    found = Usage(member, start_us, end_us)
-    if moved is not None:
-        # By name and all at once: a year by day is some four hundred of them on one page.
+    if moved is None:
+        found = Usage(member, start_us, end_us)
+    else:
+        # By name and all at once: a month by hour is some seven hundred of them on one page.
         found = Usage(
             member, start_us, end_us, moved["bytes_in"], moved["bytes_out"], moved["requests_a"], moved["requests_b"],
             corrected_in=moved["corrected_in"], corrected_out=moved["corrected_out"],

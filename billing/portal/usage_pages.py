@@ -92,10 +92,10 @@ async def _beside(
     if month is None or asked.end_us < min(month.end_us, now_us):
         return []
     try:
-        statement = await run.statement(connection, visitor.member, month, now_us=now_us)
+        counted = await run.counted(connection, visitor.member, month, now_us=now_us)
     except Refusal:
         return []  # There is none of a month before the co-op, or before the member came.
-    return usage.against_statement(usage.total(told), statement["usage"])
+    return usage.against_statement(usage.total(told), counted)
 
 
 def _page(
@@ -107,7 +107,7 @@ def _page(
     return render(
         "usage.html", visitor=visitor, asked=asked, ways=list(By), rows=shown, rest=rest, rest_count=rest_count,
         total=usage.total(told), stored=usage.stored_total(told) if any(one.kept for one in told) else None,
-        bars=pictured, chart_width=width, chart_height=height, is_upright=asked.by in (By.DAY, By.HOUR),
+        pairs=pictured, chart_width=width, chart_height=height, is_upright=asked.by in (By.DAY, By.HOUR),
         lines=[one.words for one in told[: usage.LINES_SHOWN]], line_height=usage.LINE_HEIGHT, beside=beside,
         buckets=buckets, operations=operations, zones=usage.ZONE_WORDS, by_what=usage.by_words(asked.by),
         statement_month="" if asked.month is None else month_text(asked.month),

@@ -15,9 +15,11 @@ from meter.ids import MemberId
 from meter.journal import Journal
 from meter.postgres import Connection
 from meter.recount import recount
+from meter.refusal import Refusal
 from meter.settings import MeterSettings
 from meter.shipper import ship_everything
-from meter.usage import Late, Usage
+from meter.store import add_member
+from meter.usage import Late, MemberClass, Usage
 from meter.usage_store import period_usage
 from meter.window import HOUR_US, Month
 from tests.coop import NOVEMBER, OCTOBER, SEPTEMBER, TARIFF, Coop
@@ -133,6 +135,28 @@ async def test_the_statement_names_the_month_and_charges_its_price(
         ("Sent to readers, correction of 2026-10", -50),
     ] == [(one["words"], one["amount_minor"]) for one in told["lines"] if one["amount_minor"]]
     assert 1250 == told["charges_minor"]
+
+
+async def test_the_counts_alone_are_those_of_the_statement(co_op: Coop, settings: MeterSettings) -> None:
+    """Open, with others and late usage and a correction in it; closed; and refused where there is no statement."""
+    alice, books = await november_with_late_usage(co_op, settings)
+    (owner, middle) = (await co_op.owner(), NOVEMBER.start_us + 20 * 24 * HOUR_US)
+    await add_member(owner, name="idle", member_class=MemberClass.USER, email="", now_us=NOVEMBER.start_us)
+    for now in (middle, OVER):
+        for member in (alice, MemberId(alice + 1)):
+            counts = await run.counted(books, member, NOVEMBER, now_us=now)
+            told = await run.statement(books, member, NOVEMBER, now_us=now)
+            assert dict(counts) == {name: told["usage"][name] for name in counts}
+            assert {"bytes_in", "bytes_out", "requests_a", "requests_b"} == set(counts)
+    assert 8_500_000_000 == (await run.counted(books, alice, NOVEMBER, now_us=middle))["bytes_out"]
+    await run.close(books, NOVEMBER, now_us=OVER)
+    assert 8_500_000_000 == (await run.counted(books, alice, NOVEMBER, now_us=OVER))["bytes_out"]
+    for member, month, words in (
+        (MemberId(alice + 2), NOVEMBER.next(), "not a member then"),
+        (alice, NOVEMBER.next().next(), "not begun"),
+    ):
+        with pytest.raises(Refusal, match=words):
+            await run.counted(books, member, month, now_us=OVER)
 
 
 async def test_a_closing_with_late_usage_follows_from_the_segments(

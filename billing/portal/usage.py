@@ -5,11 +5,12 @@ Stored byte-time is split by bucket alone: its integral belongs to no single exc
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from enum import StrEnum
-from typing import Any
+from itertools import groupby
+from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 from billing.money import scale_down
@@ -23,6 +24,8 @@ from meter.window import DAY_US, Month, to_datetime, to_us
 
 CHART_HEIGHT, BAR_WIDTH = 120, 8
 SLOT_WIDTH_MIN, SLOT_WIDTH_MAX = 3, 60
+SLOT_WIDTH_SAID = 6
+"""Bars of narrower slots say nothing of their own: nobody can point at one among hundreds, and the table is below."""
 WIDE, LINE_HEIGHT = 640, 34
 LINES_SHOWN = 15
 NUMBER_DIGITS_MAX = 18
@@ -124,8 +127,7 @@ class Row:
     """What is stored, by bucket alone."""
 
 
-@dataclass(frozen=True, slots=True)
-class Bar:
+class Bar(NamedTuple):
     """A bar in the picture's own units; y counts from above."""
 
     kind: str
@@ -133,7 +135,14 @@ class Bar:
     y: int
     width: int
     height: int
+
+
+class Pair(NamedTuple):
+    """What the picture shows of one row; a bar without length is left out."""
+
     words: str
+    """What it says when it is pointed at; nothing where that cannot be done."""
+    bars: list[Bar]
 
 
 def read_asked(query: Mapping[str, str], bounds: Bounds, *, now_us: int) -> Asked:
@@ -172,7 +181,9 @@ def rows(
 ) -> list[Row]:
     """The lines in the order they are shown: by time, else the most bytes first. kept: stored bytes, by bucket."""
     if asked.by in (By.DAY, By.HOUR):
-        return [_of_time(asked, moment, usage) for moment, usage in used if isinstance(moment, datetime)]
+        return list(
+            _of_time(asked, ((moment, usage) for moment, usage in used if isinstance(moment, datetime)))
+        )
     found = {number: usage for number, usage in used if isinstance(number, int)}
     for number in kept:
         found.setdefault(number, Usage(0, asked.start_us, asked.end_us))  # type: ignore[arg-type]
@@ -192,16 +203,18 @@ def rows(
     return sorted(told, key=lambda one: (-one.usage.bytes_out - one.usage.bytes_in, one.words, one.key))
 
 
-def _of_time(asked: Asked, moment: datetime, usage: Usage) -> Row:
-    narrowing: dict[str, object] = dict(asked.narrowing)
-    if asked.by is By.HOUR:
-        narrowing["hour"] = moment.hour
-    query = f"?{urlencode(narrowing)}" if narrowing else ""
-    day = moment.date()
-    words, hour = day_text(day), f"{moment.hour:02d}:00"
-    if asked.by is By.HOUR:
-        words = f"{words} {hour}"
-    return Row(f"{day}T{hour}:00.000000Z", words, f"/requests/{day}{query}", usage)
+def _of_time(asked: Asked, used: Iterable[tuple[datetime, Usage]]) -> Iterator[Row]:
+    # A month by hour is some seven hundred rows: what they share is worked out once.
+    by_hour, narrowing = asked.by is By.HOUR, asked.narrowing
+    queries = [urlencode(narrowing | ({"hour": hour} if by_hour else {})) for hour in range(24)]
+    for day, moments in groupby(used, key=lambda one: one[0].date()):
+        iso, shown = day.isoformat(), day_text(day)
+        for moment, usage in moments:
+            hour, query = f"{moment.hour:02d}:00", queries[moment.hour]
+            yield Row(
+                f"{iso}T{hour}:00.000000Z", f"{shown} {hour}" if by_hour else shown,
+                f"/requests/{iso}?{query}" if query else f"/requests/{iso}", usage,
+            )  # fmt: skip
 
 
 def total(told: Sequence[Row]) -> dict[str, int]:
@@ -221,49 +234,62 @@ def cut(told: Sequence[Row], rows_max: int) -> tuple[Sequence[Row], dict[str, in
     return told[:rows_max], total(rest), len(rest)
 
 
-def bars(asked: Asked, told: Sequence[Row]) -> tuple[list[Bar], int, int]:
+def bars(asked: Asked, told: Sequence[Row]) -> tuple[list[Pair], int, int]:
     """The picture: two bars a row on one scale, sent and received; its width and height."""
     top = max((max(one.usage.bytes_out, one.usage.bytes_in) for one in told), default=0)
     if asked.by in (By.DAY, By.HOUR):
         return _upright(asked, told, top)
-    found, titles = list[Bar](), _titles()
-    shown = told[:LINES_SHOWN]
+    shown, found = told[:LINES_SHOWN], list[list[Bar]]()
     for place, one in enumerate(shown):
-        for at, (kind, count) in enumerate((("out", one.usage.bytes_out), ("in", one.usage.bytes_in))):
-            width = scale_down(max(count, 0), of=top, to=WIDE)
-            if width:
-                y = place * LINE_HEIGHT + 14 + at * BAR_WIDTH
-                words = titles[kind].format(line=one.words, count=count_text(count))
-                found.append(Bar(kind, 0, y, width, BAR_WIDTH - 1, words))
-    return found, WIDE, max(1, len(shown)) * LINE_HEIGHT
+        y, widths = place * LINE_HEIGHT + 14, _lengths(one, top, WIDE)
+        found.append(
+            [
+                Bar(kind, 0, y + at * BAR_WIDTH, width, BAR_WIDTH - 1)
+                for at, (kind, width) in enumerate(widths)
+                if width
+            ]
+        )
+    return _pairs(shown, found), WIDE, max(1, len(shown)) * LINE_HEIGHT
 
 
-def _upright(asked: Asked, told: Sequence[Row], top: int) -> tuple[list[Bar], int, int]:
+def _upright(asked: Asked, told: Sequence[Row], top: int) -> tuple[list[Pair], int, int]:
     slots_a_day = 24 if asked.by is By.HOUR else 1
     slots = ((asked.last - asked.first).days + 1) * slots_a_day
     # Three days are no three towers, and a year is no thread.
     step = max(SLOT_WIDTH_MIN, min(SLOT_WIDTH_MAX, scale_down(WIDE, of=slots, to=1)))
     edge = scale_down(step, of=10, to=1)
     bar = max(1, scale_down(step, of=5, to=2))
-    found, titles = list[Bar](), _titles()
+    width, first, found = max(1, bar - 1), asked.first.toordinal(), list[list[Bar]]()
     for one in told:
         moment = datetime.fromisoformat(one.key)
-        slot = (moment.date() - asked.first).days * slots_a_day + (moment.hour if asked.by is By.HOUR else 0)
-        for at, (kind, count) in enumerate((("out", one.usage.bytes_out), ("in", one.usage.bytes_in))):
-            height = scale_down(max(count, 0), of=top, to=CHART_HEIGHT)
-            if height:
-                x = slot * step + edge + at * bar
-                words = titles[kind].format(line=one.words, count=count_text(count))
-                found.append(Bar(kind, x, CHART_HEIGHT - height, max(1, bar - 1), height, words))
-    return found, max(WIDE, slots * step), CHART_HEIGHT
+        slot = (moment.toordinal() - first) * slots_a_day + (moment.hour if slots_a_day > 1 else 0)
+        x, heights = slot * step + edge, _lengths(one, top, CHART_HEIGHT)
+        found.append(
+            [
+                Bar(kind, x + at * bar, CHART_HEIGHT - high, width, high)
+                for at, (kind, high) in enumerate(heights)
+                if high
+            ]
+        )
+    pairs = _pairs(told, found) if step >= SLOT_WIDTH_SAID else [Pair("", one) for one in found if one]
+    return pairs, max(WIDE, slots * step), CHART_HEIGHT
 
 
-def _titles() -> Mapping[str, str]:
-    """What a bar of each kind says, with a place for its line and its count: looked up once a page."""
-    places = {"line": "{line}", "count": "{count}"}
-    return {
-        "out": _("{line}: {count} bytes sent", **places), "in": _("{line}: {count} bytes received", **places),
-    }  # fmt: skip
+def _lengths(one: Row, top: int, to: int) -> tuple[tuple[str, int], ...]:
+    return (
+        ("out", scale_down(one.usage.bytes_out, of=top, to=to)), ("in", scale_down(one.usage.bytes_in, of=top, to=to)),
+    )  # fmt: skip
+
+
+def _pairs(told: Sequence[Row], drawn: Sequence[list[Bar]]) -> list[Pair]:
+    return [Pair(_pair_words(one), found) for one, found in zip(told, drawn, strict=True) if found]
+
+
+def _pair_words(one: Row) -> str:
+    return _(
+        "{line}: {sent} bytes sent, {received} bytes received",
+        line=one.words, sent=count_text(one.usage.bytes_out), received=count_text(one.usage.bytes_in),
+    )  # fmt: skip
 
 
 def as_csv(asked: Asked, told: Sequence[Row]) -> str:
@@ -289,9 +315,11 @@ def _stored(one: Row) -> tuple[int, int]:
     return kept.stored_bytes, kept.byte_us
 
 
-def as_document(asked: Asked, told: Sequence[Row], *, until_us: int) -> dict[str, Any]:
-    """The rows for a program; until_us: what they are complete up to."""
-    document: dict[str, Any] = {
+def as_document(
+    asked: Asked, told: Sequence[Row], *, until_us: int, of: Sequence[Row] | None = None
+) -> dict[str, Any]:
+    """The rows for a program; until_us: what they are complete up to; of: all that they are some of, for the total."""
+    return {
         "from": iso_text(asked.start_us),
         "until": iso_text(until_us),
         "by": asked.by.value,
@@ -301,9 +329,8 @@ def as_document(asked: Asked, told: Sequence[Row], *, until_us: int) -> dict[str
             | (dict(zip(("stored_bytes", "stored_byte_microseconds"), _stored(one), strict=True)) if one.kept else {})
             for one in told
         ],
-        "total": dict(zip(COLUMNS, total(told).values(), strict=True)),
+        "total": dict(zip(COLUMNS, total(told if of is None else of).values(), strict=True)),
     }  # fmt: skip
-    return document
 
 
 def _counts(one: Row) -> dict[str, int]:

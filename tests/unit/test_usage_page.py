@@ -83,8 +83,9 @@ def test_a_line_by_hour_leads_to_that_hour_and_keeps_what_it_was_narrowed_to() -
     pictured, width, height = bars(asked, [row])
     # Slot 15 of 24, each of 26 of 640; the larger of the two fills the height, the other half of it.
     assert (640, 120, [(392, 60, 60), (402, 0, 120)]) == (
-        width, height, [(one.x, one.y, one.height) for one in pictured],
+        width, height, [(one.x, one.y, one.height) for pair in pictured for one in pair.bars],
     )  # fmt: skip
+    assert ["2026-11-02 15:00: 50 bytes sent, 100 bytes received"] == [pair.words for pair in pictured]
 
 
 @pytest.mark.parametrize("days", [1, 3, 31, 366])
@@ -101,7 +102,21 @@ def test_the_picture_of_any_days_has_a_shape_for_a_screen(days: int) -> None:
     )
     pictured, width, height = bars(asked, told)
     assert 4 * height <= width <= 10 * height
-    assert days * 2 == len(pictured)
-    places = sorted((one.x, one.width) for one in pictured)
+    assert [2] * days == [len(pair.bars) for pair in pictured]
+    places = sorted((one.x, one.width) for pair in pictured for one in pair.bars)
     assert all(x + wide <= after for (x, wide), (after, _) in itertools.pairwise(places))
     assert places[-1][0] + places[-1][1] <= width
+
+
+def test_bars_too_narrow_to_be_pointed_at_say_nothing_and_nothing_that_moved_is_left_out() -> None:
+    first = datetime(2026, 11, 1, tzinfo=UTC)
+    told = [(first + timedelta(hours=n), used(n % 3, n % 2)) for n in range(31 * 24)]
+    for days, says in ((4, True), (5, False), (31, False)):
+        asked = Asked(first.date(), first.date() + timedelta(days=days - 1), By.HOUR)
+        shown = rows(asked, told[: days * 24], kept={}, operations={}, buckets={})
+        pictured, _, _ = bars(asked, shown)
+        assert {says} == {pair.words != "" for pair in pictured}
+        # Of six hours one moved nothing, and of the others' two bars one in three and one in two is missing.
+        assert (days * 24 * 5 // 6, days * 24 * 2 // 3, days * 24 // 2) == (
+            len(pictured), *(sum(one.kind == kind for pair in pictured for one in pair.bars) for kind in ("out", "in")),
+        )  # fmt: skip

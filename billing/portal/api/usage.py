@@ -257,9 +257,7 @@ async def _usage(asking: Asking) -> Mapping[str, Any]:
         found, _ = await usage_of(connection, asking.caller.member, asked, now_us=now)
     limit = asking.values.get("limit", settings.api_rows_max)
     shown, after = page_of(asked, found, limit=limit, cursor=asking.values.get("cursor"))
-    document = usage.as_document(asked, shown, until_us=min(asked.end_us, now))
-    whole = usage.as_document(asked, found, until_us=min(asked.end_us, now))
-    return {**document, "total": whole["total"], "next": after}
+    return {**usage.as_document(asked, shown, until_us=min(asked.end_us, now), of=found), "next": after}
 
 
 def page_of(

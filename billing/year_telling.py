@@ -20,8 +20,8 @@ from billing.governance.choices import NO_CURRENCY, rules_of
 from billing.governance.decisions import Resolution, choice_for
 from billing.money import percent_text
 from billing.month.member_month import read_back
-from billing.prices.comparison import comparison
-from billing.prices.listprices import last_day, over_months
+from billing.prices.comparison import MISSING, NOT_COMPARED
+from billing.prices.listprices import ListSum, last_day, sum_over_months
 from billing.prices.pricefile import PriceFile, in_force
 from billing.prices.shelf import kept_shelf
 from billing.rules.voting import voting_rules
@@ -47,7 +47,7 @@ async def told(
     found: dict[str, Any] = {}
     if used:
         shelf = kept_shelf(Path(price_directory) if price_directory else None)
-        found |= {"used": _used(used), "compared": _compared(shelf, used, document["currency"])}
+        found |= {"used": _used(used), "compared": _compared(shelf, used)}
     if document["member"]["classes"] != [CUSTOMER]:
         until = await year_store.last_entry(connection, number) if is_final else None
         found["voting"] = await _voting(connection, number)
@@ -83,15 +83,21 @@ def _used(used: Sequence[tuple[Month, Usage]]) -> dict[str, int]:
     }
 
 
-def _compared(
-    shelf: Sequence[PriceFile], used: Sequence[tuple[Month, Usage]], currency: str
-) -> dict[str, Any]:
+def _compared(shelf: Sequence[PriceFile], used: Sequence[tuple[Month, Usage]]) -> dict[str, Any]:
     day = last_day(used[-1][0])
-    costs = [over_months(shelf, prices.id, used) for prices in in_force(shelf, day)]
-    document = comparison(costs, None, rates={}, to=currency, today=day)
-    kept = ("id", "provider", "region", "currency", "dated", "link", "amount_minor", "missing")
-    providers = [{key: one[key] for key in kept} for one in document["providers"]]
-    return {"providers": providers, "not_compared": document["not_compared"]}
+    costs = [sum_over_months(shelf, prices.id, used) for prices in in_force(shelf, day)]
+    return {"providers": [_listed(one) for one in costs], "not_compared": NOT_COMPARED}
+
+
+def _listed(cost: ListSum) -> dict[str, Any]:
+    kept = {
+        name: getattr(cost.prices, name) for name in ("id", "provider", "region", "currency", "dated", "link")
+    }
+    return {
+        **kept,
+        "amount_minor": cost.amount_minor,
+        "missing": [MISSING[meter] for meter in cost.missing],
+    }
 
 
 def capital_rows(changes: Sequence[Change], first: Month) -> list[dict[str, Any]]:

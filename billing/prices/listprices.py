@@ -16,6 +16,9 @@ from billing.prices.pricefile import Meter, PriceFile, PriceLine, Tier, in_force
 from meter.usage import Usage
 from meter.window import DAY_US, HOUR_US, Month, to_datetime
 
+ZERO = Fraction(0)
+Exact = Fraction | int
+"""A count: whole where it was counted, a fraction where somebody typed it."""
 NEEDED = (Meter.STORED, Meter.OUT, Meter.REQUESTS_A, Meter.REQUESTS_B)
 """What a price list must have a line of, if there was any, for its sum to be called whole."""
 
@@ -26,17 +29,17 @@ class Quantities:
 
     month_us: int
     """How long the month is."""
-    bytes_out: Fraction = Fraction(0)
-    bytes_in: Fraction = Fraction(0)
-    byte_us: Fraction = Fraction(0)
+    bytes_out: Exact = 0
+    bytes_in: Exact = 0
+    byte_us: Exact = 0
     requests_a: int = 0
     requests_b: int = 0
 
-    def of(self, meter: Meter) -> Fraction:
+    def of(self, meter: Meter) -> Exact:
         """How much of what a line counts."""
         match meter:
             case Meter.BASE:
-                return Fraction(1)
+                return 1
             case Meter.STORED:
                 return self.byte_us
             case Meter.OUT | Meter.RETRIEVED:
@@ -44,18 +47,18 @@ class Quantities:
             case Meter.IN:
                 return self.bytes_in
             case Meter.REQUESTS_A:
-                return Fraction(self.requests_a)
+                return self.requests_a
             case Meter.REQUESTS_B:
-                return Fraction(self.requests_b)
+                return self.requests_b
 
 
 @dataclass(frozen=True, slots=True)
 class Typed:
     """What somebody asks about, before it is known how many bytes a GB has."""
 
-    gb_out: Fraction = Fraction(0)
-    gb_in: Fraction = Fraction(0)
-    gb_month: Fraction = Fraction(0)
+    gb_out: Fraction = ZERO
+    gb_in: Fraction = ZERO
+    gb_month: Fraction = ZERO
     requests_a: int = 0
     requests_b: int = 0
 
@@ -101,11 +104,20 @@ class ListCost:
         return sum(one.amount_minor for one in self.lines)
 
 
+@dataclass(frozen=True, slots=True)
+class ListSum:
+    """What a price list comes to, without its lines."""
+
+    prices: PriceFile
+    amount_minor: int
+    missing: tuple[Meter, ...]
+
+
 def quantities_of(usage: Usage) -> Quantities:
     """A member's usage of one whole month."""
     return Quantities(
-        usage.end_us - usage.start_us, Fraction(usage.bytes_out), Fraction(usage.bytes_in),
-        Fraction(usage.byte_us), usage.requests_a, usage.requests_b,
+        usage.end_us - usage.start_us, usage.bytes_out, usage.bytes_in, usage.byte_us, usage.requests_a,
+        usage.requests_b,
     )  # fmt: skip
 
 
@@ -123,30 +135,48 @@ def together(months: Sequence[ListCost]) -> ListCost:
     lines = tuple(
         replace(
             same[0],
-            units=sum((one.units for one in same), Fraction(0)),
+            units=sum((one.units for one in same), ZERO),
             steps=tuple(step for one in same for step in one.steps),
-            exact=sum((one.exact for one in same), Fraction(0)),
+            exact=sum((one.exact for one in same), ZERO),
             amount_minor=sum(one.amount_minor for one in same),
         )
         for same in zip(*(one.lines for one in months), strict=True)
     )
-    missing = tuple(meter for meter in NEEDED if any(meter in one.missing for one in months))
-    return ListCost(months[0].prices, lines, missing)
+    return ListCost(months[0].prices, lines, _missing(months))
 
 
 def over_months(shelf: Sequence[PriceFile], provider: str, used: Sequence[tuple[Month, Usage]]) -> ListCost:
     """Each month by the provider's prices of its time; lists whose lines changed are not added, the last stands for all."""
-    last = _at(shelf, provider, used[-1][0])
-    found = []
-    for month, usage in used:
-        prices = _at(shelf, provider, month)
-        same = [line.meter for line in prices.lines] == [line.meter for line in last.lines]
-        found.append(list_cost(prices if same else last, quantities_of(usage)))
+    last, found = _each_month(shelf, provider, used)
     return replace(together(found), prices=last)
 
 
-def _at(shelf: Sequence[PriceFile], provider: str, month: Month) -> PriceFile:
-    (prices,) = in_force([one for one in shelf if one.id == provider], last_day(month))
+def sum_over_months(
+    shelf: Sequence[PriceFile], provider: str, used: Sequence[tuple[Month, Usage]]
+) -> ListSum:
+    """What that comes to."""
+    last, found = _each_month(shelf, provider, used)
+    return ListSum(last, sum(one.amount_minor for one in found), _missing(found))
+
+
+def _each_month(
+    shelf: Sequence[PriceFile], provider: str, used: Sequence[tuple[Month, Usage]]
+) -> tuple[PriceFile, list[ListCost]]:
+    own = [one for one in shelf if one.id == provider]
+    last, found = _at(own, used[-1][0]), []
+    for month, usage in used:
+        prices = _at(own, month)
+        same = [line.meter for line in prices.lines] == [line.meter for line in last.lines]
+        found.append(list_cost(prices if same else last, quantities_of(usage)))
+    return last, found
+
+
+def _missing(months: Sequence[ListCost]) -> tuple[Meter, ...]:
+    return tuple(meter for meter in NEEDED if any(meter in one.missing for one in months))
+
+
+def _at(own: Sequence[PriceFile], month: Month) -> PriceFile:
+    (prices,) = own if len(own) == 1 else in_force(own, last_day(month))
     return prices
 
 
@@ -156,31 +186,41 @@ def last_day(month: Month) -> date:
 
 
 def _line_cost(line: PriceLine, used: Quantities, decimals: int) -> LineCost:
-    units = max(_units(line, used), Fraction(0))
-    if line.rounds_up:
+    # A member's year is some five hundred of these on one page, and a fraction costs ten times a whole number.
+    units = _units(line, used)
+    if units.numerator < 0:
+        units = ZERO
+    elif line.rounds_up:
         units = Fraction(math.ceil(units))
     steps = tuple(_steps(line, units, used))
-    exact = sum((step.units * step.price for step in steps), Fraction(0))
+    exact = sum((step.units * step.price for step in steps), ZERO) if steps[1:] else _alone(steps)
     amount = divide_half_up(exact.numerator * 10**decimals, exact.denominator)
     return LineCost(line, units, steps, exact, amount)
+
+
+def _alone(steps: tuple[Step, ...]) -> Fraction:
+    return steps[0].units * steps[0].price if steps else ZERO
 
 
 def _units(line: PriceLine, used: Quantities) -> Fraction:
     count = used.of(line.meter)
     if line.meter is not Meter.STORED:
         return Fraction(count, line.unit_count)
-    count = max(count, used.bytes_in * line.minimum_days * DAY_US)
+    if line.minimum_days:
+        count = max(count, used.bytes_in * line.minimum_days * DAY_US)
     return Fraction(count, line.unit_count * (HOUR_US if line.hours else used.month_us))
 
 
 def _steps(line: PriceLine, units: Fraction, used: Quantities) -> Iterable[Step]:
-    begin = Fraction(0)
+    begin = ZERO
     for tier in line.tiers:
+        if begin == units:
+            return
         end = _end(tier, line, used)
         if end is None or units < end:
             end = units
         if end > begin:
-            yield Step(end - begin, tier.price)
+            yield Step(end - begin if begin else end, tier.price)
             begin = end
 
 

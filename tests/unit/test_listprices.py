@@ -5,6 +5,7 @@ Expected amounts are the providers' own (patronage reference, 6.3, G16 and G17) 
 
 from __future__ import annotations
 
+import random
 from datetime import date
 from fractions import Fraction
 from pathlib import Path
@@ -16,8 +17,11 @@ from billing.prices.listprices import (
     Quantities,
     Typed,
     arithmetic,
+    last_day,
     list_cost,
+    over_months,
     quantities_of,
+    sum_over_months,
     together,
     units_text,
 )
@@ -26,7 +30,7 @@ from billing.prices.shelf import read_shelf
 from meter.ids import MemberId
 from meter.refusal import Refusal
 from meter.usage import Usage
-from meter.window import DAY_US, HOUR_US
+from meter.window import DAY_US, HOUR_US, Month
 
 SHELF = {one.id: one for one in read_shelf()}
 THIRTY_DAYS = 30 * DAY_US
@@ -139,6 +143,32 @@ def test_months_are_added_after_each_had_its_own_allowance() -> None:
     assert 450 == month.amount_minor
     assert 900 == together([month, month]).amount_minor
     assert [300] == [one.units for one in together([month, month]).lines if one.line.meter is Meter.OUT]
+
+
+def test_a_sum_over_months_is_that_of_its_lines_each_month_by_the_prices_of_its_time(
+    tmp_path: Path, seed: int
+) -> None:
+    chance = random.Random(seed)
+    text = Path(__file__).parents[2].joinpath("billing/prices/hetzner-2024-10.toml").read_text()
+    (tmp_path / "newer.toml").write_text(text.replace('"2024-10"', '"2026-06-15"').replace("5.00", "6.00"))
+    shelf, months = read_shelf(tmp_path), [Month(2026, number) for number in range(1, 13)]
+    used = [
+        (month, Usage(
+            MemberId(1), month.start_us, month.end_us, chance.randrange(10**13), chance.randrange(10**13),
+            chance.randrange(10**7), chance.choice([0, chance.randrange(10**8)]), chance.randrange(10**28),
+        ))
+        for month in months
+    ]  # fmt: skip
+    for prices in in_force(shelf, last_day(months[-1])):
+        whole, short = over_months(shelf, prices.id, used), sum_over_months(shelf, prices.id, used)
+        assert (whole.prices, whole.amount_minor, whole.missing) == (
+            short.prices,
+            short.amount_minor,
+            short.missing,
+        )
+    idle = [(month, Usage(MemberId(1), month.start_us, month.end_us)) for month in months]
+    # Hetzner's base price, by hand: five months of 5.00 and seven of 6.00, for the list of June is that of its last day.
+    assert 6700 == sum_over_months(shelf, "hetzner", idle).amount_minor
 
 
 def test_a_line_is_rounded_once_at_its_end() -> None:

@@ -6,6 +6,7 @@ Whose data a page shows comes from the session and from nowhere else: no path an
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import replace
@@ -78,7 +79,20 @@ from meter.window import Month, to_us
 log = logging.getLogger("billing.portal")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 STATIC = Path(__file__).parents[1].joinpath("static")
-STATIC_TYPES = {"style.css": "text/css", "icon.svg": "image/svg+xml", "passkey.js": "text/javascript"}
+STATIC_TYPES = {
+    "style.css": "text/css", "icon.svg": "image/svg+xml", "passkey.js": "text/javascript",
+    "htmx.min.js": "text/javascript",
+}  # fmt: skip
+AGAIN = "HX-Request"
+"""Says that htmx asks, to put a part of the answer into a page that is open."""
+HTMX = {
+    "allowEval": False, "includeIndicatorStyles": False, "selfRequestsOnly": True, "historyEnabled": False,
+    "responseHandling": [
+        {"code": "[23]..", "swap": True},
+        # What went wrong is said where the numbers stood, and then nothing is asked again.
+        {"code": "[45]..", "swap": True, "error": True, "select": "#main > *"},
+    ],
+}  # fmt: skip
 
 
 def now_us() -> int:
@@ -160,7 +174,9 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
         return refused(words, 403)
     try:
         return await handler(request)
-    except web.HTTPRedirection:
+    except web.HTTPRedirection as away:
+        if AGAIN in request.headers:  # The whole page goes there, not a part of it.
+            return web.Response(headers={"HX-Redirect": away.headers["Location"]})
         raise
     except web.HTTPException as error:
         words = _("There is no such page.") if error.status == 404 else f"{phrase(error.reason)}."
@@ -207,10 +223,13 @@ async def _now(request: web.Request) -> web.Response:
         context = await _just_now(request.app[PORTAL], connection, visitor)
     refresh_s = request.app[PORTAL].settings.portal_refresh_s
     # A page that changes under a reader is one they asked for (WCAG 2.2.1).
-    is_watched = "watch" in request.query
-    return html_page(
-        render("now.html", visitor=visitor, refresh_s=refresh_s, is_watched=is_watched, **context)
-    )
+    told = {
+        "is_watched": "watch" in request.query,
+        "is_again": AGAIN in request.headers,
+        "htmx": json.dumps(HTMX),
+    }
+    page = render("now.html", visitor=visitor, refresh_s=refresh_s, **told, **context)
+    return html_page(page, has_script="watch" in request.query)
 
 
 async def _just_now(portal: Portal, connection: Connection, visitor: login.Visitor) -> dict[str, object]:

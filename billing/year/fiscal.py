@@ -32,7 +32,7 @@ class FiscalYear:
     @property
     def last(self) -> Month:
         """Its last month."""
-        return self.months[-1]
+        return Month(self.number + (self.first_month > 1), (self.first_month + MONTHS - 2) % MONTHS + 1)
 
     @property
     def months(self) -> tuple[Month, ...]:

@@ -41,6 +41,7 @@ OPEN = {
     "/logout",
     "/style.css",
     "/icon.svg",
+    "/htmx.min.js",
     "/passkey.js",
 }
 """What anybody may ask for."""

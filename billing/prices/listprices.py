@@ -188,9 +188,9 @@ def last_day(month: Month) -> date:
 def _line_cost(line: PriceLine, used: Quantities, decimals: int) -> LineCost:
     # A member's year is some five hundred of these on one page, and a fraction costs ten times a whole number.
     units = _units(line, used)
-    if units.numerator < 0:
-        units = ZERO
-    elif line.rounds_up:
+    if units.numerator <= 0:
+        return LineCost(line, ZERO, (), ZERO, 0)
+    if line.rounds_up:
         units = Fraction(math.ceil(units))
     steps = tuple(_steps(line, units, used))
     exact = sum((step.units * step.price for step in steps), ZERO) if steps[1:] else _alone(steps)
@@ -214,11 +214,11 @@ def _units(line: PriceLine, used: Quantities) -> Fraction:
 def _steps(line: PriceLine, units: Fraction, used: Quantities) -> Iterable[Step]:
     begin = ZERO
     for tier in line.tiers:
-        if begin == units:
-            return
         end = _end(tier, line, used)
-        if end is None or units < end:
-            end = units
+        if end is None or units <= end:
+            if units > begin:
+                yield Step(units - begin if begin else units, tier.price)
+            return
         if end > begin:
             yield Step(end - begin if begin else end, tier.price)
             begin = end

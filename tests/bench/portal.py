@@ -40,10 +40,12 @@ GOAL_MS = 50
 
 def _pages(today: date) -> tuple[str, ...]:
     """Pages of a member, the widest they can be asked for among them."""
-    year = f"from={today - timedelta(days=365)}&to={today}"
+    year, running = f"from={today - timedelta(days=365)}&to={today}", Month(today.year, today.month)
     return (
-        "/", "/usage", "/usage?by=hour", "/usage?by=bucket", f"/usage?by=operation&from={today.year}-01-01",
-        f"/usage?{year}", f"/usage?by=bucket&{year}&format=csv", "/keys", "/sessions", "/membership", "/membership/leave",
+        "/", "/now", "/caps", "/usage", "/usage?by=hour", "/usage?by=bucket", f"/usage?by=operation&from={today.year}-01-01",
+        f"/usage?{year}", f"/usage?by=bucket&{year}&format=csv", f"/statements/{running}",
+        f"/statements/{running.previous()}", "/years", f"/years/{today.year - 1}", "/co-op", "/books", "/proposals", "/acts",
+        "/keys", "/tokens", "/sessions", "/membership", "/membership/leave", "/how/co-op",
     )  # fmt: skip
 
 
@@ -53,8 +55,8 @@ def _programs(today: date) -> tuple[str, ...]:
     return (
         "/api/v1/me", "/api/v1/usage", "/api/v1/usage?by=hour",
         f"/api/v1/usage?by=bucket&from={today - timedelta(days=365)}&to={today}", "/api/v1/now", "/api/v1/statements",
-        f"/api/v1/statements/{closed}", "/api/v1/years", "/api/v1/capital", "/api/v1/keys", "/api/v1/membership",
-        "/api/v1/openapi.json",
+        f"/api/v1/statements/{closed}", "/api/v1/years", f"/api/v1/years/{today.year}", "/api/v1/capital",
+        "/api/v1/keys", "/api/v1/membership", "/api/v1/openapi.json",
     )  # fmt: skip
 
 

@@ -14,9 +14,9 @@ from typing import Any
 import asyncpg
 
 from billing import store
+from billing.charges import store as charge_store
 from billing.charges.quick import Kept
 from billing.charges.rating import Credit
-from billing.charges.store import add_charges, all_charges, charge_text, charge_texts, charged_months
 from billing.charges.tariff import Tariff, parse_tariff
 from billing.costs import store as cost_store
 from billing.costs.costing import tariff_in_force
@@ -27,8 +27,9 @@ from billing.month.closing import Closing, ClosingInputs, MonthSum
 from billing.month.frozen import closing_of
 from billing.month.member_month import MemberMonth, kept, read_back
 from billing.register.run import changed_classes
-from billing.statements.statement import FINAL, TRIAL, PastMonth
+from billing.statements.statement import FINAL, FORMAT, TRIAL, PastMonth
 from billing.statements.statement import statement as statement_document
+from billing.year_store import first_month
 from meter.engine_usage_store import usage_on
 from meter.ids import MemberId
 from meter.late_store import late_usage
@@ -93,7 +94,7 @@ async def looked_at(
         return await _summed(connection, await open_inputs(connection, month, now_us=now_us), each)
     done = closing_of(stored)
     if each is not None:
-        async for lines in all_charges(connection, month, rows_max=MEMBERS_AT_ONCE):
+        async for lines in charge_store.all_charges(connection, month, rows_max=MEMBERS_AT_ONCE):
             for text, _ in lines:
                 each(_line_of(done, text))
     return done
@@ -142,14 +143,14 @@ async def close(
         summing, part = MonthSum(inputs), 0
         async for lines in _kept_lines(connection, inputs, summing):
             part += 1
-            await add_charges(connection, month, lines)
+            await charge_store.add_charges(connection, month, lines)
             await _post(connection, charge_entry(month, part, lines, summing.earned()), now_us=now_us)
             if progress is not None:
                 progress(summing.lines)
         done = summing.closing()
         result = result_entry(month, done.by_service, done.costs, done.result)
         await _post(connection, result, now_us=now_us)
-        await store.insert_closing(connection, done, now_us=now_us)
+        await store.insert_closing(connection, done, told_as=FORMAT, now_us=now_us)
     return done
 
 
@@ -200,9 +201,9 @@ async def counted(
 
 
 async def _closed_statement(connection: Connection, member: MemberId, month: Month) -> dict[str, Any] | None:
-    stored = await charge_text(connection, member, month)
+    stored = await charge_store.charge_text(connection, member, month)
     if stored is not None:
-        return _told(*stored)
+        return _told(stored)
     older = await store.statement_text(connection, member, month)
     return None if older is None else json.loads(older)
 
@@ -216,7 +217,7 @@ async def past_months(connection: Connection, member: MemberId, *, count_max: in
     currency = await store.book_currency(connection) or ""
     told = [
         PastMonth(str(month), amount, currency)
-        for month, amount in await charged_months(connection, member, count_max=count_max)
+        for month, amount in await charge_store.charged_months(connection, member, count_max=count_max)
     ]
     older = await store.statement_texts(connection, member, count_max=count_max - len(told))
     return [
@@ -229,7 +230,7 @@ async def past_statements(
     connection: Connection, member: MemberId, *, count_max: int
 ) -> list[dict[str, Any]]:
     """A member's statements of closed months, the newest first."""
-    told = [_told(*pair) for pair in await charge_texts(connection, member, count_max=count_max)]
+    told = [_told(one) for one in await charge_store.charge_texts(connection, member, count_max=count_max)]
     older = await store.statement_texts(connection, member, count_max=count_max - len(told))
     return [*told, *(json.loads(text) for text in older)]
 
@@ -245,9 +246,9 @@ async def _post(connection: Connection, entry: Entry | None, *, now_us: int) -> 
         await store.post(connection, entry, now_us=now_us)
 
 
-def _told(closing_text: str, line_text: str) -> dict[str, Any]:
-    done = closing_of(closing_text)
-    return statement_document(done, _line_of(done, line_text), kind=FINAL)
+def _told(kept: charge_store.ChargeText) -> dict[str, Any]:
+    done = closing_of(kept.closing)
+    return statement_document(done, _line_of(done, kept.line), kind=FINAL, told_as=kept.told_as)
 
 
 def _line_of(done: Closing, text: str) -> MemberMonth:
@@ -348,9 +349,16 @@ async def open_inputs(
     if now_us < month.start_us:
         raise Refusal(f"{month} has not begun yet")
     if await is_closed(connection, month):
-        raise Refusal(f"{month} was closed without usage or costs; there is nothing to show for it")
+        raise await _nothing_closed(connection, month)
     until = min(now_us, month.end_us) if until_us is None else until_us
     return await _inputs(connection, month, until_us=until, watermark={})
+
+
+async def _nothing_closed(connection: Connection, month: Month) -> Refusal:
+    began = await first_month(connection)
+    if month < began:
+        return Refusal(f"{month} is before the co-op began, in {began}; there is nothing to show for it")
+    return Refusal(f"{month} was closed without usage or costs; there is nothing to show for it")
 
 
 async def _inputs(

@@ -72,13 +72,13 @@ async def book_currency(connection: Connection) -> str | None:
     return found
 
 
-async def insert_closing(connection: Connection, done: Closing, *, now_us: int) -> None:
-    """Close the books of a month; from here on they take nothing."""
+async def insert_closing(connection: Connection, done: Closing, *, told_as: str, now_us: int) -> None:
+    """Close the books of a month; from here on they take nothing. `told_as`: the format its statements stay in."""
     await connection.execute(
-        "INSERT INTO billing.closing (period, document, digest, closed_at, lines, lines_digest, charges_minor)"
-        " VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        "INSERT INTO billing.closing (period, document, digest, closed_at, lines, lines_digest, charges_minor,"
+        " statement_format) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
         _date(done.inputs.month), canonical(done.to_document()), done.digest, to_datetime(now_us), done.lines,
-        bytes.fromhex(done.lines_digest), done.result.charges_minor,
+        bytes.fromhex(done.lines_digest), done.result.charges_minor, told_as,
     )  # fmt: skip
 
 
@@ -86,6 +86,14 @@ async def closing_text(connection: Connection, month: Month) -> str | None:
     """The stored document of a closed month."""
     found: str | None = await connection.fetchval(
         "SELECT document FROM billing.closing WHERE period = $1", _date(month)
+    )
+    return found
+
+
+async def statement_format(connection: Connection, month: Month) -> str | None:
+    """The format in which a closed month's statements are told."""
+    found: str | None = await connection.fetchval(
+        "SELECT statement_format FROM billing.closing WHERE period = $1", _date(month)
     )
     return found
 

@@ -61,16 +61,7 @@ def _document(
         "currency": currency,
         "rule_set": page["rule_set"],
         "charges_minor": sum(use.charges_minor for use in own.uses),
-        "co_op": {
-            "members": page["lines"],
-            "costs": dict(page["costs"]),
-            "costs_minor": sum(page["costs"].values()),
-            "side_income": dict(page["side_income"]),
-            "side_income_minor": sum(page["side_income"].values()),
-            "result_minor": _minor(page["result"], currency),
-            "pool_minor": _minor(page["pool"], currency),
-            "accounts": {name: _minor(amount, currency) for name, amount in page["accounts"].items()},
-        },
+        "co_op": whole_of(page),
         "steps": [
             {"name": one["name"], "formula": one["formula"], "amount_minor": _minor(one["amount"], currency)}
             for one in page["steps"]
@@ -83,6 +74,21 @@ def _document(
         "line_digest": hashlib.sha256(own.text.encode()).hexdigest(),
         "digest": page["digest"],
     }  # fmt: skip
+
+
+def whole_of(page: Mapping[str, Any]) -> dict[str, Any]:
+    """What a year's page says of the whole co-op: what came in, what it cost, and where the result went."""
+    currency = page["currency"]
+    return {
+        "members": page["lines"],
+        "costs": dict(page["costs"]),
+        "costs_minor": sum(page["costs"].values()),
+        "side_income": dict(page["side_income"]),
+        "side_income_minor": sum(page["side_income"].values()),
+        "result_minor": _minor(page["result"], currency),
+        "pool_minor": _minor(page["pool"], currency),
+        "accounts": {name: _minor(amount, currency) for name, amount in page["accounts"].items()},
+    }
 
 
 def _minor(text: str, currency: str) -> int:

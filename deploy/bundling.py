@@ -69,7 +69,7 @@ async def fill_month(desk: Desk, place: Path, name: str, month: Month) -> dict[s
             raise Refusal(f"there is no statement for {month}: they were not a member then")
         texts = {
             "closing.json": stored,
-            "line.json": line[1],
+            "line.json": line.line,
             "statement.json": canonical(await run.statement(connection, member, month, now_us=desk.now_us)),
             "tariff.toml": tariff_toml(closing.inputs.tariff),
         }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from datetime import date
+from typing import NamedTuple
 
 from billing.charges.quick import Kept
 from meter.ids import MemberId
@@ -11,6 +12,19 @@ from meter.postgres import Connection
 from meter.window import Month
 
 COLUMNS = ("period", "member", "class", "amount_minor", "document", "digest")
+
+
+_TOLD = "SELECT closing.document, charge.document, statement_format FROM billing.charge JOIN billing.closing USING (period)"
+
+
+class ChargeText(NamedTuple):
+    """What a member's statement of a closed month is made from."""
+
+    closing: str
+    line: str
+    """The member's own, of that closing."""
+    told_as: str
+    """The statement's format, as it was when the month was closed."""
 
 
 def _date(month: Month) -> date:
@@ -28,24 +42,16 @@ async def add_charges(connection: Connection, month: Month, members: Sequence[Ke
     )
 
 
-async def charge_text(connection: Connection, member: MemberId, month: Month) -> tuple[str, str] | None:
-    """(the closing, the member's line of it) of a closed month."""
-    row = await connection.fetchrow(
-        "SELECT closing.document AS closing, charge.document FROM billing.charge"
-        " JOIN billing.closing USING (period) WHERE member = $1 AND period = $2",
-        member, _date(month),
-    )  # fmt: skip
-    return None if row is None else (row["closing"], row["document"])
+async def charge_text(connection: Connection, member: MemberId, month: Month) -> ChargeText | None:
+    """Of one closed month."""
+    row = await connection.fetchrow(f"{_TOLD} WHERE member = $1 AND period = $2", member, _date(month))
+    return None if row is None else ChargeText(*row)
 
 
-async def charge_texts(connection: Connection, member: MemberId, *, count_max: int) -> list[tuple[str, str]]:
+async def charge_texts(connection: Connection, member: MemberId, *, count_max: int) -> list[ChargeText]:
     """The same of a member's closed months, the newest first."""
-    rows = await connection.fetch(
-        "SELECT closing.document AS closing, charge.document FROM billing.closing"
-        " JOIN billing.charge USING (period) WHERE member = $1 ORDER BY period DESC LIMIT $2",
-        member, count_max,
-    )  # fmt: skip
-    return [(row["closing"], row["document"]) for row in rows]
+    query = f"{_TOLD} WHERE member = $1 ORDER BY period DESC LIMIT $2"
+    return [ChargeText(*row) for row in await connection.fetch(query, member, count_max)]
 
 
 async def charged_months(

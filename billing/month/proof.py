@@ -14,7 +14,7 @@ from billing.month.frozen import closing_of
 from billing.month.member_month import MemberMonth, read_back
 from billing.register.run import changed_classes
 from billing.run import MEMBERS_AT_ONCE, as_of, credits_by_member, everyone_of, open_inputs
-from billing.statements.statement import FINAL, TRIAL, differences, statement, stranger
+from billing.statements.statement import FINAL, FORMAT, TRIAL, differences, statement, stranger
 from meter.ids import MemberId
 from meter.postgres import Connection
 from meter.refusal import Refusal
@@ -61,6 +61,7 @@ async def verify(
     """
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         stored = await store.closing_text(connection, month)
+        told_as = await store.statement_format(connection, month) or FORMAT
         if stored is None:
             both = await _open(connection, member, month, recounted, now_us=now_us)
         else:
@@ -69,9 +70,9 @@ async def verify(
         raise Refusal(f"there is no statement for {month}: they were not a member then")
     kind = TRIAL if stored is None else FINAL
     before, again = both.own
-    told = canonical(statement(both.again, again, kind=kind))
+    told = canonical(statement(both.again, again, kind=kind, told_as=told_as))
     found = list(both.differences)
-    if told != canonical(statement(both.before, before, kind=kind)):
+    if told != canonical(statement(both.before, before, kind=kind, told_as=told_as)):
         found.append("the statement of this member comes out differently")
     agrees = not found and both.before.digest == both.again.digest
     return Verification(agrees, both.before.digest, both.again.digest, digest(told), found)

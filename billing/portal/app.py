@@ -63,6 +63,7 @@ from billing.portal.overview import page
 from billing.portal.provider import Outside
 from billing.portal.telling import book_reports, just_now, year_of
 from billing.settings import BillingSettings
+from billing.statements import pdf
 from billing.statements.month_paper import month_paper
 from billing.statements.render import statement_text
 from billing.statements.year_paper import year_paper
@@ -214,7 +215,7 @@ async def _this_month(request: web.Request) -> web.Response:
     context = page(
         told, used, past, last=last, kept=in_all(buckets.values()), retained_minor=retained, now_us=now
     )
-    return html_page(render("this_month.html", visitor=visitor, **context))
+    return html_page(render("this_month.html", visitor=visitor, has_pdf=pdf.IS_THERE, **context))
 
 
 async def _now(request: web.Request) -> web.Response:

@@ -21,7 +21,7 @@ SECTIONS: Mapping[str, str] = {
 }  # fmt: skip
 _WORDS: tuple[tuple[str, str], ...] = (
     (r"bank:.*", "Money in the bank"),
-    (r"receivable:member:\*", "What members owe for use"),
+    (r"receivable:member:\*", "Owed to us for use"),
     (r"payable:suppliers", "Bills not paid yet"),
     (r"payable:member:\*", "Shares of the surplus to be paid out"),
     (r"payable:tax", "Taxes owed"),

@@ -18,7 +18,7 @@ from billing.governance import store as governance_store
 from billing.governance.decisions import choice_at
 from billing.ledger import books
 from billing.pages import render
-from billing.portal import our_coop
+from billing.portal import membership_store, our_coop
 from billing.portal.desk import PORTAL, NotFound, Portal, html_page, maybe_visitor, visitor_of
 from billing.portal.login import Visitor
 from billing.portal.proposals import KINDS
@@ -59,15 +59,19 @@ async def _our_coop(request: web.Request) -> web.Response:
     # Sums over everybody's usage and the whole ledger, so one at a time.
     async with portal.searching, portal.database() as connection:
         visitor = await visitor_of(request, connection)
-        found = await _closed(connection)
+        documents = await _documents(connection)
+        year = await _closed_year(connection)
         currency = await book_currency(connection)
         balance = None if currency is None else await books.balance_sheet(connection, Month.of(now))
         invoices = await list_costs(connection, None)
         decided = await governance_store.resolutions(connection)
         held = [one for one in await acts_store.held(connection) if one.is_held(now)]
-        compared = None if found is None else await _compared(portal, connection, found.last)
+        last = Month.parse(documents[-1]["month"]) if documents else None
+        compared = None if last is None else await _compared(portal, connection, last)
+    found = our_coop.closed(documents, after=None if year is None else year["last"])
     context = {
-        "found": found, "currency": currency, "picture": None if found is None else our_coop.one_unit(found),
+        "year": year, "found": found, "currency": currency,
+        "picture": year["picture"] if year is not None else None if found is None else our_coop.one_unit(found),
         "invoices": invoices[::-1][:INVOICES_SHOWN], "kept": None if balance is None else our_coop.kept(balance),
         "decided": decided[::-1][:DECISIONS_SHOWN], "kinds": KINDS, "held": held, "words": OFFICE_WORDS,
         "compared": compared, "not_compared": _(NOT_COMPARED),
@@ -75,9 +79,16 @@ async def _our_coop(request: web.Request) -> web.Response:
     return html_page(render("our_co_op.html", visitor=visitor, **context))
 
 
-async def _closed(connection: Connection) -> our_coop.Closed | None:
-    documents = [json.loads(text) for _, text in await year_store.closing_texts(connection)]
-    return our_coop.closed(documents)
+async def _documents(connection: Connection) -> list[dict[str, Any]]:
+    """The stored pages of closed months, in order."""
+    return [json.loads(text) for _, text in await year_store.closing_texts(connection)]
+
+
+async def _closed_year(connection: Connection) -> dict[str, Any] | None:
+    """The newest closed year; None while none is closed."""
+    numbers = await year_store.closed_years(connection)
+    stored = await year_store.year_text(connection, numbers[-1]) if numbers else None
+    return None if stored is None else our_coop.of_year(json.loads(stored[0]))
 
 
 async def _compared(portal: Portal, connection: Connection, month: Month) -> dict[str, Any]:
@@ -128,7 +139,7 @@ async def _topic(request: web.Request) -> web.Response:
 
 async def _numbers(portal: Portal, connection: Connection, visitor: Visitor) -> dict[str, Any]:
     """The co-op's closed months, and this member's own part of the last one."""
-    found = await _closed(connection)
+    found = our_coop.closed(await _documents(connection))
     mine = await run.past_statements(connection, visitor.member, count_max=1)
     chosen = choice_at(await governance_store.choices(connection), portal.clock())
     return {
@@ -138,4 +149,5 @@ async def _numbers(portal: Portal, connection: Connection, visitor: Visitor) -> 
         "kept_minor": await year_store.kept_minor(connection, visitor.member),
         "currency": await book_currency(connection),
         "rules": None if chosen is None else rule_set(chosen.rule_set).name,
+        "is_customer": await membership_store.is_customer(connection, visitor.member, now_us=portal.clock()),
     }

@@ -117,6 +117,14 @@ async def asked_to_leave(connection: Connection, member: MemberId) -> date | Non
     return found
 
 
+async def is_customer(connection: Connection, member: MemberId, *, now_us: int) -> bool:
+    """Whether they only buy, and own nothing of the co-op."""
+    found = await connection.fetchval(
+        "SELECT billing.classes_at($1, $2) = ARRAY['customer']", member, to_datetime(now_us)
+    )
+    return bool(found)
+
+
 async def standing(connection: Connection, member: MemberId) -> tuple[str, int]:
     """(status, when they joined in UTC microseconds)."""
     row = await connection.fetchrow(

@@ -9,8 +9,10 @@ from typing import Any
 from billing.ledger.reports import Report
 from billing.money import divide_half_up
 from billing.portal.books import words
-from billing.statements.paper import SHADES, WIDTH, Part, cut
-from billing.tongue import _
+from billing.statements.paper import SHADES, WIDTH, Part, cost_words, cut
+from billing.statements.year_paper import parts as year_parts
+from billing.tongue import _, phrase
+from billing.year_statement import NOT_MEMBERS, whole_of
 from meter.window import Month
 
 MONTHS = 12
@@ -40,9 +42,12 @@ class Closed:
         return self.charges_minor - self.costs_minor
 
 
-def closed(documents: Sequence[Mapping[str, Any]]) -> Closed | None:
-    """The last MONTHS closed months, from their stored pages in order; None while none is closed."""
-    shown = documents[-MONTHS:]
+def closed(documents: Sequence[Mapping[str, Any]], *, after: Month | None = None) -> Closed | None:
+    """The last MONTHS closed months, from their stored pages in order; None while none is closed.
+
+    With `after` only those that follow that month.
+    """
+    shown = [one for one in documents if after is None or Month.parse(one["month"]) > after][-MONTHS:]
     if not shown:
         return None
     costs: dict[str, int] = {}
@@ -55,15 +60,48 @@ def closed(documents: Sequence[Mapping[str, Any]]) -> Closed | None:
 
 
 def one_unit(found: Closed) -> dict[str, object]:
-    """The picture of one euro: each pool and what is left, cut to scale of what came in, or of the cost if that is more."""
+    """The picture of one euro: each pool and what is left, cut to scale of what came in, or of the cost if that is more.
+
+    Of months alone: what becomes of what is left is not known before their year is closed.
+    """
     wanted = [
         (_("Cost: {pool}", pool=pool), SHADES[place % len(SHADES)], minor)
         for place, (pool, minor) in enumerate(found.costs.items())
     ]
-    wanted.append((_("Left over, the members’"), "back", found.left_minor))
+    wanted.append((_("Left over, not shared out yet"), "back", found.left_minor))
     whole = max(found.charges_minor, found.costs_minor)
-    parts: list[Part] = cut(wanted, of_minor=whole)
-    return {"parts": parts, "width": WIDTH, "is_loss": found.left_minor < 0, "whole_minor": whole}
+    return {"parts": cut(wanted, of_minor=whole), "width": WIDTH, "is_loss": found.left_minor < 0}
+
+
+def of_year(page: Mapping[str, Any]) -> dict[str, object]:
+    """A closed year from its stored page: what came in, what it cost, and the picture of all of it."""
+    co_op = whole_of(page)
+    cost, result = co_op["costs_minor"], co_op["result_minor"]
+    return {
+        "number": page["fiscal_year"],
+        "first": Month.parse(page["first_month"]),
+        "last": Month.parse(page["last_month"]),
+        "came_minor": cost + result,
+        "costs_minor": cost,
+        "left_minor": result,
+        "shared_minor": co_op["pool_minor"],
+        "rest_minor": result - co_op["pool_minor"],
+        "picture": {"parts": _parts_of_year(co_op), "width": WIDTH, "is_loss": result < 0},
+    }
+
+
+def _parts_of_year(co_op: Mapping[str, Any]) -> list[Part]:
+    """Each pool, what members share, and each account that keeps some; with fewer parts where something is taken."""
+    kept = co_op["accounts"]
+    if co_op["result_minor"] < 0 or co_op["pool_minor"] < 0 or any(one < 0 for one in kept.values()):
+        return year_parts(co_op)
+    wanted = [
+        (cost_words(pool), SHADES[place % len(SHADES)], minor)
+        for place, (pool, minor) in enumerate(co_op["costs"].items())
+    ]
+    wanted.append((_("shared among the members"), "back", co_op["pool_minor"]))
+    wanted += [(phrase(NOT_MEMBERS.get(name, name)), "in", minor) for name, minor in kept.items()]
+    return cut(wanted, of_minor=co_op["costs_minor"] + co_op["result_minor"])
 
 
 def kept(balance: Report) -> dict[str, list[tuple[str, int]]]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from billing.money import scale_down
 from billing.statements.statement import PastMonth
-from billing.statements.telling import lines_of, meaning_of, sentence_of
+from billing.statements.telling import CUSTOMER, lines_of, meaning_of, sentence_of
 from billing.tongue import _
 from billing.words import month_text
 from meter.event import StorageLine
@@ -114,6 +114,7 @@ def page(
         "stored_bytes": together(kept, LOGICAL).stored_bytes,
         "kept": kept_rows(kept),
         "retained_minor": retained_minor,
+        "owns": retained_minor != 0 or statement["member"]["class"] != CUSTOMER,
         "past": [
             {
                 "period": one.period,

@@ -38,6 +38,14 @@ def month_paper(document: Mapping[str, Any]) -> Paper:
     )
 
 
+def charged_by(co_op: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
+    """Whose charges the month brought in, in words, and how much."""
+    of_others = co_op.get("customers_charges_minor", 0)
+    yield _("All members’ charges"), co_op["charges_minor"] - of_others
+    if of_others:
+        yield _("Customers’ charges"), of_others
+
+
 def result_words(outcome: str) -> str:
     """What is left, as it is called."""
     return {"surplus": _("Left over (surplus)"), "loss": _("Missing (loss)"), "even": _("Left over")}[outcome]
@@ -91,7 +99,7 @@ def _sections(document: Mapping[str, Any]) -> Iterator[Section]:
     table = Table(_("Your charges, line by line"), heads, rows, foot, numbers=3)
     yield Section(_("What you used, at the co-op’s price"), table=table)
     if co_op["costs_booked"]:
-        costs = [(_("All members’ charges"), number_text(co_op["charges_minor"], currency))]
+        costs = [(words, number_text(amount, currency)) for words, amount in charged_by(co_op)]
         costs += [
             (_("Cost: {pool}", pool=pool), number_text(-amount, currency))
             for pool, amount in co_op["costs"].items()

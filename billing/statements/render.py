@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from billing.pages import render
-from billing.statements.month_paper import month_paper, result_words
+from billing.statements.month_paper import charged_by, month_paper, result_words
 from billing.statements.paper import WIDTH as WIDTH_OF_PICTURE
 from billing.statements.paper import Paper
 from billing.statements.telling import apart_of, lines_of, meaning_of, sentence_of
@@ -67,7 +67,8 @@ def _used(document: Mapping[str, Any]) -> Iterator[str]:
 def _everyone(document: Mapping[str, Any]) -> Iterator[str]:
     currency, co_op = document["currency"], document["co_op"]
     yield from _heading(_("What it cost all of us"))
-    yield _sides(INDENT + _("All members’ charges"), number_text(co_op["charges_minor"], currency))
+    for words, amount in charged_by(co_op):
+        yield _sides(INDENT + words, number_text(amount, currency))
     for pool, amount in co_op["costs"].items():
         yield _sides(INDENT + _("Cost: {pool}", pool=pool), number_text(-amount, currency))
     yield _rule()

@@ -14,12 +14,12 @@ from billing.charges.rating import GB
 from billing.money import exponent
 from billing.month.closing import Closing
 from billing.month.member_month import COUNTS, MemberMonth
+from billing.statements.telling import EARLIER, FORMATS, meaning, sentence
 from billing.statements.telling import FORMAT as FORMAT
-from billing.statements.telling import meaning, sentence
 from billing.tongue import SOURCE, speaking
 from billing.words import iso_text, quantity_text
 from meter.ids import MemberId
-from meter.usage import Member, Usage
+from meter.usage import Member, MemberClass, Usage
 from meter.window import Month
 
 TRIAL = "trial"
@@ -40,18 +40,19 @@ def was_member(member: Member, month: Month) -> bool:
     return member.joined_us < month.end_us and (member.left_us is None or member.left_us > month.start_us)
 
 
-def statement(closing: Closing, own: MemberMonth, *, kind: str) -> dict[str, Any]:
-    """The document of one member; `kind` is TRIAL or FINAL."""
+def statement(closing: Closing, own: MemberMonth, *, kind: str, told_as: str = FORMAT) -> dict[str, Any]:
+    """The document of one member; `kind` is TRIAL or FINAL, `told_as` the format in which the month was closed."""
+    assert told_as in FORMATS, told_as
     # What is kept is told in one language, whoever asks for it first.
     with speaking(SOURCE):
-        document = _document(closing, own, kind)
+        document = _document(closing, own, kind, told_as)
         return {**document, "sentence": sentence(document), "meaning": meaning(document)}
 
 
-def _document(closing: Closing, own: MemberMonth, kind: str) -> dict[str, Any]:
+def _document(closing: Closing, own: MemberMonth, kind: str, told_as: str) -> dict[str, Any]:
     inputs, usage, member = closing.inputs, own.usage, own.member
     return {
-        "format": FORMAT,
+        "format": told_as,
         "kind": kind,
         "period": str(inputs.month),
         "from": iso_text(inputs.month.start_us),
@@ -71,7 +72,7 @@ def _document(closing: Closing, own: MemberMonth, kind: str) -> dict[str, Any]:
         "lines": [told(line, decimals=exponent(closing.currency)) for line in own.charge.lines],
         **_apart(usage, inputs.month),
         "charges_minor": own.charge.amount_minor,
-        "co_op": _co_op(closing, kind),
+        "co_op": _co_op(closing, kind, told_as),
         "line_digest": hashlib.sha256(own.text.encode()).hexdigest(),
         "digest": closing.digest,
     }
@@ -106,10 +107,12 @@ def _apart(usage: Usage, month: Month) -> dict[str, Any]:
     return {"apart": told} if told else {}
 
 
-def _co_op(closing: Closing, kind: str) -> dict[str, Any]:
+def _co_op(closing: Closing, kind: str, told_as: str) -> dict[str, Any]:
+    of_others = 0 if told_as == EARLIER else closing.by_class.get(MemberClass.CUSTOMER, 0)
     return {
         "members": closing.members,
         "charges_minor": closing.result.charges_minor,
+        **({"customers_charges_minor": of_others} if of_others else {}),
         "costs_booked": bool(closing.inputs.invoices) or kind == FINAL,
         "costs": dict(closing.costs),
         "costs_minor": closing.result.costs_minor,

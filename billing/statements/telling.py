@@ -1,7 +1,8 @@
 """What the document of a month says in sentences, from its own figures, in the language spoken now. Pure.
 
 A document keeps its sentences in the source language, as it was made. Whoever reads another language is told the same
-from the same figures; of a month that an older Weir closed they read the sentences that were written then.
+from the same figures; of a month that an older Weir closed they read the sentences that were written then. When words
+change, the format's number does, and a closed month goes on in the words of the format that was kept with its closing.
 """
 
 from __future__ import annotations
@@ -25,7 +26,11 @@ from billing.words import (
 from meter.usage import MemberClass
 from meter.window import Month, to_us
 
-FORMAT = "weir-statement-2"
+FORMAT = "weir-statement-3"
+EARLIER = "weir-statement-2"
+"""Of months that were closed while all charges were called the members', and all of a surplus was said to come back."""
+FORMATS = (FORMAT, EARLIER)
+"""Those that are made here; what has another is told as it was kept."""
 CUSTOMER = MemberClass.CUSTOMER.value
 
 
@@ -41,13 +46,13 @@ class LineTold(NamedTuple):
 def sentence_of(document: Mapping[str, Any]) -> str:
     """The sentence a statement begins with."""
     kept: str = document["sentence"]
-    return kept if spoken() == SOURCE or document["format"] != FORMAT else sentence(document)
+    return kept if spoken() == SOURCE or document["format"] not in FORMATS else sentence(document)
 
 
 def meaning_of(document: Mapping[str, Any]) -> str:
     """What follows from it."""
     kept: str = document["meaning"]
-    return kept if spoken() == SOURCE or document["format"] != FORMAT else meaning(document)
+    return kept if spoken() == SOURCE or document["format"] not in FORMATS else meaning(document)
 
 
 def lines_of(document: Mapping[str, Any]) -> list[LineTold]:
@@ -107,18 +112,26 @@ def _who(document: Mapping[str, Any]) -> str:
 
 def _what(document: Mapping[str, Any]) -> str:
     co_op, currency, is_trial = document["co_op"], document["currency"], document["kind"] == "trial"
+    charged, of_others = co_op["charges_minor"], co_op.get("customers_charges_minor", 0)
     told = {
         "month": month_text(Month.parse(document["period"])),
         "until": instant_text(to_us(datetime.fromisoformat(document["to"]).astimezone(UTC))),
         "cost": amount_text(co_op["costs_minor"], currency),
-        "charged": amount_text(co_op["charges_minor"], currency),
+        "charged": amount_text(charged - of_others, currency),
+        "others": amount_text(of_others, currency),
         "left": amount_text(abs(co_op["result_minor"]), currency),
     }
-    if not co_op["costs_booked"]:
-        return _(
-            "In {month}, up to {until}, members were charged {charged}; no costs are booked yet.", **told
-        )
-    match co_op["outcome"], is_trial:
+    outcome = co_op["outcome"] if co_op["costs_booked"] else ""
+    return _of_all(outcome, told, is_trial) if of_others else _of_members(outcome, told, is_trial)
+
+
+def _of_members(outcome: str, told: Mapping[str, str], is_trial: bool) -> str:
+    """Where nobody else was charged; without an outcome no costs are booked."""
+    match outcome, is_trial:
+        case "", _any:
+            return _(
+                "In {month}, up to {until}, members were charged {charged}; no costs are booked yet.", **told
+            )
         case "surplus", True:
             return _(
                 "In {month}, up to {until}, the service cost {cost} and members were charged {charged}: as it stands, "
@@ -142,6 +155,46 @@ def _what(document: Mapping[str, Any]) -> str:
             return _("In {month} the service cost {cost} and members were charged {charged}: nothing is left over.", **told)  # fmt: skip
 
 
+def _of_all(outcome: str, told: Mapping[str, str], is_trial: bool) -> str:
+    """The same where customers were charged too."""
+    match outcome, is_trial:
+        case "", _any:
+            return _(
+                "In {month}, up to {until}, members were charged {charged} and customers {others}; no costs are booked "
+                "yet.", **told
+            )  # fmt: skip
+        case "surplus", True:
+            return _(
+                "In {month}, up to {until}, the service cost {cost}; members were charged {charged} and customers "
+                "{others}: as it stands, {left} is left over.", **told
+            )  # fmt: skip
+        case "loss", True:
+            return _(
+                "In {month}, up to {until}, the service cost {cost}; members were charged {charged} and customers "
+                "{others}: as it stands, {left} is missing.", **told
+            )  # fmt: skip
+        case _other, True:
+            return _(
+                "In {month}, up to {until}, the service cost {cost}; members were charged {charged} and customers "
+                "{others}: as it stands, nothing is left over.", **told
+            )  # fmt: skip
+        case "surplus", _final:
+            return _(
+                "In {month} the service cost {cost}; members were charged {charged} and customers {others}: {left} is "
+                "left over.", **told
+            )  # fmt: skip
+        case "loss", _final:
+            return _(
+                "In {month} the service cost {cost}; members were charged {charged} and customers {others}: {left} is "
+                "missing.", **told
+            )  # fmt: skip
+        case _other, _final:
+            return _(
+                "In {month} the service cost {cost}; members were charged {charged} and customers {others}: nothing is "
+                "left over.", **told
+            )  # fmt: skip
+
+
 def meaning(document: Mapping[str, Any]) -> str:
     """What becomes of it, and for this reader."""
     outcome, member_class = document["co_op"]["outcome"], document["member"]["class"]
@@ -154,6 +207,31 @@ def meaning(document: Mapping[str, Any]) -> str:
         )
     if outcome == "even":
         return _("The charges cover the costs exactly, so there is nothing to share.")
+    return _shared_as_was_said(member_class) if document["format"] == EARLIER else _shared(member_class)
+
+
+def _shared(member_class: str) -> str:
+    """What becomes of a surplus: some of it may go to reserves, or stay with all of us, by the rules."""
+    if member_class == CUSTOMER:
+        return _(
+            "What is left over stays with the co-op, and its rules say what becomes of it. You buy at the tariff and are "
+            "no member."
+        )
+    if member_class == MemberClass.USER.value:
+        return _(
+            "A month shares nothing out. What is left over counts towards the year, and when the year is closed, the "
+            "part that the co-op's rules share out comes back to the members (patronage), to users by what they were "
+            "charged over the year."
+        )
+    return _(
+        "A month shares nothing out. What is left over counts towards the year, and when the year is closed, the part "
+        "that the co-op's rules share out comes back to the members (patronage); you are a {member_class} member.",
+        member_class=phrase(member_class),
+    )
+
+
+def _shared_as_was_said(member_class: str) -> str:
+    """The same in the words of EARLIER, which stay with the months that were closed in them."""
     if member_class == CUSTOMER:
         return _("What is left over belongs to the members; you buy at the tariff and are none.")
     if member_class == MemberClass.USER.value:

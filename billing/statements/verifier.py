@@ -364,6 +364,10 @@ def check_co_op(check: Report, told: Document, closing: Document, totals: Docume
     check("charges - costs = the result", charges - closing["costs_minor"], closing["result_minor"])
     for name in ("charges_minor", "costs", "costs_minor", "result_minor"):
         check(f"the co-op's {name}: the statement = the closing", told["co_op"][name], closing[name])
+    others = told["co_op"].get("customers_charges_minor")
+    if others is not None:
+        by_class = closing["charges_by_class"]["customer"]
+        check("customers' part of the charges: the statement = the closing", others, by_class)
 
 
 def check_year(place: Path, check: Report, manifest: Document, told: Document, totals: Document) -> None:

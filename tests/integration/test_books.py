@@ -5,7 +5,7 @@ from dataclasses import replace
 import asyncpg
 import pytest
 
-from billing.canon import canonical
+from billing.canon import canonical, digest
 from billing.costs.costing import add_cost, list_costs, tariff_in_force
 from billing.month.proof import verify
 from billing.run import (
@@ -18,6 +18,7 @@ from billing.run import (
 )
 from meter.ids import MemberId
 from meter.refusal import Refusal
+from meter.usage import MemberClass
 from meter.usage_store import period_usage
 from meter.window import Month
 from tests.coop import CENT, NOVEMBER, NOW, OCTOBER, SEPTEMBER, TARIFF, Coop, balances
@@ -239,6 +240,50 @@ async def test_what_an_older_weir_closed_is_shown_and_not_worked_out_again(co_op
     for work in (trial(connection, OCTOBER, now_us=NOW), verify(connection, anna, OCTOBER, {}, now_us=NOW)):
         with pytest.raises(Refusal, match="2026-10 was closed by an older Weir"):
             await work
+
+
+async def test_a_month_closed_in_other_words_stays_in_them_and_its_digest_too(co_op: Coop) -> None:
+    """The words are those of the Weir before, which called a customer's 125.00 the members'."""
+    connection, (anna, *_) = await a_month(co_op)
+    (shop,) = await co_op.found("shop", member_class=MemberClass.CUSTOMER)
+    await co_op.use(shop, OCTOBER, 12500 * CENT)
+    done = await close(connection, OCTOBER, now_us=NOW)
+    now = await statement(connection, anna, OCTOBER, now_us=NOW)
+    assert ("weir-statement-3", 12500) == (now["format"], now["co_op"]["customers_charges_minor"])
+    assert "members were charged 3,000.00 EUR and customers 125.00 EUR" in now["sentence"]
+    counted = await period_usage(connection, OCTOBER)
+    checked = await verify(connection, anna, OCTOBER, counted, now_us=NOW)
+    assert (True, digest(canonical(now))) == (checked.agrees, checked.statement_digest)
+    owner = await co_op.owner()
+    await owner.execute("ALTER TABLE billing.closing DISABLE TRIGGER ALL")
+    # As the migration leaves what was closed before it, and what an older Weir closes beside a newer one.
+    await owner.execute("UPDATE billing.closing SET statement_format = DEFAULT")
+    then = await statement(connection, anna, OCTOBER, now_us=NOW)
+    assert (
+        "You are one of 3 members. In October 2026 the service cost 2,280.00 EUR and members were charged 3,125.00 EUR: "
+        "845.00 EUR is left over."
+    ) == then["sentence"]
+    assert ("weir-statement-2", done.digest, False) == (
+        then["format"], then["digest"], "customers_charges_minor" in then["co_op"],
+    )  # fmt: skip
+    assert [then] == await past_statements(connection, anna, count_max=5)
+    checked = await verify(connection, anna, OCTOBER, counted, now_us=NOW)
+    assert (True, digest(canonical(then))) == (checked.agrees, checked.statement_digest)
+
+
+async def test_a_month_before_the_co_op_is_not_called_a_closed_one(co_op: Coop) -> None:
+    """The members came in September; October is the first month with anything in it."""
+    connection, (anna, *_) = await a_month(co_op)
+    await close(connection, OCTOBER, now_us=NOW)
+    for month, why in (
+        (Month(2019, 1), "2019-01 is before the co-op began, in 2026-09"),
+        (Month(2026, 8), "2026-08 is before the co-op began, in 2026-09"),
+        (SEPTEMBER, "2026-09 was closed without usage or costs"),
+    ):
+        with pytest.raises(Refusal, match=why):
+            await statement(connection, anna, month, now_us=NOW)
+        with pytest.raises(Refusal, match=why):
+            await trial(connection, month, now_us=NOW)
 
 
 async def test_a_month_not_begun_and_a_stranger_are_refused(co_op: Coop) -> None:

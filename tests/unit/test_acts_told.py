@@ -294,6 +294,7 @@ def test_the_example_of_a_thousand_has_two_decimals_in_a_currency_that_has_none(
         "thousand": of_a_thousand(found),
         "currency": "JPY",
         "rules": None,
+        "is_customer": False,
     }
     with speaking(language):
         page = environment(language).get_template("how_surplus.html")

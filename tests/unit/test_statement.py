@@ -1,5 +1,6 @@
 """What a member is told, in each kind of month; the texts are kept in tests/golden/billing."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,9 @@ from billing.charges.tariff import DEFAULT_TARIFF, parse_tariff
 from billing.costs.invoices import Invoice
 from billing.month.closing import ClosingInputs, closing
 from billing.statements.render import statement_html, statement_text
-from billing.statements.statement import FINAL, TRIAL, differences, statement
+from billing.statements.statement import FINAL, FORMAT, TRIAL, differences, statement
+from billing.statements.telling import EARLIER, sentence
+from billing.tongue import LANGUAGES, speaking
 from meter.ids import MemberId
 from meter.usage import Member, MemberClass, MemberStatus, Usage
 from meter.window import Month
@@ -46,13 +49,23 @@ MEMBERS = [
 ]  # fmt: skip
 
 
+SHOP = (member(5, "shop", MemberClass.CUSTOMER), usage(5, bytes_out=12_500_000_000_000))
+"""12,500 GB at 0.01: 125.00."""
+
+
 def of(
-    number: int, kind: str = FINAL, inputs: ClosingInputs = INPUTS, own: Usage | None = None
+    number: int,
+    kind: str = FINAL,
+    inputs: ClosingInputs = INPUTS,
+    own: Usage | None = None,
+    *,
+    sells: bool = False,
+    told_as: str = FORMAT,
 ) -> dict[str, object]:
-    """What a member is told; `own` in place of their usage."""
+    """What a member is told; `own` in place of their usage; `sells`: the shop buys, too."""
     members = [(one, used if own is None or one.id != number else own) for one, used in MEMBERS]
-    done, lines = closing(inputs, members)
-    return statement(done, lines[number - 1], kind=kind)
+    done, lines = closing(inputs, [*members, SHOP] if sells else members)
+    return statement(done, lines[number - 1], kind=kind, told_as=told_as)
 
 
 def kept(name: str, made: str) -> str:
@@ -71,6 +84,8 @@ CASES = {
     "idle": of(4),
     "trial": of(2, TRIAL, replace(INPUTS, until_us=MONTH.start_us + 22 * 86_400 * 10**6)),
     "trial-without-costs": of(2, TRIAL, replace(INPUTS, invoices=())),
+    "with-a-customer": of(1, sells=True),
+    "customer": of(5, sells=True),
     "loss": of(1, FINAL, replace(INPUTS, invoices=(Invoice(1, MONTH, "transit", 10**6, "EUR", "", 0),))),
 }
 
@@ -176,3 +191,72 @@ def test_a_statement_of_an_older_weir_is_shown_with_its_share() -> None:
         assert "What comes back to you" in text
         assert "347.27" in text
     assert "What comes back to you" not in statement_text(CASES["surplus"])
+
+
+def test_customers_charges_are_not_called_the_members() -> None:
+    """1,670.01 as in the month without the shop, and its 125.00; 1,795.01 - 1,212.50 = 582.51."""
+    told = (
+        "In November 2026 the service cost 1,212.50 EUR; members were charged 1,670.01 EUR and customers 125.00 EUR: "
+        "582.51 EUR is left over."
+    )
+    for number in (1, 5):
+        document = of(number, sells=True)
+        assert str(document["sentence"]).endswith(told)
+        assert (12500, 179501) == tuple(
+            document["co_op"][name]  # type: ignore[index]
+            for name in ("customers_charges_minor", "charges_minor")
+        )
+        page, text = statement_html(document), statement_text(document)
+        for words, amount in (("All members’ charges", "1,670.01"), ("Customers’ charges", "125.00")):
+            assert f'<th scope="row">{words}</th><td class="n">{amount}</td>' in page
+            assert re.search(rf"^  {words.replace('’', chr(39))} +{amount}$", text, re.MULTILINE)
+    assert "Customers" not in statement_text(of(1))
+
+
+INVOICED = {
+    "surplus": INPUTS.invoices, "loss": (Invoice(1, MONTH, "transit", 10**6, "EUR", "", 0),),
+    "even": (Invoice(1, MONTH, "transit", 179501, "EUR", "", 0),), "none": (),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", [TRIAL, FINAL])
+@pytest.mark.parametrize("outcome", INVOICED)
+def test_each_sentence_tells_customers_apart(outcome: str, kind: str) -> None:
+    for language in LANGUAGES:
+        with speaking(language):
+            told = sentence(of(1, kind, replace(INPUTS, invoices=INVOICED[outcome]), sells=True))
+        figures = re.findall(r"\d[\d.,]*\d(?=\sEUR)", told)
+        cost = {
+            "surplus": ["121250"],
+            "loss": ["1000000"],
+            "even": ["179501"],
+            "none": [] if kind == TRIAL else ["000"],
+        }
+        left = {
+            "surplus": ["58251"],
+            "loss": ["820499"],
+            "even": [],
+            "none": [] if kind == TRIAL else ["179501"],
+        }
+        expected = [*cost[outcome], "167001", "12500", *left[outcome]]
+        assert expected == [re.sub(r"\D", "", one) for one in figures], told
+
+
+def test_a_month_closed_before_stays_in_the_words_it_was_closed_in() -> None:
+    """The golden files are those of the Weir before the words changed."""
+    told = of(1, told_as=EARLIER)
+    assert GOLDEN.joinpath("surplus-as-statement-2.json").read_text("utf-8") == canonical(told) + "\n"
+    assert GOLDEN.joinpath("surplus-as-statement-2.txt").read_text("utf-8") == statement_text(told)
+    shop = of(5, sells=True, told_as=EARLIER)
+    assert "and members were charged 1,795.01 EUR: 582.51 EUR is left over" in str(shop["sentence"])
+    assert (shop["meaning"], False) == (
+        "What is left over belongs to the members; you buy at the tariff and are none.",
+        "Customers" in statement_text(shop) + statement_html(shop),
+    )
+
+
+def test_a_surplus_is_not_said_to_come_back_whole() -> None:
+    for number in (1, 3, 5):
+        assert "its surplus comes back" not in str(of(number, sells=True)["meaning"])
+    assert "the part that the co-op's rules share out" in str(of(1)["meaning"])
+    assert "stays with the co-op" in str(of(5, sells=True)["meaning"])

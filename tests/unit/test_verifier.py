@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from billing.charges.tariff import parse_tariff, tariff_document, tariff_toml
 from billing.money import EXPONENTS, divide_half_up
 from billing.statements import verifier
-from billing.statements.verifier import Report, Sums, check_charges, is_signed
+from billing.statements.verifier import Report, Sums, check_charges, check_co_op, is_signed
 from meter.event import Mark, RequestClass, StorageLine, Zone
 from meter.frame import pack_record
 from meter.ids import MemberId
@@ -255,3 +255,29 @@ def test_a_tariff_s_file_is_read_as_the_closing_holds_it(tmp_path: Path) -> None
         report.say = lambda said: None  # type: ignore[method-assign]
         verifier.check_tariff(tmp_path, report, tariff_document(tariff))
         assert is_the_same == (report.wrong == 0)
+
+
+class Kept(Report):
+    """Keeps what is said."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.said: list[str] = []
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
+
+
+@pytest.mark.parametrize(("told", "wrong"), [(125, 0), (124, 1), (None, 0)])
+def test_customers_part_of_the_charges_is_that_of_the_closing(told: int | None, wrong: int) -> None:
+    """Members 300, customers 125; a statement of an older Weir does not tell them apart."""
+    whole = {"charges_minor": 425, "costs": {"rack": 400}, "costs_minor": 400, "result_minor": 25}
+    own = whole if told is None else whole | {"customers_charges_minor": told}
+    check = Kept()
+    check_co_op(
+        check, {"co_op": own}, whole | {"charges_by_class": {"user": 300, "customer": 125}},
+        {"tree": {"sum_minor": 425}, "below_zero_minor": 0},
+    )  # fmt: skip
+    assert wrong == check.wrong
+    found = [one for one in check.said if "customers' part of the charges" in one]
+    assert (told is not None) == bool(found)

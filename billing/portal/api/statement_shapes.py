@@ -62,7 +62,7 @@ _SOMETIMES: dict[str, Schema] = {
 }
 MONTH_STATEMENT = record(
     {
-        "format": {"type": "string", "const": "weir-statement-2"},
+        "format": {"type": "string", "enum": ["weir-statement-3", "weir-statement-2"]},
         "kind": KIND,
         "period": MONTH,
         "from": TIME,
@@ -91,13 +91,18 @@ MONTH_STATEMENT = record(
         "co_op": record(
             {
                 "members": COUNT,
-                "charges_minor": MINOR,
+                "charges_minor": {**MINOR, "description": "Of members and customers, in minor units."},
+                "customers_charges_minor": {
+                    **MINOR,
+                    "description": "Customers' part of it, in minor units, where they were charged.",
+                },
                 "costs_booked": FLAG,
                 "costs": by_name(MINOR, words="By cost pool."),
                 "costs_minor": MINOR,
                 "result_minor": MINOR,
                 "outcome": {"type": "string", "enum": ["surplus", "loss", "even"]},
-            }
+            },
+            optional=("customers_charges_minor",),
         ),
         "sentence": TEXT,
         "meaning": TEXT,
@@ -203,7 +208,7 @@ YEAR_STATEMENT = record(
 )  # fmt: skip
 _ZEROS = "0" * 64
 MONTH_EXAMPLE: Mapping[str, Any] = {
-    "format": "weir-statement-2", "kind": "final", "period": "2026-10", "from": "2026-10-01T00:00:00.000000Z",
+    "format": "weir-statement-3", "kind": "final", "period": "2026-10", "from": "2026-10-01T00:00:00.000000Z",
     "to": "2026-11-01T00:00:00.000000Z", "member": {"id": 1, "name": "anna", "class": "user"}, "currency": "EUR",
     "usage": {
         "bytes_in": 0, "bytes_out": 3000000000, "requests_a": 0, "requests_b": 1, "byte_microseconds": 0, "byte_seconds": 0,

@@ -255,7 +255,9 @@ async def test_who_orders_payments_and_sees_no_name_leaves_no_line_of_a_look(sit
     assert [] == await lines(site)
 
 
-async def test_a_pool_without_a_key_stops_neither_the_desk_nor_what_comes_after_an_invoice(site: Site) -> None:
+async def test_a_pool_without_a_key_stops_neither_the_desk_nor_what_comes_after_an_invoice(
+    site: Site,
+) -> None:
     books = await with_tom(site)
     await site.co_op.use(MemberId(1), NOVEMBER, 369 * CENT)
     invoice = {"period": "2026-11", "amount": "2.00", "supplier": "Power Ltd", "dated": "", "memo": ""}

@@ -21,6 +21,7 @@ from jinja2.ext import babel_extract
 
 from billing.acts.act import OFFICE_WORDS
 from billing.rules import founding
+from billing.rules.afterwards import RESOLUTION_RATE, afterwards, rule_sets
 from billing.tongue import CATALOGUES, LANGUAGES, NUMBER, SOURCE
 
 ROOT = Path(__file__).parents[1]
@@ -35,7 +36,7 @@ CONSTANTS = {
     "billing/portal/entry.py": ("WAY_WORDS", "HAPPENED_WORDS"),
     "billing/portal/passkey.py": ("NOT_ACCEPTED",),
     "billing/portal/passkey_acts.py": ("STALE",),
-    "billing/portal/coop_pages.py": ("TOPICS",),
+    "billing/portal/coop_pages.py": ("STANDING", "TOPICS"),
     "billing/portal/keys.py": ("EXPIRIES", "OVERLAPS"),
     "billing/portal/overview.py": ("KEPT_WORDS",),
     "billing/portal/proposals.py": ("KINDS",),
@@ -45,6 +46,7 @@ CONSTANTS = {
     "billing/portal/usage.py": ("ZONE_WORDS",),
     "billing/prices/comparison.py": ("NOT_COMPARED",),
     "billing/notices/notice.py": ("NOT_A_BILL",),
+    "billing/statements/year_paper.py": ("CAME_IN",),
     "billing/year_statement.py": ("NOT_MEMBERS",),
 }
 ENUMS = {
@@ -118,6 +120,12 @@ def everything() -> Iterator[Found]:
     for path in sorted(ROOT.joinpath("billing/rules/sets").glob("*.toml")):
         for levy in tomllib.loads(path.read_text("utf-8")).get("levies", []):
             yield Found(levy["words"], _name(path), 0)
+    for path in sorted(ROOT.joinpath("billing/prices").glob("*.toml")):
+        yield Found(tomllib.loads(path.read_text("utf-8"))["region"], _name(path), 0)
+    for rules in map(afterwards, rule_sets()):
+        yield Found(rules.exit.source, "billing/rules/afterwards.toml", 0)
+        if rules.exit.rate != RESOLUTION_RATE:
+            yield Found(rules.exit.rate, "billing/rules/afterwards.toml", 0)
     for told in founding.sentences():
         yield Found(told, "billing/rules/founding.toml", 0)
     for client in tomllib.loads(ROOT.joinpath("billing/portal/clients.toml").read_text("utf-8"))["client"]:

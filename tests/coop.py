@@ -84,3 +84,8 @@ async def balances(connection: asyncpg.Connection) -> dict[str, tuple[int, int]]
     found = {row["account"]: (int(row["debits"]), int(row["credits"])) for row in rows}
     assert sum(debit for debit, _ in found.values()) == sum(credit for _, credit in found.values())
     return found
+
+
+async def left_on(connection: asyncpg.Connection) -> dict[str, int]:
+    """Account → what is left on it, in minor units; debit above zero."""
+    return {name: debit - credit for name, (debit, credit) in (await balances(connection)).items()}

@@ -68,14 +68,19 @@ def line_service(service: Service, tariff: Tariff) -> Service:
     return service if service in tariff.prices else SAME_AS.get(service, service)
 
 
+def without_key(figures: MonthFigures) -> list[str]:
+    """Pools that cost something and have no key, by name; while there is one, nobody can tell what a service cost."""
+    return sorted(pool for pool, cost in figures.costs.items() if cost and pool not in figures.keys)
+
+
 def attributed(figures: MonthFigures) -> Attributed:
     """Each pool's cost by service, summing to the pool. Raises Refusal for a pool without a key."""
+    for pool in without_key(figures):
+        raise Refusal(
+            f"pool {pool}: it has no key in {figures.month}; say how it is shared with `weir pool set {pool}`"
+        )
     direct: dict[str, dict[Service | None, Fraction]] = {}
     for pool, cost in figures.costs.items():
-        if cost and pool not in figures.keys:
-            raise Refusal(
-                f"pool {pool}: it has no key in {figures.month}; say how it is shared with `weir pool set {pool}`"
-            )
         if cost:
             direct[pool] = _direct(cost, figures.keys[pool], figures)
     borne: dict[Service, Fraction] = {}

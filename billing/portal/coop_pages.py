@@ -24,7 +24,7 @@ from billing.portal.login import Visitor
 from billing.portal.proposals import KINDS
 from billing.prices.comparison import NOT_COMPARED
 from billing.prices.listprices import last_day, list_cost, quantities_of
-from billing.prices.pricefile import in_force
+from billing.prices.pricefile import Standing, in_force, site_of
 from billing.prices.shelf import kept_shelf
 from billing.rules.book import rule_set
 from billing.store import book_currency
@@ -35,6 +35,12 @@ from meter.window import Month
 
 INVOICES_SHOWN = 40
 DECISIONS_SHOWN = 20
+STANDING: Mapping[Standing, str] = {
+    Standing.VENDOR: "all by the provider’s own pages",
+    Standing.SECONDARY: "some of it as others copied it",
+    Standing.UNCHECKED: "some of it unchecked",
+}
+"""How good the weakest number of a price list is, in words."""
 TOPICS: Mapping[str, str] = {
     "co-op": "What a co-op is",
     "surplus": "How a surplus comes about",
@@ -103,7 +109,8 @@ async def _compared(portal: Portal, connection: Connection, month: Month) -> dic
         "month": month, "charges_minor": stored["charges_minor"], "costs_minor": sum(stored["costs"].values()),
         "providers": [
             {"provider": one.prices.provider, "region": one.prices.region, "dated": one.prices.dated,
-             "currency": one.prices.currency, "amount_minor": one.amount_minor, "is_whole": not one.missing}
+             "currency": one.prices.currency, "amount_minor": one.amount_minor, "is_whole": not one.missing,
+             "link": one.prices.link, "site": site_of(one.prices.link), "standing": _(STANDING[one.prices.standing])}
             for one in costs
         ],
     }  # fmt: skip

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date, timedelta
+from fractions import Fraction
 from typing import Any
 
+from billing.money import exact_text
 from billing.register.particulars import Particulars, changed
 from billing.rules.afterwards import RESOLUTION_RATE, ExitRule
-from billing.tongue import _, many
+from billing.tongue import _, many, phrase
+from billing.words import numeral
 from meter.refusal import Refusal
 
 FIELDS = ("legal_name", "postal", "email", "purposes")
@@ -75,12 +78,23 @@ def what_happens(rule: ExitRule | None) -> list[str]:
     if rule.rate == RESOLUTION_RATE:
         told.append(_("Whether it bears interest, and how much, is said by the resolution."))
     elif rule.rate:
-        told.append(_("It bears interest by the rate called '{rate}'.", rate=rule.rate))
+        told.append(_interest(rule))
     if rule.deduction_max:
         told.append(
             _(
                 "If a minimum stay was agreed and is broken, the co-op may keep a part back, up to the law's limit."
             )
         )
-    told.append(_("Where this stands: {source}.", source=rule.source))
+    told.append(_("Where this stands: {source}.", source=phrase(rule.source)))
     return told
+
+
+def _interest(rule: ExitRule) -> str:
+    rate = phrase(rule.rate)
+    if not rule.margin:
+        return _("It bears interest by the rate called '{rate}'.", rate=rate)
+    return many(
+        "It bears interest by the rate called '{rate}' and {points} percentage point on top of it.",
+        "It bears interest by the rate called '{rate}' and {points} percentage points on top of it.",
+        number=1 if rule.margin == Fraction(1, 100) else 2, rate=rate, points=numeral(exact_text(rule.margin * 100)),
+    )  # fmt: skip

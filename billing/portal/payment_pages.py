@@ -18,7 +18,7 @@ from billing.pages import render
 from billing.payments import ordering, store
 from billing.payments.store import KeptOrder
 from billing.portal.desk import PORTAL, NotFound, download, html_page
-from billing.portal.office import act_as, form_of, holding, is_sure, to
+from billing.portal.office import Holder, act_as, form_of, holding, is_sure, to
 from billing.spreadsheet import csv_text
 from meter.refusal import Refusal
 from meter.window import to_datetime
@@ -38,6 +38,7 @@ def routes() -> list[web.RouteDef]:
 
 
 async def _payments(request: web.Request) -> web.Response:
+    """Who is owed how much, by name, so the log says that it was looked at."""
     async with holding(request, TREASURER) as holder:
         connection = holder.connection
         due, left_out = await ordering.who_is_due(connection, minimum_minor=0)
@@ -49,7 +50,14 @@ async def _payments(request: web.Request) -> web.Response:
             "own": await store.own_account(connection), "currency": await books.currency(connection),
             "today": to_datetime(holder.now_us).date(), "ordered": request.query.get("ordered", "")[:9],
         }  # fmt: skip
+        await _look(holder)
     return html_page(render("payments.html", visitor=holder.visitor, **context))
+
+
+async def _look(holder: Holder) -> None:
+    """The line in the log of whoever looks at what is owed to whom."""
+    doing = Doing(TREASURER, "pay list", "look at who is owed money, and how much")
+    await note(holder.connection, holder.actor, doing, is_done=True, now_us=holder.now_us)
 
 
 async def _order(request: web.Request) -> web.Response:
@@ -61,6 +69,8 @@ async def _order(request: web.Request) -> web.Response:
             currency = await books.currency(holder.connection)
             minimum = _minimum(fields["minimum"], currency)
             due, left_out = await ordering.who_is_due(holder.connection, minimum_minor=minimum)
+            if left_out.without_account or left_out.lost:
+                await _look(holder)  # the page names them
         total = sum(one.amount_minor for one in due)
         context = {"fields": fields, "day": day, "count": len(due), "total": total, "left_out": left_out}
         return html_page(render("payments_sure.html", visitor=holder.visitor, currency=currency, **context))

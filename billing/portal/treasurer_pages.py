@@ -22,7 +22,7 @@ from billing.charges.tariff import Tariff, tariff_toml
 from billing.costs import run as costs_run
 from billing.costs.costing import add_cost, booked_words, list_costs, tariff_in_force
 from billing.costs.invoices import MEMO_CHARACTERS_MAX, SUPPLIER_CHARACTERS_MAX, Paper, invoice
-from billing.costs.variance import by_pool, by_service
+from billing.costs.variance import by_pool, by_service, collected_by, without_key
 from billing.governance import store as governance_store
 from billing.governance.decisions import choice_at
 from billing.ledger import books
@@ -70,20 +70,11 @@ async def _overview(request: web.Request) -> web.Response:
         connection, running = holder.connection, Month.of(holder.now_us)
         last = await store.last_closed(connection)
         due = await run.due_month(connection) or running
-        figures, no_figures = None, ""
-        try:
-            figures = await costs_run.figures(connection, running, now_us=holder.now_us)
-        except Refusal as refusal:
-            no_figures = sentence(refusal)
         batches = await payments_store.batches(connection)
         told = {
             "running": running, "last": last, "months": treasury.open_months(due, running) or [running],
             "due_is_over": due.end_us <= holder.now_us, "pools": await _pools(connection, due),
-            "no_figures": no_figures, "currency": await store.book_currency(connection),
-            "services": [] if figures is None else treasury.services(by_service(figures)),
-            "by_pool": [] if figures is None else treasury.of_pools(by_pool(figures)),
-            "tariff": None if figures is None else figures.tariff,
-            "prices": [] if figures is None else treasury.prices(figures.tariff),
+            "currency": await store.book_currency(connection), **await _variance(connection, running, holder.now_us),
             "batches": batches[-BATCHES_SHOWN:][::-1], "owed_minor": await payments_store.owed_in_all(connection),
             "acts": await acts_store.acts(connection, office=TREASURER, count_max=ACTS_SHOWN),
             "booked": request.query.get("booked", "")[:12], "closed": request.query.get("closed", "")[:7],
@@ -91,6 +82,26 @@ async def _overview(request: web.Request) -> web.Response:
             "new_tariff": request.query.get("tariff", "")[:7],
         }  # fmt: skip
     return html_page(render("treasurer.html", visitor=holder.visitor, **told))
+
+
+async def _variance(connection: Connection, running: Month, now_us: int) -> dict[str, object]:
+    """The tariff, and charges held against costs of the month so far; what cannot be told yet, and why, in its place."""
+    told: dict[str, object] = {
+        "no_figures": "", "tariff": None, "prices": [], "services": [], "by_pool": [], "without_key": [],
+        "charged_minor": 0, "cost_minor": 0,
+    }  # fmt: skip
+    try:
+        figures = await costs_run.figures(connection, running, now_us=now_us)
+    except Refusal as refusal:
+        return told | {"no_figures": sentence(refusal)}
+    told |= {"tariff": figures.tariff, "prices": treasury.prices(figures.tariff)}
+    if missing := without_key(figures):
+        charged, cost = sum(collected_by(figures).values()), sum(figures.costs.values())
+        return told | {"without_key": missing, "charged_minor": charged, "cost_minor": cost}
+    return told | {
+        "services": treasury.services(by_service(figures)),
+        "by_pool": treasury.of_pools(by_pool(figures)),
+    }
 
 
 async def _years(connection: Connection, running: Month) -> list[int]:

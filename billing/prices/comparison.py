@@ -20,9 +20,10 @@ from meter.refusal import Refusal
 
 FORMAT = "weir-comparison-1"
 NOT_COMPARED = (
-    "These are list prices for ordinary traffic to the internet, each by its date and source: no negotiated discount, "
-    "no commitment, no tax and no support plan is in them. What a provider may ask of those who move away, which the "
-    "European Union's Data Act (article 29) limits to cost and forbids from 12 January 2027 on, is something else."
+    "These are list prices for ordinary traffic to the internet, each with its source, and with its date where the "
+    "source bears one: no negotiated discount, no commitment, no tax and no support plan is in them. What a provider "
+    "may ask of those who move away, which the European Union's Data Act (article 29) limits to cost and forbids from "
+    "12 January 2027 on, is something else."
 )
 OUR_COST = (
     "Our full cost is all invoices of the period, staff included, in proportion to charges. What was charged beyond "

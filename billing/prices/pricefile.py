@@ -26,6 +26,7 @@ MONTH_HOURS = "month"
 """As the end of a step: so many units as the month has hours, a quota that grows by the hour."""
 _DATED = re.compile(r"(\d{4})(?:-(\d\d)(?:-(\d\d))?)?", re.ASCII)
 _ID = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
+_WEB = re.compile(r"https?://([a-zA-Z0-9.-]+(?::\d+)?)(?:[/?#][!-~]*)?", re.ASCII)
 _FILE_KEYS = {
     "id", "provider", "region", "currency", "dated", "gb_bytes", "gb_source", "link", "notes", "line",
 }  # fmt: skip
@@ -151,6 +152,12 @@ def in_force(shelf: Iterable[PriceFile], on: date) -> list[PriceFile]:
         if prices.id not in chosen or (prices.day or date.min) <= on:
             chosen[prices.id] = prices
     return list(chosen.values())
+
+
+def site_of(link: str) -> str:
+    """Whose page an address in the web leads to, 'aws.amazon.com'; empty for what is no such address."""
+    found = _WEB.fullmatch(link)
+    return "" if found is None else found[1].lower().removeprefix("www.")
 
 
 def age_days(prices: PriceFile, on: date) -> int | None:

@@ -59,6 +59,8 @@ class Table:
     rows: Sequence[tuple[str, ...]]
     foot: tuple[str, ...] = ()
     numbers: int = 1
+    links: Sequence[str] = ()
+    """Row by row, the address that the cell before the figures leads to; empty for none."""
 
 
 @dataclass(frozen=True, slots=True)

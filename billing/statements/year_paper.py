@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from datetime import date
 from typing import Any
 
+from billing.prices.pricefile import site_of
 from billing.statements.paper import (
     SHADES,
     Box,
@@ -32,6 +33,11 @@ from billing.year_statement import (
 )
 from meter.window import Month
 
+CAME_IN = {
+    "interest": "came in: interest", "grant": "came in: grants", "gain": "came in: gains",
+    "other": "came in: other income",
+}  # fmt: skip
+"""Kind of income beside the service → what it is called."""
 VOTERS = ("user", "worker", "supporter")
 
 
@@ -216,10 +222,7 @@ def _capital(document: Mapping[str, Any]) -> Section:
 def _whole(document: Mapping[str, Any]) -> Section:
     currency, co_op = document["currency"], document["co_op"]
     rows = [(_("came in: charges"), number_text(_charged(co_op), currency))]
-    rows += [
-        (_("came in: {income}", income=_income(name)), number_text(amount, currency))
-        for name, amount in co_op["side_income"].items()
-    ]
+    rows += [(_income(name), number_text(amount, currency)) for name, amount in co_op["side_income"].items()]
     rows += [(cost_words(name), number_text(-amount, currency)) for name, amount in co_op["costs"].items()]
     is_left = co_op["result_minor"] >= 0
     result = _("left over (the year’s result)") if is_left else _("missing (the year’s result)")
@@ -241,8 +244,10 @@ def _charged(co_op: Mapping[str, Any]) -> int:
     return whole
 
 
-def _income(name: str) -> str:
-    return name.removeprefix("income:").replace("-", " ")
+def _income(account: str) -> str:
+    kind = account.removeprefix("income:")
+    known = CAME_IN.get(kind)
+    return _("came in: {income}", income=kind.replace("-", " ")) if known is None else _(known)
 
 
 def _steps(document: Mapping[str, Any]) -> Section:
@@ -257,11 +262,12 @@ def _steps(document: Mapping[str, Any]) -> Section:
 
 def _compared(document: Mapping[str, Any]) -> Section:
     rows = [
-        (one["provider"], phrase(one["region"]), one["dated"] or _("undated"), _amount(one))
+        (one["provider"], phrase(one["region"]), _source(one), _amount(one))
         for one in document["compared"]["providers"]
     ]
-    heads = (_("Provider"), _("Region"), _("Prices of"), _("Amount"))
-    table = Table(_("The same use by others’ list prices"), heads, rows)
+    heads = (_("Provider"), _("Region"), _("Source"), _("Amount"))
+    links = [one["link"] if site_of(one["link"]) else "" for one in document["compared"]["providers"]]
+    table = Table(_("The same use by others’ list prices"), heads, rows, links=links)
     strong = {"charged": amount_text(document["charges_minor"], document["currency"])}
     if document["amount_minor"] > 0:
         said = pieces(
@@ -276,6 +282,14 @@ def _compared(document: Mapping[str, Any]) -> Section:
     return Section(
         _("Compared with list prices"), [said], table, phrase(document["compared"]["not_compared"])
     )
+
+
+def _source(one: Mapping[str, Any]) -> str:
+    """Whose page the prices are from, and of which day they are; as much of both as is known."""
+    site, day = site_of(one["link"]), one["dated"]
+    if not site:
+        return _("as of {day}", day=day) if day else _("undated")
+    return _("{site}, as of {day}", site=site, day=day) if day else _("{site}, undated", site=site)
 
 
 def _amount(one: Mapping[str, Any]) -> str:

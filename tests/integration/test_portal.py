@@ -2,6 +2,7 @@
 
 import json
 import re
+import tomllib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from billing.costs.costing import add_cost
 from billing.ledger.entry import UNDISTRIBUTED, Entry, EntryKind, postings, retained
 from billing.portal.app import make_app
 from billing.portal.login import create_login_link
+from billing.prices.shelf import SHIPPED
 from billing.run import close, statement
 from billing.settings import BillingSettings
 from billing.statements.pdf import paper_pdf
@@ -417,8 +419,9 @@ async def test_an_open_year_is_shown_as_if_it_were_closed_now_and_then_as_it_was
     for words in ("Statement for the year 2026", "Final", ">369.02 EUR<", "Decided by resolution 2027-1;"):
         assert words in final, words
     assert 'href="/years/2026">2026<' in await year.text("/years")
+    # Nothing is fetched from elsewhere; only the sources of list prices may be gone to.
     for text in (trial, final):
-        assert [] == re.findall(r'<script|\sstyle="|\son\w+="|https?://', text)
+        assert [] == re.findall(r'<script|\sstyle="|\son\w+="|(?<!<a href=")https?://', text)
         assert text.count("<table") == text.count("<caption>")
 
 
@@ -457,3 +460,30 @@ async def test_who_works_or_only_buys_is_told_so(site: Site) -> None:
     bought = await year.text("/years/2026")
     assert "You bought at the tariff and are no member" in bought
     assert "Your share" not in bought
+
+
+async def test_each_list_price_is_shown_with_its_date_and_source(site: Site) -> None:
+    """Every price file's own link leads out without a referrer, and what its source does not date is called that."""
+    (anna,) = await site.co_op.found("anna")
+    await site.co_op.use(anna, OCTOBER, 369 * CENT)
+    await close(await site.co_op.books(), OCTOBER, now_us=NOW)
+    await site.sign_in(anna)
+    page = await site.text("/co-op")
+    files = [tomllib.loads(path.read_text("utf-8")) for path in sorted(SHIPPED.glob("*.toml"))]
+    assert 9 == len(files)
+    for one in files:
+        dated = "undated" if one["dated"] == "unknown" else one["dated"]
+        site_name = one["link"].split("/")[2].removeprefix("www.")
+        cells = (
+            rf"{re.escape(one['provider'])}</th><td>{re.escape(one['region'])}</td><td>{dated}</td>\s*"
+            rf'<td><a href="{re.escape(one["link"])}" rel="noreferrer">{re.escape(site_name)}</a>, (\w[^<]*)</td>'
+        )
+        (standing,) = re.findall(cells, page)
+        worst = {line["standing"] for line in one["line"]}
+        words = (
+            "some of it unchecked" if "unchecked" in worst
+            else "some of it as others copied it" if "secondary" in worst
+            else "all by the provider’s own pages"
+        )  # fmt: skip
+        assert words == standing, one["id"]
+    assert 2 == page.count("<td>undated</td>")

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import zipfile
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import date
+from fractions import Fraction
 from pathlib import Path
 
 import asyncpg
@@ -22,6 +25,7 @@ from billing.register.particulars import Particulars
 from billing.register.run import verify_register
 from billing.rules.afterwards import afterwards, rule_sets
 from billing.settings import BillingSettings
+from billing.tongue import LANGUAGES, SOURCE, speaking
 from meter.refusal import Refusal
 from tests.coop import NOVEMBER, NOW, OCTOBER, Coop
 from tests.portal import Site, running_site
@@ -131,6 +135,42 @@ def test_what_happens_to_a_leaver_has_its_source_in_every_rule_set() -> None:
         assert rule.source in told
         assert (rule.years_max == 0) == ("the resolution says how long" in told)
     assert "has chosen no rules yet" in what_happens(None)[-1]
+
+
+@pytest.mark.parametrize(
+    ("language", "words"),
+    [
+        ("en", "by the rate called 'Federal Reserve discount rate' and 2 percentage points on top of it."),
+        ("de", "nach dem Satz, der „Diskontsatz der Federal Reserve“ heißt, und 2 Prozentpunkte darüber hinaus."),
+        ("es", "el tipo llamado «tipo de descuento de la Reserva Federal», y 2 puntos porcentuales más."),
+    ],
+)  # fmt: skip
+def test_interest_of_a_leaver_s_debt_is_told_with_what_comes_on_top_of_the_rate(
+    language: str, words: str
+) -> None:
+    with speaking(language):
+        told = " ".join(what_happens(afterwards("us-selc").exit))
+        plain = " ".join(what_happens(afterwards("es").exit))
+    assert words in told
+    # Spain's is the legal interest and no more.
+    assert re.search("percentage|Prozentpunkt|porcentual", plain) is None
+
+
+def test_one_point_and_parts_of_one_are_told_apart() -> None:
+    rule = afterwards("us-selc").exit
+    for margin, words in ((1, "and 1 percentage point on"), (Fraction(5, 2), "and 2.5 percentage points on")):
+        told = " ".join(what_happens(replace(rule, margin=Fraction(margin) / 100)))
+        assert words in told
+
+
+@pytest.mark.parametrize("language", [one for one in LANGUAGES if one != SOURCE])
+def test_what_happens_to_a_leaver_is_told_whole_in_each_language(language: str) -> None:
+    """No sentence of a rule set, its source included, has its English in it."""
+    for name in rule_sets():
+        rule = afterwards(name).exit
+        with speaking(language):
+            told = what_happens(rule)
+        assert [] == [one for one in told if rule.source in one or one in what_happens(rule)], name
 
 
 def test_a_form_that_lacks_a_field_changes_nothing() -> None:

@@ -15,7 +15,7 @@ import pytest_asyncio
 from billing import year_run, year_store
 from billing.acts.act import Office
 from billing.charges.tariff import parse_tariff
-from billing.costs.costing import tariff_in_force
+from billing.costs.costing import set_pool, tariff_in_force
 from billing.governance.decisions import ResolutionKind
 from billing.payments import run as pay
 from billing.payments import store as pay_store
@@ -24,7 +24,9 @@ from billing.settings import BillingSettings
 from deploy.commands.pay import MasterSeal
 from gateway.vault import Vault
 from meter.ids import MemberId
-from tests.coop import CENT, NOVEMBER, NOW, OCTOBER, TARIFF, Coop
+from meter.store import add_member
+from meter.usage import MemberClass
+from tests.coop import CENT, NOVEMBER, NOW, OCTOBER, SEPTEMBER, TARIFF, Coop
 from tests.integration.test_payments import ANNA, BEN, OWN, owing
 from tests.offices import acts, holds
 from tests.portal import Site, running_site
@@ -33,6 +35,7 @@ from tests.reference_year import decided, g18
 
 DOUBLE = TARIFF.replace('gb_out = "1.00"', 'gb_out = "2.00"').replace("2026-01", "2026-12").strip() + "\n"
 TOM = MemberId(2)
+LOOKED = "look at who is owed money, and how much"
 
 
 @pytest_asyncio.fixture
@@ -232,11 +235,66 @@ async def test_payments_are_looked_at_ordered_once_and_taken_as_a_list_without_a
     made = await pay.export_again(books, 1, seal=seal)
     assert ANNA in made.file
     assert [
+        ("pay list", LOOKED, True),
+        ("pay list", LOOKED, True),
         ("pay export", "order payment batch 1: 2 payments, 75.92 EUR", True),
         ("pay export", "order the payment of what is owed to members", False),
         ("pay list", "take out the list of payment batch 1", True),
     ] == await lines(site)
     assert 404 == (await site.get("/treasurer/payments/2")).status
+    # Members read in the log that it was looked at.
+    await site.sign_in(MemberId(1))
+    assert 2 == (await site.text("/acts")).count(LOOKED)
+
+
+async def test_who_orders_payments_and_sees_no_name_leaves_no_line_of_a_look(site: Site) -> None:
+    books, seal = await owed_to(site)
+    await pay.set_account(books, MemberId(3), name="C", iban="BE68539007547034", seal=seal, now_us=NOW)
+    shown = await (await site.post("/treasurer/payments", on="2026-11-09", minimum="")).text()
+    assert ("Order 3 payments" in shown, "chloe" in shown) == (True, False)
+    assert [] == await lines(site)
+
+
+async def test_a_pool_without_a_key_stops_neither_the_desk_nor_what_comes_after_an_invoice(
+    site: Site,
+) -> None:
+    books = await with_tom(site)
+    await site.co_op.use(MemberId(1), NOVEMBER, 369 * CENT)
+    invoice = {"period": "2026-11", "amount": "2.00", "supplier": "Power Ltd", "dated": "", "memo": ""}
+    for number, pool in enumerate(("power", "disks"), 1):
+        reply = await site.post("/treasurer/invoices", **invoice, pool=pool, sure="yes")
+        assert (303, f"/treasurer?booked={number}") == (reply.status, reply.headers["Location"])
+        desk = await site.text(f"/treasurer?booked={number}")
+        assert f"Invoice {number} is in the books." in desk
+        assert 'href="/treasurer/payments"' in desk
+        assert "That did not work" not in desk
+    # 369 times 0.01 EUR were charged, and two invoices of 2.00 are booked; both pools are named, with what mends it.
+    assert "3.69 EUR was charged so far, and 4.00 EUR is booked." in desk
+    for pool in ("disks", "power"):
+        assert f"Pool {pool} has no key in 2026-11." in desk
+        assert f"weir pool set {pool} --from 2026-11 --key KEY" in desk
+    assert "more than 5 % off" not in desk
+    assert "The whole tariff as a file" in desk
+    for pool in ("disks", "power"):
+        await set_pool(books, name=pool, month=NOVEMBER, key="gb_out", memo="", now_us=NOW)
+    desk = await site.text("/treasurer")
+    assert "has no key" not in desk
+    # By service: 3.69 charged, 4.00 cost, 0.31 too little, which is more than 5 %.
+    rows = re.findall(r'<td class="n">3.69</td>\s*<td class="n">4.00</td><td class="n">(.)0.31</td>', desk)
+    assert 1 == len(rows)
+    assert "more than 5 % off" in desk
+
+
+async def test_the_desk_of_a_co_op_without_a_tariff_opens(site: Site) -> None:
+    owner = await site.co_op.owner()
+    tom = await add_member(
+        owner, name="tom", member_class=MemberClass.USER, email="", now_us=SEPTEMBER.start_us
+    )
+    await holds(site.co_op, tom.id, Office.TREASURER)
+    await site.sign_in(tom.id)
+    desk = await site.text("/treasurer")
+    assert "No tariff is in force in 2026-11" in desk
+    assert 'href="/treasurer/payments"' in desk
 
 
 @pytest.mark.parametrize(

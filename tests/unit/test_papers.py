@@ -21,6 +21,7 @@ from billing.statements.pdf import paper_pdf
 from billing.statements.render import paper_html
 from billing.statements.sheet import statement_csv
 from billing.statements.year_paper import year_paper
+from billing.tongue import speaking
 from billing.year.inputs import Person, Use
 from billing.year.outcome import Settlement, YearAllocation
 from billing.year_lines import YearLine
@@ -204,6 +205,65 @@ def test_the_capital_account_goes_year_by_year_and_adds_up() -> None:
 def test_who_holds_nothing_is_told_so_in_a_sentence() -> None:
     (section,) = [one for one in PAPERS["nothing"].sections if one.heading == "Your capital account"]
     assert ([("Nothing is kept in your name.",)], None) == (section.paragraphs, section.table)
+
+
+def prices(**told: str) -> dict[str, Any]:
+    """The good year, compared with one list of prices."""
+    one = COMPARED["providers"][0] | told  # type: ignore[index]
+    return GOOD | {"compared": COMPARED | {"providers": [one]}}
+
+
+def row_of(paper: Paper, heading: str) -> tuple[str, ...]:
+    (section,) = [one for one in paper.sections if one.heading == heading]
+    assert section.table is not None
+    return section.table.rows[0]
+
+
+@pytest.mark.parametrize(
+    ("link", "dated", "words"),
+    [
+        ("https://www.example.org/r2?x=1", "2026-04", "example.org, as of 2026-04"),
+        ("https://docs.example.org", "", "docs.example.org, undated"),
+        ("", "2026", "as of 2026"),
+        ("", "", "undated"),
+        ("javascript:alert(1)", "2026", "as of 2026"),
+        ("https://bank.example@evil.example/", "2026", "as of 2026"),
+    ],
+)
+def test_list_prices_are_told_with_their_source_and_date_and_lead_to_it(
+    link: str, dated: str, words: str
+) -> None:
+    paper = year_paper(prices(link=link, dated=dated), is_over=True)
+    assert ("Cloudflare R2", "everywhere", words, "987.65 USD") == row_of(paper, "Compared with list prices")
+    is_link = words.startswith(("example", "docs"))
+    page = paper_html(paper)
+    assert is_link == (f'<a href="{link}" rel="noreferrer">{words}</a></td>' in page)
+    assert is_link == ("<a " in page)
+    found = [
+        note.get_object()["/A"]["/URI"]
+        for leaf in pypdf.PdfReader(io.BytesIO(paper_pdf(paper))).pages
+        for note in leaf.get("/Annots", [])
+    ]
+    assert [link] * is_link == found
+    assert words in words_of(paper)
+
+
+@pytest.mark.parametrize(
+    ("language", "words"),
+    [
+        ("de", ["hereingekommen: Zinsen", "hereingekommen: andere Erträge", "Deutschland und Finnland", "ohne Datum"]),
+        ("es", ["entró: intereses", "entró: otros ingresos", "Alemania y Finlandia", "sin fecha"]),
+    ],
+)  # fmt: skip
+def test_income_and_regions_are_told_in_the_reader_s_language(language: str, words: list[str]) -> None:
+    page = PAGE | {"side_income": {"income:interest": 2_000, "income:other": 100, "income:river-fees": 7}}
+    compared = COMPARED["providers"][0] | {"region": "Germany and Finland", "dated": ""}  # type: ignore[index]
+    with speaking(language):
+        document = told(page, line(36_902)) | {"compared": COMPARED | {"providers": [compared]}}
+        shown = paper_html(year_paper(document, is_over=True))
+    assert [] == [one for one in words if one not in shown]
+    # A kind that nobody foresaw keeps its name.
+    assert "river fees</th>" in shown
 
 
 def test_what_somebody_wrote_is_never_markup() -> None:

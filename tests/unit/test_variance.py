@@ -22,6 +22,7 @@ from billing.costs.variance import (
     by_service,
     suggested_tariff,
     suggestions,
+    without_key,
 )
 from meter.ids import NOBODY
 from meter.refusal import Refusal
@@ -71,6 +72,13 @@ def test_more_than_five_in_a_hundred_is_flagged_and_five_is_not() -> None:
         Row("x", amount, 1000).is_flagged for amount in (1050, 1051, 950, 949)
     ]
     assert Row(NO_POOL, 1, 0).is_flagged
+
+
+def test_every_pool_that_cost_something_and_has_no_key_is_named() -> None:
+    found = of({"transit": 1, "power": 5, "rent": 0, "disks": -3}, {"transit": "p95"})
+    assert ["disks", "power"] == without_key(found)
+    with pytest.raises(Refusal, match="pool disks: it has no key in 20"):
+        attributed(found)
 
 
 def test_a_key_without_a_zone_goes_to_zones_by_their_bytes_and_one_with_a_zone_to_it() -> None:

@@ -67,11 +67,11 @@ class TestServer:
         self._loop.run(self._admin(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} STRATEGY FILE_COPY"))
         return dsn(self.server.socket_directory, database=name)
 
-    def empty_database(self) -> str:
-        """A fresh database without a table; its connection string."""
+    def empty_database(self, *, options: str = "") -> str:
+        """A fresh database without a table, made with these options; its connection string."""
         self._count += 1
         name = f"weir_{self._count}"
-        self._loop.run(self._admin(f"CREATE DATABASE {name} STRATEGY FILE_COPY"))
+        self._loop.run(self._admin(f"CREATE DATABASE {name} STRATEGY FILE_COPY {options}"))
         return dsn(self.server.socket_directory, database=name)
 
     def copy(self, database_dsn: str) -> str:

@@ -8,6 +8,7 @@ from billing.pages import render
 from billing.portal import entry_store, login, passkey_store, store
 from billing.portal.desk import PORTAL, NotFound, Portal, client_of, html_page, refused, visitor_of
 from billing.portal.entry import HAPPENED_WORDS, WAY_WORDS
+from billing.portal.guard import neighbourhood
 from billing.portal.mail import is_address
 from billing.portal.passkey import NAME_CHARACTERS_MAX, place_of
 from billing.tongue import _
@@ -115,7 +116,7 @@ def take_cookie(request: web.Request) -> str:
 def count_try(request: web.Request) -> None:
     """Note a try of this address. Raises HTTPTooManyRequests beyond the limit."""
     portal = request.app[PORTAL]
-    if not portal.attempts.allow(client_of(request), now_us=portal.clock()):
+    if not portal.attempts.allow(neighbourhood(client_of(request)), now_us=portal.clock()):
         raise web.HTTPTooManyRequests(reason="Too many tries from your address, wait a minute", headers={})
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from ipaddress import ip_network
 from urllib.parse import urlsplit
 
 from billing.money import divide_up
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+IPV6_BITS = 64
 SECOND_US = 10**6
 WINDOW_US = 60 * SECOND_US
 
@@ -41,6 +43,13 @@ def same_origin(method: str, headers: Mapping[str, str], *, portal_url: str) -> 
     return bool(origin) and urlsplit(origin).netloc == headers.get("Host")
 
 
+def neighbourhood(address: str) -> str:
+    """What is counted as one: an IPv4 address, or the network of 64 bits that whoever has one of IPv6 has all of."""
+    if ":" not in address:
+        return address
+    return str(ip_network((address, IPV6_BITS), strict=False))
+
+
 class Attempts:
     """Counts tries by address in fixed windows of time, a minute if not told, for a bounded number of addresses."""
 
@@ -60,13 +69,18 @@ class Attempts:
         return max(1, divide_up(self._window_us + self._length_us - now_us, SECOND_US))
 
     def allow(self, address: str, *, now_us: int) -> bool:
-        """Note a try; False when the address had its tries, or too many addresses try at once."""
+        """Note a try; False when the address had its tries. Of too many addresses the oldest is forgotten.
+
+        To refuse a new one instead would let whoever has many addresses lock everybody else out.
+        """
         if self._is_over(now_us):
             self._window_us = now_us
             self._tries.clear()
         tries = self._tries.get(address, 0)
-        if tries >= self._tries_max or (not tries and len(self._tries) >= self._addresses_max):
+        if tries >= self._tries_max:
             return False
+        if not tries and len(self._tries) >= self._addresses_max:
+            del self._tries[next(iter(self._tries))]
         self._tries[address] = tries + 1
         return True
 

@@ -13,7 +13,9 @@ import ssl
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from email.message import EmailMessage
+from email.utils import format_datetime, make_msgid
 from typing import cast
 
 from billing.metrics import PortalMetrics
@@ -104,9 +106,9 @@ class Mailer:
             found = await store.members_with_email(connection, email, count_max=MEMBERS_OF_AN_ADDRESS_MAX)
         if not found:
             self._metrics.mailed("unknown")
-        for member, name, language in found:
+        for member, name, registered, language in found:
             if self._links.allow(str(member), now_us=self._clock()):
-                await self._mail(member, name, email, language or self._settings.portal_language)
+                await self._mail(member, name, registered, language or self._settings.portal_language)
             else:
                 self._metrics.mailed("limited")
 
@@ -157,7 +159,9 @@ async def beside(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
 
 
 async def deliver(message: EmailMessage, settings: BillingSettings) -> bool:
-    """Hand a mail to the server, with so many tries; whether it took it."""
+    """Date a mail and hand it to the server, with so many tries; whether it took it."""
+    message["Date"] = format_datetime(datetime.now(UTC))
+    message["Message-ID"] = make_msgid(domain=settings.smtp_from.rpartition("@")[2])
     for number in range(1, settings.smtp_tries_max + 1):
         try:
             await asyncio.to_thread(send, message, settings)

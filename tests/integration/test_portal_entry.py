@@ -6,6 +6,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -17,11 +18,14 @@ from billing.portal.desk import PORTAL
 from billing.portal.mail import is_address, login_mail
 from billing.settings import BillingSettings
 from meter.ids import MemberId
+from meter.postgres import migrate
 from tests.coop import Coop
 from tests.portal import Site, running_site
+from tests.postgres import MIGRATIONS, TestServer
 from tests.smtp import MailServer, mail_server
 
 HOUR = 3600 * 10**6
+ORIGIN = "http://portal.example"
 
 
 @pytest_asyncio.fixture
@@ -40,12 +44,15 @@ async def mails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
 
 @pytest_asyncio.fixture
 async def mailing(co_op: Coop, tmp_path: Path, mails: MailServer) -> AsyncIterator[Site]:
-    settings = BillingSettings(
-        smtp_host="127.0.0.1", smtp_port=mails.port, smtp_from="coop@example.org", portal_url="http://portal.example",
+    async with running_site(co_op, tmp_path / "journal", mail_settings(mails), origin=ORIGIN) as one:
+        yield one
+
+
+def mail_settings(mails: MailServer) -> BillingSettings:
+    return BillingSettings(
+        smtp_host="127.0.0.1", smtp_port=mails.port, smtp_from="coop@example.org", portal_url=ORIGIN,
         login_mails_per_hour_max=2, login_attempts_per_minute_max=40,
     )  # fmt: skip
-    async with running_site(co_op, tmp_path / "journal", settings, origin="http://portal.example") as one:
-        yield one
 
 
 async def with_email(site: Site, member: MemberId, email: str) -> None:
@@ -61,7 +68,10 @@ async def test_a_link_comes_by_mail_over_tls_and_signs_in(mailing: Site, mails: 
     reply = await mailing.post("/login", email=" anna@EXAMPLE.org ")
     assert (200, True) == (reply.status, "If a member has this address" in await reply.text())
     mail = await mails.next()
-    assert ("anna@EXAMPLE.org", "coop@example.org") == (mail["To"], mail["From"].addresses[0].addr_spec)
+    # To the address that is registered, not to what was typed.
+    assert ("Anna@example.org", "coop@example.org") == (mail["To"], mail["From"].addresses[0].addr_spec)
+    assert abs(datetime.now(UTC) - mail["Date"].datetime) < timedelta(minutes=5)
+    assert re.fullmatch(r"<\S+@example\.org>", mail["Message-ID"])
     text = mail.get_content()
     link = re.findall(r"http://portal\.example(/login/\S{43})\s", text)[0]
     assert "works once, and for 60 minutes" in text
@@ -69,6 +79,36 @@ async def test_a_link_comes_by_mail_over_tls_and_signs_in(mailing: Site, mails: 
     assert "Sign out anna" in await mailing.text("/caps")
     # Nothing but the greeting went without TLS.
     assert [b"EHLO", b"STARTTLS"] == [one.split()[0] for one in mails.in_clear]
+
+
+async def test_an_address_that_only_looks_the_same_in_small_letters_finds_nobody(
+    postgres_server: TestServer, mails: MailServer, tmp_path: Path
+) -> None:
+    """U+0130 becomes an ASCII i in the locales of many a database, and a domain with it is somebody else's."""
+    other = "ana@b\u0130kini.example"
+    dsn = postgres_server.empty_database(
+        options="TEMPLATE template0 LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C.UTF-8'"
+    )
+    co_op = Coop(dsn)
+    owner = await co_op.owner()
+    try:
+        await migrate(owner, MIGRATIONS)
+        assert "ana@bikini.example" == await owner.fetchval("SELECT lower($1)", other)
+        async with running_site(co_op, tmp_path / "journal", mail_settings(mails), origin=ORIGIN) as mailing:
+            ana, ben = await co_op.found("ana", "ben")
+            await with_email(mailing, ana, "ana@bikini.example")
+            await with_email(mailing, ben, "ben@example.org")
+            await mailing.post("/login", email=other)
+            await mailing.post("/login", email="BEN@example.org")
+            assert "ben@example.org" == (await mails.next())["To"]
+            assert 1 == mails.tries
+            # And whoever moves there is to be told at the address that was theirs.
+            await with_email(mailing, ana, other)
+            assert 1 == await owner.fetchval(
+                "SELECT count(*) FROM billing.address_notice WHERE member = $1", ana
+            )
+    finally:
+        await co_op.close()
 
 
 async def test_known_and_unknown_addresses_get_the_same_answer_without_a_look_into_the_database(

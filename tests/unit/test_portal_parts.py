@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from billing.portal.guard import Attempts, same_origin
+from billing.portal.guard import Attempts, neighbourhood, same_origin
 from billing.portal.overview import Bar, Day, bars, days
 from billing.words import bytes_text, instant_text, iso_text, month_text, quantity_text
 from meter.ids import MemberId
@@ -43,8 +43,25 @@ def test_only_what_says_that_it_comes_from_our_own_pages_may_change_something(
 def test_tries_are_counted_by_address_and_forgotten_after_a_minute() -> None:
     attempts = Attempts(tries_max=2, addresses_max=2)
     tried = [attempts.allow(address, now_us=10**9) for address in ("a", "a", "a", "b", "c", "b")]
-    assert [True, True, False, True, False, True] == tried
+    assert [True, True, False, True, True, True] == tried
     assert attempts.allow("a", now_us=10**9 + 60 * 10**6)
+
+
+def test_whoever_has_many_addresses_locks_nobody_out() -> None:
+    attempts = Attempts(tries_max=2, addresses_max=100)
+    assert all(attempts.allow(f"2001:db8::{number:x}", now_us=10**9) for number in range(1000))
+    assert attempts.allow("198.51.100.7", now_us=10**9)
+
+
+@pytest.mark.parametrize(
+    ("address", "counted"),
+    [
+        ("198.51.100.7", "198.51.100.7"), ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2::", "2001:db8:1:2::/64"), ("2001:db8:1:3::1", "2001:db8:1:3::/64"), ("", ""),
+    ],
+)  # fmt: skip
+def test_all_addresses_of_one_network_are_counted_as_one(address: str, counted: str) -> None:
+    assert counted == neighbourhood(address)
 
 
 def test_every_day_up_to_today_is_shown() -> None:

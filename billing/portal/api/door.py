@@ -22,7 +22,7 @@ from billing.portal.api.problem import BY_STATUS, Kind, Problem, limit
 from billing.portal.api.route import JSON, Asking, Body, Exactly, Route
 from billing.portal.api.table import table
 from billing.portal.desk import PORTAL, NotFound, Portal, client_of, sentence
-from billing.portal.guard import Attempts
+from billing.portal.guard import Attempts, neighbourhood
 from billing.portal.keys import KeyRefused
 from billing.portal.proposals_told import Strangers
 from billing.portal.tokens import Caller
@@ -79,7 +79,8 @@ class Limits:
     async def _admitted(self, request: web.Request, portal: Portal, route: Route, *, now_us: int) -> Caller:
         """Whose token this is, who has asked less than their limits and may ask this. Raises Problem."""
         address, settings = client_of(request), portal.settings
-        if self._refused.is_spent(address, now_us=now_us):
+        counted = neighbourhood(address)
+        if self._refused.is_spent(counted, now_us=now_us):
             raise _too_many(
                 self._refused,
                 "api_refused_per_minute_max",
@@ -92,7 +93,7 @@ class Limits:
             async with portal.database() as connection:
                 found = await bearer.caller_of(connection, text, address=address, now_us=now_us)
         if found is None:
-            self._refused.allow(address, now_us=now_us)
+            self._refused.allow(counted, now_us=now_us)
             raise _no_token(came=text is not None)
         member = str(found.member)
         if not self._requests.allow(member, now_us=now_us):

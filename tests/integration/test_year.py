@@ -16,14 +16,21 @@ from billing.ledger import store as ledger_store
 from billing.ledger.books import reverse
 from billing.month.member_month import MemberMonth
 from billing.rules.book import rule_set_text
-from billing.run import close, trial, trial_balance
+from billing.run import close, trial
 from billing.year_gather import Options
 from billing.year_proof import verify_year
 from meter.ids import MemberId
 from meter.refusal import Refusal
 from meter.window import Month
 from tests.coop import CENT, Coop
+from tests.coop import balances as debits_and_credits
 from tests.reference_year import JANUARY, MONTHS, NOW, decided, g18
+
+
+async def left_on(books: asyncpg.Connection) -> dict[str, int]:
+    """Account → what stands on it, debit above zero."""
+    found = await debits_and_credits(books)
+    return {account: debit - credit for account, (debit, credit) in found.items()}
 
 
 async def test_the_reference_year_is_closed_to_the_cent(co_op: Coop) -> None:
@@ -45,7 +52,7 @@ async def test_the_reference_year_is_closed_to_the_cent(co_op: Coop) -> None:
 async def test_the_books_after_the_year_say_who_gets_what(co_op: Coop) -> None:
     books, (a, *_, w1, _) = await g18(co_op)
     await year_run.close(books, 2026, resolution=await decided(books), now_us=NOW)
-    balances = {one.account: one.debits_minor - one.credits_minor for one in await trial_balance(books)}
+    balances = await left_on(books)
     for account in ("surplus:undistributed", "loss:carried", "income:interest", "interest:shares"):
         assert 0 == balances.get(account, 0), account
     # Non-members 171.43, interest 20.00, top-up 113.57.
@@ -81,7 +88,7 @@ async def test_a_trial_of_a_running_year_counts_its_open_months_as_they_stand(co
 async def test_what_a_year_booked_is_not_taken_back_by_reversing_an_entry(co_op: Coop) -> None:
     books, _ = await g18(co_op)
     await year_run.close(books, 2026, resolution=await decided(books), now_us=NOW)
-    balances = await trial_balance(books)
+    balances = await debits_and_credits(books)
     for key in ("year:2026", "year:2026:1"):
         number = await ledger_store.key_number(books, key)
         assert number is not None
@@ -89,7 +96,7 @@ async def test_what_a_year_booked_is_not_taken_back_by_reversing_an_entry(co_op:
             Refusal, match=f"entry {number} is of a closed year, whose page and statements stay"
         ):
             await reverse(books, number, memo="no", now_us=NOW)
-    assert balances == await trial_balance(books)
+    assert balances == await debits_and_credits(books)
 
 
 async def test_an_open_month_counts_in_the_year_as_its_own_trial_says(co_op: Coop) -> None:
@@ -151,10 +158,10 @@ async def test_the_collector_rests_only_while_a_year_is_worked_out(co_op: Coop) 
 async def test_a_year_is_closed_once(co_op: Coop) -> None:
     books, _ = await g18(co_op)
     await year_run.close(books, 2026, resolution=await decided(books), now_us=NOW)
-    balances = await trial_balance(books)
+    balances = await debits_and_credits(books)
     with pytest.raises(Refusal, match="the fiscal year 2026 is closed already"):
         await year_run.close(books, 2026, resolution="2027-1", now_us=NOW)
-    assert balances == await trial_balance(books)
+    assert balances == await debits_and_credits(books)
 
 
 async def test_a_year_with_an_open_month_or_still_running_is_not_closed(co_op: Coop) -> None:
@@ -198,13 +205,13 @@ async def test_of_two_closings_at_once_one_is_refused_and_one_closes(co_op: Coop
 
 async def test_a_close_that_fails_leaves_nothing_half_done(co_op: Coop) -> None:
     books, _ = await g18(co_op)
-    resolution, balances = await decided(books), await trial_balance(books)
+    resolution, balances = await decided(books), await debits_and_credits(books)
     owner = await co_op.owner()
     await owner.execute("ALTER TABLE billing.closed_year ADD CONSTRAINT planted CHECK (false)")
     with pytest.raises(asyncpg.CheckViolationError):
         await year_run.close(books, 2026, resolution=resolution, now_us=NOW)
     await owner.execute("ALTER TABLE billing.closed_year DROP CONSTRAINT planted")
-    assert balances == await trial_balance(books)
+    assert balances == await debits_and_credits(books)
     assert 0 == await owner.fetchval("SELECT count(*) FROM billing.year_line")
 
 
@@ -213,7 +220,7 @@ async def test_what_was_resolved_is_put_aside(co_op: Coop) -> None:
     options = Options(resolved=(("fund:education", 1000), ("reserve:voluntary", 2500)))
     done = await year_run.close(books, 2026, options, resolution=await decided(books), now_us=NOW)
     assert "880.00" == done.page["pool"]
-    balances = {one.account: one.debits_minor - one.credits_minor for one in await trial_balance(books)}
+    balances = await left_on(books)
     assert (-1000, -2500) == (balances["fund:education"], balances["reserve:voluntary"])
 
 
@@ -224,13 +231,15 @@ async def test_a_loss_of_a_first_year_is_collective_and_nobody_is_billed(co_op: 
     for month in MONTHS:
         await close(books, month, now_us=NOW)
     owed = {
-        one.account: one for one in await trial_balance(books) if one.account.startswith("receivable:member:")
+        name: both
+        for name, both in (await debits_and_credits(books)).items()
+        if name.startswith("receivable:member:")
     }
     done = await year_run.close(books, 2026, resolution=await decided(books), now_us=NOW)
     assert "0.00" == done.page["pool"]
-    after = {one.account: one for one in await trial_balance(books)}
+    after = await debits_and_credits(books)
     assert owed == {name: after[name] for name in owed}
-    balance = {name: one.debits_minor - one.credits_minor for name, one in after.items()}
+    balance = {name: debit - credit for name, (debit, credit) in after.items()}
     # 3,500.00 + 20.00 − 7,300.00 = −3,780.00, all of it collective.
     assert 378000 == balance["collective:main"]
     assert (0, 0) == (balance["loss:carried"], balance["surplus:undistributed"])
@@ -279,7 +288,7 @@ async def test_a_share_of_a_loss_is_met_from_the_next_return(co_op: Coop) -> Non
     done = await year_run.close(books, 2026, resolution=await decided(books), now_us=NOW)
     share = await year_run.statement(books, a, 2026, now_us=NOW)
     assert share["amount_minor"] < 0
-    balances = {one.account: one.debits_minor - one.credits_minor for one in await trial_balance(books)}
+    balances = await left_on(books)
     assert -share["amount_minor"] == balances[f"loss:member:{a}:2026"]
     assert int(done.page["pool"].replace(".", "").replace("-", "")) == sum(
         amount for account, amount in balances.items() if account.startswith("loss:member:")
@@ -342,7 +351,7 @@ async def test_a_loss_that_is_carried_is_met_from_the_next_year_s_surplus(co_op:
     for month in MONTHS:
         await close(books, month, now_us=NOW)
     await year_run.close(books, 2026, resolution=await decided(books), now_us=NOW)
-    balances = {one.account: one.debits_minor - one.credits_minor for one in await trial_balance(books)}
+    balances = await left_on(books)
     assert (10000, 0) == (balances["loss:carried"], balances.get("surplus:undistributed", 0))
     await co_op.use(anna, JANUARY, 15000 * CENT)
     after = Month(2028, 1).start_us
@@ -352,7 +361,7 @@ async def test_a_loss_that_is_carried_is_met_from_the_next_year_s_surplus(co_op:
         await year_run.close(books, 2027, resolution="2028-1", now_us=after)
     done = await year_run.close(books, 2027, resolution="2027-1", now_us=after)
     assert "50.00" == done.page["pool"]
-    balances = {one.account: one.debits_minor - one.credits_minor for one in await trial_balance(books)}
+    balances = await left_on(books)
     assert (0, 0) == (balances["loss:carried"], balances["surplus:undistributed"])
     assert -5000 == balances.get(f"payable:member:{anna}", 0) + balances.get(
         f"capital:member:{anna}:2027:plain", 0

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from billing.statements.paper import SHADES, Box, Paper, Picture, Section, Table, check_us, cut
-from billing.statements.telling import apart_of, lines_of, meaning_of, sentence_of
+from billing.statements.telling import FORMAT, apart_of, lines_of, meaning_of, sentence_of, who_of
 from billing.tongue import _, pieces, spoken
 from billing.words import amount_text, bytes_text, month_text, number_text, numeral
 from meter.window import Month
@@ -20,7 +20,7 @@ def month_paper(document: Mapping[str, Any]) -> Paper:
         title=_("Statement for {month}", month=month_text(month)),
         standing=_("Final") if is_final else _("Trial: figures still change"),
         is_final=is_final,
-        who=_("{name}, member {number}", name=member["name"], number=member["id"]),
+        who=who_of(document),
         sentence=sentence_of(document),
         meaning=meaning_of(document),
         currency=document["currency"],
@@ -66,7 +66,11 @@ def _boxes(document: Mapping[str, Any]) -> Iterator[Box]:
     if not co_op["costs_booked"]:
         yield Box(_("Left over by all of us"), _("not known yet"), _("it is, once the month is closed"))
     elif co_op["result_minor"] >= 0:
-        yield Box(_("Left over by all of us"), left, _("it counts towards the year, which shares it out"))
+        if document["format"] == FORMAT:
+            becomes = _("it counts towards the year, whose rules say what becomes of it")
+        else:
+            becomes = _("it counts towards the year, which shares it out")
+        yield Box(_("Left over by all of us"), left, becomes)
     else:
         yield Box(_("Missing"), left, _("it counts towards the year; no bill follows"))
 

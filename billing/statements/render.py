@@ -10,7 +10,7 @@ from billing.pages import render
 from billing.statements.month_paper import charged_by, month_paper, result_words
 from billing.statements.paper import WIDTH as WIDTH_OF_PICTURE
 from billing.statements.paper import Paper
-from billing.statements.telling import apart_of, lines_of, meaning_of, sentence_of
+from billing.statements.telling import apart_of, lines_of, meaning_of, sentence_of, who_of
 from billing.tongue import _
 from billing.words import amount_text, month_text, number_text, numeral
 from meter.window import Month
@@ -36,10 +36,10 @@ def statement_text(document: Mapping[str, Any]) -> str:
 
 
 def _all_lines(document: Mapping[str, Any]) -> Iterator[str]:
-    member, month = document["member"], month_text(Month.parse(document["period"]))
+    month = month_text(Month.parse(document["period"]))
     yield _sides(
         _("Statement for {month}", month=month),
-        _("{name}, member {number}", name=member["name"], number=member["id"]),
+        who_of(document),
     )
     yield "═" * WIDTH
     yield from textwrap.wrap(sentence_of(document), WIDTH)

@@ -43,6 +43,14 @@ class LineTold(NamedTuple):
     amount: str
 
 
+def who_of(document: Mapping[str, Any]) -> str:
+    """Whose statement it is."""
+    member = document["member"]
+    if member["class"] == CUSTOMER and document["format"] == FORMAT:
+        return _("{name}, customer {number}", name=member["name"], number=member["id"])
+    return _("{name}, member {number}", name=member["name"], number=member["id"])
+
+
 def sentence_of(document: Mapping[str, Any]) -> str:
     """The sentence a statement begins with."""
     kept: str = document["sentence"]

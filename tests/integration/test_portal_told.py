@@ -55,9 +55,9 @@ def rows(page: str) -> list[tuple[str, str, str]]:
 async def test_the_month_tells_what_members_and_what_customers_were_charged(site: Site) -> None:
     """By hand: a quarter of each year's charges, 378.09 + 225.77 + 146.13 = 749.99, and 500.00 / 4 = 125.00."""
     _, (anna, *_, shop, _worker, _other) = await g18(site.co_op)
-    for reader, who in (
-        (anna, "You are one of 5 members."),
-        (shop, "You are a customer of a co-op of 5 members."),
+    for reader, who, called in (
+        (anna, "You are one of 5 members.", f"a, member {anna}"),
+        (shop, "You are a customer of a co-op of 5 members.", f"n, customer {shop}"),
     ):
         await site.sign_in(reader)
         page = await text(site, "/statements/2026-12")
@@ -68,6 +68,7 @@ async def test_the_month_tells_what_members_and_what_customers_were_charged(site
         for words, amount in (("All members’ charges", "749.99"), ("Customers’ charges", "125.00")):
             assert f'<th scope="row">{words}</th><td class="n">{amount}</td>' in page
         plain = await text(site, "/statements/2026-12?format=text")
+        assert (True, True) == (called in page, called in plain)
         assert "All members' charges 749.99 Customers' charges 125.00 Cost: rack -575.00" in plain
         assert "874.99" not in page + plain
 

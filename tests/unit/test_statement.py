@@ -247,8 +247,10 @@ def test_a_month_closed_before_stays_in_the_words_it_was_closed_in() -> None:
     told = of(1, told_as=EARLIER)
     assert GOLDEN.joinpath("surplus-as-statement-2.json").read_text("utf-8") == canonical(told) + "\n"
     assert GOLDEN.joinpath("surplus-as-statement-2.txt").read_text("utf-8") == statement_text(told)
+    assert GOLDEN.joinpath("surplus-as-statement-2.html").read_text("utf-8") == statement_html(told)
     shop = of(5, sells=True, told_as=EARLIER)
     assert "and members were charged 1,795.01 EUR: 582.51 EUR is left over" in str(shop["sentence"])
+    assert "shop, member 5" in statement_text(shop)
     assert (shop["meaning"], False) == (
         "What is left over belongs to the members; you buy at the tariff and are none.",
         "Customers" in statement_text(shop) + statement_html(shop),

@@ -34,6 +34,7 @@ CONSTANTS = {
     "billing/portal/books.py": ("HEADINGS", "SECTIONS", "_WORDS"),
     "billing/portal/account.py": ("NOT_ACCEPTED", "NOT_ANSWERING"),
     "billing/portal/entry.py": ("WAY_WORDS", "HAPPENED_WORDS"),
+    "billing/portal/pool_pages.py": ("EXAMPLES",),
     "billing/portal/passkey.py": ("NOT_ACCEPTED",),
     "billing/portal/passkey_acts.py": ("STALE",),
     "billing/portal/coop_pages.py": ("STANDING", "TOPICS"),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import NamedTuple
 
 import asyncpg
 
@@ -30,6 +31,7 @@ from billing.money import format_amount, parse_amount
 from meter.ids import MemberId
 from meter.postgres import Connection
 from meter.refusal import Refusal
+from meter.store import is_closed
 from meter.window import Month
 
 REASON_CHARACTERS_MAX = 200
@@ -129,14 +131,30 @@ async def set_pool(
     connection: Connection, *, name: str, month: Month, key: str, memo: str, now_us: int
 ) -> Key:
     """Share a pool's costs by a key from a month on. Raises Refusal naming the field."""
+    read = await checked_key(connection, name=name, month=month, key=key, memo=memo)
+    async with _open_books(connection, month, "let the key begin"):
+        await cost_store.insert_pool(
+            connection, name=name, month=month, key=read.text, memo=memo, now_us=now_us
+        )
+    return read.key
+
+
+class CheckedKey(NamedTuple):
+    """A key as it was read, and as it is kept."""
+
+    key: Key
+    text: str
+
+
+async def checked_key(connection: Connection, *, name: str, month: Month, key: str, memo: str) -> CheckedKey:
+    """What set_pool() would set; nothing is written. Raises Refusal naming the field, or the closed month."""
     check_pool(name)
     check_line(memo, field="memo", characters_max=MEMO_CHARACTERS_MAX)
     tariff = await tariff_in_force(connection, month)
     read = parse_key(key, currency=tariff.currency)
-    async with _open_books(connection, month, "let the key begin"):
-        text = key_text(read, currency=tariff.currency)
-        await cost_store.insert_pool(connection, name=name, month=month, key=text, memo=memo, now_us=now_us)
-    return read
+    if await is_closed(connection, month):
+        raise Refusal(f"{month} is closed; let the key begin in a month that is open")
+    return CheckedKey(read, key_text(read, currency=tariff.currency))
 
 
 async def add_credit(

@@ -31,6 +31,7 @@ from billing.portal import (
     operator_pages,
     passkey_pages,
     payment_pages,
+    pool_pages,
     resolution_pages,
     say,
     tariff_pages,
@@ -128,6 +129,7 @@ def make_app(
     for module in (
         usage_pages, key_pages, token_pages, passkey_pages, account_pages, entry_pages, membership_pages, say, acts_pages,
         treasurer_pages, operator_pages, board_pages, resolution_pages, vote_pages, tariff_pages, year_pages, payment_pages,
+        pool_pages,
         coop_pages, founding_pages, language,
     ):  # fmt: skip
         app.router.add_routes(module.routes())

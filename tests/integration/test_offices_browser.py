@@ -24,7 +24,7 @@ from tests.offices import acts
 
 SCHEMES = ("light", "dark")
 NEW = {
-    "/treasurer", "/treasurer/invoices", "/operator", "/board", "/board/register", "/acts", "/co-op", "/how",
+    "/treasurer", "/treasurer/invoices", "/treasurer/pools", "/operator", "/board", "/board/register", "/acts", "/co-op", "/how",
     "/how/co-op", "/how/surplus", "/how/kept", "/how/reserve", "/how/start",
 }  # fmt: skip
 

@@ -24,7 +24,7 @@ from tests.integration.browser_kit import (
 
 OTHERS = [one for one in LANGUAGES if one != SOURCE]
 OFFICES = {
-    "/treasurer", "/treasurer/invoices", "/operator", "/board", "/board/register", "/acts",
+    "/treasurer", "/treasurer/invoices", "/treasurer/pools", "/operator", "/board", "/board/register", "/acts",
     "/tokens", "/co-op", "/how", "/how/co-op", "/how/surplus", "/how/kept", "/how/reserve", "/how/start",
 }  # fmt: skip
 SEEN = """() => {

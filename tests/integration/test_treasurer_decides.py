@@ -15,7 +15,8 @@ import pytest_asyncio
 from billing import year_run, year_store
 from billing.acts.act import Office
 from billing.charges.tariff import parse_tariff
-from billing.costs.costing import set_pool, tariff_in_force
+from billing.costs import store as cost_store
+from billing.costs.costing import tariff_in_force
 from billing.governance.decisions import ResolutionKind
 from billing.payments import run as pay
 from billing.payments import store as pay_store
@@ -258,7 +259,7 @@ async def test_who_orders_payments_and_sees_no_name_leaves_no_line_of_a_look(sit
 async def test_a_pool_without_a_key_stops_neither_the_desk_nor_what_comes_after_an_invoice(
     site: Site,
 ) -> None:
-    books = await with_tom(site)
+    await with_tom(site)
     await site.co_op.use(MemberId(1), NOVEMBER, 369 * CENT)
     invoice = {"period": "2026-11", "amount": "2.00", "supplier": "Power Ltd", "dated": "", "memo": ""}
     for number, pool in enumerate(("power", "disks"), 1):
@@ -272,17 +273,76 @@ async def test_a_pool_without_a_key_stops_neither_the_desk_nor_what_comes_after_
     assert "3.69 EUR was charged so far, and 4.00 EUR is booked." in desk
     for pool in ("disks", "power"):
         assert f"Pool {pool} has no key in 2026-11." in desk
-        assert f"weir pool set {pool} --from 2026-11 --key KEY" in desk
+        assert f'href="/treasurer/pools?pool={pool}"' in desk
     assert "more than 5 % off" not in desk
     assert "The whole tariff as a file" in desk
     for pool in ("disks", "power"):
-        await set_pool(books, name=pool, month=NOVEMBER, key="gb_out", memo="", now_us=NOW)
+        assert f'list="pools" value="{pool}"' in await site.text(f"/treasurer/pools?pool={pool}")
+        form = {"pool": pool, "key": "gb_out", "start": "2026-11", "memo": "", "sure": "yes"}
+        assert 303 == (await site.post("/treasurer/pools", **form)).status
     desk = await site.text("/treasurer")
     assert "has no key" not in desk
     # By service: 3.69 charged, 4.00 cost, 0.31 too little, which is more than 5 %.
     rows = re.findall(r'<td class="n">3.69</td>\s*<td class="n">4.00</td><td class="n">(.)0.31</td>', desk)
     assert 1 == len(rows)
     assert "more than 5 % off" in desk
+
+
+async def test_a_key_is_looked_at_before_it_is_set_and_stands_in_the_log(site: Site) -> None:
+    books = await with_tom(site)
+    form = {
+        "pool": "staff",
+        "key": "60% gb_month + 0.4 equal",
+        "start": "2026-12",
+        "memo": "board, 6 November",
+    }
+    shown = await (await site.post("/treasurer/pools", **form)).text()
+    assert "Set this key of pool staff from 2026-12 on?" in shown
+    for told in ("<code>60 % gb_month + 40 % equal</code>", "none yet", "board, 6 November"):
+        assert told in shown
+    assert ({}, []) == (await cost_store.pool_keys(books, NOVEMBER.next()), await acts(site.co_op))
+    reply = await site.post("/treasurer/pools", **form, sure="yes")
+    assert (303, "/treasurer/pools?changed=staff") == (reply.status, reply.headers["Location"])
+    kept = await cost_store.pool_history(books, "staff")
+    assert [("60 % gb_month + 40 % equal", NOVEMBER.next(), "board, 6 November")] == [
+        (key, begin, memo) for _, _, begin, key, memo, _ in kept
+    ]
+    what = "share pool staff by the key '60% gb_month + 0.4 equal' from 2026-12 on"
+    assert [("pool set", what, True)] == await lines(site)
+    page = await site.text("/treasurer/pools?changed=staff")
+    assert "The key of pool staff is set." in page
+    # It holds from December on, and this is November.
+    assert "<code>60 % gb_month + 40 % equal</code>" not in page
+    again = await (await site.post("/treasurer/pools", **form | {"key": "equal"})).text()
+    assert "<code>60 % gb_month + 40 % equal</code>" in again
+
+
+@pytest.mark.parametrize(
+    ("form", "words"),
+    [
+        ({"start": "2026-10"}, "2026-10 is closed; let the key begin in a month that is open"),
+        ({"key": "gb_outt"}, "gb_outt"),
+        ({"key": "50 % equal + 40 % gb_out"}, "100 %"),
+        ({"pool": "Disks!"}, "is not a pool&#39;s name"),
+        ({"start": "soon"}, "soon"),
+        ({"memo": "x" * 2000}, "memo: one line"),
+    ],
+)
+async def test_a_key_that_is_wrong_or_of_a_closed_month_is_not_set(
+    site: Site, form: dict[str, str], words: str
+) -> None:
+    books = await with_tom(site)
+    await site.co_op.use(MemberId(1), OCTOBER, CENT)
+    await close(books, OCTOBER, now_us=NOW)
+    wanted = {"pool": "disks", "key": "equal", "start": "2026-11", "memo": ""} | form
+    for sure in ({}, {"sure": "yes"}):
+        reply = await site.post("/treasurer/pools", **wanted, **sure)
+        assert (400, True) == (reply.status, words.lower() in (await reply.text()).lower())
+    assert [] == await cost_store.pool_history(books, None)
+    # Who wanted it, and was refused, stands in the log; a month that is none never came so far.
+    assert [("pool set", False)] * (form != {"start": "soon"}) == [
+        (kind, done) for kind, _, done in await lines(site)
+    ]
 
 
 async def test_the_desk_of_a_co_op_without_a_tariff_opens(site: Site) -> None:

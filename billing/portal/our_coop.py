@@ -9,7 +9,7 @@ from typing import Any
 from billing.ledger.reports import Report
 from billing.money import divide_half_up
 from billing.portal.books import words
-from billing.statements.paper import SHADES, WIDTH, Part, cut
+from billing.statements.paper import SHADES, Part, cut
 from billing.tongue import _
 from meter.window import Month
 
@@ -63,7 +63,7 @@ def one_unit(found: Closed) -> dict[str, object]:
     wanted.append((_("Left over, the members’"), "back", found.left_minor))
     whole = max(found.charges_minor, found.costs_minor)
     parts: list[Part] = cut(wanted, of_minor=whole)
-    return {"parts": parts, "width": WIDTH, "is_loss": found.left_minor < 0, "whole_minor": whole}
+    return {"parts": parts, "is_loss": found.left_minor < 0, "whole_minor": whole}
 
 
 def kept(balance: Report) -> dict[str, list[tuple[str, int]]]:

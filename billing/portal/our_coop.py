@@ -9,7 +9,7 @@ from typing import Any
 from billing.ledger.reports import Report
 from billing.money import divide_half_up
 from billing.portal.books import words
-from billing.statements.paper import SHADES, WIDTH, Part, cost_words, cut
+from billing.statements.paper import SHADES, Part, cost_words, cut
 from billing.statements.year_paper import parts as year_parts
 from billing.tongue import _, phrase
 from billing.year_statement import NOT_MEMBERS, whole_of
@@ -70,7 +70,7 @@ def one_unit(found: Closed) -> dict[str, object]:
     ]
     wanted.append((_("Left over, not shared out yet"), "back", found.left_minor))
     whole = max(found.charges_minor, found.costs_minor)
-    return {"parts": cut(wanted, of_minor=whole), "width": WIDTH, "is_loss": found.left_minor < 0}
+    return {"parts": cut(wanted, of_minor=whole), "is_loss": found.left_minor < 0}
 
 
 def of_year(page: Mapping[str, Any]) -> dict[str, object]:
@@ -86,7 +86,7 @@ def of_year(page: Mapping[str, Any]) -> dict[str, object]:
         "left_minor": result,
         "shared_minor": co_op["pool_minor"],
         "rest_minor": result - co_op["pool_minor"],
-        "picture": {"parts": _parts_of_year(co_op), "width": WIDTH, "is_loss": result < 0},
+        "picture": {"parts": _parts_of_year(co_op), "is_loss": result < 0},
     }
 
 

@@ -7,18 +7,16 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from billing.money import scale_down
+from billing.portal.bars import Upright, Used, below, upright
 from billing.statements.statement import PastMonth
 from billing.statements.telling import CUSTOMER, lines_of, meaning_of, sentence_of
 from billing.tongue import _
-from billing.words import month_text
+from billing.words import day_text, month_text
 from meter.event import StorageLine
 from meter.usage import LOGICAL, Kept, Lines, Usage, together
 from meter.window import Month, to_datetime
 
-CHART_HEIGHT = 120
-DAY_WIDTH = 20
-BAR_WIDTH = 8
+DAYS_LABELLED = (1, 8, 15, 22, 29)
 KEPT_WORDS = {
     StorageLine.OBJECT: "objects",
     StorageLine.PART: "unfinished uploads",
@@ -38,18 +36,6 @@ class Day:
     requests_b: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Bar:
-    """One bar of the chart in the picture's own units; y counts from above."""
-
-    kind: str
-    x: int
-    y: int
-    height: int
-    day: int
-    count: int
-
-
 def days(month: Month, now_us: int, used: Iterable[tuple[date, Usage]]) -> list[Day]:
     """Every day of the month up to today, those without usage too."""
     by_day = {day.day: usage for day, usage in used}
@@ -63,17 +49,15 @@ def _day(number: int, usage: Usage | None) -> Day:
     return Day(number, usage.bytes_out, usage.bytes_in, usage.requests_a, usage.requests_b)
 
 
-def bars(shown: Sequence[Day]) -> list[Bar]:
-    """Two bars a day, sent and received, on one scale."""
-    top = max((max(day.bytes_out, day.bytes_in) for day in shown), default=0)
-    found = []
-    for day in shown:
-        left = (day.number - 1) * DAY_WIDTH + 2
-        for kind, count, x in (("out", day.bytes_out, left), ("in", day.bytes_in, left + BAR_WIDTH)):
-            height = scale_down(count, of=top, to=CHART_HEIGHT)
-            if height:
-                found.append(Bar(kind, x, CHART_HEIGHT - height, height, day.number, count))
-    return found
+def picture(month: Month, shown: Sequence[Day]) -> Upright:
+    """The days as bars; those to come have their places, too."""
+    slots = to_datetime(month.end_us - 1).day
+    return upright(
+        [Used(day.number - 1, day.bytes_out, day.bytes_in) for day in shown],
+        slots,
+        words=lambda place: day_text(date(month.year, month.number, shown[place].number)),
+        labels=[below(day - 1, slots, str(day)) for day in DAYS_LABELLED if day <= slots],
+    )
 
 
 def kept_rows(kept: Lines) -> list[dict[str, object]]:
@@ -107,9 +91,7 @@ def page(
         "meaning": meaning_of(statement),
         "lines": lines_of(statement),
         "days": shown,
-        "bars": bars(shown),
-        "top_bytes": max((max(day.bytes_out, day.bytes_in) for day in shown), default=0),
-        "chart_width": (to_datetime(month.end_us - 1).day) * DAY_WIDTH,
+        "drawn": picture(month, shown),
         "late_bytes": billed - counted,
         "stored_bytes": together(kept, LOGICAL).stored_bytes,
         "kept": kept_rows(kept),

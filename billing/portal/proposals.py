@@ -113,7 +113,7 @@ def bars(found: Outcome) -> list[dict[str, object]]:
         (_("{count} abstained", count=count_text(whole.abstained)), "in", whole.abstained),
     )
     return [
-        {"words": words, "kind": kind, "count": count, "y": 34 * place,
+        {"words": words, "kind": kind, "count": count,
          "width": scale_down(count, of=found.eligible, to=BAR_WIDTH)}
-        for place, (words, kind, count) in enumerate(sides)
+        for words, kind, count in sides
     ]  # fmt: skip

@@ -10,24 +10,22 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from enum import StrEnum
 from itertools import groupby
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import urlencode
 
-from billing.money import scale_down
+from billing.portal.bars import Group, Label, Upright, Used, below, lengths, since, upright
 from billing.spreadsheet import csv_text
 from billing.tongue import _
-from billing.words import count_text, day_text, iso_text
+from billing.words import day_text, iso_text
 from meter.event import Zone
 from meter.refusal import Refusal
 from meter.usage import LOGICAL, Kept, Lines, Usage, together
 from meter.window import DAY_US, Month, to_datetime, to_us
 
-CHART_HEIGHT, BAR_WIDTH = 120, 8
-SLOT_WIDTH_MIN, SLOT_WIDTH_MAX = 3, 60
-SLOT_WIDTH_SAID = 6
-"""Bars of narrower slots say nothing of their own: nobody can point at one among hundreds, and the table is below."""
-WIDE, LINE_HEIGHT = 640, 34
 LINES_SHOWN = 15
+HOURS_LABELLED = (0, 6, 12, 18)
+SLOTS_WIDE_MAX = 3
+"""With so few, a phone has room for a day's name below the middle of its bars."""
 NUMBER_DIGITS_MAX = 18
 OPERATION_MAX = 2**15 - 1
 ZONE_WORDS = {
@@ -127,24 +125,6 @@ class Row:
     """What is stored, by bucket alone."""
 
 
-class Bar(NamedTuple):
-    """A bar in the picture's own units; y counts from above."""
-
-    kind: str
-    x: int
-    y: int
-    width: int
-    height: int
-
-
-class Pair(NamedTuple):
-    """What the picture shows of one row; a bar without length is left out."""
-
-    words: str
-    """What it says when it is pointed at; nothing where that cannot be done."""
-    bars: list[Bar]
-
-
 def read_asked(query: Mapping[str, str], bounds: Bounds, *, now_us: int) -> Asked:
     """Read the query string; without one it is the running month by day. Raises Refusal naming what is wrong."""
     today = to_datetime(now_us).date()
@@ -234,62 +214,34 @@ def cut(told: Sequence[Row], rows_max: int) -> tuple[Sequence[Row], dict[str, in
     return told[:rows_max], total(rest), len(rest)
 
 
-def bars(asked: Asked, told: Sequence[Row]) -> tuple[list[Pair], int, int]:
-    """The picture: two bars a row on one scale, sent and received; its width and height."""
-    top = max((max(one.usage.bytes_out, one.usage.bytes_in) for one in told), default=0)
-    if asked.by in (By.DAY, By.HOUR):
-        return _upright(asked, told, top)
-    shown, found = told[:LINES_SHOWN], list[list[Bar]]()
-    for place, one in enumerate(shown):
-        y, widths = place * LINE_HEIGHT + 14, _lengths(one, top, WIDE)
-        found.append(
-            [
-                Bar(kind, 0, y + at * BAR_WIDTH, width, BAR_WIDTH - 1)
-                for at, (kind, width) in enumerate(widths)
-                if width
-            ]
-        )
-    return _pairs(shown, found), WIDE, max(1, len(shown)) * LINE_HEIGHT
-
-
-def _upright(asked: Asked, told: Sequence[Row], top: int) -> tuple[list[Pair], int, int]:
+def over_time(asked: Asked, told: Sequence[Row]) -> Upright:
+    """The picture of rows by day or by hour: what was sent up, what was received down."""
     slots_a_day = 24 if asked.by is By.HOUR else 1
-    slots = ((asked.last - asked.first).days + 1) * slots_a_day
-    # Three days are no three towers, and a year is no thread.
-    step = max(SLOT_WIDTH_MIN, min(SLOT_WIDTH_MAX, scale_down(WIDE, of=slots, to=1)))
-    edge = scale_down(step, of=10, to=1)
-    bar = max(1, scale_down(step, of=5, to=2))
-    width, first, found = max(1, bar - 1), asked.first.toordinal(), list[list[Bar]]()
+    slots, first = ((asked.last - asked.first).days + 1) * slots_a_day, asked.first.toordinal()
+    used = []
     for one in told:
         moment = datetime.fromisoformat(one.key)
         slot = (moment.toordinal() - first) * slots_a_day + (moment.hour if slots_a_day > 1 else 0)
-        x, heights = slot * step + edge, _lengths(one, top, CHART_HEIGHT)
-        found.append(
-            [
-                Bar(kind, x + at * bar, CHART_HEIGHT - high, width, high)
-                for at, (kind, high) in enumerate(heights)
-                if high
-            ]
-        )
-    pairs = _pairs(told, found) if step >= SLOT_WIDTH_SAID else [Pair("", one) for one in found if one]
-    return pairs, max(WIDE, slots * step), CHART_HEIGHT
+        used.append(Used(slot, one.usage.bytes_out, one.usage.bytes_in))
+    return upright(used, slots, words=lambda place: told[place].words, labels=_labels(asked, slots))
 
 
-def _lengths(one: Row, top: int, to: int) -> tuple[tuple[str, int], ...]:
-    return (
-        ("out", scale_down(one.usage.bytes_out, of=top, to=to)), ("in", scale_down(one.usage.bytes_in, of=top, to=to)),
-    )  # fmt: skip
+def _labels(asked: Asked, slots: int) -> list[Label]:
+    first, last = day_text(asked.first), day_text(asked.last)
+    if asked.by is By.HOUR and asked.first == asked.last:
+        return [since(hour, slots, f"{hour:02d}:00") for hour in HOURS_LABELLED]
+    if slots > SLOTS_WIDE_MAX:
+        return [Label("0%", "start", first), Label("100%", "end", last)]
+    return [below(0, slots, first)] + ([below(slots - 1, slots, last)] if slots > 1 else [])
 
 
-def _pairs(told: Sequence[Row], drawn: Sequence[list[Bar]]) -> list[Pair]:
-    return [Pair(_pair_words(one), found) for one, found in zip(told, drawn, strict=True) if found]
-
-
-def _pair_words(one: Row) -> str:
-    return _(
-        "{line}: {sent} bytes sent, {received} bytes received",
-        line=one.words, sent=count_text(one.usage.bytes_out), received=count_text(one.usage.bytes_in),
-    )  # fmt: skip
+def by_line(told: Sequence[Row]) -> list[Group]:
+    """The picture of other rows, the first LINES_SHOWN of them, all on one scale."""
+    shown = told[:LINES_SHOWN]
+    top = max((max(one.usage.bytes_out, one.usage.bytes_in) for one in shown), default=0)
+    return [
+        lengths(one.words, sent=one.usage.bytes_out, received=one.usage.bytes_in, of=top) for one in shown
+    ]
 
 
 def as_csv(asked: Asked, told: Sequence[Row]) -> str:

@@ -12,6 +12,7 @@ from billing import run
 from billing.canon import canonical
 from billing.pages import render
 from billing.portal import usage
+from billing.portal.bars import LENGTH
 from billing.portal.desk import PORTAL, Portal, download, html_page, visitor_of
 from billing.portal.login import Visitor
 from billing.portal.names_store import bucket_names, operation_names, own_buckets
@@ -103,13 +104,12 @@ def _page(
     buckets: dict[int, str], operations: dict[int, str],
 ) -> str:  # fmt: skip
     shown, rest, rest_count = usage.cut(told, portal.settings.portal_usage_rows_max)
-    pictured, width, height = usage.bars(asked, told)
+    is_over_time = asked.by in (By.DAY, By.HOUR)
     return render(
         "usage.html", visitor=visitor, asked=asked, ways=list(By), rows=shown, rest=rest, rest_count=rest_count,
         total=usage.total(told), stored=usage.stored_total(told) if any(one.kept for one in told) else None,
-        pairs=pictured, chart_width=width, chart_height=height, is_upright=asked.by in (By.DAY, By.HOUR),
-        lines=[one.words for one in told[: usage.LINES_SHOWN]], line_height=usage.LINE_HEIGHT, beside=beside,
-        buckets=buckets, operations=operations, zones=usage.ZONE_WORDS, by_what=usage.by_words(asked.by),
+        drawn=usage.over_time(asked, told) if is_over_time else None, lines=[] if is_over_time else usage.by_line(told),
+        length=LENGTH, beside=beside, buckets=buckets, operations=operations, zones=usage.ZONE_WORDS, by_what=usage.by_words(asked.by),
         statement_month="" if asked.month is None else month_text(asked.month),
     )  # fmt: skip
 

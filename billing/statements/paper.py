@@ -17,6 +17,8 @@ WIDTH = 640
 LEAST_SHOWN = 3
 SHADES = ("out", "out-2", "out-3")
 """Kinds of costs in the picture, by turns; each part has its number too."""
+TEXTURED = {"out-2", "out-3", "back"}
+"""Kinds that have a texture besides their colour."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,31 @@ class Part:
     width: int
     cents: str
     """Of each unit that came in, how many hundredths; '…' where the decimals go on."""
+
+    @property
+    def left(self) -> str:
+        """Where it begins, in parts of the picture's width."""
+        return _of_width(2 * self.x)
+
+    @property
+    def middle(self) -> str:
+        """Where its number stands."""
+        return _of_width(2 * self.x + self.width)
+
+    @property
+    def across(self) -> str:
+        """How wide it is."""
+        return _of_width(2 * self.width)
+
+    @property
+    def is_textured(self) -> bool:
+        """Whether its colour alone does not tell it apart."""
+        return self.kind in TEXTURED
+
+
+def _of_width(halves: int) -> str:
+    # 1,280 halves are the whole, and one of them is 0.078125 %: with six decimals it is exact.
+    return quotient_text(halves * 100, 2 * WIDTH, decimals=6) + "%"
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,6 @@ from typing import Any
 
 from billing.pages import render
 from billing.statements.month_paper import charged_by, month_paper, result_words
-from billing.statements.paper import WIDTH as WIDTH_OF_PICTURE
 from billing.statements.paper import Paper
 from billing.statements.telling import apart_of, lines_of, meaning_of, sentence_of, who_of
 from billing.tongue import _
@@ -26,7 +25,7 @@ def statement_html(document: Mapping[str, Any]) -> str:
 
 def paper_html(paper: Paper) -> str:
     """Any paper as an HTML fragment, everything escaped."""
-    return render("paper.html", paper=paper, picture_width=WIDTH_OF_PICTURE)
+    return render("paper.html", paper=paper)
 
 
 def statement_text(document: Mapping[str, Any]) -> str:

@@ -56,7 +56,7 @@ PURE = {
     "billing/charges/lines.py", "billing/capital/lots.py", "billing/capital/retirement.py",
     "billing/capital/revolving.py", "billing/capital/exits.py", "billing/capital/unclaimed.py",
     "billing/capital/deadlines.py", "billing/capital/solvency.py", "billing/notices/notice.py", "billing/notices/file.py",
-    "billing/spreadsheet.py", "billing/portal/usage.py", "billing/portal/keys.py",
+    "billing/spreadsheet.py", "billing/portal/usage.py", "billing/portal/bars.py", "billing/portal/overview.py", "billing/portal/keys.py",
     "billing/portal/mail.py", "billing/portal/membership.py", "billing/portal/entry.py", "billing/portal/passkey.py", "billing/portal/account.py",
     "billing/voting/proposal.py", "billing/voting/poll.py", "billing/voting/count.py", "billing/voting/document.py",
     "billing/voting/election.py", "billing/portal/api/election_shapes.py", "billing/year_typed.py",

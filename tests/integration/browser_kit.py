@@ -25,6 +25,7 @@ from billing import year_run
 from billing.acts import run as acts_run
 from billing.acts.act import Office
 from billing.capital.lots import Kind, LotId
+from billing.costs.costing import add_cost
 from billing.ledger.entry import BANK
 from billing.portal.app import make_app
 from billing.portal.login import create_login_link
@@ -83,11 +84,12 @@ async def portal(
     now_us: int = JANUARY.start_us + 2 * DAY_US,
     shipped: bool = False,
     named: Mapping[str, Any] | None = None,
+    more_costs: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Seen]:
     """The reference year closed, two earlier ones in the members' names, and some use of the month after it.
 
     Of that month a few records wait in the journal, or with `shipped` none does. `named`: the portal knows its address
-    and has a host name, as passkeys need one, and these settings.
+    and has a host name, as passkeys need one, and these settings. more_costs: what other pools cost in each month.
     """
     books, members = await g18(co_op, closed=False)
     anna = members[0]
@@ -97,6 +99,8 @@ async def portal(
         books, [*lots, (BANK, sum(kept.values()))], key="earlier", month=MONTHS[0], now_us=MONTHS[0].start_us
     )
     for month in MONTHS:
+        for pool_name, amount in (more_costs or {}).items():
+            await add_cost(books, month=month, pool=pool_name, amount=amount, memo="", now_us=month.end_us)
         await close(books, month, now_us=JANUARY_NOW)
     await year_run.close(books, 2026, resolution=await decided(books), now_us=JANUARY_NOW)
     await _january(co_op, journal, anna, shipped=shipped)
@@ -248,8 +252,11 @@ def name_of(path: str) -> str:
     return path.strip("/").replace("/", "-").partition("?")[0] or "month"
 
 
-async def picture(page: Page, directory: Path, name: str) -> None:
-    """Keep what the page looks like, whole."""
+async def picture(page: Page, directory: Path, name: str, *, of: str = "") -> None:
+    """Keep what the page looks like, whole, or the first `of` it, a selector."""
     kept = Path(os.environ.get("WEIR_SCREENSHOTS", directory))
     kept.mkdir(parents=True, exist_ok=True)
-    await page.screenshot(path=kept / f"{name}.png", full_page=True)
+    if of:
+        await page.locator(of).first.screenshot(path=kept / f"{name}.png")
+    else:
+        await page.screenshot(path=kept / f"{name}.png", full_page=True)

@@ -202,7 +202,7 @@ async def test_the_page_of_the_month_shows_what_the_member_used(site: Site) -> N
     assert "You used about 2.23 GB of transfer this month" in text
     assert "2.23 EUR" in text
     assert '>2</a></th><td class="n">1,234,567,890</td>' in text
-    assert "November 2026, day 4: 1,000,000,000 bytes sent" in text
+    assert "2026-11-04: 1,000,000,000 bytes sent, 0 bytes received" in text
     assert "no costs are booked yet" in text
     assert "A month shares nothing out. What is left over counts towards the year" in text
     assert "1.50 EUR</p>" in text  # kept in the member's name, from the ledger

@@ -7,6 +7,7 @@ import io
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
@@ -16,7 +17,7 @@ import pytest
 from billing.money import format_amount, format_number
 from billing.statements import pdf
 from billing.statements.month_paper import month_paper
-from billing.statements.paper import Paper
+from billing.statements.paper import Paper, cut
 from billing.statements.pdf import paper_pdf
 from billing.statements.render import paper_html
 from billing.statements.sheet import statement_csv
@@ -181,6 +182,19 @@ def test_the_picture_of_one_euro_is_all_that_came_in_and_never_rounded_to_someth
     assert '<title id="whole-title">All that came in in 2026, and where it goes</title>' in page
     assert "3. " not in page  # numbers come from the list, and stand in the bar
     assert ">3</text>" in page
+
+
+def test_the_parts_of_the_picture_fill_it_exactly_whatever_its_width() -> None:
+    """Parts of a page's width, in decimals without an end cut off: each begins where the one before ends."""
+    parts = cut([("a", "out", 1), ("b", "out-2", 300), ("c", "back", 699)], of_minor=1000)
+    begins = [Decimal(one.left.removesuffix("%")) for one in parts]
+    wide = [Decimal(one.across.removesuffix("%")) for one in parts]
+    # 4 and 192 of 640: 3 each so that it can be seen, and of the other 631 a thousandth, at least 1, and 300 of them.
+    assert ["0", "0.625", "30.625"] == [str(one) for one in begins]
+    assert [*begins[1:], Decimal(100)] == [at + across for at, across in zip(begins, wide, strict=True)]
+    assert [at + across / 2 for at, across in zip(begins, wide, strict=True)] == [
+        Decimal(one.middle.removesuffix("%")) for one in parts
+    ]
 
 
 def test_a_loss_says_who_bears_it_and_asks_for_nothing() -> None:

@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime
 import pytest
 
 from billing.portal.guard import Attempts, neighbourhood, same_origin
-from billing.portal.overview import Bar, Day, bars, days
+from billing.portal.overview import Day, days, picture
 from billing.words import bytes_text, instant_text, iso_text, month_text, quantity_text
 from meter.ids import MemberId
 from meter.usage import Usage
@@ -72,15 +72,22 @@ def test_every_day_up_to_today_is_shown() -> None:
     assert [Day(1), Day(2, 4, 3, 5, 6), Day(3)] == days(MONTH, today, used)
 
 
-def test_bars_share_one_scale_and_stand_on_the_ground() -> None:
-    shown = [Day(1, bytes_out=1000, bytes_in=500), Day(2, bytes_in=1)]
+def test_the_picture_of_a_month_has_room_for_the_days_to_come() -> None:
+    drawn = picture(MONTH, [Day(1, bytes_out=1000, bytes_in=500), Day(2, bytes_in=1)])
     assert [
-        Bar("out", 2, 0, 120, 1, 1000), Bar("in", 10, 60, 60, 1, 500), Bar("in", 30, 119, 1, 2, 1),
-    ] == bars(shown)  # fmt: skip
+        "2026-11-01: 1,000 bytes sent, 500 bytes received",
+        "2026-11-02: 0 bytes sent, 1 bytes received",
+    ] == [one.says for one in drawn.groups]
+    # The first of 30 days ends at a thirtieth; of 60 halves a day's middle is an odd one.
+    (first, _) = drawn.groups[0].bars
+    assert 0 < first.x < (first.x + first.width) < drawn.width // 30
+    assert [
+        ("1.66%", "1"), ("25.00%", "8"), ("48.33%", "15"), ("71.66%", "22"), ("95.00%", "29"),
+    ] == [(one.x, one.words) for one in drawn.labels]  # fmt: skip
 
 
-def test_no_use_has_no_bars() -> None:
-    assert [] == bars([Day(1), Day(2)])
+def test_a_february_has_no_label_of_a_day_it_has_not() -> None:
+    assert ["1", "8", "15", "22"] == [one.words for one in picture(Month(2027, 2), []).labels]
 
 
 @pytest.mark.parametrize(

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
-import itertools
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from billing.portal.usage import Asked, Bounds, By, as_csv, bars, cut, read_asked, rows, total
+from billing.portal.usage import Asked, Bounds, By, as_csv, by_line, cut, over_time, read_asked, rows, total
 from billing.spreadsheet import csv_text
 from meter.ids import MemberId
 from meter.refusal import Refusal
@@ -80,43 +79,57 @@ def test_a_line_by_hour_leads_to_that_hour_and_keeps_what_it_was_narrowed_to() -
     moment = datetime(2026, 11, 2, 15, tzinfo=UTC)
     (row,) = rows(asked, [(moment, used(50, 100))], kept={}, operations={}, buckets={})
     assert "/requests/2026-11-02?bucket=7&hour=15" == row.link
-    pictured, width, height = bars(asked, [row])
-    # Slot 15 of 24, each of 26 of 640; the larger of the two fills the height, the other half of it.
-    assert (640, 120, [(392, 60, 60), (402, 0, 120)]) == (
-        width, height, [(one.x, one.y, one.height) for pair in pictured for one in pair.bars],
-    )  # fmt: skip
-    assert ["2026-11-02 15:00: 50 bytes sent, 100 bytes received"] == [pair.words for pair in pictured]
 
 
-@pytest.mark.parametrize("days", [1, 3, 31, 366])
-def test_the_picture_of_any_days_has_a_shape_for_a_screen(days: int) -> None:
-    """Scaled to a page's width, three days were once three screens high."""
-    first = datetime(2026, 1, 1, tzinfo=UTC).date()
-    asked = Asked(first, first + timedelta(days=days - 1), By.DAY)
-    told = rows(
-        asked,
-        [(datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=n), used(5, 9)) for n in range(days)],
-        kept={},
-        operations={},
-        buckets={},
-    )
-    pictured, width, height = bars(asked, told)
-    assert 4 * height <= width <= 10 * height
-    assert [2] * days == [len(pair.bars) for pair in pictured]
-    places = sorted((one.x, one.width) for pair in pictured for one in pair.bars)
-    assert all(x + wide <= after for (x, wide), (after, _) in itertools.pairwise(places))
-    assert places[-1][0] + places[-1][1] <= width
+def test_a_bar_stands_in_the_hour_or_day_it_is_of_and_says_which() -> None:
+    day = datetime(2026, 11, 2, tzinfo=UTC).date()
+    moment = datetime(2026, 11, 2, 15, tzinfo=UTC)
+    for asked, place, slots, says in (
+        (Asked(day, day, By.HOUR), 15, 24, "2026-11-02 15:00: 50 bytes sent, 100 bytes received"),
+        (Asked(day - timedelta(days=1), day, By.DAY), 1, 2, "2026-11-02: 50 bytes sent, 100 bytes received"),
+    ):
+        told = rows(asked, [(moment, used(50, 100))], kept={}, operations={}, buckets={})
+        drawn = over_time(asked, told)
+        assert [says] == [group.says for group in drawn.groups]
+        for bar in drawn.groups[0].bars:
+            assert (
+                drawn.width * place < bar.x * slots < (bar.x + bar.width) * slots < drawn.width * (place + 1)
+            )
 
 
-def test_bars_too_narrow_to_be_pointed_at_say_nothing_and_nothing_that_moved_is_left_out() -> None:
-    first = datetime(2026, 11, 1, tzinfo=UTC)
-    told = [(first + timedelta(hours=n), used(n % 3, n % 2)) for n in range(31 * 24)]
-    for days, says in ((4, True), (5, False), (31, False)):
-        asked = Asked(first.date(), first.date() + timedelta(days=days - 1), By.HOUR)
-        shown = rows(asked, told[: days * 24], kept={}, operations={}, buckets={})
-        pictured, _, _ = bars(asked, shown)
-        assert {says} == {pair.words != "" for pair in pictured}
-        # Of six hours one moved nothing, and of the others' two bars one in three and one in two is missing.
-        assert (days * 24 * 5 // 6, days * 24 * 2 // 3, days * 24 // 2) == (
-            len(pictured), *(sum(one.kind == kind for pair in pictured for one in pair.bars) for kind in ("out", "in")),
-        )  # fmt: skip
+@pytest.mark.parametrize(
+    ("first", "last", "by", "labels"),
+    [
+        (1, 1, By.DAY, [("50.00%", "middle", "2026-11-01")]),
+        (1, 3, By.DAY, [("16.66%", "middle", "2026-11-01"), ("83.33%", "middle", "2026-11-03")]),
+        (1, 4, By.DAY, [("0%", "start", "2026-11-01"), ("100%", "end", "2026-11-04")]),
+        (2, 3, By.HOUR, [("0%", "start", "2026-11-02"), ("100%", "end", "2026-11-03")]),
+        (
+            2, 2, By.HOUR,
+            [("0.00%", "start", "00:00"), ("25.00%", "start", "06:00"), ("50.00%", "start", "12:00"),
+             ("75.00%", "start", "18:00")],
+        ),
+    ],
+)  # fmt: skip
+def test_a_picture_says_when_it_begins_and_ends(
+    first: int, last: int, by: By, labels: list[tuple[str, str, str]]
+) -> None:
+    asked = Asked(date(2026, 11, first), date(2026, 11, last), by)
+    assert labels == [tuple(one) for one in over_time(asked, []).labels]
+
+
+def test_lines_are_on_one_scale_and_one_without_bytes_keeps_its_name() -> None:
+    asked = Asked(date(2026, 11, 1), date(2026, 11, 5), By.BUCKET)
+    names = {1: "films", 2: "music", 3: "empty"}
+    counted = [(1, used(1000, 500)), (2, used(250)), (3, used(0))]
+    told = rows(asked, counted, kept={}, operations={}, buckets=names)
+    # A thousand is all of 640.
+    assert [("films", [640, 320]), ("music", [160]), ("empty", [])] == [
+        (line.name, [bar.width for bar in line.bars]) for line in by_line(told)
+    ]
+
+
+def test_a_picture_of_many_lines_shows_the_first_fifteen() -> None:
+    asked = Asked(date(2026, 11, 1), date(2026, 11, 5), By.BUCKET)
+    told = rows(asked, [(n, used(n)) for n in range(1, 21)], kept={}, operations={}, buckets={})
+    assert [f"bucket {n}" for n in range(20, 5, -1)] == [line.name for line in by_line(told)]

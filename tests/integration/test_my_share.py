@@ -22,6 +22,7 @@ from billing.capital import unclaimed_run
 from billing.capital.lots import Kind, LotId
 from billing.capital.retirement import Method
 from billing.capital.run import Retirement, retire
+from billing.ledger.books import reverse
 from billing.ledger.entry import BANK
 from billing.payments import run as pay
 from billing.portal.my_share import share_of
@@ -191,6 +192,20 @@ async def test_what_the_bank_gave_back_is_not_paid_and_waits_again(site: Api) ->
     again = await payments(site, b)
     assert (["paid", "returned"], 0) == ([one["state"] for one in again["listed"]], again["waiting_minor"])
     assert "66.11 EUR was paid to you." in await page(site, b)
+
+
+async def test_a_line_of_the_bank_that_was_reversed_leaves_the_order_waiting(site: Api) -> None:
+    books, (_, b, *_) = await closed(site)
+    await known(books, b, BEN)
+    await ordered(books, day=4)
+    await booked(books, paid(b, "66.11"), day=6)
+    entry = await books.fetchval("SELECT entry FROM billing.payment_outcome")
+    await reverse(books, entry, memo="the wrong line", now_us=JANUARY.start_us + 7 * DAY_US)
+    found = await payments(site, b)
+    assert ([("ordered", None)], 0) == (
+        [(one["state"], one["paid_on"]) for one in found["listed"]], found["waiting_minor"],
+    )  # fmt: skip
+    assert "was paid to you" not in await page(site, b)
 
 
 async def test_whoever_is_not_reached_is_told_so_and_a_cancelled_batch_is_owed_again(site: Api) -> None:

@@ -136,7 +136,7 @@ async def paid_in_part(books: asyncpg.Connection, anna: MemberId, ben: MemberId)
     owed = {anna: 7_777_700, ben: 100}
     sides = [(payable(member), -amount) for member, amount in owed.items()]
     await move(books, [*sides, (UNDISTRIBUTED, sum(owed.values()))], key="owed")
-    await allocate(books, {(2025, anna): 77_777, (2025, ben): 100})
+    await allocate(books, {(2025, anna): 77_777, (2024, ben): 100})
     for member, last_four in ((None, "OWN1"), (anna, "ANN7")):
         await insert_account(books, member, b"sealed", last_four, now_us=NOW)
     done = await order(books, execute_on=to_datetime(NOW).date(), minimum_minor=0, now_us=NOW)

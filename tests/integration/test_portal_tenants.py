@@ -136,7 +136,7 @@ async def paid_in_part(books: asyncpg.Connection, anna: MemberId, ben: MemberId)
     owed = {anna: 7_777_700, ben: 100}
     sides = [(payable(member), -amount) for member, amount in owed.items()]
     await move(books, [*sides, (UNDISTRIBUTED, sum(owed.values()))], key="owed")
-    await allocate(books, {(2025, anna): 77_777, (2024, ben): 100})
+    await allocate(books, {(2025, anna): 77_777, (2025, ben): 100})
     for member, last_four in ((None, "OWN1"), (anna, "ANN7")):
         await insert_account(books, member, b"sealed", last_four, now_us=NOW)
     done = await order(books, execute_on=to_datetime(NOW).date(), minimum_minor=0, now_us=NOW)
@@ -249,6 +249,10 @@ async def test_ben_s_token_tells_nothing_of_anna_s_on_any_path(site: Api) -> Non
             assert [] == [one for one in (*MARKS, names["access_key"]) if one in text], (path, query)
             looked += reply.status == 200
     assert looked > 15
+    # What is hers would be lost in a sum, so here it is ben's own to the cent.
+    own = await site.told("/capital", token)
+    assert [("2025", 100)] == [(one["year"], one["kept_minor"]) for one in own["comes_back"]["years"]]
+    assert (100, []) == (own["payments"]["waiting_minor"], own["payments"]["listed"])
     # The marks are marks: as anna some of them are told.
     annas = await site.token(anna)
     assert "annas-films" in json.dumps(await site.told("/usage?by=bucket", annas))

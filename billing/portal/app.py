@@ -263,13 +263,17 @@ async def _year(request: web.Request) -> web.Response:
         visitor = await visitor_of(request, connection)
         asked = request.match_info.get("year")
         there, number, told = await year_of(portal, connection, visitor.member, asked, now_us=portal.clock())
-        share = await my_share.share_of(
-            connection, visitor.member, currency=told["currency"], now_us=portal.clock()
-        )
+        # A file is the statement alone, the same whenever it is taken.
+        share = None
+        if request.query.get("format", "html") == "html":
+            share = await my_share.share_of(
+                connection, visitor.member, currency=told["currency"], now_us=portal.clock()
+            )
     others = [(one, one in there.closed) for one in (*there.open, *there.closed) if one != number]
 
     def shown(context: Mapping[str, object]) -> str:
         more = {"number": number, "others": others, "meeting": portal.settings.next_meeting}
+        assert share is not None, "a page is asked for"
         closed_year = number if told["kind"] == FINAL else None
         own = my_share.page(share, closed_year=closed_year)
         return render("year_page.html", visitor=visitor, **more, **own, **context)

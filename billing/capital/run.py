@@ -14,7 +14,7 @@ from typing import Any
 from billing import store
 from billing.canon import canonical, digest
 from billing.capital import store as capital_store
-from billing.capital.lots import Change, Kind, LotId
+from billing.capital.lots import Change, Kind, LotId, by_year
 from billing.capital.retirement import Method, Plan, YearShare, plan
 from billing.capital.solvency_run import refuse_insolvent
 from billing.capital.unclaimed import waiting
@@ -191,8 +191,16 @@ async def _worked_out(
         "asked": _asked_document(asked, currency, resolution),
         "currency": currency,
         **_totals(planned, by_member, set_off),
+        # From here every member is told when the rest could come back, without all lots being summed up for each.
+        "left": _left(balances, planned.lines),
     }
     return Retired(currency, planned.lines, document, by_member=by_member)
+
+
+def _left(balances: Mapping[LotId, int], paid: Mapping[LotId, int]) -> list[list[int]]:
+    """[year, what stays in everybody's lots of it], the oldest first; not those that are empty now."""
+    rest = by_year({lot: amount - paid.get(lot, 0) for lot, amount in balances.items()})
+    return [[year, amount] for year, amount in rest.items() if amount]
 
 
 def _totals(

@@ -28,6 +28,7 @@ from billing.portal import (
     language,
     login,
     membership_pages,
+    my_share,
     operator_pages,
     passkey_pages,
     payment_pages,
@@ -69,7 +70,7 @@ from billing.statements.month_paper import month_paper
 from billing.statements.render import statement_text
 from billing.statements.year_paper import year_paper
 from billing.tongue import _, phrase, speak
-from billing.year_statement import year_text
+from billing.year_statement import FINAL, year_text
 from meter.cap_store import set_caps
 from meter.heads_store import last_head
 from meter.postgres import AWAY, Connection, Pool
@@ -284,11 +285,20 @@ async def _year(request: web.Request) -> web.Response:
         visitor = await visitor_of(request, connection)
         asked = request.match_info.get("year")
         there, number, told = await year_of(portal, connection, visitor.member, asked, now_us=portal.clock())
+        # A file is the statement alone, the same whenever it is taken.
+        share = None
+        if request.query.get("format", "html") == "html":
+            share = await my_share.share_of(
+                connection, visitor.member, currency=told["currency"], now_us=portal.clock()
+            )
     others = [(one, one in there.closed) for one in (*there.open, *there.closed) if one != number]
 
     def shown(context: Mapping[str, object]) -> str:
         more = {"number": number, "others": others, "meeting": portal.settings.next_meeting}
-        return render("year_page.html", visitor=visitor, **more, **context)
+        assert share is not None, "a page is asked for"
+        closed_year = number if told["kind"] == FINAL else None
+        own = my_share.page(share, closed_year=closed_year)
+        return render("year_page.html", visitor=visitor, **more, **own, **context)
 
     paper = year_paper(told, is_over=number < there.running)
     return await in_form(request, f"weir-{visitor.name}-{number}", told, paper, year_text, shown)

@@ -6,9 +6,13 @@ import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import asyncpg
 import pytest_asyncio
 
 from billing.costs.costing import add_cost
+from billing.ledger.entry import UNDISTRIBUTED, payable
+from billing.payments.ordering import order
+from billing.payments.store import insert_account
 from billing.portal.tokens import Scope
 from billing.run import close
 from billing.settings import BillingSettings
@@ -18,7 +22,9 @@ from meter.credentials import new_access_key
 from meter.ids import BucketId, MemberId
 from meter.settings import MeterSettings
 from meter.shipper import ship_everything
+from meter.window import to_datetime
 from tests.api_kit import GENEROUS, Api
+from tests.capital import allocate, move
 from tests.coop import CENT, NOVEMBER, NOW, OCTOBER, Coop
 from tests.events import PLAIN, stored
 from tests.integration import journals
@@ -45,7 +51,7 @@ OPEN = {
     "/passkey.js",
 }
 """What anybody may ask for."""
-MARKS = ("anna", "Anna", "77,777", "77777", "WEIRANNA")
+MARKS = ("anna", "Anna", "77,777", "77777", "WEIRANNA", "ANN7")
 """What is anna's alone, in any spelling of a page or a file."""
 ASKED = (
     "",
@@ -118,11 +124,25 @@ async def a_co_op_with_two(site: Site) -> tuple[MemberId, MemberId, dict[str, st
     await owner.execute(
         "INSERT INTO billing.outside_account VALUES ($2, 'WEIRANNA', $1, now())", anna, NOWHERE
     )
+    await paid_in_part(books, anna, ben)
     names = {
         "access_key": access_key, "number": number, "month": "2026-10", "year": "2026", "day": "2026-11-01",
         "token": "x" * 43, "place": "1", "report": "balance-sheet", "topic": "surplus",
     }  # fmt: skip
     return anna, ben, names
+
+
+async def paid_in_part(books: asyncpg.Connection, anna: MemberId, ben: MemberId) -> None:
+    """Of what anna is owed 77,777.00 are ordered, to an account that ends in ANN7; of a year 777.77 are kept for her."""
+    owed = {anna: 7_777_700, ben: 100}
+    sides = [(payable(member), -amount) for member, amount in owed.items()]
+    await move(books, [*sides, (UNDISTRIBUTED, sum(owed.values()))], key="owed")
+    await allocate(books, {(2025, anna): 77_777, (2025, ben): 100})
+    for member, last_four in ((None, "OWN1"), (anna, "ANN7")):
+        await insert_account(books, member, b"sealed", last_four, now_us=NOW)
+    done = await order(books, execute_on=to_datetime(NOW).date(), minimum_minor=0, now_us=NOW)
+    assert done is not None
+    assert 7_777_700 == done.batch.total_minor
 
 
 def routes_of(site: Site) -> list[tuple[str, str]]:
@@ -165,6 +185,9 @@ async def test_ben_sees_nothing_of_anna_s_on_any_path(site: Api) -> None:
     assert "annas-films" in await site.text("/usage?by=bucket")
     assert "77,777" in await site.text("/requests/2026-11-01")
     assert "Anna&#39;s phone" in await site.text("/sessions")
+    assert ["77,777.00", "ANN7", "777.77"] == [
+        one for one in ("77,777.00", "ANN7", "777.77") if one in await site.text("/years")
+    ]
 
 
 async def test_ben_changes_nothing_of_anna_s_on_any_path(site: Api) -> None:
@@ -227,12 +250,18 @@ async def test_ben_s_token_tells_nothing_of_anna_s_on_any_path(site: Api) -> Non
             assert [] == [one for one in (*MARKS, names["access_key"]) if one in text], (path, query)
             looked += reply.status == 200
     assert looked > 15
+    # What is hers would be lost in a sum, so here it is ben's own to the cent.
+    own = await site.told("/capital", token)
+    assert [("2025", 100)] == [(one["year"], one["kept_minor"]) for one in own["comes_back"]["years"]]
+    assert (100, []) == (own["payments"]["waiting_minor"], own["payments"]["listed"])
     # The marks are marks: as anna some of them are told.
     annas = await site.token(anna)
     assert "annas-films" in json.dumps(await site.told("/usage?by=bucket", annas))
     assert "77777" in json.dumps(await site.told("/requests/2026-11-01", annas))
     assert names["access_key"] in json.dumps(await site.told("/keys", annas))
     assert "anna@x" in json.dumps(await site.told("/membership", annas))
+    capital = json.dumps(await site.told("/capital", annas))
+    assert ["7777700", "77777,", "ANN7"] == [one for one in ("7777700", "77777,", "ANN7") if one in capital]
 
 
 async def test_ben_s_token_changes_nothing_of_anna_s_on_any_path(site: Api) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from billing import run
 from billing.canon import canonical
+from billing.portal.api.payment_shapes import COMES_BACK, COMES_BACK_EXAMPLE, PAYMENTS, PAYMENTS_EXAMPLE
 from billing.portal.api.problem import Kind, Problem
 from billing.portal.api.route import CSV, Answer, Asking, Exactly, Parameter, Route, Schema, Told
 from billing.portal.api.shapes import (
@@ -28,6 +29,7 @@ from billing.portal.api.shapes import (
 from billing.portal.api.statement_shapes import ACCOUNT, KIND, MONTH_EXAMPLE, YEAR, YEAR_EXAMPLE
 from billing.portal.books import words
 from billing.portal.desk import NotFound
+from billing.portal.my_share import document, share_of
 from billing.portal.telling import book_reports, capital_of, year_of, years_of
 from billing.portal.tokens import Scope
 from billing.settings import BillingSettings
@@ -77,6 +79,8 @@ CAPITAL = record(
         },
         "accounts": rows(ACCOUNT),
         "shares": rows(record({"kind": TEXT, "shares": COUNT, "paid_minor": MINOR})),
+        "payments": PAYMENTS,
+        "comes_back": COMES_BACK,
     }
 )
 _REPORT = record(
@@ -112,6 +116,7 @@ _ONE_CAPITAL: Mapping[str, Any] = {
         }
     ],
     "shares": [{"kind": "member", "shares": 2, "paid_minor": 20000}],
+    "payments": PAYMENTS_EXAMPLE, "comes_back": COMES_BACK_EXAMPLE,
 }  # fmt: skip
 _ONE_BOOK: Mapping[str, Any] = {
     "reports": [
@@ -158,8 +163,10 @@ def routes(settings: BillingSettings) -> tuple[Route, ...]:
             is_heavy=True,
         ),
         Route(
-            "GET", "/capital", "getCapital", "money", "What is kept in your name, and your shares", _capital,
+            "GET", "/capital", "getCapital", "money", "What is kept in your name, your shares, and what was paid to you", _capital,
             (Told(CAPITAL, _ONE_CAPITAL),), Scope.STATEMENTS, conflicts=True,
+            words="Allocated is not paid: `payments` says how far each payment is, `comes_back` when what is kept could "
+            "be paid back.",
         ),
         Route(
             "GET", "/books", "getBooks", "money", "The co-op's books: what it has, owes, earns, and what it costs", _books,
@@ -236,6 +243,9 @@ async def _capital(asking: Asking) -> Mapping[str, Any]:
     try:
         async with asking.portal.database() as connection:
             found = await capital_of(connection, asking.caller.member, now_us=asking.now_us)
+            share = await share_of(
+                connection, asking.caller.member, currency=found.currency, now_us=asking.now_us
+            )
     except Refusal as refusal:
         raise Problem(Kind.CONFLICT, str(refusal)) from None
     return {
@@ -247,6 +257,7 @@ async def _capital(asking: Asking) -> Mapping[str, Any]:
             {"kind": kind, "shares": one.shares, "paid_minor": one.paid_minor}
             for kind, one in found.holdings.items()
         ],
+        **document(share),
     }
 
 

@@ -2,36 +2,27 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from aiohttp import web
 
 from billing import run, year_store
-from billing.acts import store as acts_store
 from billing.acts.act import OFFICE_WORDS
-from billing.costs.costing import list_costs
-from billing.costs.run import together
+from billing.costs import store as cost_store
 from billing.governance import store as governance_store
 from billing.governance.decisions import choice_at
-from billing.ledger import books
 from billing.pages import render
 from billing.portal import our_coop
+from billing.portal.coop_told import closed_months, co_op_of, held_now
 from billing.portal.desk import PORTAL, NotFound, Portal, html_page, maybe_visitor, visitor_of
 from billing.portal.login import Visitor
 from billing.portal.proposals import KINDS
 from billing.prices.comparison import NOT_COMPARED
-from billing.prices.listprices import last_day, list_cost, quantities_of
-from billing.prices.pricefile import in_force
-from billing.prices.shelf import kept_shelf
 from billing.rules.book import rule_set
 from billing.store import book_currency
 from billing.tongue import _
 from meter.postgres import Connection
-from meter.usage_store import period_usage
-from meter.window import Month
 
 INVOICES_SHOWN = 40
 DECISIONS_SHOWN = 20
@@ -59,43 +50,16 @@ async def _our_coop(request: web.Request) -> web.Response:
     # Sums over everybody's usage and the whole ledger, so one at a time.
     async with portal.searching, portal.database() as connection:
         visitor = await visitor_of(request, connection)
-        found = await _closed(connection)
-        currency = await book_currency(connection)
-        balance = None if currency is None else await books.balance_sheet(connection, Month.of(now))
-        invoices = await list_costs(connection, None)
-        decided = await governance_store.resolutions(connection)
-        held = [one for one in await acts_store.held(connection) if one.is_held(now)]
-        compared = None if found is None else await _compared(portal, connection, found.last)
+        told = await co_op_of(portal, connection, now_us=now)
+        invoices = await cost_store.newest_invoices(connection, count_max=INVOICES_SHOWN)
+        decided = await governance_store.newest_resolutions(connection, count_max=DECISIONS_SHOWN)
+        held = await held_now(connection, now_us=now)
     context = {
-        "found": found, "currency": currency, "picture": None if found is None else our_coop.one_unit(found),
-        "invoices": invoices[::-1][:INVOICES_SHOWN], "kept": None if balance is None else our_coop.kept(balance),
-        "decided": decided[::-1][:DECISIONS_SHOWN], "kinds": KINDS, "held": held, "words": OFFICE_WORDS,
-        "compared": compared, "not_compared": _(NOT_COMPARED),
+        "found": told.closed, "currency": told.currency, "kept": told.kept, "compared": told.compared,
+        "picture": None if told.closed is None else our_coop.one_unit(told.closed), "invoices": invoices,
+        "decided": decided, "kinds": KINDS, "held": held, "words": OFFICE_WORDS, "not_compared": _(NOT_COMPARED),
     }  # fmt: skip
     return html_page(render("our_co_op.html", visitor=visitor, **context))
-
-
-async def _closed(connection: Connection) -> our_coop.Closed | None:
-    documents = [json.loads(text) for _, text in await year_store.closing_texts(connection)]
-    return our_coop.closed(documents)
-
-
-async def _compared(portal: Portal, connection: Connection, month: Month) -> dict[str, Any]:
-    """What all members used in a closed month, by others' list prices of its last day, beside what it cost us."""
-    usage = together(await period_usage(connection, month, until_us=month.end_us), month)
-    directory = portal.settings.list_price_directory
-    shelf = kept_shelf(Path(directory) if directory else None)
-    costs = [list_cost(one, quantities_of(usage)) for one in in_force(shelf, last_day(month))]
-    stored = await run.closing_document(connection, month)
-    assert stored is not None, "it is closed"
-    return {
-        "month": month, "charges_minor": stored["charges_minor"], "costs_minor": sum(stored["costs"].values()),
-        "providers": [
-            {"provider": one.prices.provider, "region": one.prices.region, "dated": one.prices.dated,
-             "currency": one.prices.currency, "amount_minor": one.amount_minor, "is_whole": not one.missing}
-            for one in costs
-        ],
-    }  # fmt: skip
 
 
 async def _how(request: web.Request) -> web.Response:
@@ -128,7 +92,7 @@ async def _topic(request: web.Request) -> web.Response:
 
 async def _numbers(portal: Portal, connection: Connection, visitor: Visitor) -> dict[str, Any]:
     """The co-op's closed months, and this member's own part of the last one."""
-    found = await _closed(connection)
+    found = await closed_months(connection)
     mine = await run.past_statements(connection, visitor.member, count_max=1)
     chosen = choice_at(await governance_store.choices(connection), portal.clock())
     return {

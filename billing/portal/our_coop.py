@@ -55,15 +55,27 @@ def closed(documents: Sequence[Mapping[str, Any]]) -> Closed | None:
 
 
 def one_unit(found: Closed) -> dict[str, object]:
-    """The picture of one euro: each pool and what is left, cut to scale of what came in, or of the cost if that is more."""
+    """The picture of one euro: its parts, and whether it cost more than came in."""
+    return {
+        "parts": parts_of(found),
+        "width": WIDTH,
+        "is_loss": found.left_minor < 0,
+        "whole_minor": _whole(found),
+    }
+
+
+def parts_of(found: Closed) -> list[Part]:
+    """Each pool and what is left, cut to scale of what came in, or of the cost if that is more."""
     wanted = [
         (_("Cost: {pool}", pool=pool), SHADES[place % len(SHADES)], minor)
         for place, (pool, minor) in enumerate(found.costs.items())
     ]
     wanted.append((_("Left over, the members’"), "back", found.left_minor))
-    whole = max(found.charges_minor, found.costs_minor)
-    parts: list[Part] = cut(wanted, of_minor=whole)
-    return {"parts": parts, "width": WIDTH, "is_loss": found.left_minor < 0, "whole_minor": whole}
+    return cut(wanted, of_minor=_whole(found))
+
+
+def _whole(found: Closed) -> int:
+    return max(found.charges_minor, found.costs_minor)
 
 
 def kept(balance: Report) -> dict[str, list[tuple[str, int]]]:

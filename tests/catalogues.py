@@ -53,7 +53,16 @@ ENUMS = {
     "meter/usage.py": ("MemberClass",),
     "billing/capital/lots.py": ("Kind",),
 }
-REFUSALS = ("Refusal", "NotFound", "NotThisPasskey", "BadSize", "TooMuchToSearch", "HTTPTooManyRequests")
+REFUSALS = (
+    "Refusal",
+    "NotFound",
+    "NotThisPasskey",
+    "BadSize",
+    "TooMuchToSearch",
+    "HTTPTooManyRequests",
+    "NoBundle",
+    "BundlerBusy",
+)
 REFUSING = (
     "billing/portal/*.py", "billing/voting/poll.py", "billing/voting/proposal.py", "billing/voting/run.py",
     "billing/register/particulars.py", "billing/run.py", "billing/year_run.py", "billing/year_gather.py", "billing/year/fiscal.py",

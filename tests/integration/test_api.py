@@ -124,7 +124,7 @@ async def test_what_is_served_is_what_the_document_says(site: Api) -> None:
     }
     told = {(method.upper(), path) for path, one in document["paths"].items() for method in one}
     assert served == told
-    assert len(told) == 26
+    assert len(told) == 28
     names = [one["operationId"] for operations in document["paths"].values() for one in operations.values()]
     assert sorted(set(names)) == sorted(names)
 
@@ -138,7 +138,7 @@ async def test_every_line_of_the_members_page_works_as_it_is_written(site: Api) 
     async with a_full_co_op(site) as (a, _):
         token = await site.token(a)
         lines = re.findall(r"^    (curl .+)$", PAGE, re.MULTILINE)
-        assert len(lines) == 10
+        assert len(lines) == 11
         for line in lines:
             here = line.replace("https://portal.example.org", site.origin)
             running = await asyncio.create_subprocess_exec(

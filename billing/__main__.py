@@ -15,6 +15,7 @@ import uvloop
 from aiohttp import web
 
 from billing.portal.app import make_app
+from billing.portal.bundles import Bundles
 from billing.portal.desk import PORTAL
 from billing.settings import BillingSettings
 from meter.gate import wait_at_gate
@@ -59,7 +60,10 @@ async def serve(settings: BillingSettings, meter: MeterSettings) -> None:
         size_max=OFFICE_CONNECTIONS_MAX,
         timeout_s=meter.database_timeout_s,
     )
-    app = make_app(connections, settings, office=office, journal_directory=meter.journal_directory)
+    bundles = Bundles.inherited(settings)
+    app = make_app(
+        connections, settings, office=office, journal_directory=meter.journal_directory, bundles=bundles
+    )
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=settings.portal_stop_timeout_s)
     await runner.setup()
     await web.SockSite(runner, listening).start()

@@ -144,6 +144,14 @@ class BillingSettings(RoomSettings):
         ge=1000,
         description="rows of everything known about a member that the portal puts in one file",
     )
+    portal_bundle_records_max: int = Field(
+        5_000_000,
+        ge=1000,
+        description="single records of a month that the portal puts in the file by which a member checks a statement",
+    )
+    portal_bundle_timeout_s: int = Field(
+        300, ge=1, le=3600, description="longest wait until such a file is made"
+    )
     portal_search_timeout_s: int = Field(
         10, ge=1, le=600, description="longest search for the single requests of a day"
     )

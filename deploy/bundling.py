@@ -20,6 +20,7 @@ from billing.charges.store import charge_amounts, charge_text
 from billing.charges.tariff import tariff_toml
 from billing.month.closing import Closing
 from billing.month.frozen import closing_of
+from billing.portal.bundles import too_many_records
 from billing.statements import verifier
 from billing.statements.bundle import (
     README,
@@ -32,7 +33,7 @@ from billing.statements.bundle import (
     year_texts,
 )
 from billing.statements.sumtree import Tree, grow
-from deploy.desk import Desk, as_treasurer
+from deploy.desk import Desk
 from deploy.progress import bar
 from meter import frame, heads_store
 from meter.daily import file_name
@@ -46,20 +47,31 @@ from meter.refusal import Refusal
 from meter.retention import beginnings
 from meter.segments import segment_paths
 from meter.signing import open_key, public_of
-from meter.store import displaced, find_member, watermarks
+from meter.store import displaced, watermarks
 from meter.window import Month
 
 TREE = "sum-tree"
 AT_ONCE = 10_000
+UNTOLD = "DIFFERS  the verifier says no more"
+WHERE_ELSE = "it does not check; is the journal of every machine here?"
 
 
-async def fill_month(desk: Desk, place: Path, name: str, month: Month) -> dict[str, str]:
-    """Write every file of a month; their SHA-256 by name. Raises Refusal."""
+async def fill(
+    desk: Desk, place: Path, member: MemberId, period: Month | int, *, records_max: int | None
+) -> dict[str, str]:
+    """Write every file of a closed month, or of a fiscal year by its number; their SHA-256 by name.
+
+    Raises Refusal, also where a month has more than records_max records.
+    """
+    if isinstance(period, Month):
+        return await _fill_month(desk, place, member, period, records_max)
+    return await _fill_year(desk, place, member, period, records_max)
+
+
+async def _fill_month(
+    desk: Desk, place: Path, member: MemberId, month: Month, records_max: int | None
+) -> dict[str, str]:
     async with desk.connected("weir_billing") as connection:
-        member = (await find_member(connection, name)).id
-        await desk.note(
-            "weir_billing", as_treasurer(f"take out a member's statement of {month}", subject=member)
-        )
         stored = await store.closing_text(connection, month)
         if stored is None:
             raise Refusal(f"{month} is not closed yet; a statement can be checked once it is final")
@@ -74,21 +86,16 @@ async def fill_month(desk: Desk, place: Path, name: str, month: Month) -> dict[s
             "tariff.toml": tariff_toml(closing.inputs.tariff),
         }
         texts |= await _totals(desk, connection, member, closing)
-        texts |= await _records(desk, connection, place, member, closing)
+        texts |= await _records(desk, connection, place, member, closing, records_max)
     texts |= await _heads(desk, month)
     return _written(desk, place, texts, member=member, period=str(month))
 
 
-async def fill_year(desk: Desk, place: Path, name: str, number: int) -> dict[str, str]:
-    """Write every file of a fiscal year, its months in directories of their own; their SHA-256 by name.
-
-    Raises Refusal.
-    """
+async def _fill_year(
+    desk: Desk, place: Path, member: MemberId, number: int, records_max: int | None
+) -> dict[str, str]:
+    """The year's own files, and its months in directories of their own."""
     async with desk.connected("weir_billing") as connection:
-        member = (await find_member(connection, name)).id
-        await desk.note(
-            "weir_billing", as_treasurer(f"take out a member's statement of {number}", subject=member)
-        )
         stored = await year_store.year_text(connection, number)
         if stored is None:
             raise Refusal(
@@ -106,7 +113,7 @@ async def fill_year(desk: Desk, place: Path, name: str, number: int) -> dict[str
     for month in own:
         within = place / "months" / str(month)
         within.mkdir(parents=True)
-        await fill_month(desk, within, name, month)
+        await _fill_month(desk, within, member, month, records_max)
     return _written(desk, place, texts, member=member, period=str(number))
 
 
@@ -150,6 +157,25 @@ async def _trees(
     return found
 
 
+def differences(place: Path) -> list[str]:
+    """What the bundle's own verifier finds wrong with it, in sentences; none when all agrees."""
+    quiet = _Quiet()
+    wrong = verifier.look(place, quiet)
+    return (quiet.differs or [UNTOLD]) if wrong else []
+
+
+class _Quiet(verifier.Report):
+    """Keeps what differs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.differs: list[str] = []
+
+    def say(self, text: str) -> None:
+        if text.startswith("DIFFERS"):
+            self.differs.append(text)
+
+
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
@@ -175,7 +201,12 @@ async def _totals(desk: Desk, connection: Connection, member: MemberId, closing:
 
 
 async def _records(
-    desk: Desk, connection: Connection, place: Path, member: MemberId, closing: Closing
+    desk: Desk,
+    connection: Connection,
+    place: Path,
+    member: MemberId,
+    closing: Closing,
+    records_max: int | None,
 ) -> dict[str, str]:
     """Write the records; what tells of the segments they stand in, and of the engines their buckets are on."""
     journal, month = desk.meter.journal_directory, closing.inputs.month
@@ -188,7 +219,9 @@ async def _records(
         begins=await beginnings(connection, journal),
     )
     total = sum(len(segment_paths(directory)) for directory in streams(journal))
-    segments, buckets = await asyncio.to_thread(_write_records, place / "records.jsonl", found, total)
+    segments, buckets = await asyncio.to_thread(
+        _write_records, place / "records.jsonl", found, total, records_max=records_max
+    )
     texts = {"segments.json": segments_text(segments)}
     if closing.inputs.engines:
         where = Placement(closing.inputs.engines, await placement(connection))
@@ -198,12 +231,15 @@ async def _records(
 
 
 def _write_records(
-    path: Path, found: Iterator[tuple[Sealed, list[Extract]]], total: int
+    path: Path, found: Iterator[tuple[Sealed, list[Extract]]], total: int, *, records_max: int | None
 ) -> tuple[list[Sealed], set[BucketId]]:
-    segments, buckets = [], set[BucketId]()
+    segments, buckets, written = [], set[BucketId](), 0
     with path.open("w", encoding="utf-8", newline="") as file, bar("segments", total=total) as progress:
         for segment, records in found:
             segments.append(segment)
+            written += len(records)
+            if records_max is not None and written > records_max:
+                raise too_many_records(records_max)
             file.writelines(record_line(one) for one in records)
             buckets |= {frame.unpack_record(one.record)[1].bucket for one in records}
             progress(len(segments))

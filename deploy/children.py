@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -224,3 +224,16 @@ async def _reader(descriptor: int) -> asyncio.StreamReader:
         lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(descriptor, "rb", buffering=0)
     )
     return reader
+
+
+async def all_at_once(steps: Iterable[Coroutine[None, None, None]]) -> None:
+    """Run steps together; the first one that fails cancels the others, and its error is raised alone."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            for step in steps:
+                group.create_task(step)
+    except* Refusal as failures:
+        first = failures.exceptions[0]
+    else:
+        return
+    raise first

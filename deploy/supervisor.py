@@ -13,7 +13,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from deploy.admin import Admin
-from deploy.children import Child, ChildSpec, python_module
+from deploy.bundler import Bundler
+from deploy.children import Child, ChildSpec, all_at_once, python_module
 from deploy.embedded import EmbeddedServer
 from deploy.enrolment import Enrolment
 from deploy.founding import Founding, ensure_signing_key, found, login_link
@@ -128,14 +129,14 @@ class Supervisor:
         environment |= {"WEIR_GATEWAY_URL": gateway_url, "WEIR_PORTAL_URL": portal_url}
         children = self._children(stack, data, environment, gateway=gateway, portal=portal)
         # They load while the database is made and started, and wait at their gates.
-        await _all_at_once(child.launch() for child in children)
+        await all_at_once(child.launch() for child in children)
         founding = await self._database(server, dsn, data)
         await self._enrol(dsn, data)
         if not self._alone:
             ledger = self._scrape.ledger = LedgerExporter(dsn, self._rooms, tell=self._tell)
             stack.push_async_callback(ended, asyncio.create_task(ledger.keep()))
         await self._serve_admin(stack, admin[0])
-        await _all_at_once(child.start() for child in children)
+        await all_at_once(child.start() for child in children)
         for child in children:
             self._keep_child(child)
         link = await self._login_link(dsn, founding, portal_url=portal_url)
@@ -224,7 +225,11 @@ class Supervisor:
     ) -> list[Child]:
         """Stopped in the opposite order: workers drain first, then the shipper ships what they left."""
         stack.push_async_callback(self._unenrol)
-        specs = [_portal_spec(one, environment) for one in portal]
+        specs = []
+        for one in portal:
+            bundler = Bundler(self._rooms.billing, environment, tell=self._tell)
+            stack.push_async_callback(bundler.stop)
+            specs.append(bundler.reached_by(_portal_spec(one, environment)))
         specs.append(ChildSpec("shipper", python_module("meter"), environment))
         others = [self._child(data, spec) for spec in specs]
         for child in others:
@@ -379,19 +384,6 @@ class Supervisor:
         if self._stopping.is_set():
             self._hurrying.set()
         self._stopping.set()
-
-
-async def _all_at_once(steps: Iterable[Coroutine[None, None, None]]) -> None:
-    """Run steps together; the first one that fails cancels the others, and its error is raised alone."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            for step in steps:
-                group.create_task(step)
-    except* Refusal as failures:
-        first = failures.exceptions[0]
-    else:
-        return
-    raise first
 
 
 def _portal_spec(listening: socket.socket, environment: Mapping[str, str]) -> ChildSpec:

@@ -12,6 +12,8 @@ import asyncpg
 from aiohttp import ClientResponse
 
 from billing import year_run
+from billing.acts.act import Actor, Doing, Office
+from billing.acts.run import note
 from billing.document import Document
 from billing.governance import store as governance_store
 from billing.governance.decisions import Consent, Delivery
@@ -27,13 +29,16 @@ from gateway.scope import KeyScope
 from gateway.vault import Vault
 from meter.cap_store import set_caps
 from meter.caps import Cap, Caps
+from meter.daily import make_due_heads
 from meter.ids import BucketId, MemberId
 from meter.recorder import Recorder
 from meter.settings import MeterSettings
 from meter.shipper import ship_everything
+from meter.signing import ensure_key
 from tests.coop import NOW as NOVEMBER_NOW
 from tests.events import PLAIN, stored
 from tests.integration import journals
+from tests.offices import holds
 from tests.portal import Site
 from tests.reference_year import JANUARY, decided, g18
 from tests.reference_year import NOW as JANUARY_NOW
@@ -118,7 +123,10 @@ async def a_full_co_op(site: Api) -> AsyncIterator[tuple[MemberId, MemberId]]:
     await create_key(gateway, a, vault=vault, now_us=JANUARY_NOW)
     bound = KeyScope(read_only=True, buckets=frozenset(["films"]), expires_us=JANUARY_NOW + DAY)
     await create_key(gateway, a, vault=vault, now_us=JANUARY_NOW, scope=bound)
+    await _acted(site, treasurer=b, about=a)
     meter = MeterSettings(data=site.journal.parent)
+    ensure_key(meter.data)
+    await make_due_heads(await site.co_op.connection("weir_meter"), meter, now_us=JANUARY_NOW)
     at = JANUARY.start_us + 3600 * 10**6
     record = PLAIN._replace(payer=a, bucket=BucketId(1), bytes_in=77_777, ended_us=at)
     other = record._replace(requester=b, bytes_in=0, bytes_out=1000, ended_us=at + 1)
@@ -132,6 +140,17 @@ async def a_full_co_op(site: Api) -> AsyncIterator[tuple[MemberId, MemberId]]:
         yield a, b
     finally:
         recorder.close()
+
+
+async def _acted(site: Api, *, treasurer: MemberId, about: MemberId) -> None:
+    """The treasurer's office held, and two acts in it: one that concerns everybody, one about a member."""
+    await holds(site.co_op, treasurer, Office.TREASURER)
+    books, who = await site.co_op.books(), Actor(treasurer, "b")
+    for doing in (
+        Doing(Office.TREASURER, "bill close", "close the month 2026-12"),
+        Doing(Office.TREASURER, "credit add", "enter a credit of a member", subject=about, detail="3.00 for a lost hour"),
+    ):  # fmt: skip
+        await note(books, who, doing, is_done=True, now_us=JANUARY_NOW)
 
 
 async def _registered(books: asyncpg.Connection, member: MemberId) -> None:

@@ -37,7 +37,8 @@ CONSTANTS = {
     "billing/portal/pool_pages.py": ("EXAMPLES",),
     "billing/portal/passkey.py": ("NOT_ACCEPTED",),
     "billing/portal/passkey_acts.py": ("STALE",),
-    "billing/portal/coop_pages.py": ("STANDING", "TOPICS"),
+    "billing/portal/coop_pages.py": ("TOPICS",),
+    "billing/portal/coop_told.py": ("STANDING",),
     "billing/portal/keys.py": ("EXPIRIES", "OVERLAPS"),
     "billing/portal/overview.py": ("KEPT_WORDS",),
     "billing/portal/proposals.py": ("KINDS",),
@@ -56,7 +57,16 @@ ENUMS = {
     "meter/usage.py": ("MemberClass",),
     "billing/capital/lots.py": ("Kind",),
 }
-REFUSALS = ("Refusal", "NotFound", "NotThisPasskey", "BadSize", "TooMuchToSearch", "HTTPTooManyRequests")
+REFUSALS = (
+    "Refusal",
+    "NotFound",
+    "NotThisPasskey",
+    "BadSize",
+    "TooMuchToSearch",
+    "HTTPTooManyRequests",
+    "NoBundle",
+    "BundlerBusy",
+)
 REFUSING = (
     "billing/portal/*.py", "billing/voting/poll.py", "billing/voting/proposal.py", "billing/voting/run.py",
     "billing/register/particulars.py", "billing/run.py", "billing/year_run.py", "billing/year_gather.py", "billing/year/fiscal.py",

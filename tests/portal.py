@@ -11,6 +11,7 @@ from aiohttp import ClientResponse
 from aiohttp.test_utils import TestClient, TestServer
 
 from billing.portal.app import make_app
+from billing.portal.bundles import Bundles
 from billing.portal.login import create_login_link
 from billing.settings import BillingSettings
 from meter.ids import MemberId
@@ -70,12 +71,15 @@ async def running_site(
     *,
     origin: str = "",
     kind: type[SomeSite] = Site,  # type: ignore[assignment]
+    bundles: Bundles | None = None,
 ) -> AsyncIterator[SomeSite]:
     """A portal for the time of the block; its client says where it comes from, as browsers do."""
     one = kind(co_op, journal)
     connections = await pool(co_op.dsn, role="weir_billing", size_max=2)
     office = await pool(co_op.dsn, role="weir_office", size_max=1)
-    app = make_app(connections, settings, office=office, journal_directory=journal, clock=lambda: one.now_us)
+    app = make_app(
+        connections, settings, office=office, journal_directory=journal, clock=lambda: one.now_us, bundles=bundles
+    )  # fmt: skip
     one.server = TestServer(app)
     await one.server.start_server()
     async with TestClient(one.server, headers={"Origin": origin or one.origin}) as client:

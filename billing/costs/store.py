@@ -67,6 +67,17 @@ async def all_invoices(connection: Connection) -> list[Invoice]:
     return [_invoice(row) for row in await connection.fetch("SELECT * FROM billing.invoice ORDER BY number")]
 
 
+async def newest_invoices(
+    connection: Connection, *, before: int | None = None, count_max: int
+) -> list[Invoice]:
+    """Invoices whole, the newest first, below a number if one is named."""
+    rows = await connection.fetch(
+        "SELECT * FROM billing.invoice WHERE $1::bigint IS NULL OR number < $1 ORDER BY number DESC LIMIT $2",
+        before, count_max,
+    )  # fmt: skip
+    return [_invoice(row) for row in rows]
+
+
 async def find_invoice(connection: Connection, number: int) -> tuple[Invoice, dict[Month, int]] | None:
     """An invoice whole, and its parts by month."""
     row = await connection.fetchrow("SELECT * FROM billing.invoice WHERE number = $1", number)

@@ -53,6 +53,19 @@ async def resolutions(connection: Connection, *, year: int | None = None) -> lis
     return [_resolution(row) for row in rows]
 
 
+async def newest_resolutions(
+    connection: Connection, *, before: tuple[int, int] | None = None, count_max: int
+) -> list[Resolution]:
+    """The newest first, entered before a year and a place in it if they are named."""
+    year, place = (None, None) if before is None else before
+    rows = await connection.fetch(
+        "SELECT * FROM billing.resolution WHERE $1::int IS NULL OR (year, place) < ($1, $2)"
+        " ORDER BY year DESC, place DESC LIMIT $3",
+        year, place, count_max,
+    )  # fmt: skip
+    return [_resolution(row) for row in rows]
+
+
 async def resolution(connection: Connection, wanted: str) -> Resolution | None:
     """One resolution."""
     row = await connection.fetchrow("SELECT * FROM billing.resolution WHERE id = $1", wanted)

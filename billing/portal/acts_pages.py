@@ -10,6 +10,7 @@ from billing.acts import store
 from billing.acts.act import OFFICE_WORDS, Act
 from billing.pages import render, retold
 from billing.portal.caps import caps_again
+from billing.portal.coop_told import held_now
 from billing.portal.desk import PORTAL, html_page, visitor_of
 from billing.tongue import SOURCE, _, phrase, spoken
 from meter.ids import MemberId
@@ -33,7 +34,7 @@ async def _acts(request: web.Request) -> web.Response:
             subject=visitor.member if about_me else None, count_max=ACTS_A_PAGE + 1,
         )  # fmt: skip
         now_us = request.app[PORTAL].clock()
-        held = [one for one in await store.held(connection) if one.is_held(now_us)]
+        held = await held_now(connection, now_us=now_us)
     context = {
         "rows": rows(found[:ACTS_A_PAGE], visitor.member), "held": held, "words": OFFICE_WORDS, "about_me": about_me,
         "last": found[ACTS_A_PAGE - 1].number if len(found) > ACTS_A_PAGE else None,

@@ -21,6 +21,7 @@ from billing.portal import (
     account_pages,
     acts_pages,
     board_pages,
+    bundle_pages,
     coop_pages,
     entry_pages,
     founding_pages,
@@ -44,6 +45,7 @@ from billing.portal import (
 )
 from billing.portal import books as books_page
 from billing.portal.api import door as api
+from billing.portal.bundles import Bundles
 from billing.portal.caps import now_page, read_caps
 from billing.portal.desk import (
     PORTAL,
@@ -104,14 +106,22 @@ def now_us() -> int:
 
 
 def make_app(
-    pool: Pool, settings: BillingSettings, *, office: Pool, journal_directory: Path, clock: Clock = now_us
+    pool: Pool,
+    settings: BillingSettings,
+    *,
+    office: Pool,
+    journal_directory: Path,
+    clock: Clock = now_us,
+    bundles: Bundles | None = None,
 ) -> web.Application:
     """The portal's pages on a pool whose connections act as weir_billing, and one of weir_office for acts in an office."""
     attempts = Attempts(
         tries_max=settings.login_attempts_per_minute_max, addresses_max=settings.login_addresses_max
     )
     app = web.Application(middlewares=[_answer], client_max_size=settings.portal_body_bytes_max)
-    portal = Portal(pool, settings, attempts, clock, journal_directory, asyncio.Semaphore(1), office)
+    portal = Portal(
+        pool, settings, attempts, clock, journal_directory, asyncio.Semaphore(1), office, bundles=bundles
+    )
     if settings.smtp_host:
         told = OldAddresses(pool, settings, portal.metrics, clock)
         portal = replace(portal, mailer=Mailer(pool, settings, portal.metrics, clock), old_addresses=told)
@@ -130,8 +140,7 @@ def make_app(
     for module in (
         usage_pages, key_pages, token_pages, passkey_pages, account_pages, entry_pages, membership_pages, say, acts_pages,
         treasurer_pages, operator_pages, board_pages, resolution_pages, vote_pages, tariff_pages, year_pages, payment_pages,
-        pool_pages,
-        coop_pages, founding_pages, language,
+        pool_pages, coop_pages, founding_pages, language, bundle_pages,
     ):  # fmt: skip
         app.router.add_routes(module.routes())
     app.router.add_routes(api.routes(settings))
@@ -272,7 +281,8 @@ async def _statement(request: web.Request) -> web.Response:
 
     def shown(context: Mapping[str, object]) -> str:
         meeting = portal.settings.next_meeting
-        return render("statement_page.html", visitor=visitor, period=str(month), meeting=meeting, **context)
+        more = {"meeting": meeting, "can_check": _can_check(portal, told)}
+        return render("statement_page.html", visitor=visitor, period=str(month), **more, **context)
 
     name = f"weir-{visitor.name}-{month}"
     return await in_form(request, name, told, month_paper(told), statement_text, shown)
@@ -294,7 +304,10 @@ async def _year(request: web.Request) -> web.Response:
     others = [(one, one in there.closed) for one in (*there.open, *there.closed) if one != number]
 
     def shown(context: Mapping[str, object]) -> str:
-        more = {"number": number, "others": others, "meeting": portal.settings.next_meeting}
+        more = {
+            "number": number, "others": others, "meeting": portal.settings.next_meeting,
+            "can_check": _can_check(portal, told),
+        }  # fmt: skip
         assert share is not None, "a page is asked for"
         closed_year = number if told["kind"] == FINAL else None
         own = my_share.page(share, closed_year=closed_year)
@@ -302,6 +315,11 @@ async def _year(request: web.Request) -> web.Response:
 
     paper = year_paper(told, is_over=number < there.running)
     return await in_form(request, f"weir-{visitor.name}-{number}", told, paper, year_text, shown)
+
+
+def _can_check(portal: Portal, told: Mapping[str, object]) -> bool:
+    """Whether the portal gives the files by which this statement is checked."""
+    return portal.bundles is not None and told["kind"] == "final"
 
 
 async def _books(request: web.Request) -> web.Response:

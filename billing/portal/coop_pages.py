@@ -2,45 +2,30 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from aiohttp import web
 
 from billing import run, year_store
-from billing.acts import store as acts_store
 from billing.acts.act import OFFICE_WORDS
-from billing.costs.costing import list_costs
-from billing.costs.run import together
+from billing.costs import store as cost_store
 from billing.governance import store as governance_store
 from billing.governance.decisions import choice_at
-from billing.ledger import books
 from billing.pages import render
 from billing.portal import membership_store, our_coop
+from billing.portal.coop_told import closed_months, co_op_of, held_now
 from billing.portal.desk import PORTAL, NotFound, Portal, html_page, maybe_visitor, visitor_of
 from billing.portal.login import Visitor
 from billing.portal.proposals import KINDS
 from billing.prices.comparison import NOT_COMPARED
-from billing.prices.listprices import last_day, list_cost, quantities_of
-from billing.prices.pricefile import Standing, in_force, site_of
-from billing.prices.shelf import kept_shelf
 from billing.rules.book import rule_set
 from billing.store import book_currency
 from billing.tongue import _
 from meter.postgres import Connection
-from meter.usage_store import period_usage
-from meter.window import Month
 
 INVOICES_SHOWN = 40
 DECISIONS_SHOWN = 20
-STANDING: Mapping[Standing, str] = {
-    Standing.VENDOR: "all by the provider’s own pages",
-    Standing.SECONDARY: "some of it as others copied it",
-    Standing.UNCHECKED: "some of it unchecked",
-}
-"""How good the weakest number of a price list is, in words."""
 TOPICS: Mapping[str, str] = {
     "co-op": "What a co-op is",
     "surplus": "How a surplus comes about",
@@ -65,55 +50,16 @@ async def _our_coop(request: web.Request) -> web.Response:
     # Sums over everybody's usage and the whole ledger, so one at a time.
     async with portal.searching, portal.database() as connection:
         visitor = await visitor_of(request, connection)
-        documents = await _documents(connection)
-        year = await _closed_year(connection)
-        currency = await book_currency(connection)
-        balance = None if currency is None else await books.balance_sheet(connection, Month.of(now))
-        invoices = await list_costs(connection, None)
-        decided = await governance_store.resolutions(connection)
-        held = [one for one in await acts_store.held(connection) if one.is_held(now)]
-        last = Month.parse(documents[-1]["month"]) if documents else None
-        compared = None if last is None else await _compared(portal, connection, last)
-    found = our_coop.closed(documents, after=None if year is None else year["last"])
+        told = await co_op_of(portal, connection, now_us=now)
+        invoices = await cost_store.newest_invoices(connection, count_max=INVOICES_SHOWN)
+        decided = await governance_store.newest_resolutions(connection, count_max=DECISIONS_SHOWN)
+        held = await held_now(connection, now_us=now)
     context = {
-        "year": year, "found": found, "currency": currency,
-        "picture": year["picture"] if year is not None else None if found is None else our_coop.one_unit(found),
-        "invoices": invoices[::-1][:INVOICES_SHOWN], "kept": None if balance is None else our_coop.kept(balance),
-        "decided": decided[::-1][:DECISIONS_SHOWN], "kinds": KINDS, "held": held, "words": OFFICE_WORDS,
-        "compared": compared, "not_compared": _(NOT_COMPARED),
+        "year": told.year, "found": told.since, "picture": told.picture, "currency": told.currency, "kept": told.kept,
+        "compared": told.compared, "invoices": invoices, "decided": decided, "kinds": KINDS, "held": held,
+        "words": OFFICE_WORDS, "not_compared": _(NOT_COMPARED),
     }  # fmt: skip
     return html_page(render("our_co_op.html", visitor=visitor, **context))
-
-
-async def _documents(connection: Connection) -> list[dict[str, Any]]:
-    """The stored pages of closed months, in order."""
-    return [json.loads(text) for _, text in await year_store.closing_texts(connection)]
-
-
-async def _closed_year(connection: Connection) -> dict[str, Any] | None:
-    """The newest closed year; None while none is closed."""
-    numbers = await year_store.closed_years(connection)
-    stored = await year_store.year_text(connection, numbers[-1]) if numbers else None
-    return None if stored is None else our_coop.of_year(json.loads(stored[0]))
-
-
-async def _compared(portal: Portal, connection: Connection, month: Month) -> dict[str, Any]:
-    """What all members used in a closed month, by others' list prices of its last day, beside what it cost us."""
-    usage = together(await period_usage(connection, month, until_us=month.end_us), month)
-    directory = portal.settings.list_price_directory
-    shelf = kept_shelf(Path(directory) if directory else None)
-    costs = [list_cost(one, quantities_of(usage)) for one in in_force(shelf, last_day(month))]
-    stored = await run.closing_document(connection, month)
-    assert stored is not None, "it is closed"
-    return {
-        "month": month, "charges_minor": stored["charges_minor"], "costs_minor": sum(stored["costs"].values()),
-        "providers": [
-            {"provider": one.prices.provider, "region": one.prices.region, "dated": one.prices.dated,
-             "currency": one.prices.currency, "amount_minor": one.amount_minor, "is_whole": not one.missing,
-             "link": one.prices.link, "site": site_of(one.prices.link), "standing": _(STANDING[one.prices.standing])}
-            for one in costs
-        ],
-    }  # fmt: skip
 
 
 async def _how(request: web.Request) -> web.Response:
@@ -146,7 +92,7 @@ async def _topic(request: web.Request) -> web.Response:
 
 async def _numbers(portal: Portal, connection: Connection, visitor: Visitor) -> dict[str, Any]:
     """The co-op's closed months, and this member's own part of the last one."""
-    found = our_coop.closed(await _documents(connection))
+    found = await closed_months(connection)
     mine = await run.past_statements(connection, visitor.member, count_max=1)
     chosen = choice_at(await governance_store.choices(connection), portal.clock())
     return {

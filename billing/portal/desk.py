@@ -18,6 +18,7 @@ from billing.canon import canonical
 from billing.metrics import PortalMetrics
 from billing.pages import render
 from billing.portal import login
+from billing.portal.bundles import Bundles
 from billing.portal.guard import HEADERS, POLICY, Attempts
 from billing.portal.mailer import Mailer
 from billing.portal.old_address import OldAddresses
@@ -57,6 +58,8 @@ class Portal:
     """Tells members at the address that was theirs, where one is set."""
     outside: Outside | None = None
     """Asks the provider of accounts elsewhere, where one is set."""
+    bundles: Bundles | None = None
+    """Asks for the files by which members check statements, where somebody makes them."""
 
     @property
     def is_https(self) -> bool:

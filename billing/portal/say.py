@@ -34,6 +34,7 @@ from billing.voting.proposal import (
     Proposal,
     Slate,
     Wording,
+    file_name,
     slate,
     withdrawal,
     wording,
@@ -281,9 +282,7 @@ async def _attachment(request: web.Request) -> web.Response:
     if found is None:
         raise NotFound(f"proposal {number} has no such paper")
     paper, content = found
-    return _file(
-        content, f"proposal-{number}-{paper.place}.{paper.name.rpartition('.')[2].lower()}", paper.media_type
-    )
+    return _file(content, file_name(number, paper), paper.media_type)
 
 
 def _file(content: bytes, name: str, media_type: str) -> web.Response:

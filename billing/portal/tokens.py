@@ -25,6 +25,7 @@ class Scope(StrEnum):
     BOOKS = "books:read"
     MEMBERSHIP = "membership:read"
     VOTES = "votes:read"
+    ACTS = "acts:read"
     KEYS = "keys:read"
     KEYS_WRITE = "keys:write"
 
@@ -32,9 +33,10 @@ class Scope(StrEnum):
 SCOPE_WORDS: Mapping[Scope, str] = {
     Scope.USAGE: "read your usage, your caps and your single requests",
     Scope.STATEMENTS: "read your statements, your years and your capital",
-    Scope.BOOKS: "read the co-op's books",
+    Scope.BOOKS: "read the co-op's books and its bills",
     Scope.MEMBERSHIP: "read your membership, with your name and addresses",
-    Scope.VOTES: "read proposals and results",
+    Scope.VOTES: "read proposals, results and what was decided",
+    Scope.ACTS: "read who did what for the co-op, and what was done about you",
     Scope.KEYS: "list your access keys, without their secrets",
     Scope.KEYS_WRITE: "make, rotate and revoke your access keys: it opens all that you may",
 }

@@ -127,8 +127,8 @@ class Paper:
 def check_us(command: str) -> str:
     """How a reader checks a statement."""
     return _(
-        "Check us: Everything here can be worked out again. Ask whoever runs your co-op for your records and the file "
-        "that checks them (weir download), or let them run “{command}”.", command=command
+        "Check us: Everything here can be worked out again. Once it is closed, its page in the portal has your records "
+        "and the file that checks them; or let whoever runs your co-op run “{command}”.", command=command
     )  # fmt: skip
 
 

@@ -547,8 +547,10 @@ BASE = _point((4 * pow(5, P - 2, P) % P).to_bytes(32, "little"))
 
 
 def is_signed(key: str, message: bytes, signature: bytes) -> bool:
-    """Whether the message was signed with the key's other half; key and signature in hexadecimal digits."""
+    """Whether the message was signed with the key's other half; key and signature in hexadecimal digits, small ones."""
     public, sealed = bytes.fromhex(key), bytes.fromhex(signature.decode())
+    if (public.hex(), sealed.hex().encode()) != (key, signature):
+        return False  # fromhex reads capitals and spaces too, and then a changed byte would pass
     scalar = int.from_bytes(sealed[32:], "little")
     if len(public) != 32 or len(sealed) != 64 or scalar >= ORDER:
         return False

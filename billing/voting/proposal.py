@@ -24,6 +24,7 @@ _ENDINGS = {
     "md": "text/plain", "csv": "text/csv",
 }  # fmt: skip
 """What may be attached. No page and no drawing that a browser would run."""
+MEDIA_TYPES = tuple(sorted(set(_ENDINGS.values())))
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +149,11 @@ def _lines(text: str) -> str:
 def _is_text(text: str) -> bool:
     """Printable, with ends of lines and tabs: no character that turns others round or hides."""
     return all(one in "\n\t" or one.isprintable() for one in text)
+
+
+def file_name(number: int, paper: Attachment) -> str:
+    """By which name a proposal's paper is taken home: none that somebody chose."""
+    return f"proposal-{number}-{paper.place}.{paper.name.rpartition('.')[2].lower()}"
 
 
 def media_type(name: str, content: bytes, *, bytes_max: int) -> str:

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import click
 
-from billing.statements import verifier
-from deploy.bundling import fill_month, fill_year
+from deploy.bundling import WHERE_ELSE, differences, fill
 from deploy.commands.bill import sign_heads
 from deploy.commands.options import data_option, json_option
-from deploy.desk import Desk, at_desk
+from deploy.desk import Desk, as_treasurer, at_desk
 from deploy.output import print_json, say
 from meter.refusal import Refusal
+from meter.store import find_member
 from meter.window import Month
 
 DISAGREES = 1
@@ -42,10 +42,13 @@ def download(member: str, period: str, directory: Path, as_json: bool) -> None:
 
     async def work(desk: Desk) -> dict[str, str]:
         await sign_heads(desk)
-        if month is not None:
-            return await fill_month(desk, fresh, member, month)
-        assert year is not None, "a period is a month or a year"
-        return await fill_year(desk, fresh, member, year)
+        wanted = year if month is None else month
+        assert wanted is not None, "a period is a month or a year"
+        async with desk.connected("weir_billing") as connection:
+            found = (await find_member(connection, member)).id
+        what = as_treasurer(f"take out a member's statement of {wanted}", subject=found)
+        await desk.note("weir_billing", what)
+        return await fill(desk, fresh, found, wanted, records_max=None)
 
     try:
         fresh.mkdir(parents=True)
@@ -66,21 +69,8 @@ def download(member: str, period: str, directory: Path, as_json: bool) -> None:
         for name, digest in files.items():
             say(f"{digest}  {name}")
         say(f"check them anywhere with: python -I {directory / 'verify.py'}")
-    quiet = _Quiet()
-    if verifier.look(directory, quiet):
-        for line in quiet.differs:
+    if wrong := differences(directory):
+        for line in wrong:
             click.echo(line, err=True)
-        click.echo("weir: it does not check; is the journal of every machine here?", err=True)
+        click.echo(f"weir: {WHERE_ELSE}", err=True)
         raise SystemExit(DISAGREES)
-
-
-class _Quiet(verifier.Report):
-    """Keeps what differs."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.differs: list[str] = []
-
-    def say(self, text: str) -> None:
-        if text.startswith("DIFFERS"):
-            self.differs.append(text)

@@ -32,6 +32,8 @@ ANSWERS = (
     "/requests/2027-01-01?bucket=1&hour=1", "/statements", "/statements/2026-09", "/statements/2027-01", "/years",
     "/years/2026", "/years/2027", "/capital", "/books", "/proposals", "/proposals?limit=1", "/proposals/1", "/proposals/2",
     "/proposals/3", "/proposals/1/result", "/proposals/2/result", "/keys", "/openapi.json",
+    "/co-op", "/invoices", "/invoices?limit=1", "/offices", "/acts", "/acts?about=me", "/acts?limit=1", "/resolutions",
+    "/resolutions?limit=1", "/heads",
 )  # fmt: skip
 
 
@@ -79,9 +81,14 @@ async def test_every_answer_fits_the_schema_that_is_published(site: Api) -> None
             operation = document["paths"][template_of(document, path)]["get"]
             content = operation["responses"]["200"]["content"]["application/json"]
             assert [] == complaints(document, content, told), path
-    # Every GET of the document was asked for.
+    # Every GET of the document was asked for, but for those that answer a file.
     asked = {template_of(document, path) for path in ANSWERS}
-    assert {path for path, one in document["paths"].items() if "get" in one} == asked
+    gets = {
+        path: one["get"]["responses"]["200"]["content"]
+        for path, one in document["paths"].items()
+        if "get" in one
+    }
+    assert {path for path, content in gets.items() if "application/json" in content} == asked
 
 
 async def test_every_example_fits_its_schema_and_every_schema_is_whole(site: Api) -> None:
@@ -117,7 +124,7 @@ async def test_what_is_served_is_what_the_document_says(site: Api) -> None:
     }
     told = {(method.upper(), path) for path, one in document["paths"].items() for method in one}
     assert served == told
-    assert len(told) == 19
+    assert len(told) == 28
     names = [one["operationId"] for operations in document["paths"].values() for one in operations.values()]
     assert sorted(set(names)) == sorted(names)
 
@@ -131,7 +138,7 @@ async def test_every_line_of_the_members_page_works_as_it_is_written(site: Api) 
     async with a_full_co_op(site) as (a, _):
         token = await site.token(a)
         lines = re.findall(r"^    (curl .+)$", PAGE, re.MULTILINE)
-        assert len(lines) == 8
+        assert len(lines) == 11
         for line in lines:
             here = line.replace("https://portal.example.org", site.origin)
             running = await asyncio.create_subprocess_exec(
@@ -151,6 +158,7 @@ async def test_a_statement_is_byte_for_byte_what_the_page_gives(site: Api) -> No
             ("/years/2026", "/years/2026?format=json"),
             ("/years/2026?format=csv", "/years/2026?format=csv"),
             ("/proposals/1/result", "/proposals/1/result"),
+            ("/proposals/1/attachments/1", "/proposals/1/attachments/1"),
         ):
             reply, file = await site.ask(asked, token), await site.get(page)
             assert (200, await file.read()) == (reply.status, await reply.read()), asked
@@ -300,7 +308,9 @@ async def test_what_cannot_be_understood_is_a_problem_that_names_it(site: Api) -
         ("/usage?bucket=" + "9" * 30, 400, "bucket"), ("/requests/2026-11-01?hour=24", 400, "hour"),
         ("/requests/2026-02-31", 404, None), ("/requests/yesterday", 404, "day"), ("/statements/2026-13", 404, None),
         ("/statements/2026-11?format=pdf", 400, "format"), ("/statements/x%0A2026-11", 404, "month"),
-        ("/years/0000", 404, None), ("/years/1", 404, "year"), ("/proposals/99", 404, None), ("/proposals/-1", 404, "number"),
+        ("/years/0000", 404, None), ("/years/1", 404, "year"), ("/proposals/99", 404, None),
+        ("/proposals/99/attachments/1", 404, None), ("/proposals/1/attachments/x", 404, "place"),
+        ("/acts?about=ben", 400, "about"), ("/acts?cursor=2026-1", 400, "cursor"), ("/resolutions?cursor=7", 400, "cursor"), ("/proposals/-1", 404, "number"),
         ("/nothing", 404, None), ("/", 404, None), ("/usage%00", 404, None), ("/usage/../me%2f", 404, None),
     ):  # fmt: skip
         found = await site.problem(path, token)
@@ -363,7 +373,7 @@ async def test_a_customer_sees_no_proposals(site: Api) -> None:
         owner = await site.co_op.owner()
         customer = MemberId(await owner.fetchval("SELECT id FROM meter.member WHERE name = 'n'"))
         token = await site.token(customer)
-        for path in ("/proposals", "/proposals/1", "/proposals/1/result"):
+        for path in ("/proposals", "/proposals/1", "/proposals/1/result", "/proposals/1/attachments/1"):
             found = await site.problem(path, token)
             assert (403, "urn:weir:problem:not-a-member") == (found["status"], found["type"])
 

@@ -246,6 +246,15 @@ def flip(path: Path, chance: random.Random) -> None:
     path.write_bytes(data)
 
 
+def test_a_signature_is_written_in_one_way(bundles: Bundles, tmp_path: Path) -> None:
+    text, signature, _ = (bundles["anna"] / "manifest.json").read_text().split("\n")
+    for place, other in enumerate((signature.upper(), f" {signature}", f"{signature[:2]} {signature[2:]}")):
+        forged = tmp_path / str(place)
+        shutil.copytree(bundles["anna"], forged)
+        (forged / "manifest.json").write_text(f"{text}\n{other}\n")
+        assert ["DIFFERS  the list of files is signed"] == [one.partition(":")[0] for one in wrong(forged)]
+
+
 def test_a_changed_byte_anywhere_is_found(bundles: Bundles, tmp_path: Path, seed: int) -> None:
     chance = random.Random(seed)
     files = sorted(

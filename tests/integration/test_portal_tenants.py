@@ -69,6 +69,9 @@ SCOPES: dict[str, Scope | None] = {
     "GET /requests/{day}": Scope.USAGE, "GET /statements": Scope.STATEMENTS, "GET /statements/{month}": Scope.STATEMENTS,
     "GET /years": Scope.STATEMENTS, "GET /years/{year}": Scope.STATEMENTS, "GET /capital": Scope.STATEMENTS,
     "GET /books": Scope.BOOKS, "GET /proposals": Scope.VOTES, "GET /proposals/{number}": Scope.VOTES,
+    "GET /co-op": Scope.BOOKS, "GET /invoices": Scope.BOOKS, "GET /offices": Scope.ACTS, "GET /acts": Scope.ACTS,
+    "GET /statements/{month}/bundle": Scope.STATEMENTS, "GET /years/{year}/bundle": Scope.STATEMENTS,
+    "GET /resolutions": Scope.VOTES, "GET /heads": None, "GET /proposals/{number}/attachments/{place}": Scope.VOTES,
     "GET /proposals/{number}/result": Scope.VOTES, "GET /keys": Scope.KEYS, "POST /keys": Scope.KEYS_WRITE,
     "POST /keys/{access_key}/rotate": Scope.KEYS_WRITE, "POST /keys/{access_key}/revoke": Scope.KEYS_WRITE,
 }  # fmt: skip

@@ -19,9 +19,9 @@ from billing.portal.api import problem
 from billing.portal.api.fits import Misfit, check, read_text
 from billing.portal.api.openapi import BASE
 from billing.portal.api.problem import BY_STATUS, Kind, Problem, limit
-from billing.portal.api.route import JSON, Asking, Body, Exactly, Route
+from billing.portal.api.route import JSON, Asking, Attached, Body, Exactly, Route
 from billing.portal.api.table import table
-from billing.portal.desk import PORTAL, NotFound, Portal, client_of, sentence
+from billing.portal.desk import PORTAL, NotFound, Portal, client_of, send_file, sentence
 from billing.portal.guard import Attempts, neighbourhood
 from billing.portal.keys import KeyRefused
 from billing.portal.proposals_told import Strangers
@@ -69,6 +69,9 @@ class Limits:
             values = _values(route, request)
             body = {} if route.body is None else await _body(request, route.body)
             told = await route.handle(Asking(portal, now, values, body, whose))
+            if isinstance(told, Attached):
+                with told.file:
+                    return await send_file(request, told.file, told.name, told.media_type)
             exact = told if isinstance(told, Exactly) else Exactly(canonical(told) + "\n")
             return web.Response(
                 text=exact.text, status=route.status, content_type=exact.media_type, charset="utf-8"

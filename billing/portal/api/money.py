@@ -9,7 +9,7 @@ from billing import run
 from billing.canon import canonical
 from billing.portal.api.payment_shapes import COMES_BACK, COMES_BACK_EXAMPLE, PAYMENTS, PAYMENTS_EXAMPLE
 from billing.portal.api.problem import Kind, Problem
-from billing.portal.api.route import CSV, Answer, Asking, Exactly, Parameter, Route, Schema, Told
+from billing.portal.api.route import CSV, Answer, Asking, Attached, Exactly, Parameter, Route, Schema, Told
 from billing.portal.api.shapes import (
     COUNT,
     CURRENCY,
@@ -20,6 +20,7 @@ from billing.portal.api.shapes import (
     TEXT,
     WHOLE,
     cursor_parameter,
+    file_of,
     limit_parameter,
     or_null,
     record,
@@ -28,6 +29,8 @@ from billing.portal.api.shapes import (
 )
 from billing.portal.api.statement_shapes import ACCOUNT, KIND, MONTH_EXAMPLE, YEAR, YEAR_EXAMPLE
 from billing.portal.books import words
+from billing.portal.bundle_pages import bundle_name, bundle_of, month_asked, year_asked
+from billing.portal.bundles import AGAIN_S, MEDIA_TYPE, BundlerBusy, NoBundle
 from billing.portal.desk import NotFound
 from billing.portal.my_share import document, share_of
 from billing.portal.telling import book_reports, capital_of, year_of, years_of
@@ -43,6 +46,8 @@ FORMAT = Parameter(
     "As a document or as a sheet.",
     "json",
 )
+BUNDLE = file_of(MEDIA_TYPE, "A ZIP: your records, the prices, the totals, proofs, and the verifier.")
+_BUNDLE_WORDS = "Of what is closed. One is made at a time for all members; it is what `weir download` makes."
 SHEET: Schema = {"type": "string", "description": "A sheet: RFC 4180, UTF-8 with a byte order mark."}
 _SHEET_EXAMPLE = "part,what,quantity,amount_minor,currency,amount\r\n"
 STATEMENTS = record(
@@ -163,6 +168,16 @@ def routes(settings: BillingSettings) -> tuple[Route, ...]:
             is_heavy=True,
         ),
         Route(
+            "GET", "/statements/{month}/bundle", "getBundle", "money", "All that is needed to check a month without us",
+            _month_bundle, (Told(BUNDLE, "PK", MEDIA_TYPE),), Scope.STATEMENTS, parameters=(month,), is_heavy=True,
+            conflicts=True, words=_BUNDLE_WORDS,
+        ),
+        Route(
+            "GET", "/years/{year}/bundle", "getYearBundle", "money", "All that is needed to check a year without us",
+            _year_bundle, (Told(BUNDLE, "PK", MEDIA_TYPE),), Scope.STATEMENTS, parameters=(year,), is_heavy=True,
+            conflicts=True, words=_BUNDLE_WORDS,
+        ),
+        Route(
             "GET", "/capital", "getCapital", "money", "What is kept in your name, your shares, and what was paid to you", _capital,
             (Told(CAPITAL, _ONE_CAPITAL),), Scope.STATEMENTS, conflicts=True,
             words="Allocated is not paid: `payments` says how far each payment is, `comes_back` when what is kept could "
@@ -237,6 +252,25 @@ def _in_form(asking: Asking, told: Mapping[str, Any]) -> Exactly:
     if asking.values.get("format") == "csv":
         return Exactly(statement_csv(told), CSV)
     return Exactly(canonical(told) + "\n")
+
+
+async def _month_bundle(asking: Asking) -> Answer:
+    return await _bundle(asking, month_asked(asking.values["month"]))
+
+
+async def _year_bundle(asking: Asking) -> Answer:
+    return await _bundle(asking, year_asked(asking.values["year"]))
+
+
+async def _bundle(asking: Asking, period: Month | int) -> Answer:
+    caller = asking.caller
+    try:
+        file = await bundle_of(asking.portal, caller.member, period)
+    except NoBundle as refusal:
+        raise Problem(Kind.CONFLICT, str(refusal)) from None
+    except BundlerBusy as refusal:
+        raise Problem(Kind.TOO_MANY, str(refusal), headers={"Retry-After": str(AGAIN_S)}) from None
+    return Attached(file, bundle_name(caller.name, period), MEDIA_TYPE)
 
 
 async def _capital(asking: Asking) -> Mapping[str, Any]:

@@ -25,6 +25,7 @@ TAGS: Mapping[str, str] = {
     "about you": "Who you are to the co-op.",
     "usage": "What you use, counted.",
     "money": "What it costs, and what comes back.",
+    "the co-op": "Where the money goes, and who does what.",
     "voting": "What is proposed and decided.",
     "keys": "What your programs sign in with at the gateway.",
     "the API": "This document.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import IO, Any
 
 from billing.portal.desk import Portal
 from billing.portal.tokens import Caller, Scope
@@ -68,7 +68,16 @@ class Exactly:
     media_type: str = JSON
 
 
-Answer = Mapping[str, Any] | Exactly
+@dataclass(frozen=True, slots=True)
+class Attached:
+    """An answer that is a file, sent piece by piece; whoever sends it closes it."""
+
+    file: IO[bytes]
+    name: str
+    media_type: str
+
+
+Answer = Mapping[str, Any] | Exactly | Attached
 
 
 @dataclass(frozen=True, slots=True)

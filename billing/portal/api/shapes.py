@@ -57,6 +57,11 @@ def or_null(schema: Schema, *, words: str = "") -> dict[str, Any]:
     return {"anyOf": [schema, NOT_THERE]} | ({"description": words} if words else {})
 
 
+def file_of(media_type: str, words: str) -> dict[str, Any]:
+    """A file, byte for byte."""
+    return {"type": "string", "contentMediaType": media_type, "description": words}
+
+
 def by_name(schema: Schema, *, words: str = "") -> dict[str, Any]:
     """An object whose fields have any names and all the same kind of value."""
     return {"type": "object", "additionalProperties": schema} | ({"description": words} if words else {})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from billing.canon import canonical
-from billing.portal.api import access_keys, belonging, money, openapi, usage, voting
+from billing.portal.api import access_keys, belonging, co_op, money, openapi, records, usage, voting
 from billing.portal.api.route import Answer, Asking, Exactly, Route, Schema, Told
 from billing.portal.api.statement_shapes import MONTH_STATEMENT, OLDER_STATEMENT, YEAR_STATEMENT
 from billing.settings import BillingSettings
@@ -39,7 +39,9 @@ def table(settings: BillingSettings) -> tuple[Route, ...]:
         *belonging.routes(),
         *usage.routes(settings),
         *money.routes(settings),
+        *co_op.routes(settings),
         *voting.routes(settings),
+        *records.routes(settings),
         *access_keys.routes(),
         Route(
             "GET", "/openapi.json", "getDocument", "the API", "This document", document,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from io import BytesIO
 from typing import Any
 
 from billing.governance.decisions import ResolutionKind
 from billing.portal.api.election_shapes import SLATE, election_result
-from billing.portal.api.route import Answer, Asking, Exactly, Parameter, Route, Schema, Told
+from billing.portal.api.route import Answer, Asking, Attached, Exactly, Parameter, Route, Schema, Told
 from billing.portal.api.shapes import (
     COUNT,
     CURSOR,
@@ -18,17 +19,20 @@ from billing.portal.api.shapes import (
     WHOLE,
     by_name,
     cursor_parameter,
+    file_of,
     limit_parameter,
     or_null,
     record,
     ref,
     rows,
 )
+from billing.portal.desk import NotFound
 from billing.portal.proposals_told import listed, proposal_of, refuse_strangers, result_of
 from billing.portal.tokens import Scope
 from billing.settings import BillingSettings
 from billing.voting import store
 from billing.voting.poll import Poll
+from billing.voting.proposal import MEDIA_TYPES, file_name
 from billing.words import iso_text
 
 STATES = ("discussed", "waiting", "open", "over", "adopted", "declined", "withdrawn")
@@ -190,6 +194,9 @@ def routes(settings: BillingSettings) -> tuple[Route, ...]:
         1,
         in_path=True,
     )
+    place = Parameter(
+        "place", {"type": "integer", "minimum": 0, "maximum": 9999}, "Which of its papers.", 1, in_path=True
+    )
     return (
         Route(
             "GET", "/proposals", "listProposals", "voting", "What was proposed, and how far it is", _list,
@@ -202,6 +209,12 @@ def routes(settings: BillingSettings) -> tuple[Route, ...]:
         Route(
             "GET", "/proposals/{number}", "getProposal", "voting", "One proposal with its discussion", _one,
             (Told(PROPOSAL, _ONE_PROPOSAL),), Scope.VOTES, parameters=(number,),
+        ),
+        Route(
+            "GET", "/proposals/{number}/attachments/{place}", "getAttachment", "voting",
+            "A paper that goes with a proposal", _attachment,
+            tuple(Told(file_of(one, "The paper."), "120 EUR", one) for one in MEDIA_TYPES), Scope.VOTES,
+            parameters=(number, place),
         ),
         Route(
             "GET", "/proposals/{number}/result", "getResult", "voting",
@@ -270,6 +283,17 @@ async def _one(asking: Asking) -> Mapping[str, Any]:
         "resolution": told.resolution,
         "result_digest": None if told.result is None else told.result.digest,
     }
+
+
+async def _attachment(asking: Asking) -> Answer:
+    member, number, place = asking.caller.member, asking.values["number"], asking.values["place"]
+    async with asking.portal.database() as connection:
+        await refuse_strangers(connection, member, number=number, now_us=asking.now_us)
+        found = await store.attachment(connection, number, place)
+    if found is None:
+        raise NotFound(f"proposal {number} has no such paper")
+    paper, content = found
+    return Attached(BytesIO(content), file_name(number, paper), paper.media_type)
 
 
 async def _result(asking: Asking) -> Answer:

@@ -32,12 +32,12 @@ from billing.ledger.entry import Account, retained
 from billing.notices import run as notice_run
 from billing.notices.notice import State
 from billing.rules.afterwards import afterwards
-from billing.run import close, trial_balance
+from billing.run import close
 from meter.ids import MemberId
 from meter.refusal import Refusal
 from meter.window import Month
 from tests.capital import allocate, balance, choose, money, move, owes, waits
-from tests.coop import NOVEMBER, NOW, Coop
+from tests.coop import NOVEMBER, NOW, Coop, balances
 from tests.ordinary import ROOT
 from tests.unit.test_notices import DOCUMENT
 
@@ -100,9 +100,9 @@ async def test_the_capital_account_tells_what_was_paid_back(co_op: Coop) -> None
 
 async def test_a_trial_says_what_will_be_done_and_posts_nothing(co_op: Coop) -> None:
     connection, _ = await a_co_op(co_op)
-    before = await trial_balance(connection)
+    before = await balances(connection)
     tried = await pay_back(connection, asked("180.00"), trial=True)
-    assert before == await trial_balance(connection)
+    assert before == await balances(connection)
     assert None is tried.act
     done = await pay_back(connection, asked("180.00"))
     assert (tried.document, tried.lines) == (done.document, done.lines)
@@ -112,9 +112,9 @@ async def test_a_trial_says_what_will_be_done_and_posts_nothing(co_op: Coop) -> 
 async def test_the_same_decision_told_twice_is_carried_out_once(co_op: Coop) -> None:
     connection, _ = await a_co_op(co_op)
     first = await pay_back(connection, asked("180.00"))
-    after = await trial_balance(connection)
+    after = await balances(connection)
     second = await pay_back(connection, asked("180.00"))
-    assert after == await trial_balance(connection)
+    assert after == await balances(connection)
     assert (False, True, first.lines) == (first.before, second.before, second.lines)
     with pytest.raises(Refusal, match="resolution: 2027-3 was carried out as retirement 1 in other words"):
         await pay_back(connection, asked("180.01"))
@@ -254,13 +254,13 @@ asyncio.run(main())
 @pytest.mark.parametrize("members_done", [1, 2, 3])
 async def test_killed_in_the_middle_nothing_is_half_done(co_op: Coop, members_done: int) -> None:
     connection, _ = await a_co_op(co_op)
-    before = await trial_balance(connection)
+    before = await balances(connection)
     line = [sys.executable, "-c", KILLED, co_op.dsn, str(NOW), str(members_done)]
     done = await asyncio.to_thread(
         subprocess.run, line, cwd=ROOT, env={**os.environ}, capture_output=True, timeout=60
     )
     assert -signal.SIGKILL == done.returncode, done.stderr
-    assert before == await trial_balance(connection)
+    assert before == await balances(connection)
     assert 0 == await connection.fetchval("SELECT count(*) FROM billing.capital_act")
     again = await pay_back(connection, asked("180.00"))
     assert (False, 18_000) == (again.before, again.document["total_minor"])
@@ -317,13 +317,13 @@ async def test_losses_deduction_and_set_off_come_before_the_debt(co_op: Coop) ->
 async def test_an_exit_is_refused_where_its_first_year_could_not_be_paid(co_op: Coop) -> None:
     """A fifth of 130.00 and 6.5 % of 130.00 fall due on 31 December: 34.45. The next part is more than a year off."""
     connection, (anna, *_) = await a_co_op(co_op, bank=3_444)
-    before = await trial_balance(connection)
+    before = await balances(connection)
     for trial in (True, False):
         with pytest.raises(
             Refusal, match=r"have 34\.44 EUR .* owe 34\.45 EUR within a year; the rule set us-selc"
         ):
             await leave(connection, leaving(anna, "us-selc"), trial=trial, now_us=NOW)
-    assert before == await trial_balance(connection)
+    assert before == await balances(connection)
     await money(connection, 1)
     assert (
         13_000
@@ -351,10 +351,10 @@ async def test_a_retirement_is_held_against_the_rule_set_in_force(co_op: Coop, r
 async def test_an_exit_told_twice_is_booked_once_and_never_before_its_day(co_op: Coop) -> None:
     connection, (anna, ben, _) = await a_co_op(co_op)
     first = await leave(connection, leaving(anna, "us-selc"), trial=False, now_us=NOW)
-    after = await trial_balance(connection)
+    after = await balances(connection)
     again = await leave(connection, leaving(anna, "us-selc"), trial=False, now_us=NOW)
     assert (after, True, list(first.schedule)) == (
-        await trial_balance(connection),
+        await balances(connection),
         again.before,
         list(again.schedule),
     )

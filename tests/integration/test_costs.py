@@ -18,20 +18,21 @@ from billing.costs.run import figures, post_trueup, shared, suggest, trueups
 from billing.costs.variance import added_up, by_pool, by_service
 from billing.document import Document
 from billing.documents import fetch, keep, path_of, problem
-from billing.run import close, statement, trial_balance
+from billing.run import close, statement
 from meter.ids import MemberId
 from meter.refusal import Refusal
 from meter.sample_store import has_samples, prune
 from meter.window import DAY_US, SLOT_US, Month, to_datetime
 from tests.coop import CENT, NOVEMBER, NOW, OCTOBER, SEPTEMBER, Coop
+from tests.coop import balances as debits_and_credits
 
 GB = 10**9
 
 
 async def balances(connection: asyncpg.Connection) -> dict[str, int]:
     """Account → debits less credits, those at zero left out."""
-    found = {one.account: one.debits_minor - one.credits_minor for one in await trial_balance(connection)}
-    return {account: amount for account, amount in found.items() if amount}
+    found = await debits_and_credits(connection)
+    return {account: debit - credit for account, (debit, credit) in found.items() if debit != credit}
 
 
 async def cost(

@@ -12,7 +12,7 @@ import socket
 import time
 import urllib.request
 import zipfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,8 @@ from tests.coop import NOW, Coop
 from tests.integration.gateways_kit import Started, running, up
 from tests.integration.test_bundle import live, verified, wrong
 from tests.integration.test_up import descendants
+from tests.integration.test_year_bundle import NOW as AFTER_THE_YEAR
+from tests.integration.test_year_bundle import live as a_year
 from tests.offices import acts
 from tests.portal import running_site
 
@@ -66,17 +68,23 @@ async def bundled(
         await bundler.stop()
 
 
-@pytest_asyncio.fixture
-async def data(co_op: Coop, tmp_path: Path) -> Path:
-    """A co-op's data directory, with two closed months in its journal and in its books."""
+async def founded(
+    co_op: Coop, tmp_path: Path, lived: Callable[[Coop, MeterSettings], Awaitable[None]]
+) -> Path:
+    """A co-op's data directory, with closed months in its journal and in its books."""
     place = tmp_path / "home" / "data"
     place.mkdir(parents=True)
     (place / "FORMAT").write_text("1\n")
     ensure_key(place)
     Vault.open(vault_path(place), create=True)
-    settings = MeterSettings(data=place, database_url=co_op.dsn)
-    await live(co_op, settings)
+    await lived(co_op, MeterSettings(data=place, database_url=co_op.dsn))
     return place
+
+
+@pytest_asyncio.fixture
+async def data(co_op: Coop, tmp_path: Path) -> Path:
+    """Of a co-op in which two months are closed."""
+    return await founded(co_op, tmp_path, live)
 
 
 async def members_of(co_op: Coop) -> dict[str, MemberId]:
@@ -134,6 +142,24 @@ async def test_a_member_checks_their_statement_without_asking_anybody(
         assert [] == told
     # It is the member's own, so it is nobody's act.
     assert [] == await acts(co_op)
+
+
+async def test_a_year_is_checked_with_all_its_months(co_op: Coop, tmp_path: Path) -> None:
+    data = await founded(co_op, tmp_path, a_year)
+    members = await members_of(co_op)
+    async with bundled(co_op, data) as (site, told):
+        site.now_us = AFTER_THE_YEAR
+        await site.sign_in(members["ben"])
+        assert 'href="/years/2026/bundle"' in await site.text("/years/2026")
+        reply = await asyncio.wait_for(site.get("/years/2026/bundle"), WAIT_S)
+        assert (200, "application/zip") == (reply.status, reply.content_type)
+        place = unpacked(await reply.read(), tmp_path / "ben")
+        assert [] == told
+    status, said = await asyncio.to_thread(verified, place)
+    assert (0, members["ben"]) == (status, manifest_of(place)["member"]), said
+    assert ["2026-09", "2026-10", "2026-11", "2026-12"] == sorted(
+        one.name for one in place.joinpath("months").iterdir()
+    )
 
 
 async def test_what_is_not_closed_or_not_theirs_has_no_bundle(co_op: Coop, data: Path) -> None:

@@ -122,21 +122,22 @@ async def _vote(co_op: Coop) -> None:
         await run.cast(books, number, voter, vote, now_us=began + DAY_US)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("scheme", "language"), [("light", "en"), ("dark", "de"), ("light", "es")])
 async def test_every_bar_is_in_sight_and_every_word_of_a_picture_can_be_read(
-    chrome: Browser, pictured: Seen, scheme: str, tmp_path: Path
+    chrome: Browser, pictured: Seen, scheme: str, language: str, tmp_path: Path
 ) -> None:
     wrong: list[str] = []
     bars: dict[str, list[int]] = {}
     async with window(chrome, color_scheme=scheme) as context:
         page = await sign_in(pictured, context, pictured.members[0])
+        await context.set_extra_http_headers({"Accept-Language": language})
         for place, path in enumerate(PATHS):
             await page.goto(pictured.address + path)
             for width in WIDTHS:
                 await page.set_viewport_size({"width": width, "height": 900})
                 found, bars[path] = await page.evaluate(LOOK, LETTERS_MIN)
                 wrong += [f"{path} at {width}: {one}" for one in found]
-                name = f"{scheme}-{width}-figure-{place:02d}-{name_of(path)}"
+                name = f"{scheme}-{language}-{width}-figure-{place:02d}-{name_of(path)}"
                 await picture(page, tmp_path, name, of="main figure")
             if path not in LONG:
                 await page.set_viewport_size({"width": NARROW, "height": 900})
@@ -145,6 +146,23 @@ async def test_every_bar_is_in_sight_and_every_word_of_a_picture_can_be_read(
     # Two bars a day; two outlines of all hours; two bars for each of 15 lines; each of three sides of a vote.
     expected = {"/": 52, BY_DAY: 52, BY_HOUR: 2, LONG_AGO: 2, BY_BUCKET: 30, VOTE: 3}
     assert {path: [count] for path, count in expected.items()} == {path: bars[path] for path in expected}
+
+
+async def test_a_part_of_one_euro_has_its_own_number_where_there_is_room_for_it(
+    chrome: Browser, pictured: Seen
+) -> None:
+    """Of 875.00 in a month, on 640: bank 4, disks 34, power 27, rack 409, transit 46, work 11, and left over the rest."""
+    async with window(chrome) as context:
+        page = await sign_in(pictured, context, pictured.members[0])
+        await page.goto(f"{pictured.address}/co-op")
+        for width, numbers in ((WIDE, ["2", "3", "4", "5", "7"]), (NARROW, ["4", "5", "7"])):
+            await page.set_viewport_size({"width": width, "height": 900})
+            found = await page.locator("svg.whole text").filter(visible=True).all_text_contents()
+            assert numbers == found
+        rows = await page.locator("main tbody").first.locator("th").all_inner_texts()
+    assert ["1. Cost: bank", "4. Cost: rack", "7. Left over, the members’"] == [
+        " ".join(rows[place].split()) for place in (0, 3, 6)
+    ]
 
 
 @pytest.mark.parametrize(

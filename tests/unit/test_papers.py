@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from fractions import Fraction
@@ -15,9 +17,10 @@ import pypdf
 import pytest
 
 from billing.money import format_amount, format_number
+from billing.pages import TEMPLATES
 from billing.statements import pdf
 from billing.statements.month_paper import month_paper
-from billing.statements.paper import Paper, cut
+from billing.statements.paper import SHADES, Paper, cut
 from billing.statements.pdf import paper_pdf
 from billing.statements.render import paper_html
 from billing.statements.sheet import statement_csv
@@ -195,6 +198,23 @@ def test_the_parts_of_the_picture_fill_it_exactly_whatever_its_width() -> None:
     assert [at + across / 2 for at, across in zip(begins, wide, strict=True)] == [
         Decimal(one.middle.removesuffix("%")) for one in parts
     ]
+
+
+def test_in_the_picture_neighbours_are_told_apart_by_a_texture_and_not_by_a_shade_alone() -> None:
+    """Two teals beside each other look the same to many; a texture that is named must be there, in page and key."""
+    shades = [SHADES[place % len(SHADES)] for place in range(7)]
+    parts = cut([(kind, kind, 100) for kind in [*shades, "back", "in"]], of_minor=900)
+    texture = [one.kind if one.is_textured else "" for one in parts]
+    assert ["", "out-2", "out-3", "", "out-2", "out-3", "", "back", ""] == texture
+    assert all(one != after for one, after in itertools.pairwise(texture))
+    paper = PAPERS["good"]
+    assert paper.picture is not None
+    page = paper_html(replace(paper, picture=replace(paper.picture, parts=parts)))
+    style = TEMPLATES.parent.joinpath("static", "style.css").read_text("utf-8")
+    for kind in {one for one in texture if one}:
+        assert 1 == page.count(f'<pattern id="texture-{kind}"')
+        assert texture.count(kind) == page.count(f'fill="url(#texture-{kind})"')
+        assert re.search(rf"\.key\.{kind} {{ background[^}}]*gradient", style)
 
 
 def test_a_loss_says_who_bears_it_and_asks_for_nothing() -> None:

@@ -243,7 +243,7 @@ def test_each_sentence_tells_customers_apart(outcome: str, kind: str) -> None:
 
 
 def test_a_month_closed_before_stays_in_the_words_it_was_closed_in() -> None:
-    """The golden files are those of the Weir before the words changed."""
+    """What the month says is as the Weir before had it; the picture, and who gives the files that check it, are today's."""
     told = of(1, told_as=EARLIER)
     assert GOLDEN.joinpath("surplus-as-statement-2.json").read_text("utf-8") == canonical(told) + "\n"
     assert GOLDEN.joinpath("surplus-as-statement-2.txt").read_text("utf-8") == statement_text(told)

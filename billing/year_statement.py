@@ -17,21 +17,13 @@ from billing.words import amount_text, count_text, instant_again, instant_text, 
 from billing.year.inputs import CUSTOMER
 from billing.year.outcome import YearAllocation
 from billing.year_lines import SETTLED, YearLine
+from billing.year_losses import account_words
 
 FORMAT = "weir-year-statement-1"
 TRIAL = "trial"
 FINAL = "final"
 WIDTH = 80
 INDENT = "  "
-NOT_MEMBERS = {
-    "collective:main": "kept by all of us, in nobody's name (collective account)",
-    "reserve:compulsory": "reserve that the rules ask for",
-    "reserve:voluntary": "reserve that the members decided",
-    "fund:education": "for education",
-    "fund:solidarity": "for solidarity",
-    "interest:shares": "interest on share capital",
-    "loss:carried": "meets losses of earlier years",
-}
 
 
 def year_statement(
@@ -215,7 +207,7 @@ def _lines(document: Mapping[str, Any]) -> Iterator[str]:
     yield _sides(INDENT + _("The year's result"), number_text(co_op["result_minor"], currency))
     yield _sides(INDENT + _("shared among the members"), number_text(co_op["pool_minor"], currency))
     for name, amount in co_op["accounts"].items():
-        yield _sides(INDENT + phrase(NOT_MEMBERS.get(name, name)), number_text(amount, currency))
+        yield _sides(INDENT + account_words(name, amount), number_text(amount, currency))
     yield from _foot(document)
 
 

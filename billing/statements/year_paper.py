@@ -22,9 +22,9 @@ from billing.statements.paper import (
 from billing.tongue import _, many, phrase, pieces, spoken
 from billing.words import amount_text, bytes_text, day_text, instant_again, month_text, number_text
 from billing.year.inputs import CUSTOMER
+from billing.year_losses import account_words
 from billing.year_statement import (
     FINAL,
-    NOT_MEMBERS,
     exact_words,
     meaning_of,
     sentence_of,
@@ -231,7 +231,7 @@ def _whole(document: Mapping[str, Any]) -> Section:
     shared = _("of it shared among the members") if pool >= 0 else _("of it borne by the members")
     rows += [(shared, number_text(pool, currency))]
     rows += [
-        (_("of it {account}", account=phrase(NOT_MEMBERS.get(name, name))), number_text(amount, currency))
+        (_("of it {account}", account=account_words(name, amount)), number_text(amount, currency))
         for name, amount in co_op["accounts"].items()
     ]
     heading = _("What becomes of the whole") if is_left else _("What was missing, and who bears it")

@@ -1,0 +1,77 @@
+"""What members are told of a year with a loss: whose it is, who bears it, and what of it is still to be met."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from billing.statements.paper import Paper, Section
+from billing.statements.year_paper import year_paper
+from billing.tongue import speaking
+from billing.year_statement import year_text
+from tests.unit.test_papers import PAGE, line, told
+
+CARRIED = PAGE | {
+    "rule_set": "plain", "costs": {"transit": 10_001}, "side_income": {}, "result": "-84.33", "pool": "0.00",
+    "accounts": {"loss:carried": "-84.33"}, "class_pools": {"user": "0.00"}, "measures": {"user": "1568"}, "steps": [],
+}  # fmt: skip
+"""A first year by plain rules: it cost 100.01, and 15.68 was charged."""
+FROM_RESERVE = CARRIED | {
+    "rule_set": "es", "result": "-401.25", "pool": "-321.00", "class_pools": {"user": "-321.00"},
+    "accounts": {"reserve:compulsory": "-80.25"},
+}  # fmt: skip
+"""By Spanish rules: 20 % of a loss of 401.25 is met from the reserve, and members bear the rest."""
+COLLECTIVE = CARRIED | {"rule_set": "us-selc", "accounts": {"collective:main": "-84.33"}}
+"""A first or second year by the rules of SELC."""
+
+
+def paper_of(page: dict[str, Any], amount: int = 0, **more: Any) -> Paper:
+    """The paper of a member who was charged 15.68."""
+    return year_paper(told(page, line(amount, charges=1_568), **more), is_over=True)
+
+
+def section(paper: Paper, heading: str) -> Section:
+    (found,) = [one for one in paper.sections if one.heading == heading]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("page", "language", "words", "amount"),
+    [
+        (CARRIED, "en", "of it carried forward, to be met from coming surpluses", "-84.33"),
+        (CARRIED, "de", "davon vorgetragen, aus kommenden Überschüssen zu decken", "-84,33"),
+        (CARRIED, "es", "de ello arrastrado, para cubrirlo con excedentes venideros", "-84,33"),
+        (FROM_RESERVE, "en", "of it met from the reserve that the rules ask for", "-80.25"),
+        (FROM_RESERVE, "de", "davon aus der Rücklage gedeckt, die die Regeln verlangen", "-80,25"),
+        (FROM_RESERVE, "es", "de ello cubierto con la reserva que piden las reglas", "-80,25"),
+        (COLLECTIVE, "en", "of it borne by all of us, in nobody's name (collective account)", "-84.33"),
+        (COLLECTIVE, "de", "davon von uns allen getragen, auf niemandes Namen (Gemeinschaftskonto)", "-84,33"),
+        (COLLECTIVE, "es", "de ello asumido por todas y todos, a nombre de nadie (cuenta colectiva)", "-84,33"),
+    ],
+)  # fmt: skip
+def test_an_account_that_bears_a_loss_is_not_said_to_get_anything(
+    page: dict[str, Any], language: str, words: str, amount: str
+) -> None:
+    with speaking(language):
+        document = told(page, line(0, charges=1_568))
+        paper, text = year_paper(document, is_over=True), year_text(document)
+    tables = [one.table for one in paper.sections if one.table is not None]
+    assert (words, amount) in [row for table in tables for row in table.rows]
+    # The text says the same after the heading, without "of it".
+    bare = words.removeprefix("of it ").removeprefix("davon ").removeprefix("de ello ")
+    assert bare in text
+    # What meets losses of earlier years is another thing, and there were none.
+    for earlier in ("earlier years", "früherer Jahre", "años anteriores"):
+        assert earlier not in text
+
+
+def test_in_a_good_year_the_same_accounts_get_and_are_said_to() -> None:
+    accounts = {"loss:carried": "84.33", "reserve:compulsory": "100.00", "collective:main": "120.67"}
+    paper = paper_of(PAGE | {"accounts": accounts}, 36_902)
+    table = section(paper, "What becomes of the whole").table
+    assert table is not None
+    assert [
+        ("of it meets losses of earlier years", "84.33"), ("of it reserve that the rules ask for", "100.00"),
+        ("of it kept by all of us, in nobody's name (collective account)", "120.67"),
+    ] == list(table.rows)[-3:]  # fmt: skip

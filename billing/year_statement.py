@@ -17,7 +17,7 @@ from billing.words import amount_text, count_text, instant_again, instant_text, 
 from billing.year.inputs import CUSTOMER
 from billing.year.outcome import YearAllocation
 from billing.year_lines import SETTLED, YearLine
-from billing.year_losses import account_words
+from billing.year_losses import account_words, is_missing, is_spared, pool_words, spared_meaning
 
 FORMAT = "weir-year-statement-1"
 TRIAL = "trial"
@@ -138,12 +138,16 @@ def meaning(document: Mapping[str, Any]) -> str:
     """What it means for this reader, in the language spoken now."""
     currency, amount = document["currency"], document["amount_minor"]
     if document["member"]["classes"] == [CUSTOMER]:
+        if is_missing(document):
+            return _("You bought at the tariff and are no member: no part of the loss is yours.")
         return _("You bought at the tariff and are no member: what is left over belongs to the members.")
     if amount < 0:
         return _(
             "Your part of the loss is {part}. It is not a bill: it is met from what you would get in coming years, "
             "and never asked for.", part=amount_text(-amount, currency)
         )  # fmt: skip
+    if is_spared(document):
+        return spared_meaning(document)
     if amount == 0:
         return _("No part of the year's result is yours: shares follow use and work, by the co-op's rules.")
     told = {
@@ -195,7 +199,8 @@ def _lines(document: Mapping[str, Any]) -> Iterator[str]:
         yield from _heading(_("Your line of the sum"))
     for share in document["shares"]:
         yield from _sum(share, currency)
-    yield from _heading(_("What you get") if document["amount_minor"] >= 0 else _("What you bear"))
+    is_loss = document["amount_minor"] < 0 or is_spared(document)
+    yield from _heading(_("What you bear") if is_loss else _("What you get"))
     for words, amount in settled(document):
         yield _sides(INDENT + words, number_text(amount, currency))
     if document.get("capital"):
@@ -205,7 +210,7 @@ def _lines(document: Mapping[str, Any]) -> Iterator[str]:
             yield _sides(INDENT + words, number_text(lot["closing_minor"], currency))
     yield from _heading(_("What becomes of the whole"))
     yield _sides(INDENT + _("The year's result"), number_text(co_op["result_minor"], currency))
-    yield _sides(INDENT + _("shared among the members"), number_text(co_op["pool_minor"], currency))
+    yield _sides(INDENT + pool_words(document, within=False), number_text(co_op["pool_minor"], currency))
     for name, amount in co_op["accounts"].items():
         yield _sides(INDENT + account_words(name, amount), number_text(amount, currency))
     yield from _foot(document)
@@ -267,7 +272,7 @@ def settled(document: Mapping[str, Any]) -> list[tuple[str, int]]:
         (_("Interest on your shares"), "interest"),
     )  # fmt: skip
     found = []
-    if document["amount_minor"] < 0:
+    if document["amount_minor"] < 0 or is_spared(document):
         found.append((_("Your part of the loss"), -document["amount_minor"]))
         rows = rows[-1:]
     for words, name in rows:

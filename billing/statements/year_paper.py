@@ -22,7 +22,7 @@ from billing.statements.paper import (
 from billing.tongue import _, many, phrase, pieces, spoken
 from billing.words import amount_text, bytes_text, day_text, instant_again, month_text, number_text
 from billing.year.inputs import CUSTOMER
-from billing.year_losses import account_words
+from billing.year_losses import account_words, is_spared, pool_words, spared_note
 from billing.year_statement import (
     FINAL,
     exact_words,
@@ -98,6 +98,8 @@ def _boxes(document: Mapping[str, Any], *, is_final: bool) -> Iterator[Box]:
     share = amount_text(abs(amount), currency)
     if amount < 0:
         yield Box(_("Your part of the loss"), share, _("met from coming years, never billed"))
+    elif is_spared(document):
+        yield Box(_("Your part of the loss"), share, spared_note(document))
     else:
         words = _("Comes back to you") if is_final else _("Would come back to you")
         yield Box(words, share, _("your share of what is left over, by use and work"))
@@ -106,7 +108,7 @@ def _boxes(document: Mapping[str, Any], *, is_final: bool) -> Iterator[Box]:
 def _below(document: Mapping[str, Any], *, is_final: bool) -> Iterator[Box]:
     """Of what comes back: now, in your name; and beside it what is everyone's."""
     currency, co_op = document["currency"], document["co_op"]
-    if not is_customer(document) and document["amount_minor"] >= 0:
+    if not is_customer(document) and document["amount_minor"] >= 0 and not is_spared(document):
         now = amount_text(document["paid_minor"] + document["held_minor"], currency)
         note = _("once the co-op orders its bank to pay") if is_final else _("if it stayed so")
         yield Box(_("To be paid to you"), now, note)
@@ -183,7 +185,7 @@ def _sum(document: Mapping[str, Any]) -> Section:
 def _own(document: Mapping[str, Any], *, is_final: bool) -> Section:
     currency = document["currency"]
     rows = [(words, number_text(amount, currency)) for words, amount in settled(document)]
-    is_loss = document["amount_minor"] < 0
+    is_loss = document["amount_minor"] < 0 or is_spared(document)
     heading = _("What you bear") if is_loss else _("What you get") if is_final else _("What you would get")
     return Section(
         heading,
@@ -227,9 +229,7 @@ def _whole(document: Mapping[str, Any]) -> Section:
     is_left = co_op["result_minor"] >= 0
     result = _("left over (the year’s result)") if is_left else _("missing (the year’s result)")
     rows += [(result, number_text(co_op["result_minor"], currency))]
-    pool = co_op["pool_minor"]
-    shared = _("of it shared among the members") if pool >= 0 else _("of it borne by the members")
-    rows += [(shared, number_text(pool, currency))]
+    rows += [(pool_words(document, within=True), number_text(co_op["pool_minor"], currency))]
     rows += [
         (_("of it {account}", account=account_words(name, amount)), number_text(amount, currency))
         for name, amount in co_op["accounts"].items()

@@ -75,3 +75,67 @@ def test_in_a_good_year_the_same_accounts_get_and_are_said_to() -> None:
         ("of it meets losses of earlier years", "84.33"), ("of it reserve that the rules ask for", "100.00"),
         ("of it kept by all of us, in nobody's name (collective account)", "120.67"),
     ] == list(table.rows)[-3:]  # fmt: skip
+
+
+SPARED = {
+    "plain": (
+        CARRIED, "none: it is carried forward, and coming surpluses meet it first",
+        "84.33 EUR of it is carried forward: coming surpluses meet it before anything comes back to members.",
+    ),
+    "us-selc": (
+        COLLECTIVE, "none: all of us bear it, in nobody’s name",
+        "All of us bear 84.33 EUR of it together, in nobody’s name (collective account).",
+    ),
+    "es": (
+        FROM_RESERVE, "none, by the co-op’s rules; who bears it stands below",
+        "The co-op’s reserves meet 80.25 EUR of it. Members bear 321.00 EUR of it, from what they would get in coming years.",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("rules", SPARED)
+def test_who_bears_nothing_of_a_loss_is_told_who_does_and_of_no_surplus(rules: str) -> None:
+    page, note, who = SPARED[rules]
+    document = told(page, line(0, charges=1_568))
+    paper, text = year_paper(document, is_over=True), year_text(document)
+    assert ("Your part of the loss", "0.00 EUR", note) == (
+        paper.boxes[-1].words, paper.boxes[-1].figure, paper.boxes[-1].note,
+    )  # fmt: skip
+    assert () == paper.below
+    assert (
+        f"By the co-op’s rules no part of the loss is yours, and nobody is billed for it. {who}"
+        == paper.meaning
+    )
+    own = section(paper, "What you bear")
+    assert own.table is not None
+    assert ([("Your part of the loss", "0.00")], "") == (own.table.rows, own.after)
+    said = " ".join([text, *(box.words + box.note for box in (*paper.boxes, *paper.below)), own.after])
+    for surplus in (
+        "What you get",
+        "left over",
+        "To be paid to you",
+        "Comes back",
+        "Allocated to you",
+        "shared among",
+    ):
+        assert surplus not in said
+    assert "borne by the members" in text
+
+
+def test_in_a_year_without_a_loss_nothing_for_one_member_is_told_as_before() -> None:
+    paper = paper_of(PAGE)
+    assert ("Comes back to you", "0.00 EUR") == (paper.boxes[-1].words, paper.boxes[-1].figure)
+    assert (
+        "No part of the year's result is yours: shares follow use and work, by the co-op's rules."
+        == paper.meaning
+    )
+
+
+def test_a_loss_of_the_members_is_one_though_others_brought_more() -> None:
+    """50.00 missing of members' business, 150.00 earned with others: the whole is above zero, and nothing is shared."""
+    accounts = {"collective:main": "150.00", "loss:carried": "-50.00"}
+    paper = paper_of(CARRIED | {"result": "100.00", "accounts": accounts})
+    assert "none: it is carried forward, and coming surpluses meet it first" == paper.boxes[-1].note
+    # And the other way round members share though the whole is below zero.
+    shared = {"pool": "30.00", "class_pools": {"user": "30.00"}, "accounts": {"collective:main": "-114.33"}}
+    assert "Comes back to you" == paper_of(CARRIED | shared, 3_000).boxes[-1].words

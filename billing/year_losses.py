@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from billing.tongue import _, phrase
+from billing.tongue import _, phrase, pieces
 from billing.words import amount_text
 
 NOT_MEMBERS = {
@@ -96,6 +96,25 @@ def spared_meaning(document: Mapping[str, Any]) -> str:
                     )
                 )  # fmt: skip
     return " ".join(told)
+
+
+def unmet(document: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """What stands against a capital account: the member's parts of losses that are still to be met, as paragraphs."""
+    losses = document.get("losses", ())
+    if not losses:
+        return []
+    told = [
+        pieces(
+            "Your part of the loss of {year} that is still to be met: {part}.",
+            {"part": amount_text(one["unmet_minor"], document["currency"])}, year=one["words"],
+        )
+        for one in losses
+    ]  # fmt: skip
+    why = _(
+        "It is no debt, and nobody asks you for it: it is met from what you would get in coming years, the oldest loss "
+        "first. If you leave, it is taken from what is kept in your name."
+    )
+    return [*told, (why,)]
 
 
 def _bearers(document: Mapping[str, Any]) -> Iterator[tuple[str, int]]:

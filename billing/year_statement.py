@@ -208,6 +208,11 @@ def _lines(document: Mapping[str, Any]) -> Iterator[str]:
         for lot in document["capital"]:
             words = _("of {year}", year=lot["words"])
             yield _sides(INDENT + words, number_text(lot["closing_minor"], currency))
+    if document.get("losses"):
+        yield from _heading(_("Your part of losses, still to be met"))
+        for loss in document["losses"]:
+            words = _("of {year}", year=loss["words"])
+            yield _sides(INDENT + words, number_text(loss["unmet_minor"], currency))
     yield from _heading(_("What becomes of the whole"))
     yield _sides(INDENT + _("The year's result"), number_text(co_op["result_minor"], currency))
     yield _sides(INDENT + pool_words(document, within=False), number_text(co_op["pool_minor"], currency))

@@ -76,6 +76,8 @@ def _year(document: Mapping[str, Any]) -> Iterator[Row]:
     for lot in document.get("capital", ()):
         for column in ("opening", "added", "taken", "paid_back", "closing"):
             yield f"kept in your name, {lot['words']}", column.replace("_", " "), "", lot[f"{column}_minor"]
+    for loss in document.get("losses", ()):
+        yield "loss still to be met", f"your part of {loss['words']}", "", loss["unmet_minor"]
     yield from _co_op(document["co_op"])
 
 

@@ -22,7 +22,7 @@ from billing.statements.paper import (
 from billing.tongue import _, many, phrase, pieces, spoken
 from billing.words import amount_text, bytes_text, day_text, instant_again, month_text, number_text
 from billing.year.inputs import CUSTOMER
-from billing.year_losses import account_words, is_spared, pool_words, spared_note
+from billing.year_losses import account_words, is_spared, pool_words, spared_note, unmet
 from billing.year_statement import (
     FINAL,
     exact_words,
@@ -198,7 +198,7 @@ def _capital(document: Mapping[str, Any]) -> Section:
     """The member's account with the co-op by years, as this closing left it."""
     currency, lots = document["currency"], document["capital"]
     if not lots:
-        return Section(_("Your capital account"), [(_("Nothing is kept in your name."),)])
+        return Section(_("Your capital account"), [(_("Nothing is kept in your name."),), *unmet(document)])
     columns = ("opening", "added", "taken", "paid_back", "closing")
     rows = [
         (one["words"], *(number_text(one[f"{column}_minor"], currency) for column in columns)) for one in lots
@@ -218,7 +218,7 @@ def _capital(document: Mapping[str, Any]) -> Section:
         "year. What is in your name stays yours; when it is paid back, the board decides, the oldest year first as a "
         "rule. It is not promised."
     )
-    return Section(_("Your capital account"), table=table, after=why_kept)
+    return Section(_("Your capital account"), unmet(document), table, why_kept)
 
 
 def _whole(document: Mapping[str, Any]) -> Section:

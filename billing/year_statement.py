@@ -83,6 +83,12 @@ def whole_of(page: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def charged(co_op: Mapping[str, Any]) -> int:
+    """What everybody was charged: all that came in but the income beside it."""
+    whole: int = co_op["result_minor"] + co_op["costs_minor"] - co_op["side_income_minor"]
+    return whole
+
+
 def _minor(text: str, currency: str) -> int:
     return parse_amount(text, currency, negative=True)
 

@@ -25,6 +25,7 @@ from billing.year.inputs import CUSTOMER
 from billing.year_losses import account_words, is_spared, pool_words, spared_note, unmet
 from billing.year_statement import (
     FINAL,
+    charged,
     exact_words,
     meaning_of,
     sentence_of,
@@ -223,7 +224,7 @@ def _capital(document: Mapping[str, Any]) -> Section:
 
 def _whole(document: Mapping[str, Any]) -> Section:
     currency, co_op = document["currency"], document["co_op"]
-    rows = [(_("came in: charges"), number_text(_charged(co_op), currency))]
+    rows = [(_("came in: charges"), number_text(charged(co_op), currency))]
     rows += [(_income(name), number_text(amount, currency)) for name, amount in co_op["side_income"].items()]
     rows += [(cost_words(name), number_text(-amount, currency)) for name, amount in co_op["costs"].items()]
     is_left = co_op["result_minor"] >= 0
@@ -236,12 +237,6 @@ def _whole(document: Mapping[str, Any]) -> Section:
     ]
     heading = _("What becomes of the whole") if is_left else _("What was missing, and who bears it")
     return Section(heading, table=Table(_("The whole co-op’s year"), (_("What"), currency), rows))
-
-
-def _charged(co_op: Mapping[str, Any]) -> int:
-    """What everybody was charged: all that came in but the income beside it."""
-    whole: int = co_op["result_minor"] + co_op["costs_minor"] - co_op["side_income_minor"]
-    return whole
 
 
 def _income(account: str) -> str:

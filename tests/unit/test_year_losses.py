@@ -10,7 +10,7 @@ from billing.statements.paper import Paper, Section
 from billing.statements.year_paper import year_paper
 from billing.tongue import speaking
 from billing.year_statement import year_text
-from tests.unit.test_papers import PAGE, line, told
+from tests.unit.test_papers import CAPITAL, PAGE, line, told, words_of
 
 CARRIED = PAGE | {
     "rule_set": "plain", "costs": {"transit": 10_001}, "side_income": {}, "result": "-84.33", "pool": "0.00",
@@ -139,3 +139,28 @@ def test_a_loss_of_the_members_is_one_though_others_brought_more() -> None:
     # And the other way round members share though the whole is below zero.
     shared = {"pool": "30.00", "class_pools": {"user": "30.00"}, "accounts": {"collective:main": "-114.33"}}
     assert "Comes back to you" == paper_of(CARRIED | shared, 3_000).boxes[-1].words
+
+
+@pytest.mark.parametrize(
+    ("language", "heading", "sentence"),
+    [
+        (
+            "en",
+            "Your capital account",
+            "Your part of the loss of 2025 that is still to be met: 1,985.20 EUR.",
+        ),
+        ("de", "Dein Kapitalkonto", "Dein Teil des Verlusts von 2025, der noch zu decken ist: 1.985,20 EUR."),
+        ("es", "Tu cuenta de capital", "Tu parte de la pérdida de 2025 que queda por cubrir: 1.985,20 EUR."),
+    ],
+)
+@pytest.mark.parametrize("lots", [0, 3])
+def test_what_is_still_to_be_met_stands_with_the_capital_account_whatever_is_kept(
+    language: str, heading: str, sentence: str, lots: int
+) -> None:
+    losses = [{"words": "2025", "unmet_minor": 198_520}]
+    with speaking(language):
+        paper = paper_of(PAGE, 36_902, capital=CAPITAL[:lots], losses=losses)
+    found = section(paper, heading)
+    assert sentence in ["".join(one) for one in found.paragraphs]
+    assert (lots > 0) == (found.table is not None)
+    assert sentence in words_of(paper)

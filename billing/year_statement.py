@@ -17,21 +17,13 @@ from billing.words import amount_text, count_text, instant_again, instant_text, 
 from billing.year.inputs import CUSTOMER
 from billing.year.outcome import YearAllocation
 from billing.year_lines import SETTLED, YearLine
+from billing.year_losses import account_words, is_missing, is_spared, pool_words, spared_meaning
 
 FORMAT = "weir-year-statement-1"
 TRIAL = "trial"
 FINAL = "final"
 WIDTH = 80
 INDENT = "  "
-NOT_MEMBERS = {
-    "collective:main": "kept by all of us, in nobody's name (collective account)",
-    "reserve:compulsory": "reserve that the rules ask for",
-    "reserve:voluntary": "reserve that the members decided",
-    "fund:education": "for education",
-    "fund:solidarity": "for solidarity",
-    "interest:shares": "interest on share capital",
-    "loss:carried": "meets losses of earlier years",
-}
 
 
 def year_statement(
@@ -91,6 +83,12 @@ def whole_of(page: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def charged(co_op: Mapping[str, Any]) -> int:
+    """What everybody was charged: all that came in but the income beside it."""
+    whole: int = co_op["result_minor"] + co_op["costs_minor"] - co_op["side_income_minor"]
+    return whole
+
+
 def _minor(text: str, currency: str) -> int:
     return parse_amount(text, currency, negative=True)
 
@@ -146,12 +144,16 @@ def meaning(document: Mapping[str, Any]) -> str:
     """What it means for this reader, in the language spoken now."""
     currency, amount = document["currency"], document["amount_minor"]
     if document["member"]["classes"] == [CUSTOMER]:
+        if is_missing(document):
+            return _("You bought at the tariff and are no member: no part of the loss is yours.")
         return _("You bought at the tariff and are no member: what is left over belongs to the members.")
     if amount < 0:
         return _(
             "Your part of the loss is {part}. It is not a bill: it is met from what you would get in coming years, "
             "and never asked for.", part=amount_text(-amount, currency)
         )  # fmt: skip
+    if is_spared(document):
+        return spared_meaning(document)
     if amount == 0:
         return _("No part of the year's result is yours: shares follow use and work, by the co-op's rules.")
     told = {
@@ -203,7 +205,8 @@ def _lines(document: Mapping[str, Any]) -> Iterator[str]:
         yield from _heading(_("Your line of the sum"))
     for share in document["shares"]:
         yield from _sum(share, currency)
-    yield from _heading(_("What you get") if document["amount_minor"] >= 0 else _("What you bear"))
+    is_loss = document["amount_minor"] < 0 or is_spared(document)
+    yield from _heading(_("What you bear") if is_loss else _("What you get"))
     for words, amount in settled(document):
         yield _sides(INDENT + words, number_text(amount, currency))
     if document.get("capital"):
@@ -211,11 +214,16 @@ def _lines(document: Mapping[str, Any]) -> Iterator[str]:
         for lot in document["capital"]:
             words = _("of {year}", year=lot["words"])
             yield _sides(INDENT + words, number_text(lot["closing_minor"], currency))
+    if document.get("losses"):
+        yield from _heading(_("Your part of losses, still to be met"))
+        for loss in document["losses"]:
+            words = _("of {year}", year=loss["words"])
+            yield _sides(INDENT + words, number_text(loss["unmet_minor"], currency))
     yield from _heading(_("What becomes of the whole"))
     yield _sides(INDENT + _("The year's result"), number_text(co_op["result_minor"], currency))
-    yield _sides(INDENT + _("shared among the members"), number_text(co_op["pool_minor"], currency))
+    yield _sides(INDENT + pool_words(document, within=False), number_text(co_op["pool_minor"], currency))
     for name, amount in co_op["accounts"].items():
-        yield _sides(INDENT + phrase(NOT_MEMBERS.get(name, name)), number_text(amount, currency))
+        yield _sides(INDENT + account_words(name, amount), number_text(amount, currency))
     yield from _foot(document)
 
 
@@ -275,7 +283,7 @@ def settled(document: Mapping[str, Any]) -> list[tuple[str, int]]:
         (_("Interest on your shares"), "interest"),
     )  # fmt: skip
     found = []
-    if document["amount_minor"] < 0:
+    if document["amount_minor"] < 0 or is_spared(document):
         found.append((_("Your part of the loss"), -document["amount_minor"]))
         rows = rows[-1:]
     for words, name in rows:

@@ -13,7 +13,7 @@ from typing import Any
 
 from billing import store, year_run, year_store
 from billing.capital.lots import Change, LotAccount, capital_accounts
-from billing.capital.store import lot_changes
+from billing.capital.store import losses_to_meet, lot_changes
 from billing.charges.store import charge_lines
 from billing.governance import store as governance_store
 from billing.governance.choices import NO_CURRENCY, rules_of
@@ -52,6 +52,7 @@ async def told(
         until = await year_store.last_entry(connection, number) if is_final else None
         found["voting"] = await _voting(connection, number)
         found["capital"] = capital_rows(await lot_changes(connection, member, until_entry=until), first)
+        found["losses"] = loss_rows(await losses_to_meet(connection, member, until_entry=until))
     if is_final:
         found["decision"] = _decision(await governance_store.resolution(connection, document["resolution"]))
     return {**document, **found}
@@ -119,6 +120,11 @@ def capital_rows(changes: Sequence[Change], first: Month) -> list[dict[str, Any]
         }
         for year, lots in sorted(rows.items())
     ]
+
+
+def loss_rows(losses: Mapping[str, int]) -> list[dict[str, Any]]:
+    """One row a year whose loss this member still has a part of to meet, from what they would get later."""
+    return [{"words": year, "unmet_minor": minor} for year, minor in losses.items()]
 
 
 def _decision(found: Resolution | None) -> Mapping[str, Any] | None:

@@ -49,7 +49,7 @@ CONSTANTS = {
     "billing/prices/comparison.py": ("NOT_COMPARED",),
     "billing/notices/notice.py": ("NOT_A_BILL",),
     "billing/statements/year_paper.py": ("CAME_IN",),
-    "billing/year_statement.py": ("NOT_MEMBERS",),
+    "billing/year_losses.py": ("NOT_MEMBERS", "BEARERS"),
 }
 ENUMS = {
     "billing/portal/usage.py": ("By",),

@@ -80,6 +80,19 @@ async def lot_balances(connection: Connection, member: MemberId | None = None) -
     return {lot_of(account): -amount for account, amount in found.items()}
 
 
+async def losses_to_meet(
+    connection: Connection, member: MemberId, *, until_entry: int | None = None
+) -> dict[str, int]:
+    """Year → what of a member's part of its loss was not met yet, the oldest first; up to an entry, if named."""
+    rows = await connection.fetch(
+        "SELECT split_part(account, ':', 4) AS year, sum(amount_minor)::numeric AS amount FROM billing.posting"
+        " WHERE account LIKE $1 AND account LIKE 'loss:member:%' AND ($2::bigint IS NULL OR entry <= $2)"
+        " GROUP BY 1 HAVING sum(amount_minor) > 0 ORDER BY 1",
+        f"loss:member:{member}:%", until_entry,
+    )  # fmt: skip
+    return {row["year"]: int(row["amount"]) for row in rows}
+
+
 async def account_balances(connection: Connection, like: str) -> dict[Account, int]:
     """Accounts whose name matches, with their balance where it is not 0; debit above zero."""
     rows = await connection.fetch(

@@ -16,6 +16,7 @@ from pathlib import Path
 from aiohttp import web
 
 from billing import run, year_store
+from billing.capital.store import losses_to_meet
 from billing.pages import render
 from billing.portal import (
     account_pages,
@@ -224,10 +225,19 @@ async def _this_month(request: web.Request) -> web.Response:
             last = await run.past_statements(connection, visitor.member, count_max=1)
             buckets = await stored_between(connection, visitor.member, start_us=month.start_us, end_us=now)
             retained = await year_store.kept_minor(connection, visitor.member)
+            losses = await losses_to_meet(connection, visitor.member)
     context = page(
         told, used, past, last=last, kept=in_all(buckets.values()), retained_minor=retained, now_us=now
     )
-    return html_page(render("this_month.html", visitor=visitor, has_pdf=pdf.IS_THERE, **context))
+    return html_page(
+        render(
+            "this_month.html",
+            visitor=visitor,
+            has_pdf=pdf.IS_THERE,
+            loss_minor=sum(losses.values()),
+            **context,
+        )
+    )
 
 
 async def _now(request: web.Request) -> web.Response:

@@ -11,6 +11,7 @@ from aiohttp import web
 
 from billing import year_store
 from billing.capital import exit_run
+from billing.capital.store import losses_to_meet
 from billing.governance.decisions import Consent, choice_at
 from billing.governance.store import choices, consents
 from billing.ledger.books import currency as book_currency
@@ -120,12 +121,13 @@ async def _leave_page(request: web.Request) -> web.Response:
         async with connection.transaction(isolation="repeatable_read", readonly=True):
             rule = await _exit_rule(connection, now_us=portal.clock())
             kept = await year_store.kept_minor(connection, visitor.member)
+            losses = await losses_to_meet(connection, visitor.member)
             held = (await register_store.holdings(connection, member=visitor.member)).get(visitor.member, {})
             currency = await book_currency(connection)
             leaving = await membership_store.asked_to_leave(connection, visitor.member)
     return html_page(
         render(
-            "leave.html", visitor=visitor, kept_minor=kept, currency=currency, leaving=leaving,
+            "leave.html", visitor=visitor, kept_minor=kept, loss_minor=sum(losses.values()), currency=currency, leaving=leaving,
             paid_minor=sum(one.paid_minor for one in held.values()), told=membership.what_happens(rule),
             today=to_datetime(portal.clock()).date(),
         )

@@ -11,8 +11,9 @@ from billing.money import divide_half_up
 from billing.portal.books import words
 from billing.statements.paper import SHADES, Part, cost_words, cut
 from billing.statements.year_paper import parts as year_parts
-from billing.tongue import _, phrase
-from billing.year_statement import NOT_MEMBERS, whole_of
+from billing.tongue import _
+from billing.year_losses import account_words
+from billing.year_statement import whole_of
 from meter.window import Month
 
 MONTHS = 12
@@ -100,7 +101,7 @@ def _parts_of_year(co_op: Mapping[str, Any]) -> list[Part]:
         for place, (pool, minor) in enumerate(co_op["costs"].items())
     ]
     wanted.append((_("shared among the members"), "back", co_op["pool_minor"]))
-    wanted += [(phrase(NOT_MEMBERS.get(name, name)), "in", minor) for name, minor in kept.items()]
+    wanted += [(account_words(name, minor), "in", minor) for name, minor in kept.items()]
     return cut(wanted, of_minor=co_op["costs_minor"] + co_op["result_minor"])
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from billing import year_store, year_telling
-from billing.capital.store import lot_changes
+from billing.capital.store import losses_to_meet, lot_changes
 from billing.governance.decisions import choice_at
 from billing.governance.store import choices
 from billing.ledger import books
@@ -110,6 +110,8 @@ class Capital:
     """From when the accounts count: the first month of the fiscal year that runs."""
     accounts: list[dict[str, Any]]
     """By the year it was kept from."""
+    losses: list[dict[str, Any]]
+    """Their parts of losses that are still to be met, by the year of the loss."""
     holdings: Mapping[str, Holding]
 
 
@@ -120,6 +122,7 @@ async def capital_of(connection: Connection, member: MemberId, *, now_us: int) -
         choice = choice_at(await choices(connection), now_us)
         first = FiscalYear.of(Month.of(now_us), 1 if choice is None else choice.first_month).first
         changes = await lot_changes(connection, member, until_entry=None)
+        losses = year_telling.loss_rows(await losses_to_meet(connection, member))
         kept = await year_store.kept_minor(connection, member)
         held = (await register_store.holdings(connection, member=member)).get(member, {})
-    return Capital(currency, kept, first, year_telling.capital_rows(changes, first), held)
+    return Capital(currency, kept, first, year_telling.capital_rows(changes, first), losses, held)

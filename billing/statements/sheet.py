@@ -12,7 +12,7 @@ from typing import Any
 
 from billing.money import plain_number
 from billing.tongue import SOURCE, speaking
-from billing.year_statement import settled
+from billing.year_statement import charged, settled
 
 HEADS = ("part", "what", "quantity", "amount_minor", "currency", "amount")
 BYTE_ORDER_MARK = "\ufeff"
@@ -76,14 +76,23 @@ def _year(document: Mapping[str, Any]) -> Iterator[Row]:
     for lot in document.get("capital", ()):
         for column in ("opening", "added", "taken", "paid_back", "closing"):
             yield f"kept in your name, {lot['words']}", column.replace("_", " "), "", lot[f"{column}_minor"]
-    yield from _co_op(document["co_op"])
+    for loss in document.get("losses", ()):
+        yield "loss still to be met", f"your part of {loss['words']}", "", loss["unmet_minor"]
+    yield from _whole(document["co_op"])
 
 
 def _co_op(co_op: Mapping[str, Any]) -> Iterator[Row]:
-    for name, amount in co_op.get("side_income", {}).items():
-        yield "all of us", name, "", amount
     for name, amount in co_op["costs"].items():
         yield "all of us", f"cost of {name}", "", amount
     yield "all of us", "result", "", co_op["result_minor"]
-    for name, amount in co_op.get("accounts", {}).items():
+
+
+def _whole(co_op: Mapping[str, Any]) -> Iterator[Row]:
+    """All that came in less what it cost is the result, and its parts sum to it: a sheet can add it up by itself."""
+    yield "all of us", "charges", "", charged(co_op)
+    for name, amount in co_op["side_income"].items():
+        yield "all of us", name, "", amount
+    yield from _co_op(co_op)
+    yield "all of us", "members' part of the result", "", co_op["pool_minor"]
+    for name, amount in co_op["accounts"].items():
         yield "all of us", name, "", amount

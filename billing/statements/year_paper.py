@@ -22,9 +22,10 @@ from billing.statements.paper import (
 from billing.tongue import _, many, phrase, pieces, spoken
 from billing.words import amount_text, bytes_text, day_text, instant_again, month_text, number_text
 from billing.year.inputs import CUSTOMER
+from billing.year_losses import account_words, is_spared, pool_words, spared_note, unmet
 from billing.year_statement import (
     FINAL,
-    NOT_MEMBERS,
+    charged,
     exact_words,
     meaning_of,
     sentence_of,
@@ -98,6 +99,8 @@ def _boxes(document: Mapping[str, Any], *, is_final: bool) -> Iterator[Box]:
     share = amount_text(abs(amount), currency)
     if amount < 0:
         yield Box(_("Your part of the loss"), share, _("met from coming years, never billed"))
+    elif is_spared(document):
+        yield Box(_("Your part of the loss"), share, spared_note(document))
     else:
         words = _("Comes back to you") if is_final else _("Would come back to you")
         yield Box(words, share, _("your share of what is left over, by use and work"))
@@ -106,7 +109,7 @@ def _boxes(document: Mapping[str, Any], *, is_final: bool) -> Iterator[Box]:
 def _below(document: Mapping[str, Any], *, is_final: bool) -> Iterator[Box]:
     """Of what comes back: now, in your name; and beside it what is everyone's."""
     currency, co_op = document["currency"], document["co_op"]
-    if not is_customer(document) and document["amount_minor"] >= 0:
+    if not is_customer(document) and document["amount_minor"] >= 0 and not is_spared(document):
         now = amount_text(document["paid_minor"] + document["held_minor"], currency)
         note = _("once the co-op orders its bank to pay") if is_final else _("if it stayed so")
         yield Box(_("To be paid to you"), now, note)
@@ -183,7 +186,7 @@ def _sum(document: Mapping[str, Any]) -> Section:
 def _own(document: Mapping[str, Any], *, is_final: bool) -> Section:
     currency = document["currency"]
     rows = [(words, number_text(amount, currency)) for words, amount in settled(document)]
-    is_loss = document["amount_minor"] < 0
+    is_loss = document["amount_minor"] < 0 or is_spared(document)
     heading = _("What you bear") if is_loss else _("What you get") if is_final else _("What you would get")
     return Section(
         heading,
@@ -196,7 +199,7 @@ def _capital(document: Mapping[str, Any]) -> Section:
     """The member's account with the co-op by years, as this closing left it."""
     currency, lots = document["currency"], document["capital"]
     if not lots:
-        return Section(_("Your capital account"), [(_("Nothing is kept in your name."),)])
+        return Section(_("Your capital account"), [(_("Nothing is kept in your name."),), *unmet(document)])
     columns = ("opening", "added", "taken", "paid_back", "closing")
     rows = [
         (one["words"], *(number_text(one[f"{column}_minor"], currency) for column in columns)) for one in lots
@@ -216,32 +219,24 @@ def _capital(document: Mapping[str, Any]) -> Section:
         "year. What is in your name stays yours; when it is paid back, the board decides, the oldest year first as a "
         "rule. It is not promised."
     )
-    return Section(_("Your capital account"), table=table, after=why_kept)
+    return Section(_("Your capital account"), unmet(document), table, why_kept)
 
 
 def _whole(document: Mapping[str, Any]) -> Section:
     currency, co_op = document["currency"], document["co_op"]
-    rows = [(_("came in: charges"), number_text(_charged(co_op), currency))]
+    rows = [(_("came in: charges"), number_text(charged(co_op), currency))]
     rows += [(_income(name), number_text(amount, currency)) for name, amount in co_op["side_income"].items()]
     rows += [(cost_words(name), number_text(-amount, currency)) for name, amount in co_op["costs"].items()]
     is_left = co_op["result_minor"] >= 0
     result = _("left over (the year’s result)") if is_left else _("missing (the year’s result)")
     rows += [(result, number_text(co_op["result_minor"], currency))]
-    pool = co_op["pool_minor"]
-    shared = _("of it shared among the members") if pool >= 0 else _("of it borne by the members")
-    rows += [(shared, number_text(pool, currency))]
+    rows += [(pool_words(document, within=True), number_text(co_op["pool_minor"], currency))]
     rows += [
-        (_("of it {account}", account=phrase(NOT_MEMBERS.get(name, name))), number_text(amount, currency))
+        (_("of it {account}", account=account_words(name, amount)), number_text(amount, currency))
         for name, amount in co_op["accounts"].items()
     ]
     heading = _("What becomes of the whole") if is_left else _("What was missing, and who bears it")
     return Section(heading, table=Table(_("The whole co-op’s year"), (_("What"), currency), rows))
-
-
-def _charged(co_op: Mapping[str, Any]) -> int:
-    """What everybody was charged: all that came in but the income beside it."""
-    whole: int = co_op["result_minor"] + co_op["costs_minor"] - co_op["side_income_minor"]
-    return whole
 
 
 def _income(account: str) -> str:

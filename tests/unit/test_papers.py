@@ -319,6 +319,25 @@ def test_a_cell_that_would_be_a_formula_is_text() -> None:
     assert ["used", "bytes_out", "1512370000000", "", "", ""] in rows
 
 
+@pytest.mark.parametrize("name", YEARS)
+def test_the_sheet_of_a_year_adds_up_by_itself(name: str) -> None:
+    """All charges and other income less the costs are the result; the members' part and the accounts sum to it."""
+    text = statement_csv(YEARS[name]).removeprefix("\ufeff")
+    rows = {
+        what: int(minor) for part, what, _, minor, *_ in csv.reader(io.StringIO(text)) if part == "all of us"
+    }
+    costs = sum(minor for what, minor in rows.items() if what.startswith("cost of "))
+    result, shared = {"bad": (-25_000, -18_750)}.get(name, (122_000, 91_500))
+    # 3,500.00 were charged in the good year; 20.00 are interest, and 2,300.00 it cost.
+    assert ({"bad": 203_000}.get(name, 350_000), 2_000, 230_000, result) == (
+        rows["charges"], rows["income:interest"], costs, rows["result"],
+    )  # fmt: skip
+    assert result == rows["charges"] + rows["income:interest"] - costs
+    assert (shared, result) == (
+        rows["members' part of the result"], rows["members' part of the result"] + rows["collective:main"],
+    )  # fmt: skip
+
+
 def test_without_typst_it_is_said_how_to_get_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pdf, "IS_THERE", False)
     with pytest.raises(Refusal, match="install Weir with its extra `pdf`, or print the page"):

@@ -27,7 +27,7 @@ from billing.portal.api.shapes import (
     ref,
     rows,
 )
-from billing.portal.api.statement_shapes import ACCOUNT, KIND, MONTH_EXAMPLE, YEAR, YEAR_EXAMPLE
+from billing.portal.api.statement_shapes import ACCOUNT, KIND, LOSS, MONTH_EXAMPLE, YEAR, YEAR_EXAMPLE
 from billing.portal.books import words
 from billing.portal.bundle_pages import bundle_name, bundle_of, month_asked, year_asked
 from billing.portal.bundles import AGAIN_S, MEDIA_TYPE, BundlerBusy, NoBundle
@@ -83,6 +83,7 @@ CAPITAL = record(
             "description": "From when the accounts count: the first month of the running year.",
         },
         "accounts": rows(ACCOUNT),
+        "losses": rows(LOSS),
         "shares": rows(record({"kind": TEXT, "shares": COUNT, "paid_minor": MINOR})),
         "payments": PAYMENTS,
         "comes_back": COMES_BACK,
@@ -113,7 +114,7 @@ _ONE_LISTED: Mapping[str, Any] = {
     "digest": "0" * 64,
 }  # fmt: skip
 _ONE_CAPITAL: Mapping[str, Any] = {
-    "currency": "EUR", "kept_minor": 150, "from": "2026-01",
+    "currency": "EUR", "kept_minor": 150, "from": "2026-01", "losses": [{"words": "2024", "unmet_minor": 20}],
     "accounts": [
         {
             "words": "2025", "opening_minor": 150, "added_minor": 0, "taken_minor": 0, "paid_back_minor": 0,
@@ -287,6 +288,7 @@ async def _capital(asking: Asking) -> Mapping[str, Any]:
         "kept_minor": found.kept_minor,
         "from": str(found.first),
         "accounts": found.accounts,
+        "losses": found.losses,
         "shares": [
             {"kind": kind, "shares": one.shares, "paid_minor": one.paid_minor}
             for kind, one in found.holdings.items()

@@ -138,6 +138,15 @@ ACCOUNT = record(
         **{f"{name}_minor": MINOR for name in ("opening", "added", "taken", "paid_back", "closing")},
     }
 )
+LOSS = record(
+    {
+        "words": {"type": "string", "description": "The year of the loss."},
+        "unmet_minor": {
+            **MINOR,
+            "description": "Of your part of it, what is still to be met from what you would get; it is no debt.",
+        },
+    }
+)
 _PROVIDER = record(
     {
         **dict.fromkeys(("id", "provider", "region"), TEXT),
@@ -199,11 +208,12 @@ YEAR_STATEMENT = record(
             }
         ),
         "capital": rows(ACCOUNT),
+        "losses": rows(LOSS),
         "decision": or_null(
             record({"id": TEXT, "body": TEXT, "decided_on": DAY, "text": TEXT, "votes": or_null(_VOTES)})
         ),
     },
-    optional=("used", "compared", "capital", "decision", "voting"),
+    optional=("used", "compared", "capital", "losses", "decision", "voting"),
     words="What a member is told about a fiscal year.",
 )  # fmt: skip
 _ZEROS = "0" * 64

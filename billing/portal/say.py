@@ -271,7 +271,8 @@ async def _result(request: web.Request) -> web.Response:
     number = _number(request)
     async with _asking(request, number=number) as asking:
         stored = await result_of(asking.connection, number, now_us=asking.now_us)
-    return _file(stored.document.encode() + b"\n", f"vote-{number}.json", "application/json")
+    # These very bytes, and no newline behind them: the digest on the page is that of the file.
+    return _file(stored.document.encode(), f"vote-{number}.json", "application/json")
 
 
 async def _attachment(request: web.Request) -> web.Response:

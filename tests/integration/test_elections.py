@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import re
@@ -233,8 +234,10 @@ async def test_the_api_tells_of_an_election_as_its_document_says(co_op: Coop, tm
             operation = document["paths"][template_of(document, path)]["get"]
             content = operation["responses"]["200"]["content"]["application/json"]
             assert [] == complaints(document, content, told[path]), path
+        file = await (await api.ask(f"/proposals/{number}/result", token)).read()
     assert {"seats": 2, "options": ["Ada", "Bo", "<b>Cy</b>"]} == told[f"/proposals/{number}"]["election"]
     assert ["Ada", "Bo"] == told[f"/proposals/{number}/result"]["count"]["elected"]
+    assert hashlib.sha256(file).hexdigest() == told[f"/proposals/{number}"]["result_digest"]
 
 
 @pytest_asyncio.fixture
@@ -281,7 +284,9 @@ async def test_an_election_from_its_proposal_to_its_result_on_the_pages(
     assert "4 of 5 took part: of 2 seats 2 went to those with the most votes." in page
     assert "<b>" not in page
     assert ("somebody was elected" in await site.text("/proposals"), 4) == (True, len(receipts))
-    again = recount(await (await site.get("/proposals/1/result")).text())
+    file = await (await site.get("/proposals/1/result")).read()
+    assert f"its digest is <code>{hashlib.sha256(file).hexdigest()}</code>" in page
+    again = recount(file.decode())
     assert () == again.problems
     assert {one.replace(" ", "") for one in receipts} == {one.receipt for one in again.ballots}
     assert again.digest in page

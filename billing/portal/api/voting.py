@@ -73,7 +73,9 @@ PROPOSAL = record(
         ),
         "comments": rows(record({"place": COUNT, "name": TEXT, "text": TEXT, "said": TIME})),
         "resolution": or_null(TEXT, words="What it became."),
-        "result_digest": or_null(DIGEST),
+        "result_digest": or_null(
+            DIGEST, words="SHA-256 of the result, as `/proposals/{number}/result` gives it."
+        ),
     }
 )
 _TALLY: dict[str, Schema] = {"for": COUNT, "against": COUNT, "abstained": COUNT}
@@ -277,7 +279,7 @@ async def _result(asking: Asking) -> Answer:
     async with asking.portal.database() as connection:
         await refuse_strangers(connection, member, number=number, now_us=asking.now_us)
         stored = await result_of(connection, number, now_us=asking.now_us)
-    return Exactly(stored.document + "\n")
+    return Exactly(stored.document)
 
 
 def _poll(poll: Poll | None) -> dict[str, Any] | None:

@@ -144,6 +144,11 @@ class BillingSettings(RoomSettings):
         ge=1000,
         description="rows of everything known about a member that the portal puts in one file",
     )
+    portal_export_papers_bytes_max: int = Field(
+        2**30,
+        ge=0,
+        description="bytes of papers beside a member's own proposals that the portal puts in the same file",
+    )
     portal_search_timeout_s: int = Field(
         10, ge=1, le=600, description="longest search for the single requests of a day"
     )

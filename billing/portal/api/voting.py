@@ -107,7 +107,9 @@ _RESULT = record(
                         "version": {"type": ["string", "integer"]},
                         "classes": rows(TEXT),
                         "chambers": by_name(EXACT),
-                        "quorum": record({"share": EXACT, "source": TEXT}),
+                        "quorum": record(
+                            {"share": EXACT, "more_than": FLAG, "source": TEXT}, optional=("more_than",)
+                        ),
                         "majority": record({"share": EXACT, "or_equal": FLAG, "source": TEXT}),
                     }
                 ),
@@ -163,7 +165,7 @@ _ONE_RESULT: Mapping[str, Any] = {
         "opens": _ONE_POLL["opens"], "closes": _ONE_POLL["closes"],
         "rules": {
             "rule_set": "plain", "version": 1, "classes": ["user"], "chambers": {},
-            "quorum": {"share": "0", "source": "by-laws"},
+            "quorum": {"share": "0", "more_than": False, "source": "by-laws"},
             "majority": {"share": "1/2", "or_equal": False, "source": "by-laws"},
         },
         "eligible": {"all": 5},

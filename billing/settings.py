@@ -212,6 +212,12 @@ class BillingSettings(RoomSettings):
         100, ge=1, le=10_000, description="what one member says to proposals within a day"
     )
     proposals_listed_max: int = Field(100, ge=1, le=10_000, description="proposals on one page of the portal")
+    proposal_voters_listed_max: int = Field(
+        1000,
+        ge=1,
+        le=100_000,
+        description="who voted, by name, on the page of a proposal; the result has them all",
+    )
 
     @field_validator("trusted_proxies")
     @classmethod

@@ -248,6 +248,20 @@ async def site(co_op: Coop, tmp_path: Path) -> AsyncIterator[Site]:
         yield one
 
 
+async def test_the_page_of_an_open_election_says_who_chose_whom(co_op: Coop, tmp_path: Path) -> None:
+    books, number, (anna, ben, *_) = await an_election(co_op, is_secret=False)
+    await run.cast(books, number, anna, "1,3", now_us=DURING)
+    await run.cast(books, number, ben, "abstain", now_us=DURING)
+    settings = BillingSettings(session_idle_minutes=43_200, session_absolute_hours=8760)
+    async with running_site(co_op, tmp_path / "journal", settings) as site:
+        site.now_us = CLOSES
+        await site.sign_in(anna)
+        page = await site.text(f"/proposals/{number}")
+    assert '<th scope="row">anna</th><td>Ada, &lt;b&gt;Cy&lt;/b&gt;</td>' in page
+    assert '<th scope="row">ben</th><td>abstained</td>' in page
+    assert "For anybody to be elected 1 had to take part. Seats: 2, for those with the most votes." in page
+
+
 async def test_an_election_from_its_proposal_to_its_result_on_the_pages(
     site: Site, caplog: pytest.LogCaptureFixture
 ) -> None:

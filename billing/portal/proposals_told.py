@@ -65,9 +65,11 @@ async def proposal_of(connection: Connection, number: int, *, now_us: int) -> To
 
 
 async def voters_of(
-    connection: Connection, stored: store.StoredResult, *, count_max: int
+    connection: Connection, stored: store.StoredResult | None, *, count_max: int
 ) -> tuple[list[dict[str, object]], int]:
-    """(who voted by name, count_max at most; how many voted)."""
+    """(who voted by name, count_max at most; how many voted). Nobody before the count: until then it is nobody's business."""
+    if stored is None:
+        return [], 0
     shown, count = who_voted(stored.document, count_max=count_max)
     return voters(stored.document, shown, await member_names(connection, shown)), count
 

@@ -244,10 +244,8 @@ async def _show(request: web.Request) -> web.Response:
     async with _asking(request, number=number) as asking:
         told = await proposal_of(asking.connection, number, now_us=asking.now_us)
         found, poll, stored = told.proposal, told.poll, told.result
-        voters, voted = [], 0
-        if stored is not None:
-            most = asking.portal.settings.proposal_voters_listed_max
-            voters, voted = await voters_of(asking.connection, stored, count_max=most)
+        most = asking.portal.settings.proposal_voters_listed_max
+        voters, voted = await voters_of(asking.connection, stored, count_max=most)
         context: dict[str, Any] = {
             "proposal": found,
             "about": _(KINDS[found.kind.value]),

@@ -144,6 +144,11 @@ class BillingSettings(RoomSettings):
         ge=1000,
         description="rows of everything known about a member that the portal puts in one file",
     )
+    portal_export_papers_bytes_max: int = Field(
+        2**30,
+        ge=0,
+        description="bytes of papers beside a member's own proposals that the portal puts in the same file",
+    )
     portal_bundle_records_max: int = Field(
         5_000_000,
         ge=1000,
@@ -215,6 +220,12 @@ class BillingSettings(RoomSettings):
         100, ge=1, le=10_000, description="what one member says to proposals within a day"
     )
     proposals_listed_max: int = Field(100, ge=1, le=10_000, description="proposals on one page of the portal")
+    proposal_voters_listed_max: int = Field(
+        1000,
+        ge=1,
+        le=100_000,
+        description="who voted, by name, on the page of a proposal; the result has them all",
+    )
 
     @field_validator("trusted_proxies")
     @classmethod

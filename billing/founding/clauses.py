@@ -165,7 +165,8 @@ def _redemption(after: Afterwards) -> Iterator[Point]:
 
 def _votes(voting: VotingRules) -> Iterator[Point]:
     yield Point(f"Each member has one vote, whatever they use and however many shares they hold. Classes with a vote: {', '.join(voting.classes)}.")  # fmt: skip
-    quorum = f"at least {percent_text(voting.quorum)} of the members with a vote take part" if voting.quorum else "any number of members takes part"  # fmt: skip
+    least = "more than" if voting.quorum_more_than else "at least"
+    quorum = f"{least} {percent_text(voting.quorum)} of the members with a vote take part" if voting.quorum else "any number of members takes part"  # fmt: skip
     yield Point(f"A meeting or ballot decides when {quorum}.", voting.quorum_source)
     yield Point(f"It is carried by {voting.ordinary.words}.", voting.ordinary.source)
 

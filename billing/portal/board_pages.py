@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from datetime import date
 
 from aiohttp import web
@@ -16,9 +17,9 @@ from billing.portal.desk import download, html_page
 from billing.portal.office import Holder, holding
 from billing.portal.proposals import KINDS
 from billing.register import store as register_store
-from billing.register.operations import people_at
+from billing.register.operations import ShareKind, people_at
 from billing.spreadsheet import csv_text
-from billing.words import day_text, iso_text, list_text
+from billing.words import amount_text, day_text, iso_text, list_text
 from meter.store import members
 
 BOARD = Office.BOARD
@@ -55,7 +56,7 @@ async def _register(request: web.Request) -> web.Response:
     """Everybody who is a member; looked at as a page or taken as a file, the log says so."""
     async with holding(request, BOARD) as holder:
         as_file = request.query.get("format") == "csv"
-        rows = await _rows(holder)
+        rows, kinds = await _rows(holder), await register_store.share_kinds(holder.connection)
         what = f"{'take out' if as_file else 'look at'} the register of members and shares"
         await note(
             holder.connection,
@@ -66,8 +67,17 @@ async def _register(request: web.Request) -> web.Response:
         )
     if as_file:
         return download(csv_text(COLUMNS, rows), "register.csv", "text/csv")
-    told = [(*row[:2], list_text(str(row[2]).split(AND)), _day(row[3]), *row[4:]) for row in rows]
+    told = [
+        (*row[:2], list_text(str(row[2]).split(AND)), _day(row[3]), *row[4:6], _paid(row, kinds))
+        for row in rows
+    ]
     return html_page(render("board_register.html", visitor=holder.visitor, columns=HEADINGS, rows=told))
+
+
+def _paid(row: tuple[object, ...], kinds: Mapping[str, ShareKind]) -> str | None:
+    """In the currency of the shares; None for who holds none."""
+    kind, _, paid_minor = row[4:]
+    return amount_text(int(str(paid_minor)), kinds[str(kind)].currency) if kind is not None else None
 
 
 def _day(since: object) -> str | None:

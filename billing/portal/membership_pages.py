@@ -109,8 +109,9 @@ async def _export(request: web.Request) -> web.StreamResponse:
         async with portal.searching, portal.database() as connection:
             visitor = await visitor_of(request, connection)
             await write_export(
-                connection, visitor.member, file, rows_max=portal.settings.portal_export_rows_max
-            )
+                connection, visitor.member, file, rows_max=portal.settings.portal_export_rows_max,
+                papers_bytes_max=portal.settings.portal_export_papers_bytes_max,
+            )  # fmt: skip
         return await send_file(request, file, f"weir-{visitor.name}.zip", "application/zip")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from datetime import date
-from typing import Any
+from typing import Any, NamedTuple
 
 import asyncpg
 
@@ -59,6 +59,25 @@ EXPORT: dict[str, str] = {
     "billing.login_link.member": "SELECT created_at, expires_at FROM billing.login_link WHERE member = $1",
     # Of open votes; nothing says whose a secret ballot is.
     "billing.ballot.member": "SELECT proposal, receipt, chamber, vote FROM billing.ballot WHERE member = $1",
+    "billing.proposal_text": (
+        "SELECT t.* FROM billing.proposal_text AS t JOIN billing.proposal AS p ON p.number = t.proposal WHERE p.member = $1"
+    ),
+    "billing.proposal_attachment": (
+        "SELECT a.proposal, a.place, a.name, a.media_type, a.sha256, length(a.content) AS size_bytes, a.who, a.recorded_at"
+        " FROM billing.proposal_attachment AS a JOIN billing.proposal AS p ON p.number = a.proposal WHERE p.member = $1"
+        " ORDER BY a.proposal, a.place"
+    ),
+    "billing.proposal_withdrawal": (
+        "SELECT w.* FROM billing.proposal_withdrawal AS w JOIN billing.proposal AS p ON p.number = w.proposal"
+        " WHERE p.member = $1"
+    ),
+    "billing.turnout": (
+        "SELECT v.proposal, get_bit(t.voted, v.place) = 1 AS has_voted FROM billing.turnout AS t"
+        " JOIN billing.voter AS v USING (proposal) WHERE v.member = $1"
+    ),
+    "billing.office_end": (
+        "SELECT e.* FROM billing.office_end AS e JOIN billing.office AS o ON o.number = e.office WHERE o.member = $1"
+    ),
     "gateway.access_key.member": (
         "SELECT access_key, created_at, revoked_at, scope::text FROM gateway.access_key WHERE member = $1"
     ),
@@ -70,8 +89,43 @@ EXPORT: dict[str, str] = {
 """What is known about a member, by the table and the column that says whose it is. Secrets and digests stay out."""
 LEFT_OUT = {
     "gateway.directory_change.member": "that something changed, kept for minutes so that gateways read it again",
+    "billing.poll": "a vote is everybody's: its terms are on the proposal's page",
+    "billing.vote_result": "everybody's too: it is published with every ballot",
+    "billing.adopted": "which resolution it became, on the same page",
+    "billing.payment_batch": "an order to the bank for all who are paid; a member's own line of it is in here",
+    "gateway.move": "how the operators place a bucket: its objects are the same before and after",
+    "gateway.inventory": "what the last look at a bucket found, beside what was counted, which is in here",
 }
-"""What is not, and why."""
+"""What is not, and why: by whose it is, or for a table that belongs to one of theirs by its name alone."""
+
+
+class Paper(NamedTuple):
+    """A paper beside a member's own proposal."""
+
+    proposal: int
+    place: int
+    name: str
+    size_bytes: int
+
+
+async def own_papers(connection: Connection, member: MemberId, *, papers_max: int) -> list[Paper]:
+    """Those attached to what this member proposed, in their order."""
+    rows = await connection.fetch(
+        "SELECT a.proposal, a.place, a.name, length(a.content) AS size_bytes FROM billing.proposal_attachment AS a"
+        " JOIN billing.proposal AS p ON p.number = a.proposal WHERE p.member = $1"
+        " ORDER BY a.proposal, a.place LIMIT $2",
+        member, papers_max,
+    )  # fmt: skip
+    return [Paper(*row) for row in rows]
+
+
+async def paper(connection: Connection, one: Paper) -> bytes:
+    """What is in it."""
+    found: bytes = await connection.fetchval(
+        "SELECT content FROM billing.proposal_attachment WHERE proposal = $1 AND place = $2",
+        one.proposal, one.place,
+    )  # fmt: skip
+    return found
 
 
 async def rows_of(

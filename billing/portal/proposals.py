@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from typing import assert_never
 
 from billing.money import scale_down
 from billing.tongue import _
-from billing.voting.count import Outcome, Tally
+from billing.voting.count import Ballot, Outcome, Tally, Vote
 from billing.voting.document import Recount, recount
-from billing.voting.election import Elected
+from billing.voting.election import Counted, Elected
 from billing.voting.poll import Poll
 from billing.voting.proposal import Proposal
 from billing.words import count_text
+from meter.ids import MemberId
 
 BAR_WIDTH = 360
 RESULTS_KEPT = 32
@@ -76,6 +78,37 @@ def result_page(document: str) -> Mapping[str, object]:
         "chambers": chambers if len(chambers) > 1 else [],
         "weights": {name: str(one) for name, one in _weights(again).items()},
     }
+
+
+def who_voted(document: str, *, count_max: int) -> tuple[list[MemberId], int]:
+    """(the first count_max of those who voted, in the order of their numbers; how many voted)."""
+    voted = [MemberId(one) for one in _counted(document).document["voted"]]
+    return voted[:count_max], len(voted)
+
+
+def voters(
+    document: str, shown: Sequence[MemberId], names: Mapping[MemberId, str]
+) -> list[dict[str, object]]:
+    """Who voted, and in an open vote what they said."""
+    again = _counted(document)
+    said = {one.member: _said(one, again.outcome) for one in again.ballots if one.member is not None}
+    return [{"number": one, "name": names.get(one, ""), "said": said.get(one, "")} for one in shown]
+
+
+def _said(ballot: Ballot, found: Counted) -> str:
+    """A ballot in words."""
+    match ballot.vote:
+        case Vote.FOR:
+            return _("for it")
+        case Vote.AGAINST:
+            return _("against it")
+        case Vote.ABSTAIN:
+            return _("abstained")
+        case None:
+            assert isinstance(found, Elected), "a ballot that names somebody is one of an election"
+            return ", ".join(found.names(ballot.places))
+        case _ as never:
+            assert_never(never)
 
 
 def _election_page(found: Elected, again: Recount) -> dict[str, object]:

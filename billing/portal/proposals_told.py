@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from billing.payments.store import member_names
 from billing.portal.desk import NotFound
-from billing.portal.proposals import rows, state
+from billing.portal.proposals import rows, state, voters, who_voted
 from billing.register import store as register_store
 from billing.register.operations import people_at
 from billing.voting import run, store
@@ -61,6 +62,16 @@ async def proposal_of(connection: Connection, number: int, *, now_us: int) -> To
         await store.attachments(connection, number), await store.comments(connection, number), stored,
         await store.resolution_of(connection, number), cast, roll,
     )  # fmt: skip
+
+
+async def voters_of(
+    connection: Connection, stored: store.StoredResult | None, *, count_max: int
+) -> tuple[list[dict[str, object]], int]:
+    """(who voted by name, count_max at most; how many voted). Nobody before the count: until then it is nobody's business."""
+    if stored is None:
+        return [], 0
+    shown, count = who_voted(stored.document, count_max=count_max)
+    return voters(stored.document, shown, await member_names(connection, shown)), count
 
 
 async def result_of(connection: Connection, number: int, *, now_us: int) -> store.StoredResult:

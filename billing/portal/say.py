@@ -19,7 +19,14 @@ from billing.pages import render
 from billing.portal.desk import PORTAL, NotFound, Portal, html_page, visitor_of
 from billing.portal.login import Visitor
 from billing.portal.proposals import KINDS, result_page
-from billing.portal.proposals_told import found_proposal, listed, proposal_of, refuse_strangers, result_of
+from billing.portal.proposals_told import (
+    found_proposal,
+    listed,
+    proposal_of,
+    refuse_strangers,
+    result_of,
+    voters_of,
+)
 from billing.register import store as register_store
 from billing.register.operations import people_at
 from billing.tongue import _
@@ -49,6 +56,8 @@ CHUNK_BYTES = 64 * 1024
 NUMBER = "{number:[0-9]{1,9}}"
 PLAIN_KINDS = {name: words for name, words in KINDS.items() if name != ResolutionKind.ELECTION}
 """What an ordinary proposal is about; an election has a form of its own."""
+VOTERS_UNFOLDED_MAX = 20
+"""A longer list of who voted is folded."""
 LIMITS = {
     "title_max": TITLE_CHARACTERS_MAX,
     "body_max": BODY_CHARACTERS_MAX,
@@ -236,6 +245,8 @@ async def _show(request: web.Request) -> web.Response:
     async with _asking(request, number=number) as asking:
         told = await proposal_of(asking.connection, number, now_us=asking.now_us)
         found, poll, stored = told.proposal, told.poll, told.result
+        most = asking.portal.settings.proposal_voters_listed_max
+        voters, voted = await voters_of(asking.connection, stored, count_max=most)
         context: dict[str, Any] = {
             "proposal": found,
             "about": _(KINDS[found.kind.value]),
@@ -244,6 +255,9 @@ async def _show(request: web.Request) -> web.Response:
             "attachments": told.attachments,
             "comments": told.comments,
             "result": None if stored is None else result_page(stored.document),
+            "voters": voters,
+            "voted": voted,
+            "voters_unfolded_max": VOTERS_UNFOLDED_MAX,
             "resolution": told.resolution,
             "cast": told.cast,
             "roll": told.roll,
@@ -272,7 +286,8 @@ async def _result(request: web.Request) -> web.Response:
     number = _number(request)
     async with _asking(request, number=number) as asking:
         stored = await result_of(asking.connection, number, now_us=asking.now_us)
-    return _file(stored.document.encode() + b"\n", f"vote-{number}.json", "application/json")
+    # These very bytes, and no newline behind them: the digest on the page is that of the file.
+    return _file(stored.document.encode(), f"vote-{number}.json", "application/json")
 
 
 async def _attachment(request: web.Request) -> web.Response:

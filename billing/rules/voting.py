@@ -83,6 +83,8 @@ class VotingRules:
     classes: tuple[str, ...]
     """Those with a vote."""
     quorum: Fraction
+    quorum_more_than: bool
+    """Whether more than that part must take part, and just as much is not enough."""
     quorum_source: str
     ordinary: Majority
     special: Majority
@@ -132,11 +134,14 @@ def voting_rules(rule_set: str, chosen: VotingChoice | None = None) -> VotingRul
     classes = found.texts("classes")
     special = found.table("special")
     quorum = found.table("quorum")
+    share = _at_least(quorum, "quorum", asked.quorum)
     return VotingRules(
         rule_set=rule_set,
         version=file.text("version"),
         classes=classes,
-        quorum=_at_least(quorum, "quorum", asked.quorum),
+        quorum=share,
+        # At least any part above the law's is more than the law's; and more than all of them can never be there.
+        quorum_more_than=quorum.flag("more_than") and share == quorum.exact("share"),
         quorum_source=quorum.text("source"),
         ordinary=_majority(found.table("majority"), "majority", asked.majority),
         special=_majority(special, "special", asked.special),

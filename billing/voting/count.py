@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
 
-from billing.money import ceil_share
+from billing.money import ceil_share, floor_share
 from billing.rules.voting import Majority
 from meter.ids import MemberId
 
@@ -66,11 +66,16 @@ class Terms:
     eligible: Mapping[str, int]
     """Chamber → how many have a vote in it."""
     election: Election | None = None
+    quorum_more_than: bool = False
+    """Whether more than the quorum must take part, and just as much is not enough."""
 
     @property
     def needed(self) -> int:
         """How many must take part: where nobody does nothing is decided, even if no law names a quorum."""
-        return max(1, ceil_share(sum(self.eligible.values()), self.quorum))
+        there = sum(self.eligible.values())
+        if self.quorum_more_than:
+            return floor_share(there, self.quorum) + 1
+        return max(1, ceil_share(there, self.quorum))
 
 
 @dataclass(frozen=True, slots=True)

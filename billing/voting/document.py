@@ -55,7 +55,11 @@ def poll_document(
                 "version": rules.version,
                 "classes": list(rules.classes),
                 "chambers": {name: exact_text(one) for name, one in rules.chambers.items()},
-                "quorum": {"share": exact_text(rules.quorum), "source": rules.quorum_source},
+                "quorum": {
+                    "share": exact_text(rules.quorum),
+                    "more_than": rules.quorum_more_than,
+                    "source": rules.quorum_source,
+                },
                 **_what_decides(proposal, rules),
             },
             "eligible": dict(eligible),
@@ -89,6 +93,7 @@ def poll_terms(document: Mapping[str, Any]) -> tuple[Terms, tuple[str, ...]]:
         chambers={name: chambers.exact(name) for name in tuple(chambers.keys())},
         eligible={name: eligible.whole(name, default=0) for name in tuple(eligible.keys())},
         election=election,
+        quorum_more_than=quorum.flag("more_than"),  # Not there in a file of before it was told: at least.
     )
     if terms.chambers and set(terms.eligible) - set(terms.chambers):
         raise Refusal("poll.eligible: a chamber without a weight")

@@ -44,13 +44,13 @@ def show(number: int, as_json: bool) -> None:
 )
 @data_option
 def export(number: int, file: Path | None) -> None:
-    """The result with every ballot, as it is published."""
-    text = _stored(number).document + "\n"
+    """The result with every ballot, as it is published: its SHA-256 is the digest that members are told."""
+    content = _stored(number).document.encode()
     if file is None:
-        click.echo(text, nl=False)
+        click.echo(content, nl=False)
         return
     try:
-        file.write_text(text, "utf-8")
+        file.write_bytes(content)
     except OSError as error:
         raise Refusal(f"to: {file} cannot be written: {error.strerror}") from None
 

@@ -38,6 +38,26 @@ async def site(co_op: Coop, tmp_path: Path) -> AsyncIterator[Site]:
         yield one
 
 
+@pytest.mark.parametrize(
+    ("language", "board", "by_the_board"),
+    [
+        ("en", "The board", "by the board,"),
+        ("de", "Der Vorstand", "von dem Vorstand,"),
+        ("es", "El consejo rector", "de: el consejo rector,"),
+    ],
+)
+async def test_who_decided_is_named_in_each_language_as_one_who_acts(
+    site: Site, language: str, board: str, by_the_board: str
+) -> None:
+    number = await proposed(await site.co_op.books())
+    await site.sign_in(BEA)
+    await site.post("/language", language=language)
+    assert f'<option value="board">{board}</option>' in await site.text("/board/resolutions")
+    typed = RESOLUTION | {"body": "board", "in_favour": "", "against": "", "abstained": "", "quorum": ""}
+    assert f"<dd>{board}</dd>" in await (await site.post("/board/resolutions", **typed)).text()
+    assert by_the_board in await site.text(f"/proposals/{number}")
+
+
 async def test_a_resolution_is_shown_then_entered_and_members_can_read_it(site: Site) -> None:
     await site.sign_in(BEA)
     assert 'name="in_favour"' in await site.text("/board/resolutions")

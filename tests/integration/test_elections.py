@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import re
@@ -233,8 +234,10 @@ async def test_the_api_tells_of_an_election_as_its_document_says(co_op: Coop, tm
             operation = document["paths"][template_of(document, path)]["get"]
             content = operation["responses"]["200"]["content"]["application/json"]
             assert [] == complaints(document, content, told[path]), path
+        file = await (await api.ask(f"/proposals/{number}/result", token)).read()
     assert {"seats": 2, "options": ["Ada", "Bo", "<b>Cy</b>"]} == told[f"/proposals/{number}"]["election"]
     assert ["Ada", "Bo"] == told[f"/proposals/{number}/result"]["count"]["elected"]
+    assert hashlib.sha256(file).hexdigest() == told[f"/proposals/{number}"]["result_digest"]
 
 
 @pytest_asyncio.fixture
@@ -243,6 +246,20 @@ async def site(co_op: Coop, tmp_path: Path) -> AsyncIterator[Site]:
     settings = BillingSettings(session_idle_minutes=43_200, session_absolute_hours=8760)
     async with running_site(co_op, tmp_path / "journal", settings) as one:
         yield one
+
+
+async def test_the_page_of_an_open_election_says_who_chose_whom(co_op: Coop, tmp_path: Path) -> None:
+    books, number, (anna, ben, *_) = await an_election(co_op, is_secret=False)
+    await run.cast(books, number, anna, "1,3", now_us=DURING)
+    await run.cast(books, number, ben, "abstain", now_us=DURING)
+    settings = BillingSettings(session_idle_minutes=43_200, session_absolute_hours=8760)
+    async with running_site(co_op, tmp_path / "journal", settings) as site:
+        site.now_us = CLOSES
+        await site.sign_in(anna)
+        page = await site.text(f"/proposals/{number}")
+    assert '<th scope="row">anna</th><td>Ada, &lt;b&gt;Cy&lt;/b&gt;</td>' in page
+    assert '<th scope="row">ben</th><td>abstained</td>' in page
+    assert "For anybody to be elected 1 had to take part. Seats: 2, for those with the most votes." in page
 
 
 async def test_an_election_from_its_proposal_to_its_result_on_the_pages(
@@ -281,7 +298,9 @@ async def test_an_election_from_its_proposal_to_its_result_on_the_pages(
     assert "4 of 5 took part: of 2 seats 2 went to those with the most votes." in page
     assert "<b>" not in page
     assert ("somebody was elected" in await site.text("/proposals"), 4) == (True, len(receipts))
-    again = recount(await (await site.get("/proposals/1/result")).text())
+    file = await (await site.get("/proposals/1/result")).read()
+    assert f"its digest is <code>{hashlib.sha256(file).hexdigest()}</code>" in page
+    again = recount(file.decode())
     assert () == again.problems
     assert {one.replace(" ", "") for one in receipts} == {one.receipt for one in again.ballots}
     assert again.digest in page

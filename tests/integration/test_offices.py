@@ -16,6 +16,8 @@ from billing.costs.costing import add_cost
 from billing.governance import store as governance_store
 from billing.payments.ordering import order
 from billing.payments.run import set_account
+from billing.register.operations import Operation, OperationKind
+from billing.register.run import add_share_kind, enter_shares
 from billing.run import close
 from billing.settings import BillingSettings
 from deploy.commands.pay import MasterSeal
@@ -298,6 +300,26 @@ async def test_the_board_reads_resolutions_and_the_register_and_that_is_logged(s
         one.what for one in await acts(site.co_op)
     ]
     assert [] == await governance_store.resolutions(owner)
+
+
+async def test_the_register_says_what_was_paid_as_money_and_the_file_in_whole_cents(site: Site) -> None:
+    anna, _, _, bea = await with_offices(site)
+    books = await site.co_op.connection("weir_office")
+    await add_share_kind(
+        books, name="big", par="1234.50", currency="EUR", held_by=["user"], is_investment=False, interest_max=None,
+        who="test", now_us=NOW,
+    )  # fmt: skip
+    for kind, more in (
+        (OperationKind.SUBSCRIPTION, {"quantity": 2}), (OperationKind.PAYMENT, {"amount_minor": 123_450}),
+    ):  # fmt: skip
+        await enter_shares(books, Operation(0, kind, anna, NOW, NOW, "test", share_kind="big", **more))
+    await site.sign_in(bea)
+    cell = "<td class=n>2</td><td class=n>{}</td>"
+    assert cell.format("1,234.50 EUR") in await site.text("/board/register")
+    assert ",big,2,123450\r\n" in await site.text("/board/register?format=csv")
+    await site.post("/language", language="de")
+    page = await site.text("/board/register")
+    assert (True, False) == (cell.format("1.234,50\N{NO-BREAK SPACE}EUR") in page, "123450" in page)
 
 
 async def test_the_portal_s_ordinary_connection_cannot_write_the_books(co_op: Coop) -> None:

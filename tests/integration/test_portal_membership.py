@@ -18,6 +18,7 @@ import pytest_asyncio
 
 from billing.capital.exit_run import standings
 from billing.capital.exits import ExitState
+from billing.governance.decisions import ResolutionKind
 from billing.portal.export import write_export
 from billing.portal.membership import read_leaving, read_particulars, what_happens
 from billing.portal.membership_store import EXPORT, LEFT_OUT
@@ -26,9 +27,12 @@ from billing.register.run import verify_register
 from billing.rules.afterwards import afterwards, rule_sets
 from billing.settings import BillingSettings
 from billing.tongue import LANGUAGES, SOURCE, speaking
+from billing.voting import run
+from billing.voting.proposal import withdrawal, wording
 from meter.refusal import Refusal
 from tests.coop import NOVEMBER, NOW, OCTOBER, Coop
 from tests.portal import Site, running_site
+from tests.voting_kit import DURING, SETTINGS, opened, proposed
 
 EVIL = '"><script>alert(1)</script>'
 ADDRESS = {
@@ -208,6 +212,7 @@ async def test_the_file_of_everything_has_the_member_s_rows_and_nobody_else_s(si
         assert archive.testzip() is None
         files = {name: archive.read(name).decode() for name in archive.namelist()}
     assert {"ABOUT.txt", *(f"{name}.csv" for name in EXPORT)} == set(files)
+    assert "in the folder papers" in files["ABOUT.txt"]
     rows = {name: list(csv.DictReader(io.StringIO(text, newline=""))) for name, text in files.items()}
     assert ["123456789", "5"] == sorted(row["bytes_out"] for row in rows["meter.reading.payer.csv"])
     assert ["annas-films"] == [row["name"] for row in rows["gateway.bucket.owner.csv"]]
@@ -229,16 +234,78 @@ async def test_the_file_lists_every_table_that_holds_a_member(site: Site) -> Non
     )
     there = {f"{row['name']}.{row['whose']}" for row in rows}
     # Who gets shares of a transfer stands in the same rows as who gave them.
-    known = (
-        {name for name in EXPORT if name.count(".") == 2} | set(LEFT_OUT) | {"billing.operation.counterpart"}
-    )
+    known = {name for name in {*EXPORT, *LEFT_OUT} if name.count(".") == 2} | {
+        "billing.operation.counterpart"
+    }
     assert there == known
     assert len(there) > 30
+
+
+async def test_the_file_lists_every_table_that_belongs_to_one_that_holds_a_member(site: Site) -> None:
+    """What points to a row of somebody's says more about them, though it does not name them again."""
+    owner = await site.co_op.owner()
+    rows = await owner.fetch(
+        "SELECT DISTINCT k.conrelid::regclass::text AS name, k.confrelid::regclass::text AS owned"
+        " FROM pg_constraint AS k JOIN pg_class AS c ON c.oid = k.conrelid"
+        " WHERE k.contype = 'f' AND NOT c.relispartition AND k.conrelid <> k.confrelid"
+    )
+    told = {".".join(name.split(".")[:2]) for name in {*EXPORT, *LEFT_OUT}}
+    holding = {name.rpartition(".")[0] for name in EXPORT if name.count(".") == 2} - {"meter.member"}
+    there = {row["name"] for row in rows if row["owned"] in holding}
+    assert set() == there - told
+    assert {"billing.proposal_text", "billing.proposal_attachment", "billing.proposal_withdrawal"} <= there
+
+
+async def test_the_file_has_what_a_member_proposed_and_nobody_else_s(site: Site) -> None:
+    anna, ben = await site.co_op.found("anna", "ben")
+    books = await site.co_op.books()
+    for member, name in ((anna, "annas"), (ben, "bens")):
+        for kept in ("first", "taken-back"):
+            said = wording(
+                title=f"{name}-{kept}-title", body=f"{name}-body", calc_hash=None, who=name, recorded_us=NOW
+            )
+            number = await run.propose(books, ResolutionKind.OTHER, said, member=member, settings=SETTINGS)
+            await run.reword(books, number, replace(said, body=f"{name}-{kept}-other-words"), member=member)
+            await run.attach(
+                books, number, name=f"{name}.PDF", content=b"%PDF-\x00" + f"{name}-paper".encode(), member=member,
+                who=name, settings=SETTINGS, now_us=NOW,
+            )  # fmt: skip
+        back = withdrawal(why=f"{name}-reason", who=name, recorded_us=NOW)
+        await run.withdraw(books, number, back, member=member)
+        await run.comment(books, 1, member, f"{name}-comment", settings=SETTINGS, now_us=NOW)
+    await opened(books, 1)
+    await run.cast(books, 1, ben, "for", now_us=DURING)
+    await site.sign_in(anna)
+    reply = await site.post("/membership/export")
+    assert 200 == reply.status
+    with zipfile.ZipFile(io.BytesIO(await reply.read())) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    assert {
+        "papers/proposal-1-1.pdf": b"%PDF-\x00annas-paper",
+        "papers/proposal-2-1.pdf": b"%PDF-\x00annas-paper",
+    } == {name: content for name, content in files.items() if name.startswith("papers/")}
+    everything = b"\n".join(files.values())
+    for own in (
+        "annas-first-title", "annas-body", "annas-first-other-words", "annas-taken-back-other-words", "annas-reason",
+        "annas-comment",
+    ):  # fmt: skip
+        assert own.encode() in everything, own
+    assert b"bens" not in everything
+    assert [b"proposal,has_voted", b"1,False"] == files["billing.turnout.csv"].splitlines()
 
 
 async def test_a_file_that_would_be_too_large_is_refused(site: Site) -> None:
     (anna,) = await site.co_op.found("anna")
     await site.co_op.use(anna, OCTOBER, 1)
+    books = await site.co_op.books()
     with pytest.raises(Refusal, match="more than 1 rows"):
-        await write_export(await site.co_op.books(), anna, io.BytesIO(), rows_max=1)
+        await write_export(books, anna, io.BytesIO(), rows_max=1, papers_bytes_max=0)
+    await write_export(books, anna, io.BytesIO(), rows_max=1000, papers_bytes_max=0)
+    number = await proposed(books, member=anna)
+    await run.attach(
+        books, number, name="a.txt", content=b"1234", member=anna, who="anna", settings=SETTINGS, now_us=NOW
+    )
+    await write_export(books, anna, io.BytesIO(), rows_max=1000, papers_bytes_max=4)
+    with pytest.raises(Refusal, match="papers are more than 3 bytes"):
+        await write_export(books, anna, io.BytesIO(), rows_max=1000, papers_bytes_max=3)
     assert NOW == site.now_us

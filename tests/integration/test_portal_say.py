@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import logging
@@ -17,6 +18,7 @@ from aiohttp import ClientResponse, FormData
 from billing.settings import BillingSettings
 from billing.voting import run, store
 from billing.voting.document import recount
+from billing.words import iso_text
 from meter.ids import MemberId
 from meter.usage import MemberClass
 from tests.coop import NOW, Coop
@@ -97,11 +99,87 @@ async def test_from_a_proposal_to_a_result_that_is_counted_again(site: Say) -> N
     assert "<strong>Adopted.</strong> 3 of 5 took part" in page
     assert 'aria-label="2 for, 1 against, 0 abstained, of 5 with a vote"' in page
     reply = await site.get("/proposals/1/result")
-    again = recount(await reply.text())
+    # 6 November is the record date; the vote opened a day later and was open for two weeks.
+    for words in (
+        "The vote was open from 7 November 2026, 00:00 UTC until 21 November 2026, 00:00 UTC.",
+        "Who was a member on 6 November 2026, 00:00 UTC had one vote.",
+        "The ballot was secret: everybody sees who voted, and nobody how.",
+        "For it to be adopted 1 had to take part, and more than 1/2 of the votes for and against had to be for it.",
+    ):
+        assert words in page, words
+    table = voters_table(page)
+    assert ["Number", "Member"] == re.findall(r'<th scope="col"[^>]*>([^<]*)', table)
+    assert [("1", "anna", ""), ("2", "ben", ""), ("3", "carla", "")] == voters_in(table)
+    file = await reply.read()
+    assert f"its digest is <code>{hashlib.sha256(file).hexdigest()}</code>" in page
+    # As docs/voting.md says it to whoever writes a program of their own.
+    told = json.loads(file)
+    assert file == json.dumps(told, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    (comment,) = await store.comments(site.books, 1)
+    spoken = [[1, 3, iso_text(comment.recorded_us), "Two are better than one."]]
+    for digest, of in (
+        (told["poll_digest"], told["poll"]),
+        (told["discussion"]["digest"], {"comments": spoken}),
+    ):
+        text = json.dumps(of, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        assert hashlib.sha256(text.encode()).hexdigest() == digest
+    again = recount(file.decode())
     assert ((), said) == (again.problems, {one.receipt: one.vote.value for one in again.ballots})
     assert again.digest in page
     assert "Two are better than one." in page
     assert 'name="comment"' not in page
+
+
+def voters_table(page: str) -> str:
+    """Of who voted."""
+    return page[page.index("<summary>Who voted") : page.index("</details>")]
+
+
+def voters_in(table: str) -> list[tuple[str, str, str]]:
+    """(number, name, what they said) of each."""
+    return re.findall(
+        r'<td class="n">(\d+)</td><th scope="row">([^<]*)</th>(?:<td>([^<]*)</td>)?</tr>', table
+    )
+
+
+async def test_an_open_vote_shows_who_voted_how(site: Say) -> None:
+    number = await proposed(site.books)
+    await opened(site.books, number, is_secret=False)
+    site.now_us = DURING
+    for member, vote in ((3, "against"), (1, "for"), (4, "abstain")):
+        await site.sign_in(member)
+        said = await (await site.vote(number, vote)).text()
+        assert "every member can see who voted how" in said
+        assert "Who voted" not in await site.text(f"/proposals/{number}")
+    site.now_us = CLOSES
+    await site.sign_in(2)
+    page = await site.text(f"/proposals/{number}")
+    assert "The ballot was open: everybody sees who voted how." in page
+    assert "<details open>\n  <summary>Who voted how</summary>" in page
+    assert [("1", "anna", "for it"), ("3", "carla", "against it"), ("4", "dora", "abstained")] == voters_in(
+        voters_table(page)
+    )
+    assert "The first" not in page
+
+
+async def test_a_long_list_of_who_voted_is_folded_and_has_an_end(co_op: Coop, tmp_path: Path) -> None:
+    names = [f"m{place:02}" for place in range(1, 24)]
+    await co_op.found(*names)
+    settings = BillingSettings(
+        session_idle_minutes=43_200, session_absolute_hours=8760, proposal_voters_listed_max=21
+    )
+    async with running_site(co_op, tmp_path, settings, kind=Say) as site:
+        books = await co_op.books()
+        number = await proposed(books)
+        await opened(books, number)
+        for member in range(1, 24):
+            await run.cast(books, number, MemberId(member), "for", now_us=DURING)
+        site.now_us = CLOSES
+        await site.sign_in(1)
+        page = await site.text(f"/proposals/{number}")
+    assert "<details>\n  <summary>Who voted</summary>" in page
+    assert "The first 21 of 23, by their numbers" in page
+    assert names[:21] == [name for _, name, _ in voters_in(voters_table(page))]
 
 
 async def test_every_refused_vote_has_its_sentence_and_a_line_in_the_log(

@@ -77,8 +77,10 @@ def test_from_proposal_to_resolution(
     assert "adopted: 2/3 of the votes for and against" in weir("vote", "show", 1)
     assert "proposal 1 was adopted: 2/3 of the votes" in weir("proposal", "close", 1)
     weir("vote", "export", 1, "--to", taken)
-    digest = hashlib.sha256(taken.read_bytes().rstrip(b"\n")).hexdigest()
+    digest = hashlib.sha256(taken.read_bytes()).hexdigest()
     assert shown["digest"] == digest
+    assert taken.read_bytes() == weir("vote", "export", 1).encode()
+    assert f"SHA-256 {digest}" in weir("vote", "show", 1)
     again = read(weir("vote", "recount", taken, "--digest", digest, "--json"))
     assert ((2, 1, 0), []) == ((again["for"], again["against"], again["abstained"]), again["problems"])
     assert "all results agree\n" == weir("vote", "verify")
@@ -88,7 +90,7 @@ def test_from_proposal_to_resolution(
             "body", "kind", "votes_for", "votes_against", "votes_abstained", "calc_hash", "document_sha256",
         )
     )  # fmt: skip
-    assert taken.read_bytes().rstrip(b"\n") == path_of(data, digest).read_bytes()
+    assert taken.read_bytes() == path_of(data, digest).read_bytes()
     assert f"is resolution {entered['id']} already" in weir("resolution", "adopt", 1, status=REFUSED)
 
 

@@ -7,7 +7,7 @@ import random
 from collections import Counter
 from fractions import Fraction
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from billing.canon import canonical, digest
@@ -35,10 +35,11 @@ def ballots_of(votes: list[tuple[str, str]], *, one_chamber: bool) -> list[Ballo
 
 def second_count(
     votes: list[tuple[str, str]], *, weights: dict[str, int] | None, roll: int, quorum: Fraction, majority: Fraction,
-    or_equal: bool,
+    or_equal: bool, more_than: bool,
 ) -> bool:  # fmt: skip
     """Whether it is adopted, counted another way: over integers, with every side times all denominators."""
-    if not votes or len(votes) * quorum.denominator < roll * quorum.numerator:
+    there, wanted_there = len(votes) * quorum.denominator, roll * quorum.numerator
+    if not votes or there < wanted_there or (more_than and there == wanted_there):
         return False
     counts = Counter(votes)
     groups = [((1, CHAMBERS))] if weights is None else [(weights[one], (one,)) for one in CHAMBERS]
@@ -58,9 +59,10 @@ def second_count(
     return gained >= wanted if or_equal else gained > wanted
 
 
-@given(boxes, weights, shares, shares, st.booleans(), st.booleans(), st.integers(0, 40))
+@given(boxes, weights, shares, shares, st.booleans(), st.booleans(), st.booleans(), st.integers(0, 40))
+@example([("user", "for"), ("user", "for")], [1, 1, 1], Fraction(1, 2), Fraction(1, 2), False, True, False, 2)
 def test_a_second_count_agrees(
-    votes: list[tuple[str, str]], parts: list[int], quorum: Fraction, majority: Fraction, or_equal: bool,
+    votes: list[tuple[str, str]], parts: list[int], quorum: Fraction, majority: Fraction, or_equal: bool, more_than: bool,
     with_chambers: bool, stayed_away: int,
 ) -> None:  # fmt: skip
     roll = Counter(chamber for chamber, _ in votes) + Counter({"user": stayed_away})
@@ -71,11 +73,11 @@ def test_a_second_count_agrees(
         else {}
     )
     eligible = dict(roll) if with_chambers else {"members": sum(roll.values())}
-    terms = Terms(quorum, Majority(majority, or_equal, "law"), chambers, eligible)
+    terms = Terms(quorum, Majority(majority, or_equal, "law"), chambers, eligible, quorum_more_than=more_than)
     found = outcome(ballots_of(votes, one_chamber=not with_chambers), terms)
     expected = second_count(
         votes, weights=dict(zip(CHAMBERS, parts, strict=True)) if with_chambers else None, roll=sum(roll.values()),
-        quorum=quorum, majority=majority, or_equal=or_equal,
+        quorum=quorum, majority=majority, or_equal=or_equal, more_than=more_than,
     )  # fmt: skip
     assert expected is found.is_adopted
     assert len(votes) == found.whole.cast <= found.eligible

@@ -136,6 +136,12 @@ def test_a_fiscal_year_that_began_before_the_books_is_the_first_one() -> None:
     assert 2025 == answers(fiscal_year_begins=12).from_year
 
 
+def test_the_clauses_say_whether_just_as_many_as_the_quorum_are_enough() -> None:
+    told = {name: markdown(sheets(rule_set=name)["2-by-law-clauses"]) for name in ("us-selc", "es")}
+    assert "more than 50 % of the members with a vote take part" in told["us-selc"]
+    assert "at least 10 % of the members with a vote take part" in told["es"]
+
+
 @pytest.mark.parametrize("identity", rule_set_ids())
 def test_the_clauses_say_every_number_of_the_rule_set_with_its_source(identity: str) -> None:
     made = sheets(rule_set=identity)

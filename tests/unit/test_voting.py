@@ -56,6 +56,39 @@ def test_what_carries(sides: tuple[int, int, int], quorum: str, majority: Majori
     assert adopted is outcome(box(("members", *sides)), terms).is_adopted
 
 
+@pytest.mark.parametrize(
+    ("members", "share", "more_than", "needed"),
+    [
+        (4, "1/2", True, 3),  # a majority of four
+        (5, "1/2", True, 3),
+        (1, "1/2", True, 1),
+        (9, "1/3", True, 4),
+        (4, "1/2", False, 2),
+        (5, "1/2", False, 3),
+        (9, "0", True, 1),
+        (9, "0", False, 1),
+    ],
+)
+def test_how_many_must_take_part(members: int, share: str, *, more_than: bool, needed: int) -> None:
+    terms = Terms(Fraction(share), HALF, {}, {"members": members}, quorum_more_than=more_than)
+    assert needed == terms.needed
+    for there in range(members + 1):
+        found = outcome(box(("members", there, 0, 0)), terms)
+        assert (needed, there >= needed) == (found.needed, found.is_adopted)
+
+
+def test_only_where_the_source_says_so_more_than_the_quorum_must_take_part() -> None:
+    """'A majority of the members' is more than half; the Spanish law's second call is 'at least' a tenth."""
+    told = {name: voting_rules(name) for name in rule_set_ids()}
+    assert {"us-selc"} == {name for name, one in told.items() if one.quorum_more_than}
+    assert {"us-selc": Fraction(1, 2), "es": Fraction(1, 10)} == {
+        name: one.quorum for name, one in told.items() if one.quorum
+    }
+    assert voting_rules("us-selc", VotingChoice(quorum=Fraction(1, 2))).quorum_more_than
+    # At least three quarters are more than half, and all of them can be there.
+    assert not voting_rules("us-selc", VotingChoice(quorum=Fraction(3, 4))).quorum_more_than
+
+
 def test_chambers_give_their_weight_in_the_proportion_of_their_votes() -> None:
     """0.5 × 1/4 + 0.3 × 1 + 0.2 × 1/2 = 0.525, though 13 of 42 heads are for it."""
     weights = {"user": Fraction(1, 2), "worker": Fraction(3, 10), "supporter": Fraction(1, 5)}
@@ -240,6 +273,46 @@ def test_a_published_result_counts_to_itself(*, is_secret: bool) -> None:
     assert ((), 2, 1, True) == (
         again.problems, again.outcome.whole.in_favour, again.outcome.whole.against, again.outcome.is_adopted,
     )  # fmt: skip
+
+
+def result_of_two(members: int) -> dict[str, Any]:
+    """Two of so many members are for it, by rules under which a majority of the members must take part."""
+    said = Proposal(1, ResolutionKind.OTHER, None, "board", 0, Wording("A", "B", None, "board", 0), 1)
+    poll = poll_document(
+        said, [], voting_rules("us-selc"), {"members": members}, is_secret=True, record_us=0, opens_us=1, closes_us=2
+    )  # fmt: skip
+    terms, _ = poll_terms(json.loads(poll))
+    ballots = box(("members", 2, 0, 0))
+    voted = [MemberId(1), MemberId(2)]
+    told: dict[str, Any] = json.loads(
+        result_document(poll, ballots, voted, outcome(ballots, terms), [], place=1, previous="")
+    )
+    return told
+
+
+def test_a_recount_knows_whether_more_than_the_quorum_had_to_be_there() -> None:
+    """A majority of 4 is 3, of 3 it is 2."""
+    for members, needed, is_adopted in ((4, 3, False), (3, 2, True)):
+        told = result_of_two(members)
+        assert {"share": "0.5", "more_than": True} == {
+            name: told["poll"]["rules"]["quorum"][name] for name in ("share", "more_than")
+        }
+        again = recount(canonical(told))
+        assert ((), needed, is_adopted) == (again.problems, again.outcome.needed, again.outcome.is_adopted)
+    assert "2 took part, and 3 of 4 were needed" == recount(canonical(result_of_two(4))).outcome.why
+
+
+def test_a_result_from_before_that_was_told_counts_as_it_did() -> None:
+    """Two of four took part where at least half had to: adopted, and the file has no word about more."""
+    told = result_of_two(4)
+    del told["poll"]["rules"]["quorum"]["more_than"]
+    told["poll_digest"] = digest(canonical(told["poll"]))
+    told["count"] |= {
+        "needed": 2, "adopted": True,
+        "why": "1 of the votes for and against were for it; more than 1/2 of the votes for and against carry",
+    }  # fmt: skip
+    again = recount(canonical(told))
+    assert ((), 2, True) == (again.problems, again.outcome.needed, again.outcome.is_adopted)
 
 
 def forged(change: str) -> dict[str, object]:

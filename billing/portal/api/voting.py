@@ -77,7 +77,9 @@ PROPOSAL = record(
         ),
         "comments": rows(record({"place": COUNT, "name": TEXT, "text": TEXT, "said": TIME})),
         "resolution": or_null(TEXT, words="What it became."),
-        "result_digest": or_null(DIGEST),
+        "result_digest": or_null(
+            DIGEST, words="SHA-256 of the result, as `/proposals/{number}/result` gives it."
+        ),
     }
 )
 _TALLY: dict[str, Schema] = {"for": COUNT, "against": COUNT, "abstained": COUNT}
@@ -109,7 +111,9 @@ _RESULT = record(
                         "version": {"type": ["string", "integer"]},
                         "classes": rows(TEXT),
                         "chambers": by_name(EXACT),
-                        "quorum": record({"share": EXACT, "source": TEXT}),
+                        "quorum": record(
+                            {"share": EXACT, "more_than": FLAG, "source": TEXT}, optional=("more_than",)
+                        ),
                         "majority": record({"share": EXACT, "or_equal": FLAG, "source": TEXT}),
                     }
                 ),
@@ -165,7 +169,7 @@ _ONE_RESULT: Mapping[str, Any] = {
         "opens": _ONE_POLL["opens"], "closes": _ONE_POLL["closes"],
         "rules": {
             "rule_set": "plain", "version": 1, "classes": ["user"], "chambers": {},
-            "quorum": {"share": "0", "source": "by-laws"},
+            "quorum": {"share": "0", "more_than": False, "source": "by-laws"},
             "majority": {"share": "1/2", "or_equal": False, "source": "by-laws"},
         },
         "eligible": {"all": 5},
@@ -301,7 +305,7 @@ async def _result(asking: Asking) -> Answer:
     async with asking.portal.database() as connection:
         await refuse_strangers(connection, member, number=number, now_us=asking.now_us)
         stored = await result_of(connection, number, now_us=asking.now_us)
-    return Exactly(stored.document + "\n")
+    return Exactly(stored.document)
 
 
 def _poll(poll: Poll | None) -> dict[str, Any] | None:

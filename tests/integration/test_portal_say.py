@@ -108,7 +108,7 @@ async def test_from_a_proposal_to_a_result_that_is_counted_again(site: Say) -> N
     ):
         assert words in page, words
     table = voters_table(page)
-    assert ["Number", "Member"] == re.findall(r'<th scope="col"[^>]*>([^<]*)', table)
+    assert ["Member", "Number"] == re.findall(r'<th scope="col"[^>]*>([^<]*)', table)
     assert [("1", "anna", ""), ("2", "ben", ""), ("3", "carla", "")] == voters_in(table)
     file = await reply.read()
     assert f"its digest is <code>{hashlib.sha256(file).hexdigest()}</code>" in page
@@ -137,9 +137,10 @@ def voters_table(page: str) -> str:
 
 def voters_in(table: str) -> list[tuple[str, str, str]]:
     """(number, name, what they said) of each."""
-    return re.findall(
-        r'<td class="n">(\d+)</td><th scope="row">([^<]*)</th>(?:<td>([^<]*)</td>)?</tr>', table
+    found = re.findall(
+        r'<tr><th scope="row">([^<]*)</th>(?:<td>([^<]*)</td>)?<td class="n">(\d+)</td></tr>', table
     )
+    return [(number, name, said) for name, said, number in found]
 
 
 async def test_an_open_vote_shows_who_voted_how(site: Say) -> None:

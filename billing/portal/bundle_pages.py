@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import IO
 
 from aiohttp import web
@@ -24,11 +25,11 @@ def routes() -> list[web.RouteDef]:
 
 
 async def _month(request: web.Request) -> web.StreamResponse:
-    return await _sent(request, month_asked(request.match_info["month"]))
+    return await _sent(request, lambda: month_asked(request.match_info["month"]))
 
 
 async def _year(request: web.Request) -> web.StreamResponse:
-    return await _sent(request, year_asked(request.match_info["year"]))
+    return await _sent(request, lambda: year_asked(request.match_info["year"]))
 
 
 def month_asked(text: str) -> Month:
@@ -46,10 +47,11 @@ def year_asked(text: str) -> int:
     return int(text)
 
 
-async def _sent(request: web.Request, period: Month | int) -> web.StreamResponse:
+async def _sent(request: web.Request, asked: Callable[[], Month | int]) -> web.StreamResponse:
     portal = request.app[PORTAL]
     async with portal.database() as connection:
         visitor: Visitor = await visitor_of(request, connection)
+    period = asked()  # What an address means is told to members alone.
     with await bundle_of(portal, visitor.member, period) as file:
         return await send_file(request, file, bundle_name(visitor.name, period), MEDIA_TYPE)
 

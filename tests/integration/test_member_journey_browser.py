@@ -122,11 +122,13 @@ async def test_members_vote_in_a_browser_and_the_result_is_counted_again(
     await page.reload()
     assert "Adopted. 3 of 5 took part" in await page.inner_text("main")
     await picture(page, tmp_path, "result")
-    # Words beside the bars are drawn in the colour of the page's own words, not in that of the paper under them.
+    # Words beside the bars are drawn in the colour of the words under the picture, not in that of the paper under them.
     colours = await page.eval_on_selector_all(
-        ".ballots text", "all => all.map(one => getComputedStyle(one).fill)"
+        ".ballots .line", "all => all.map(one => getComputedStyle(one).color)"
     )
-    assert [await page.eval_on_selector("h1", "one => getComputedStyle(one).color")] * 3 == colours
+    assert [
+        await page.eval_on_selector(".ballots figcaption", "one => getComputedStyle(one).color")
+    ] * 3 == colours
     async with page.expect_download() as waiting:
         await page.get_by_role("link", name="Take the result with every ballot").click()
     again = recount(Path(await (await waiting.value).path()).read_text("utf-8"))

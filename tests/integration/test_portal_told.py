@@ -49,7 +49,8 @@ async def text(site: Site, path: str) -> str:
 def rows(page: str) -> list[tuple[str, str, str]]:
     """(what, sum, of each 100) of the picture's table."""
     (table,) = re.findall(r"<caption>The same as a table</caption>.*?</table>", page)
-    return re.findall(r'<th scope="row">(.*?)</th><td class="n">(.*?)</td><td class="n">(.*?)</td>', table)
+    row = r'<th scope="row">\d+\. <span class="[^"]+"></span> (.*?)</th><td class="n">(.*?)</td><td class="n">(.*?)</td>'
+    return re.findall(row, table)
 
 
 async def test_the_month_tells_what_members_and_what_customers_were_charged(site: Site) -> None:

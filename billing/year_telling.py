@@ -8,6 +8,7 @@ only the list prices are of this Weir's files, by the year's date.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from billing.money import percent_text
 from billing.month.member_month import read_back
 from billing.prices.comparison import MISSING, NOT_COMPARED
 from billing.prices.listprices import ListSum, last_day, sum_over_months
-from billing.prices.pricefile import PriceFile, in_force
+from billing.prices.pricefile import in_force
 from billing.prices.shelf import kept_shelf
 from billing.rules.voting import voting_rules
 from billing.year.inputs import CUSTOMER
@@ -31,6 +32,9 @@ from meter.ids import MemberId
 from meter.postgres import Connection
 from meter.usage import Usage
 from meter.window import Month
+
+COMPARED_KEPT = 256
+"""How many members' closed months beside list prices are kept."""
 
 
 async def told(
@@ -46,8 +50,7 @@ async def told(
     ]
     found: dict[str, Any] = {}
     if used:
-        shelf = kept_shelf(Path(price_directory) if price_directory else None)
-        found |= {"used": _used(used), "compared": _compared(shelf, used)}
+        found |= {"used": _used(used), "compared": _compared(price_directory, tuple(used))}
     if document["member"]["classes"] != [CUSTOMER]:
         until = await year_store.last_entry(connection, number) if is_final else None
         found["voting"] = await _voting(connection, number)
@@ -84,7 +87,10 @@ def _used(used: Sequence[tuple[Month, Usage]]) -> dict[str, int]:
     }
 
 
-def _compared(shelf: Sequence[PriceFile], used: Sequence[tuple[Month, Usage]]) -> dict[str, Any]:
+@lru_cache(maxsize=COMPARED_KEPT)
+def _compared(price_directory: str, used: tuple[tuple[Month, Usage], ...]) -> Mapping[str, Any]:
+    """Closed months by others' list prices; the same months come out the same, whoever asks again."""
+    shelf = kept_shelf(Path(price_directory) if price_directory else None)
     day = last_day(used[-1][0])
     costs = [sum_over_months(shelf, prices.id, used) for prices in in_force(shelf, day)]
     return {"providers": [_listed(one) for one in costs], "not_compared": NOT_COMPARED}

@@ -58,6 +58,7 @@ async def test_who_is_signed_out_meanwhile_is_taken_to_the_door(chrome: Browser,
         await opened(watched, page)
         await (await watched.co_op.owner()).execute("DELETE FROM billing.session")
         await page.wait_for_url(f"{watched.address}/login")
+        assert 0 == await page.locator("#live").count()
 
 
 async def test_what_goes_wrong_is_said_where_the_numbers_stood(chrome: Browser, watched: Seen) -> None:
@@ -76,3 +77,4 @@ async def test_without_script_the_page_loads_itself_again(chrome: Browser, watch
         await opened(watched, page)
         await watched.co_op.use(watched.members[0], JANUARY, 5 * 10**9, day=2)
         await page.get_by_text(AFTER).wait_for()
+        assert 0 == await page.get_by_text(BEFORE).count()

@@ -16,9 +16,15 @@ from meter.event import Event
 from meter.requests import Search, search
 from meter.window import MICROSECONDS
 
+SPAN_US_MIN = MICROSECONDS
+"""The shortest time over which a move is settled, however soon it was over."""
+
 
 async def settle(desk: Desk, move: Move, bucket: Bucket, *, switched_us: int) -> int:
     """Enter what is missing of it; how many corrections. May be done again. Raises Refusal."""
+    end_us = max(switched_us, move.started_us + SPAN_US_MIN)
+    # A move can be over sooner; a correction is only of what has happened.
+    await asyncio.sleep(min(max(end_us - desk.now_us, 0), SPAN_US_MIN) / MICROSECONDS)
     await ship_up_to_now(desk)
     settings = desk.meter.model_copy(update={"data": desk.data})
     now_us = desk.now_us
@@ -34,7 +40,7 @@ async def settle(desk: Desk, move: Move, bucket: Bucket, *, switched_us: int) ->
         ended_us=now_us,
     )  # fmt: skip
     wanted = corrections(
-        byte_us, member=bucket.owner, start_us=move.started_us, end_us=max(switched_us, move.started_us + MICROSECONDS),
+        byte_us, member=bucket.owner, start_us=move.started_us, end_us=end_us,
         why=f"{bucket.name} had two copies while it went from {move.source_engine} to {move.target_engine}, begun"
         f" {instant_text(move.started_us)}; only one is billed",
     )  # fmt: skip

@@ -10,14 +10,20 @@ import random
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from deploy import settling
+from deploy.desk import at_desk
 from deploy.place import check_format
+from gateway.call import Bucket
+from gateway.move_store import Asked, Move
 from meter.postgres import connect
+from meter.window import to_us
 from tests.engines.place import S3System
 from tests.gateway import RunningGateway, client, running_gateway
 from tests.integration.upstream_kit import stored
@@ -89,6 +95,35 @@ class Traffic(threading.Thread):
                 self.kept.pop(key, None)
             case _ if key in self.kept:
                 assert self.kept[key] == self.s3.get_object(Bucket="photos", Key=key)["Body"].read()
+
+
+def test_a_move_that_is_over_at_once_is_settled_when_its_shortest_span_is(
+    gateway: RunningGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    anna = gateway.member("anna")
+    s3 = client(gateway, anna)
+    for name in ("old", "new"):
+        s3.create_bucket(Bucket=name)
+    source, target = (
+        fetch(gateway, "SELECT id FROM gateway.bucket WHERE name = $1", name)[0]["id"]
+        for name in ("old", "new")
+    )
+    # Longer than a second, so that no slow machine is past it before the settlement begins.
+    monkeypatch.setattr(settling, "SPAN_US_MIN", 4_000_000)
+    monkeypatch.setenv("WEIR_DATA", str(gateway.data))
+    monkeypatch.setenv("WEIR_DATABASE_URL", gateway.database)
+    started_us = time.time_ns() // 1000
+    s3.put_object(Bucket="new", Key="copy", Body=b"1234567")
+    switched_us = time.time_ns() // 1000
+    move = Move(1, source, target, "old", "disk", "far-a", Asked.NOTHING, 0, started_us, switched_us)
+    bucket = Bucket(source, "old", anna.member, started_us)
+    entered = at_desk(lambda desk: settling.settle(desk, move, bucket, switched_us=switched_us))
+    assert 0 < entered
+    (last,) = fetch(
+        gateway, "SELECT max(at) AS at, sum(stored_bytes)::bigint AS left_over FROM meter.correction"
+    )
+    assert (started_us + 4_000_000, 0) == (to_us(last["at"]), last["left_over"])
+    assert 7 == stored(gateway, anna.member)[0]
 
 
 @pytest.fixture(params=["radosgw", "versity_s3"])

@@ -23,7 +23,9 @@ def compare(seed: int) -> str:
     second = reckon(given)
     refused = ""
     try:
-        first = year_document(close_year(read_simulation(json.dumps(given).encode(), rule_set)))
+        first: dict[str, Any] = year_document(
+            close_year(read_simulation(json.dumps(given).encode(), rule_set))
+        )
     except Refusal as refusal:
         refused = str(refusal)
     assert bool(refused) == (second is None), f"seed {seed}: only one refuses; billing says: {refused}"

@@ -141,7 +141,7 @@ async def _processor_ms(server: int, process: int, client: ClientSession, page: 
     def used_ms() -> float:
         # Of a server's processes those that live, and what it keeps of those that ended.
         children = Path(f"/proc/{server}/task/{server}/children").read_text().split()
-        ticks = sum(_ticks(int(one))[0] for one in (process, *children)) + _ticks(server)[1]
+        ticks = sum(_ticks(int(one))[0] for one in (str(process), *children)) + _ticks(server)[1]
         return ticks * 1000 / os.sysconf("SC_CLK_TCK")
 
     before = used_ms()

@@ -42,5 +42,5 @@ class Switchable(Recorder):
 
 
 if __name__ == "__main__":
-    app.Recorder = Switchable  # type: ignore[misc]
+    app.Recorder = Switchable  # type: ignore[attr-defined]
     worker.main()

@@ -254,12 +254,10 @@ def the_gateway_fetches_nothing(name: str, text: str) -> Iterator[str]:
     if room_of(name) != "gateway" or name.startswith(named):
         return
     for node in ast.walk(ast.parse(text)):
-        found: list[str] = []
-        if isinstance(node, ast.Import):
-            found = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            found = [f"{node.module}.{alias.name}" for alias in node.names]
-        for one in found:
+        if not isinstance(node, ast.Import | ast.ImportFrom):
+            continue
+        package = f"{node.module}." if isinstance(node, ast.ImportFrom) else ""
+        for one in (package + alias.name for alias in node.names):
             if one.startswith(HTTP_CLIENTS):
                 yield f"line {node.lineno}: {one} can fetch"
 

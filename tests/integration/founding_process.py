@@ -29,13 +29,13 @@ async def step(connection: Any, name: str, result: str, *, now_us: int) -> None:
 
 match sys.argv[1]:
     case "kept":  # the answers are kept, and the directory has no format yet
-        keeping.check_format = killed  # type: ignore[assignment]
+        keeping.check_format = killed  # type: ignore[attr-defined]
     case "step":
         store.insert_step = step  # type: ignore[assignment]
     case "papers":  # every step is done, and the first paper is written
-        papers.sheet_pdf = killed
+        papers.sheet_pdf = killed  # type: ignore[attr-defined]
     case "finish":  # all is done, links too, and the answers are still there
-        found.finish = killed
+        found.finish = killed  # type: ignore[attr-defined]
     case other:
         raise SystemExit(f"{other} is no place to be killed at")
 sys.exit(run(sys.argv[2:]))

@@ -153,6 +153,11 @@ def flip(path: Path, at: int) -> None:
     path.write_bytes(data)
 
 
+def another_key(place: Place) -> None:
+    (place.data / "signing.key").unlink()
+    ensure_key(place.data)
+
+
 def unpacked(place: Place, number: int) -> Path:
     """A compressed segment laid open again, to be spoilt byte by byte."""
     packed = place.segment(number)
@@ -233,9 +238,7 @@ DIFFERENCES: dict[str, tuple[Callable[[Place], object], set[str]]] = {
     "the last head is gone": (lambda p: p.sql("DELETE FROM meter.head WHERE number = 2"), {"head"}),
     "a head's file is gone": (lambda p: next((p.data / "heads").iterdir()).unlink(), {"head"}),
     "a head's file was changed": (lambda p: flip(next((p.data / "heads").iterdir()), 30), {"head"}),
-    "another signing key": (
-        lambda p: ((p.data / "signing.key").unlink(), ensure_key(p.data)), {"head"},
-    ),
+    "another signing key": (another_key, {"head"}),
     "the index's own sum": (lambda p: p.index("UPDATE total SET bytes = bytes + 7"), {"total"}),
     "a row of the index": (
         lambda p: p.index("DELETE FROM object WHERE key = CAST('small-3' AS BLOB)"), {"total", "stored"},

@@ -96,7 +96,7 @@ def test_a_treasurer_s_month(weir: Weir) -> None:
     begin = parse_tariff(file.read_text()).effective_from
     later = file.read_text().replace(str(begin), str(begin.next()))
     file.write_text(f'{later}\n[engine.disk]\ngb_out = "1"\n[engine.glacier]\ngb_out = "2"\n')
-    told = weir.command("tariff", "set", str(file))
-    assert ["glacier"] == re.findall(r"no engine is called (\S+) as yet", told)
+    heard = weir.command("tariff", "set", str(file))
+    assert ["glacier"] == re.findall(r"no engine is called (\S+) as yet", heard)
     assert json.loads(weir.command("cost", "list", "--json"))["invoices"][0]["supplier"] == "Carrier [Ltd]"
     paper.unlink()

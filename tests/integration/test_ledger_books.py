@@ -15,6 +15,7 @@ from billing.ledger import books
 from billing.ledger import store as ledger_store
 from billing.ledger.books import Side
 from billing.ledger.entry import Account, Entry, EntryKind, Posting, receivable
+from billing.ledger.reports import Report
 from billing.run import close
 from meter.ids import MemberId
 from meter.postgres import connect, migrate
@@ -57,7 +58,7 @@ async def a_story(co_op: Coop) -> asyncpg.Connection:
     return connection
 
 
-def lines(report: books.Report) -> dict[str, dict[str, int]]:
+def lines(report: Report) -> dict[str, dict[str, int]]:
     return {one.name: dict(one.lines) for one in report.sections}
 
 

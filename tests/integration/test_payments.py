@@ -14,7 +14,8 @@ from billing.ledger import store as ledger_store
 from billing.ledger.entry import Account, Entry, EntryKind, Posting, payable, receivable
 from billing.payments import run as pay
 from billing.payments import store as pay_store
-from billing.payments.run import Exported, LeftOut
+from billing.payments.ordering import LeftOut
+from billing.payments.run import Exported
 from billing.run import set_tariff
 from deploy.commands.pay import MasterSeal
 from gateway.vault import Vault

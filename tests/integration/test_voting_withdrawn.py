@@ -11,6 +11,7 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
+from billing.governance.decisions import ResolutionKind
 from billing.settings import BillingSettings
 from billing.voting import run, store
 from billing.voting.proposal import Withdrawal, withdrawal, wording
@@ -99,11 +100,11 @@ async def test_of_a_withdrawal_and_an_opening_at_once_one_happens(
 async def test_what_was_taken_back_no_longer_waits(books: asyncpg.Connection) -> None:
     few = SETTINGS.model_copy(update={"proposals_waiting_max": 1})
     said = wording(title="A disk", body="x", calc_hash=None, who="anna", recorded_us=NOW)
-    first = await run.propose(books, run.ResolutionKind.OTHER, said, member=ANNA, settings=few)
+    first = await run.propose(books, ResolutionKind.OTHER, said, member=ANNA, settings=few)
     with pytest.raises(Refusal, match="wait to be opened"):
-        await run.propose(books, run.ResolutionKind.OTHER, said, member=ANNA, settings=few)
+        await run.propose(books, ResolutionKind.OTHER, said, member=ANNA, settings=few)
     await run.withdraw(books, first, BACK, member=ANNA)
-    await run.propose(books, run.ResolutionKind.OTHER, said, member=ANNA, settings=few)
+    await run.propose(books, ResolutionKind.OTHER, said, member=ANNA, settings=few)
 
 
 async def test_the_database_refuses_the_same_by_itself(co_op: Coop, books: asyncpg.Connection) -> None:

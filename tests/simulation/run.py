@@ -20,6 +20,7 @@ from typing import Any
 from uuid import UUID
 
 import gateway.feed
+import meter.journal
 import meter.recorder
 import meter.shipper
 from meter import frame
@@ -120,7 +121,7 @@ def _instead(world: World) -> Iterator[None]:
     identities = random.Random(world.seed)
     threads = SimpleNamespace(Lock=SimulatedLock, Thread=SimulatedThread, Event=threading.Event)
     loop = SimpleNamespace(to_thread=_inline)
-    lock_stream = meter.recorder.Journal.__init__.__globals__["lock_stream"]
+    lock_stream = meter.journal.Journal.__init__.__globals__["lock_stream"]
     outside = {
         "os": world.os, "threading": threads, "now_us": lambda: world.now_us,
         "lock_stream": lambda directory, *, patience_s=0: world.keep_open(lock_stream(directory)),

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from billing.portal.keys import Bounds, KeyLine
+from gateway.key_files import KEY_BYTES
 from gateway.scope import KeyScope, parse_scope
-from gateway.vault import KEY_BYTES, Vault
+from gateway.vault import Vault
 from meter.credentials import is_sealed_to, open_with, public_half, seal_to
 from meter.refusal import Refusal
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 from pathlib import Path
@@ -235,7 +236,7 @@ async def test_the_pace_is_kept_and_the_metrics_say_what_was_found(
             raise Over
         pauses.append(seconds)
 
-    monkeypatch.setattr(scrubbing.asyncio, "sleep", sleep)
+    monkeypatch.setattr(asyncio, "sleep", sleep)
     metrics = GatewayMetrics()
     with pytest.raises(Over):
         await scrubbing.keep_scrubbing(engine.scrub, metrics, 1_000_000)

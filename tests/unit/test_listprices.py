@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from billing.prices.listprices import (
-    Meter,
     Quantities,
     Typed,
     arithmetic,
@@ -25,7 +24,7 @@ from billing.prices.listprices import (
     together,
     units_text,
 )
-from billing.prices.pricefile import PriceFile, age_days, in_force, parse_prices
+from billing.prices.pricefile import Meter, PriceFile, age_days, in_force, parse_prices
 from billing.prices.shelf import read_shelf
 from meter.ids import MemberId
 from meter.refusal import Refusal
@@ -106,7 +105,7 @@ def test_r2_counts_a_begun_unit_as_a_whole_one() -> None:
     byte_us = Fraction(11, 10) * GB * THIRTY_DAYS
     found = list_cost(prices, Quantities(THIRTY_DAYS, byte_us=byte_us, requests_a=1_000_001))
     units = {one.line.meter: one.units for one in found.lines}
-    assert (2, 2) == (units[Meter.STORED], units[Meter.REQUESTS_A])
+    assert (Fraction(2), Fraction(2)) == (units[Meter.STORED], units[Meter.REQUESTS_A])
     assert 450 == found.amount_minor  # of two million one is free, and so are 2 of 10 GB-months
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from deploy import enrolment, store
+from deploy import enrolment
 from deploy.embedded import dsn
 from deploy.store import answers
 from meter.postgres import DatabaseAway, connect
@@ -63,7 +63,7 @@ async def test_the_drivers_own_confusion_is_a_server_that_is_away(monkeypatch: p
     async def confused(*_: object, **__: object) -> None:
         raise asyncpg.InternalClientError("unexpected")
 
-    monkeypatch.setattr(store.asyncpg, "connect", confused)
+    monkeypatch.setattr(asyncpg, "connect", confused)
     assert not await answers("postgresql://nowhere")
     with pytest.raises(DatabaseAway):
         await connect("postgresql://nowhere")

@@ -68,7 +68,7 @@ def test_what_a_member_can_help_reaches_them_in_s3s_words() -> None:
 def test_the_operator_is_told_who_said_what_and_the_member_is_not() -> None:
     error = error_of(403, "SignatureDoesNotMatch")
     assert ("ceph-a answered GetObject with 403 SignatureDoesNotMatch: words",) == error.args
-    answered = translate(error, None)  # type: ignore[arg-type] - nothing of the call is in it
+    answered = translate(error, None)  # type: ignore[arg-type]  # nothing of the call is in it
     assert (500, "InternalError") == (answered.status, answered.code)
     assert "words" not in answered.message
 
@@ -83,7 +83,7 @@ def test_the_operator_is_told_who_said_what_and_the_member_is_not() -> None:
     ],
 )
 def test_what_an_engine_refuses_has_its_s3_error(error: StorageError, status: int, code: str) -> None:
-    answered = translate(error, None)  # type: ignore[arg-type] - nothing of the call is in it
+    answered = translate(error, None)  # type: ignore[arg-type]  # nothing of the call is in it
     assert (status, code) == (answered.status, answered.code)
     if code == "NotImplemented":
         assert {"Operation": "PutObjectTagging", "Engine": "b2"} == answered.extra

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.vault import KEY_BYTES, Vault
+from gateway.key_files import KEY_BYTES
+from gateway.vault import Vault
 from meter.refusal import Refusal
 
 SECRET = "a secret of forty characters, more or less"

@@ -169,7 +169,9 @@ def _at_least(table: Table, name: str, asked: Fraction | None) -> Fraction:
 
 
 def _majority(table: Table, name: str, asked: Fraction | None) -> Majority:
-    return Majority(_at_least(table, name, asked), table.flag("or_equal"), table.text("source"))
+    share = _at_least(table, name, asked)
+    # There is nothing beyond all of them: who chooses the whole wants everybody for it.
+    return Majority(share, table.flag("or_equal") or share == ONE, table.text("source"))
 
 
 def _chambers(

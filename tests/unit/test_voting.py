@@ -161,6 +161,14 @@ def test_what_may_be_chosen_counts() -> None:
     assert (Fraction(1, 5), Fraction(3, 4)) == (rules.quorum, rules.majority("rule-set").share)
 
 
+def test_a_majority_of_the_whole_is_everybody() -> None:
+    choices = parse_choices('[voting]\nmajority = "100 %"\n', currency="EUR")
+    check_choices(choices, rule_set("plain"), currency="EUR")
+    wanted = voting_rules("plain", choices.voting).majority("other")
+    assert "at least 1 of the votes for and against" == wanted.words
+    assert (True, False) == (wanted.carries(Fraction(1)), wanted.carries(Fraction(99, 100)))
+
+
 @pytest.mark.parametrize(
     ("changed", "words"),
     [

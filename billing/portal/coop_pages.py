@@ -9,6 +9,7 @@ from aiohttp import web
 
 from billing import run, year_store
 from billing.acts.act import OFFICE_WORDS
+from billing.capital.store import losses_to_meet
 from billing.costs import store as cost_store
 from billing.governance import store as governance_store
 from billing.governance.decisions import choice_at
@@ -100,6 +101,7 @@ async def _numbers(portal: Portal, connection: Connection, visitor: Visitor) -> 
         "thousand": None if found is None else our_coop.of_a_thousand(found),
         "mine": mine[0] if mine else None,
         "kept_minor": await year_store.kept_minor(connection, visitor.member),
+        "loss_minor": sum((await losses_to_meet(connection, visitor.member)).values()),
         "currency": await book_currency(connection),
         "rules": None if chosen is None else rule_set(chosen.rule_set).name,
         "is_customer": await membership_store.is_customer(connection, visitor.member, now_us=portal.clock()),

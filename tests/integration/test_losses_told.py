@@ -63,6 +63,7 @@ async def test_what_is_to_be_met_is_told_in_the_year_after_and_on_the_page_to_le
         assert "588.31" not in text, path
     assert "still to be met: 985.20 EUR. When you leave, it is taken" in await site.text("/membership/leave")
     assert "Your part of earlier losses that is still to be met: 985.20 EUR." in await site.text("/")
+    assert "Your part of earlier losses that is still to be met: 985.20 EUR." in await site.text("/how/kept")
     file = await (await site.get("/years/2027?format=text")).text()
     assert f"Your part of losses, still to be met\n{'─' * 80}\n  of 2026{'985.20':>71}\n" in file
     sheet = await (await site.get("/years/2027?format=csv")).text()
@@ -86,7 +87,7 @@ async def test_what_was_met_is_told_no_more_and_a_closed_statement_stays(site: S
     await move(books, sides, key="rest", month=JANUARY, now_us=NOW)
     assert [] == (await year_telling.told(books, a, 2027, now_us=NOW))["losses"]
     await site.sign_in(a)
-    for path in ("/", "/membership/leave", "/years/2027"):
+    for path in ("/", "/how/kept", "/membership/leave", "/years/2027"):
         assert "still to be met" not in await site.text(path), path
 
 

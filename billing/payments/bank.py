@@ -28,6 +28,7 @@ NOT_GIVEN = ("", "NOTPROVIDED")
 TEXT_CHARACTERS_MAX = 1_000
 _INVOICE = re.compile(r"WEIR-([1-9]\d{0,17})-(\d{4}-\d{2})(?!\d)", re.ASCII | re.IGNORECASE)
 _ORDER = re.compile(r"WEIR-PAY-[1-9]\d{0,8}-M[1-9]\d{0,11}(?!\d)", re.ASCII | re.IGNORECASE)
+_REASON = re.compile(r"[A-Z0-9]{4}", re.ASCII)
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 
 
@@ -46,6 +47,8 @@ class Line:
     name: str = field(repr=False)
     iban: str = field(repr=False)
     text: str = field(repr=False)
+    return_reason: str = ""
+    """The bank's code for why it gives a payment back, as AC04; empty where it says none. No part of the key."""
 
     @property
     def invoice(self) -> tuple[MemberId, Month] | None:
@@ -176,6 +179,7 @@ def _line(detail: Node, where: str, booked_on: date, amount: int, ref: str, paym
     text = " ".join(one.text.strip() for one in detail.all("RmtInf", "Ustrd"))
     structured = detail.first("RmtInf", "Strd", "CdtrRefInf", "Ref")
     end_to_end = detail.first("Refs", "EndToEndId")
+    reason = detail.first("RtrInf", "Rsn", "Cd")
     return Line(
         "", booked_on, amount, "" if end_to_end in NOT_GIVEN else end_to_end[:35],
         (detail.first("Refs", "AcctSvcrRef") or ref)[:70],
@@ -183,6 +187,7 @@ def _line(detail: Node, where: str, booked_on: date, amount: int, ref: str, paym
         detail.first(parties, side, "Pty", "Nm") or detail.first(parties, side, "Nm"),
         detail.first(parties, f"{side}Acct", "Id", "IBAN"),
         f"{text} {structured}".strip()[:TEXT_CHARACTERS_MAX],
+        reason if _REASON.fullmatch(reason) else "",
     )  # fmt: skip
 
 

@@ -57,7 +57,8 @@ async def movements(connection: Connection, member: MemberId) -> list[Movement]:
 async def orders(connection: Connection, member: MemberId) -> list[Order]:
     """What the bank was told to pay a member and what came of it, without what was reversed; by batch."""
     rows = await connection.fetch(
-        "SELECT o.batch, o.amount_minor, b.made_at, k.last_four, u.what, u.entry, u.told_at, l.booked_on"
+        "SELECT o.batch, o.amount_minor, b.made_at, k.last_four, u.what, u.entry, u.told_at, u.reason,"
+        " l.booked_on"
         " FROM billing.payment_order AS o JOIN billing.payment_batch AS b ON b.number = o.batch"
         " JOIN billing.bank_account AS k ON k.number = o.account"
         " LEFT JOIN billing.payment_outcome AS u ON u.batch = o.batch AND u.member = o.member AND NOT EXISTS"
@@ -80,7 +81,7 @@ async def orders(connection: Connection, member: MemberId) -> list[Order]:
 
 def _outcome(row: asyncpg.Record) -> Outcome:
     on: date = row["booked_on"] or row["told_at"].date()
-    return Outcome(row["what"], row["entry"], to_us(row["told_at"]), on)
+    return Outcome(row["what"], row["entry"], to_us(row["told_at"]), on, row["reason"])
 
 
 async def standing(connection: Connection, member: MemberId) -> Standing:

@@ -71,6 +71,8 @@ class Outcome:
     entry: int | None
     at_us: int
     on: date
+    reason: str = ""
+    """The bank's code for why it was returned; empty where it said none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,8 @@ class Payment:
     paid_on: date | None = None
     ended_on: date | None = None
     """When it was returned or cancelled."""
+    reason: str = ""
+    """The bank's code for why it was returned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +222,9 @@ class _Course:
         if outcome.what == "paid":
             self.orders[order.batch] = replace(before, state=State.PAID, paid_on=outcome.on)
             return
-        self.orders[order.batch] = replace(before, state=State(outcome.what), ended_on=outcome.on)
+        self.orders[order.batch] = replace(
+            before, state=State(outcome.what), ended_on=outcome.on, reason=outcome.reason
+        )
         self.owed[:0] = before.parts
 
     def paid(self) -> Paid:

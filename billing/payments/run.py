@@ -225,10 +225,13 @@ async def _book_orders(
         (1, "paid", "paid out") if line.amount_minor < 0 else (-1, "returned", "given back by the bank")
     )
     sides = [Posting(payable(one.member), sign * one.amount_minor) for one in orders]
+    reason = line.return_reason if what == "returned" else ""
+    if reason:
+        words = f"{words} ({reason})"
     text = f"{words}, {orders[0].end_to_end if len(orders) == 1 else line.payment_id}"
     entry = await _tie(connection, number, line.booked_on, line.amount_minor, sides, text, now_us=now_us)
     await store.insert_outcomes(
-        connection, [(one.batch, one.member) for one in orders], what, entry, now_us=now_us
+        connection, [(one.batch, one.member) for one in orders], what, entry, reason=reason, now_us=now_us
     )
 
 

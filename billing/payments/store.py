@@ -230,12 +230,19 @@ async def orders(
 
 
 async def insert_outcomes(
-    connection: Connection, rows: Iterable[tuple[int, MemberId]], what: str, entry: int | None, *, now_us: int
+    connection: Connection,
+    rows: Iterable[tuple[int, MemberId]],
+    what: str,
+    entry: int | None,
+    *,
+    reason: str = "",
+    now_us: int,
 ) -> None:
-    """Say what became of (batch, member)."""
+    """Say what became of (batch, member); `reason` is the bank's code for why it gave a payment back."""
     await connection.executemany(
-        "INSERT INTO billing.payment_outcome (batch, member, what, entry, told_at) VALUES ($1, $2, $3, $4, $5)",
-        [(*row, what, entry, to_datetime(now_us)) for row in rows],
+        "INSERT INTO billing.payment_outcome (batch, member, what, entry, reason, told_at)"
+        " VALUES ($1, $2, $3, $4, $5, $6)",
+        [(*row, what, entry, reason, to_datetime(now_us)) for row in rows],
     )
 
 

@@ -156,6 +156,13 @@ def how_far(one: Payment) -> str:
             return _("ordered; the bank has not said yet that it is paid")
         case State.PAID:
             return _("paid on {paid}", paid=paid)
+        case State.RETURNED if one.reason:
+            why = return_words(one.reason)
+            return _(
+                "not paid: given back by the bank on {ended}, which says: {why}. It is owed to you again",
+                ended=ended,
+                why=why,
+            )
         case State.RETURNED:
             return _("not paid: given back by the bank on {ended}; it is owed to you again", ended=ended)
         case State.CANCELLED:
@@ -166,6 +173,29 @@ def how_far(one: Payment) -> str:
             return _("not fetched for years, used as the rules say")
         case State.OTHERWISE:
             return _("booked otherwise; the treasurer can say how")
+
+
+def return_words(code: str) -> str:
+    """Why a bank gives a transfer back (ISO 20022 ExternalReturnReason1Code, as SEPA transfers use it)."""
+    match code:
+        case "AC01" | "AC03":
+            return _("there is no such account ({code})", code=code)
+        case "AC04":
+            return _("the account is closed ({code})", code=code)
+        case "AC06":
+            return _("the account is blocked ({code})", code=code)
+        case "AG01":
+            return _("the account takes no transfers ({code})", code=code)
+        case "BE04":
+            return _("an address is missing ({code})", code=code)
+        case "MD07":
+            return _("its holder has died ({code})", code=code)
+        case "MS02":
+            return _("its holder refused it ({code})", code=code)
+        case "RC01" | "CNOR":
+            return _("the bank is not known or takes no transfers ({code})", code=code)
+        case _other:
+            return _("no more than a code ({code})", code=code)
 
 
 def document(share: Share) -> dict[str, object]:
@@ -214,5 +244,6 @@ def _payment(one: Payment) -> dict[str, object]:
         "begun_on": one.begun_on.isoformat(), "is_ordered": one.is_ordered,
         "paid_on": None if one.paid_on is None else one.paid_on.isoformat(),
         "ended_on": None if one.ended_on is None else one.ended_on.isoformat(),
-        "account_ends_in": one.last_four or None, "for": [_part(part) for part in one.parts],
+        "returned_because": one.reason or None, "account_ends_in": one.last_four or None,
+        "for": [_part(part) for part in one.parts],
     }  # fmt: skip

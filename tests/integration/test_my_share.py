@@ -154,7 +154,7 @@ async def test_ordered_is_not_paid_and_paid_is_what_the_bank_says(site: Api) -> 
         "listed": [
             {
                 "year": "2027", "state": "paid", "amount_minor": 6611, "begun_on": "2027-01-04", "is_ordered": True,
-                "paid_on": "2027-01-06", "ended_on": None, "account_ends_in": "4300",
+                "paid_on": "2027-01-06", "ended_on": None, "returned_because": None, "account_ends_in": "4300",
                 "for": [{"what": "year", "amount_minor": 6611, "years": ["2026"], "resolution": ""}],
             }
         ],
@@ -192,6 +192,22 @@ async def test_what_the_bank_gave_back_is_not_paid_and_waits_again(site: Api) ->
     again = await payments(site, b)
     assert (["paid", "returned"], 0) == ([one["state"] for one in again["listed"]], again["waiting_minor"])
     assert "66.11 EUR was paid to you." in await page(site, b)
+    assert [None, None] == [one["returned_because"] for one in again["listed"]]
+
+
+async def test_why_the_bank_gave_it_back_is_told(site: Api) -> None:
+    books, (_, b, *_) = await closed(site)
+    await known(books, b, BEN)
+    await ordered(books, day=4)
+    await booked(books, paid(b, "66.11"), day=6)
+    await booked(books, paid(b, "66.11", ref="R8", side="CRDT", reason="AC04"), day=9)
+    words = "not paid: given back by the bank on 2027-01-09, which says: the account is closed (AC04). It is owed to you again"
+    assert words in (told := await page(site, b)), told
+    assert "das Konto ist geschlossen (AC04)" in await page(site, b, language="de")
+    (one,) = (await payments(site, b))["listed"]
+    assert ("returned", "AC04") == (one["state"], one["returned_because"])
+    memo = await books.fetchval("SELECT memo FROM billing.entry ORDER BY number DESC LIMIT 1")
+    assert memo.endswith("given back by the bank (AC04), WEIR-PAY-1-M2")
 
 
 async def test_a_line_of_the_bank_that_was_reversed_leaves_the_order_waiting(site: Api) -> None:

@@ -75,8 +75,8 @@ async def balance(connection: asyncpg.Connection, account: str) -> int:
     return {one.account: one.closing_minor for one in sums}.get(account, 0)
 
 
-def paid(number: int, amount: str, *, ref: str = "R1", side: str = "DBIT", batch: int = 1) -> str:
-    text = details("p", e2e=f"WEIR-PAY-{batch}-M{number}", side="Cdtr", name="x", pty=False)
+def paid(number: int, amount: str, *, ref: str = "R1", side: str = "DBIT", batch: int = 1, reason: str = "") -> str:  # fmt: skip
+    text = details("p", e2e=f"WEIR-PAY-{batch}-M{number}", side="Cdtr", name="x", pty=False, reason=reason)
     return entry(amount, side, ref=ref, inner=text)
 
 

@@ -7,7 +7,7 @@ from datetime import date
 import pytest
 
 from billing.payments import markup
-from billing.payments.bank import invoice_reference, read_statement, reference
+from billing.payments.bank import Line, invoice_reference, read_statement, reference
 from meter.ids import MemberId
 from meter.refusal import Refusal
 from meter.window import Month
@@ -21,14 +21,16 @@ OLD, NEW = "<Sts>BOOK</Sts>", "<Sts><Cd>BOOK</Cd></Sts>"
 
 
 def details(
-    text: str, *, e2e: str = "NOTPROVIDED", side: str = "Dbtr", name: str, amount: str = "", pty: bool
-) -> str:
+    text: str, *, e2e: str = "NOTPROVIDED", side: str = "Dbtr", name: str, amount: str = "", pty: bool,
+    reason: str = "",
+) -> str:  # fmt: skip
     who = f"<Pty><Nm>{name}</Nm></Pty>" if pty else f"<Nm>{name}</Nm>"
     own = f'<Amt Ccy="EUR">{amount}</Amt>' if amount else ""
+    given_back = f"<RtrInf><Rsn><Cd>{reason}</Cd></Rsn></RtrInf>" if reason else ""
     return (
         f"<TxDtls><Refs><EndToEndId>{e2e}</EndToEndId></Refs>{own}<RltdPties><{side}>{who}</{side}>"
         f"<{side}Acct><Id><IBAN>NL91ABNA0417164300</IBAN></Id></{side}Acct></RltdPties>"
-        f"<RmtInf><Ustrd>{text[:12]}</Ustrd><Ustrd>{text[12:]}</Ustrd></RmtInf></TxDtls>"
+        f"<RmtInf><Ustrd>{text[:12]}</Ustrd><Ustrd>{text[12:]}</Ustrd></RmtInf>{given_back}</TxDtls>"
     )
 
 
@@ -205,6 +207,16 @@ def test_our_reference_in_what_people_write(text: str, found: tuple[int, Month] 
 def test_a_payment_of_ours_is_known_by_its_id_or_its_text(end_to_end: str, text: str, order: str) -> None:
     body = f'date,amount,currency,end_to_end,text\n2026-11-03,-1,EUR,{end_to_end},"{text}"\n'.encode()
     assert order == read_statement(body, currency="EUR", own_iban=None)[0].order
+
+
+@pytest.mark.parametrize(("code", "kept"), [("AC04", "AC04"), ("", ""), ("of old age", ""), ("AC0", "")])
+def test_why_a_payment_is_given_back_is_the_bank_s_code_and_no_part_of_the_key(code: str, kept: str) -> None:
+    def read(reason: str) -> Line:
+        inner = details("x", e2e="WEIR-PAY-1-M7", name="Bank", pty=True, reason=reason)
+        return read_statement(camt(entry("3.00", inner=inner)), currency="EUR", own_iban=None)[0]
+
+    line = read(code)
+    assert (kept, read("").key) == (line.return_reason, line.key)
 
 
 def test_what_members_are_told_to_write_is_what_is_found() -> None:

@@ -42,6 +42,10 @@ _PAYMENT = record(
         "is_ordered": FLAG,
         "paid_on": or_null(DAY),
         "ended_on": or_null(DAY, words="When it was returned or cancelled."),
+        "returned_because": or_null(
+            {"type": "string", "pattern": "^[A-Z0-9]{4}$"},
+            words="The bank's code (ISO 20022, external return reason), as AC04 for a closed account.",
+        ),
         "account_ends_in": or_null(LAST_FOUR),
         "for": rows(_PART),
     }
@@ -96,7 +100,8 @@ PAYMENTS_EXAMPLE: Mapping[str, Any] = {
     "listed": [
         {
             "year": "2027", "state": "paid", "amount_minor": 50, "begun_on": "2027-01-20", "is_ordered": True,
-            "paid_on": "2027-01-22", "ended_on": None, "account_ends_in": "3000",
+            "paid_on": "2027-01-22", "ended_on": None, "returned_because": None,
+            "account_ends_in": "3000",
             "for": [{"what": "year", "amount_minor": 50, "years": ["2026"], "resolution": ""}],
         }
     ],

@@ -1,7 +1,8 @@
 """From an exchange to its Event: who pays, and which of the bytes that moved may be billed. Pure.
 
 Invariant: bytes are counted where they moved. Errors, HEAD, 304 and refused requests bill no bytes;
-an exchange the client broke off bills what had moved.
+an exchange the client broke off bills what had moved. A website's own page for a failure is an object that
+its owner has read to visitors, and no word of ours: it bills what moved.
 """
 
 from __future__ import annotations
@@ -33,18 +34,20 @@ class Tab:
     bucket: BucketId = NO_BUCKET
     authorised: bool = False
     head_only: bool = False
+    serves_object: bool = False
+    """Whether a failure is answered with an object of the payer's."""
     zone: Zone = _INTERNET
     moved_in: int = 0
 
     def bills(self, status: int) -> bool:
         """Whether bytes of an exchange that is answered so may be billed at all."""
-        return self.authorised and (status < 400 or status == CLIENT_LEFT)
+        return self.authorised and (status < 400 or status == CLIENT_LEFT or self.serves_object)
 
     def event(self, *, ended_us: int, status: int, moved_out: int, aborted: bool) -> Event:
         """The exchange as it ended, or as it stands."""
         # Each exchange pays for this: a tuple made straight away takes half the time of Event's own way.
         authorised, began_us, moved_in = self.authorised, self.began_us, self.moved_in
-        billable = authorised and (status < 400 or status == CLIENT_LEFT)
+        billable = authorised and (status < 400 or status == CLIENT_LEFT or self.serves_object)
         return _event_of(
             Event,
             (

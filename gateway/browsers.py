@@ -78,6 +78,7 @@ class BrowserDoors:
             reply = visit.plain_error(error)
         if bucket is not None and visit.was_admitted:
             tab.authorised, tab.payer, tab.bucket = True, bucket.owner, bucket.id
+            tab.serves_object = visit.serves_object
         if reply.status >= 400:
             self._metrics.refused(tab, reply.headers["x-amz-error-code"])
         return reply

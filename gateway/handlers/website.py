@@ -73,6 +73,8 @@ class Visit:
     now_us: int
     was_admitted: bool = False
     """Whether the bucket let its visitor read something: then it is its owner's to pay."""
+    serves_object: bool = False
+    """Whether a failure was answered with the site's own page for it."""
 
     async def answer(self) -> Reply:
         """A page, a redirect, or an error as a page."""
@@ -136,7 +138,7 @@ class Visit:
         except S3Error:
             raise error from None  # the page for errors is not there or not for everybody: then ours
         if reply.status == 200:
-            reply.status = error.status
+            reply.status, self.serves_object = error.status, True
             reply.headers |= _told(error)
         return reply
 

@@ -248,7 +248,9 @@ def test_the_owner_pays_for_pages_and_nobody_for_what_was_refused(
     get, head = Operation.GET_OBJECT.code, Operation.HEAD_OBJECT.code
     assert (get, owner.member, "B", len(PAGES["index.html"])) == counted("/")
     assert (head, owner.member, "B", 0) == counted("/", "HEAD")
-    assert (get, owner.member, "B", 0) == counted("/missing")
+    # The page for errors is an object of the owner's, of any size: visitors read it at the owner's cost.
+    assert (get, owner.member, "B", len(PAGES["errors/oops.html"])) == counted("/missing")
+    assert (head, owner.member, "B", 0) == counted("/missing", "HEAD")
     assert (get, NOBODY, "FREE", 0) == counted("/old/x")
     assert NOBODY == counted("/", "DELETE")[1]
 

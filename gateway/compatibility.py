@@ -102,7 +102,7 @@ FOOT = """\
   pays, nothing is logged, nothing is accelerated.
 * **Keys** are bytes, not paths: `//`, `.` and `..` are ordinary. A key has at most 1024 bytes of valid UTF-8
   without NUL. A listing that holds a character XML 1.0 forbids is answered with `EncodingType` `url` even
-  unasked.
+  unasked; then only such characters, `%` and `+` are encoded, so that who does not decode still reads all other names.
 * **Pages of other origins** (CORS) are answered by the bucket's rules, errors too. A rule for every origin answers
   `*` and never asks for credentials. Preflights need no signature, and nobody pays for them.
 * **Upload forms** (`PostObject`) are signed with Signature Version 4 over their policy. Every field but the file, the

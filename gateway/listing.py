@@ -1,7 +1,7 @@
 """The listings' documents, V1, V2 and versions, and what their query parameters mean.
 
-A page that holds a character XML 1.0 forbids is answered with EncodingType url even unasked: the
-document stays well-formed, says so, and loses nothing.
+A page that holds a character XML 1.0 forbids is answered with EncodingType url even unasked: the document stays
+well-formed and says so. Many clients that did not ask do not decode, so no more of it is encoded than must be.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from functools import lru_cache
 
 from gateway.checksum import FULL_OBJECT
 from gateway.errors import invalid_argument
-from gateway.markup import document, element, escape, is_plain, is_writable, url_encode
+from gateway.markup import document, element, escape, is_plain, is_writable, url_encode, url_encode_least
 from gateway.storage.model import Checksum, ListedObject, ListedVersion, Listing, VersionListing
 from meter.window import MICROSECONDS
 
@@ -96,8 +96,10 @@ def _minute(minute: int) -> str:
 
 def encoder(page: Page, *texts: str) -> tuple[Encode, str]:
     """How the page's names are written, and the EncodingType element that says so."""
-    if page.encode_url or not all(map(is_writable, texts)):
+    if page.encode_url:
         return url_encode, element("EncodingType", "url")
+    if not all(map(is_writable, texts)):
+        return url_encode_least, element("EncodingType", "url")
     # One search over everything costs less than one a name.
     return (str if all(map(is_plain, texts)) else escape), ""
 

@@ -13,6 +13,7 @@ NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
 
 # XML 1.0, section 2.2: what a document may not hold, not even as a numeric reference.
 _FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+_ENCODED = re.compile("[%+\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _SPECIAL = re.compile('[&<>"\t\n\r\x00-\x1f\ud800-\udfff\ufffe\uffff]')
 
 # White space is written as references: a parser may fold the raw characters (XML 1.0, 2.11 and 3.3.3).
@@ -40,7 +41,7 @@ def is_plain(text: str) -> bool:
 def escape(text: str) -> str:
     """Text as XML character data; what XML 1.0 forbids stands percent-encoded, so it stays well-formed.
 
-    A listing that must not lose such a character uses url_encode for the whole page instead.
+    A listing that must not lose such a character uses url_encode_least for its page instead.
     """
     return text if is_plain(text) else _SPECIAL.sub(_replace, text)
 
@@ -48,6 +49,18 @@ def escape(text: str) -> str:
 def url_encode(text: str) -> str:
     """encoding-type=url: UTF-8, everything but unreserved characters and '/' as %XX; a space is %20."""
     return quote(text, safe="/-_.~", errors="surrogatepass")
+
+
+def url_encode_least(text: str) -> str:
+    """Text that url-decodes to the same as url_encode() does, and otherwise stands as it is, escaped.
+
+    For who did not ask for encoding, and may not decode: only what XML forbids, '%' and '+' look another way.
+    """
+    return escape(_ENCODED.sub(_percent, text))
+
+
+def _percent(match: re.Match[str]) -> str:
+    return quote(match[0], safe="", errors="surrogatepass")
 
 
 def element(name: str, text: str) -> str:

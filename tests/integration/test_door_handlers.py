@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, unquote_plus
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
@@ -277,6 +278,17 @@ async def test_a_key_xml_cannot_hold_is_listed_encoded_even_unasked(door: Door) 
     await _fill(door, ["a\x01b"])
     answer = parsed("ListObjects", await door.ask("GET", "/abc"))
     assert ("url", "a%01b") == (answer["EncodingType"], answer["Contents"][0]["Key"])
+
+
+@pytest.mark.parametrize("query", [{}, {"list-type": "2"}])
+async def test_beside_such_a_key_all_other_names_stand_as_they_are(door: Door, query: dict[str, str]) -> None:
+    """rclone, s3cmd, obstore and pyarrow ask for no encoding, and decode none."""
+    keys = ["a\x01b", "c+d", "plain &<>.txt", "x%y", "\u00fc b.txt"]
+    await _fill(door, keys)
+    answer = parsed("ListObjectsV2" if query else "ListObjects", await door.ask("GET", "/abc", query))
+    named = [one["Key"] for one in answer["Contents"]]
+    assert ["a%01b", "c%2Bd", "plain &<>.txt", "x%25y", "\u00fc b.txt"] == named
+    assert keys == [unquote_plus(one) for one in named] == [unquote(one) for one in named]
 
 
 @pytest.mark.parametrize(

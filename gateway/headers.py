@@ -30,7 +30,7 @@ _KEPT = (
     REDIRECT_HEADER,
 )
 _TITLES = {name: name.title() for name in _KEPT if name != REDIRECT_HEADER}
-_RANGE = re.compile(r"bytes=([0-9]{0,19})-([0-9]{0,19})", re.IGNORECASE)
+_RANGE = re.compile(r"bytes=([0-9]{0,40})-([0-9]{0,40})", re.IGNORECASE)
 _CONTROL = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 _OVERRIDES = {
     "response-cache-control": "Cache-Control",

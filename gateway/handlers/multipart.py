@@ -60,7 +60,7 @@ PARTS_PAGE = 1000
 """Parts read from the engine at once while completing."""
 
 _ETAG = re.compile(r"[0-9a-fA-F]{32}")
-_COPY_RANGE = re.compile(r"bytes=([0-9]{1,19})-([0-9]{1,19})")
+_COPY_RANGE = re.compile(r"bytes=([0-9]{1,40})-([0-9]{1,40})")
 
 
 async def create_multipart_upload(services: Services, call: Call) -> Reply:

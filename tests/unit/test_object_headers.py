@@ -50,6 +50,8 @@ LATER = "Sun, 06 Nov 1994 08:49:38 GMT"
         ("bytes=٣-", None),
         ("items=0-4", None),
         ("bytes=" + "9" * 5000 + "-", None),
+        ("bytes=2-99999999999999999999", (2, 10)),
+        ("bytes=-18446744073709551615", (0, 10)),
     ],
 )
 def test_a_range_of_ten_bytes(text: str | None, span: tuple[int, int] | None) -> None:
@@ -57,7 +59,14 @@ def test_a_range_of_ten_bytes(text: str | None, span: tuple[int, int] | None) ->
 
 
 @pytest.mark.parametrize(
-    ("text", "size"), [("bytes=10-", 10), ("bytes=-0", 10), ("bytes=0-", 0), ("bytes=-5", 0)]
+    ("text", "size"),
+    [
+        ("bytes=10-", 10),
+        ("bytes=99999999999999999999-", 10),
+        ("bytes=-0", 10),
+        ("bytes=0-", 0),
+        ("bytes=-5", 0),
+    ],
 )
 def test_a_range_without_a_byte_is_refused_and_says_the_size(text: str, size: int) -> None:
     with pytest.raises(S3Error) as caught:

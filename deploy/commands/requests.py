@@ -156,6 +156,7 @@ def row_of(found: Found, names: _Names) -> dict[str, object]:
         "moved_in": event.moved_in,
         "moved_out": event.moved_out,
         "stored_bytes": event.stored_bytes,
+        "line": event.line.name.lower() if event.stored_bytes else "",
         "marks": [str(mark.name).lower() for mark in MARKS if event.marks & mark],
         "records": found.records,
         "stream": found.stream,

@@ -143,6 +143,15 @@ def test_a_running_co_op_shows_its_requests_audits_clean_and_proves_its_heads(we
     for word in ("PutObject", "GetObject", "CreateBucket", "films", put["ResponseMetadata"]["RequestId"]):
         assert word in page_of_day
 
+    upload = s3.create_multipart_upload(Bucket="music", Key="c")["UploadId"]
+    s3.upload_part(Bucket="music", Key="c", UploadId=upload, PartNumber=1, Body=b"z" * 7)
+    changes = [row for row in lines(weir, "--storage") if row["stored_bytes"]]
+    assert {("object", 300_000), ("object", 10), ("part", 7)} == {
+        (row["line"], row["stored_bytes"]) for row in changes
+    }
+    assert {""} == {row["line"] for row in rows}
+    s3.abort_multipart_upload(Bucket="music", Key="c", UploadId=upload)
+
     clean = weir.json("audit")
     assert (True, [], 1) == (clean["agrees"], clean["differences"], clean["heads"])
     status = weir.json("status")

@@ -72,7 +72,7 @@ class BrowserDoors:
         )  # fmt: skip
         try:
             if bucket is not None:
-                await self._caps.admit(bucket.owner, tab.operation)
+                await self._caps.admit(bucket.owner, tab.operation, asker=NOBODY)
             reply = await visit.answer()
         except S3Error as error:
             reply = visit.plain_error(error)

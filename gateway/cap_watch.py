@@ -57,18 +57,19 @@ class CapWatch:
         """Payers with a hard cap. For all others there is nothing to ask here."""
         return self._directory.egress_caps
 
-    async def admit(self, payer: MemberId, operation: Operation) -> None:
+    async def admit(self, payer: MemberId, operation: Operation, *, asker: MemberId) -> None:
         """Returns when the operation may begin on this payer's bill. Raises EgressCapReached.
 
+        How high a cap is only its member is told, by their own keys.
         Whoever's cap is so new that they are not counted yet waits for Postgres a moment.
         """
         if payer not in self.capped or operation not in REFUSED_WHEN_REACHED:
             return
         if self._has_news():
             await self._ask_in_turn()
-        self.check(payer)
+        self.check(payer, is_told=asker == payer)
 
-    def check(self, payer: MemberId) -> None:
+    def check(self, payer: MemberId, *, is_told: bool = False) -> None:
         """Returns while the payer's cap is not reached. Raises EgressCapReached."""
         cap = self.capped.get(payer)
         if cap is None or self._count is None:
@@ -76,7 +77,7 @@ class CapWatch:
         self._read_on()
         sent = self._count.sent(payer)
         if sent is not None and sent >= cap:
-            raise cap_reached(cap, self._count.month)
+            raise cap_reached(cap if is_told else None, self._count.month)
 
     def at_checkpoint(self, event: Event) -> None:
         """A part of a long exchange was recorded: an answer on a bill that is full ends here. Raises CutOff."""

@@ -104,13 +104,14 @@ class MonthCount:
         self.month = month
 
 
-def cap_reached(cap: int, month: Month) -> S3Error:
-    """The refusal. No client tries a 403 of this name again by itself; the message says when to."""
+def cap_reached(cap: int | None, month: Month) -> S3Error:
+    """The refusal; without the cap's bytes for who need not know them. No client tries a 403 of this name again by itself."""
     reset = f"{month.next()}-01T00:00:00Z"
-    return s3_error(
-        "EgressCapReached",
-        f"The bucket owner's own monthly cap of {cap} bytes of egress is reached. Downloads and lists are refused "
-        f"until {reset}, or until the owner raises the cap in the co-op's portal.",
-        CapBytes=cap,
-        ResetsAt=reset,
+    size = "" if cap is None else f" of {cap} bytes"
+    words = (
+        f"The bucket owner's own monthly cap{size} of egress is reached. Downloads and lists are refused "
+        f"until {reset}, or until the owner raises the cap in the co-op's portal."
     )
+    if cap is None:
+        return s3_error("EgressCapReached", words, ResetsAt=reset)
+    return s3_error("EgressCapReached", words, CapBytes=cap, ResetsAt=reset)

@@ -54,7 +54,7 @@ FOOT = """\
   would pass one is `403 QuotaExceeded` with the elements `LimitOf` and `LimitBytes`, before its body is read where
   the announced size alone says so; nothing of it is stored. Writes that need no more room than they free pass.
 * A member may cap their own egress of a month. When it is reached, downloads and lists are `403 EgressCapReached` with
-  the elements `CapBytes` and `ResetsAt`, and a long download that runs is cut; everything else goes on.
+  the elements `ResetsAt` and, for the member's own keys, `CapBytes`, and a long download that runs is cut; everything else goes on.
 * **Too much at once** is `503 SlowDown` with `Retry-After`: more requests or bytes a second than an operator lets an
   address or a member have, or more than a worker has room for. Nothing of such a request is stored, recorded or billed.
 * **Rights** are decided in this order: the bounds of the key; what the bucket's policy denies; the owner may; what

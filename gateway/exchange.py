@@ -224,7 +224,7 @@ class Exchanges:
             await admit(services, question, bucket)
         tab.payer = bucket.owner if bucket is not None else tab.requester
         if tab.payer in self._caps.capped:
-            await self._caps.admit(tab.payer, asked.operation)
+            await self._caps.admit(tab.payer, asked.operation, asker=tab.requester)
         incoming = Body(
             raw.content, request.effective, claim=claim or unsigned_claim(request.effective),
             signing_key=signing_key, counting=counting, settings=self._settings,

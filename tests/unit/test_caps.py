@@ -148,6 +148,12 @@ def test_sums_and_journal_add_up_wherever_they_are_parted(
     assert by_hand(events[place:], DECEMBER) == count.sent(ANNA)
 
 
+def test_who_need_not_know_the_cap_is_told_only_when_it_ends() -> None:
+    error = cap_reached(None, DECEMBER)
+    assert {"ResetsAt": "2027-01-01T00:00:00Z"} == error.extra
+    assert "cap of egress is reached" in error.message
+
+
 def test_the_refusal_names_the_cap_and_when_it_ends() -> None:
     error = cap_reached(1000, DECEMBER)
     assert (403, "EgressCapReached") == (error.status, error.code)

@@ -8,7 +8,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from billing.tongue import LANGUAGES, SOURCE, phrase, spoken, translations
+from billing.tongue import LANGUAGES, SOURCE, cited, phrase, spoken, translations
 from billing.words import (
     amount_text,
     bytes_text,
@@ -46,6 +46,7 @@ def environment(language: str) -> Environment:
         "number": number_text,
         "numeral": numeral,
         "bytes": bytes_text,
+        "cited": cited,
         "clock": clock_text,
         "count": counter(language),
         "day": day_text,

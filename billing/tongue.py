@@ -36,6 +36,8 @@ RETOLD = frozenset(
     {"why", "goes", "of", "by", "by_2", "formula", "words", "weighed", "what", "body", "field"}
 )
 """Places that our own words fill; whatever else stands in a phrase may be what somebody typed, and stays."""
+UNCHECKED = "(unchecked)"
+"""What a source says of itself that we did not read in the text of the law."""
 _PLACE = re.compile(r"\{(\w+)\}")
 _QUALITY = re.compile(r"q=(0(?:\.\d{1,3})?|1(?:\.0{1,3})?)", re.ASCII)
 _spoken: ContextVar[str] = ContextVar("spoken", default=SOURCE)
@@ -148,6 +150,12 @@ def phrase(text: str) -> str:
         if found is not None:
             return _filled(translations(language).gettext(message), found.groupdict())
     return text
+
+
+def cited(source: str) -> str:
+    """Where something is written: a law keeps its own name, and what we say beside it is told where there are words."""
+    told = translations(spoken()).gettext(source) if source else source
+    return told if told != source else source.replace(UNCHECKED, _(UNCHECKED))
 
 
 def _filled(message: str, values: Mapping[str, str]) -> str:

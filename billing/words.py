@@ -8,12 +8,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
+from fractions import Fraction
 from functools import lru_cache
 
 from babel.dates import format_date, format_skeleton
 from babel.lists import format_list
 
-from billing.money import format_decimal, format_number, quotient_text, rounded_to_three
+from billing.money import format_decimal, format_number, percent_text, quotient_text, rounded_to_three
 from billing.tongue import LOCALES, SOURCE, _, phrase, separators, spoken
 from meter.refusal import Refusal
 from meter.window import Month, to_datetime
@@ -63,6 +64,12 @@ def hundredths_text(hundredths: int, currency: str = "") -> str:
     """An amount with two decimals, whatever its currency has; of examples in round numbers."""
     number = numeral(format_decimal(hundredths, 2))
     return f"{number}{' ' if spoken() == SOURCE else NO_BREAK}{currency}" if currency else number
+
+
+def percent_told(share: Fraction) -> str:
+    """A share as an exact percentage, e.g. '42.5 %'; as a fraction where its decimals never end."""
+    text = numeral(percent_text(share))
+    return text if spoken() == SOURCE else text.replace(" ", NO_BREAK)
 
 
 def bytes_text(count: int) -> str:

@@ -20,9 +20,8 @@ from babel.messages.pofile import read_po, write_po
 from jinja2.ext import babel_extract
 
 from billing.acts.act import OFFICE_WORDS
-from billing.rules import founding
-from billing.rules.afterwards import RESOLUTION_RATE, afterwards, rule_sets
 from billing.tongue import CATALOGUES, LANGUAGES, NUMBER, SOURCE
+from tests.rule_words import of_rules
 
 ROOT = Path(__file__).parents[1]
 NOT_FOR_MEMBERS = {"register.html"}
@@ -30,6 +29,8 @@ NOT_FOR_MEMBERS = {"register.html"}
 CONSTANTS = {
     "billing/acts/act.py": ("OFFICE_WORDS",),
     "billing/charges/tariff.py": ("WORDS", "UNITS"),
+    "billing/founding/clauses.py": ("BY", "INTEREST", "LEVIES", "REST"),
+    "billing/register/forms.py": ("HEADINGS", "STEPS", "_PROPERTY_WORDS"),
     "billing/portal/board_pages.py": ("HEADINGS",),
     "billing/portal/books.py": ("HEADINGS", "SECTIONS", "_WORDS"),
     "billing/portal/account.py": ("NOT_ACCEPTED", "NOT_ANSWERING"),
@@ -96,7 +97,7 @@ CHECKS = (
 ACTS = ("as_treasurer", "as_operator", "as_board")
 """What a command calls to say, first, what it does in an office."""
 MORE = (
-    "the other classes", "the reserve", "surplus", "rest", "revenue", "hours", "voluntary reserve", "internet",
+    "(unchecked)", "Members", "Investment shares", "no law's form: everything there is", "the other classes", "the reserve", "surplus", "rest", "revenue", "hours", "voluntary reserve", "internet",
     "peering", "own", "Method Not Allowed", "Request Entity Too Large", "Bad Request",
     "pool of class user", "pool of class worker", "pool of class supporter", "class user does not share",
     "class worker does not share", "class supporter does not share", "to the voluntary reserve, as resolved",
@@ -128,17 +129,10 @@ def everything() -> Iterator[Found]:
     """Every sentence in every place."""
     yield from of_templates()
     yield from of_code()
-    for path in sorted(ROOT.joinpath("billing/rules/sets").glob("*.toml")):
-        for levy in tomllib.loads(path.read_text("utf-8")).get("levies", []):
-            yield Found(levy["words"], _name(path), 0)
+    for told, place in of_rules():
+        yield Found(told, place, 0)
     for path in sorted(ROOT.joinpath("billing/prices").glob("*.toml")):
         yield Found(tomllib.loads(path.read_text("utf-8"))["region"], _name(path), 0)
-    for rules in map(afterwards, rule_sets()):
-        yield Found(rules.exit.source, "billing/rules/afterwards.toml", 0)
-        if rules.exit.rate != RESOLUTION_RATE:
-            yield Found(rules.exit.rate, "billing/rules/afterwards.toml", 0)
-    for told in founding.sentences():
-        yield Found(told, "billing/rules/founding.toml", 0)
     for client in tomllib.loads(ROOT.joinpath("billing/portal/clients.toml").read_text("utf-8"))["client"]:
         if client["where"]:
             yield Found(client["where"].replace("`", ""), "billing/portal/clients.toml", 0)

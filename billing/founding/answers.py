@@ -20,6 +20,7 @@ from billing.governance.choices import check_choices, parse_choices
 from billing.money import exact_text, exponent, parse_amount
 from billing.register.shares import QUANTITY_MAX, share_kind
 from billing.rules.book import rule_set
+from billing.tongue import LANGUAGES, SOURCE, known
 from meter.refusal import Refusal
 from meter.usage import MemberClass
 from meter.window import Month, UnknownMonth, to_datetime
@@ -95,6 +96,8 @@ class Answers:
     meeting: Meeting = Meeting()
     costs: tuple[Cost, ...] = ()
     use: ThoughtUse = ThoughtUse()
+    language: str = SOURCE
+    """Of the papers, and of the resolution that the register keeps."""
 
     @property
     def currency(self) -> str:
@@ -163,11 +166,21 @@ def read_answers(document: object, *, example: str, now_us: int) -> Answers:
         name=name, rule_set=rules.id, begin=begin, first_month=first_month, share_kind=kind, par=par, tariff=tariff,
         has_own_prices=prices is not None, founders=founders, class_weights=_weights(table),
         meeting=_meeting(table.table("meeting"), len(founders), now_us=now_us),
-        costs=tuple(_costs(table, currency)), use=_use(table.table("use")),
+        costs=tuple(_costs(table, currency)), use=_use(table.table("use")), language=_language(table),
     )  # fmt: skip
     table.finish()
     check_choices(parse_choices(found.choices, currency=currency), rules, currency=currency)
     return found
+
+
+def _language(table: Table) -> str:
+    if not table.has("language"):
+        return SOURCE
+    told = table.text("language")
+    language = known(told)
+    if language is None:
+        raise Refusal(f"language: '{told[:40]}' is none of ours; there is {', '.join(LANGUAGES)}")
+    return language
 
 
 def _begin(table: Table, *, now_us: int) -> Month:

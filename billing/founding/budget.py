@@ -11,7 +11,9 @@ from fractions import Fraction
 from billing.charges.rating import GB, charge
 from billing.charges.tariff import UNITS, WORDS, Service
 from billing.founding.answers import Answers
-from billing.money import divide_up, exact_text, format_amount
+from billing.money import divide_up, exact_text
+from billing.tongue import _, phrase
+from billing.words import amount_text, numeral
 from meter.ids import MemberId
 from meter.usage import Usage
 from meter.window import Month
@@ -70,30 +72,20 @@ class Budget:
     def sentence(self) -> str:
         """The result in plain words."""
         if not self.costs_a_month_minor:
-            return "No costs were named, so nobody can say yet whether these prices meet them."
-        needed = format_amount(self.each_would_have_to_pay_minor, self.currency)
-        charged = format_amount(self.charged_minor, self.currency)
+            return _("No costs were named, so nobody can say yet whether these prices meet them.")
+        needed = amount_text(self.each_would_have_to_pay_minor, self.currency)
+        charged = amount_text(self.charged_minor, self.currency)
         if self.result_minor < 0:
-            missing = format_amount(-self.result_minor, self.currency)
-            return (
-                f"By these figures {missing} would be missing in the first year: a member would be charged {charged} a"
-                f" month, and {needed} would meet the costs. Find more members, lower costs, or set other prices"
-                " before the books begin; a price that hides a cost is a loss later."
-            )
+            missing = amount_text(-self.result_minor, self.currency)
+            return _("By these figures {missing} would be missing in the first year: a member would be charged {charged} a month, and {needed} would meet the costs. Find more members, lower costs, or set other prices before the books begin; a price that hides a cost is a loss later.", missing=missing, charged=charged, needed=needed)  # fmt: skip
         if not self.result_minor:
-            return (
-                f"By these figures the prices meet the costs to the cent: a member would be charged {charged} a month."
-                " Nothing would be left for a reserve or a bad month."
-            )
-        left = format_amount(self.result_minor, self.currency)
-        return (
-            f"By these figures {left} would be left in the first year: a member would be charged {charged} a month, and"
-            f" {needed} would meet the costs. What is left goes back by the by-laws, after reserves."
-        )
+            return _("By these figures the prices meet the costs to the cent: a member would be charged {charged} a month. Nothing would be left for a reserve or a bad month.", charged=charged)  # fmt: skip
+        left = amount_text(self.result_minor, self.currency)
+        return _("By these figures {left} would be left in the first year: a member would be charged {charged} a month, and {needed} would meet the costs. What is left goes back by the by-laws, after reserves.", left=left, charged=charged, needed=needed)  # fmt: skip
 
 
 def budget(answers: Answers) -> Budget:
-    """The budget that follows from the answers. Everybody is thought to use alike."""
+    """The budget that follows from the answers, in the language spoken now. Everybody is thought to use alike."""
     last = Month(answers.from_year, answers.first_month)
     for _month in range(11):
         last = last.next()
@@ -116,9 +108,9 @@ def _lines(answers: Answers) -> list[BudgetLine]:
     told = charge(usage, answers.tariff, month).lines
     return [
         BudgetLine(
-            WORDS[one.service],
-            f"{exact_text(Fraction(one.quantity, one.per))} {UNITS[one.service]}",
-            f"{answers.tariff.price_text(one.service)} {answers.currency}",
+            phrase(WORDS[one.service]),
+            f"{numeral(exact_text(Fraction(one.quantity, one.per)))} {phrase(UNITS[one.service])}",
+            f"{numeral(answers.tariff.price_text(one.service))} {answers.currency}",
             one.amount_minor,
         )
         for one in told

@@ -6,18 +6,24 @@ What founders typed goes in as data and never as markup.
 from __future__ import annotations
 
 import json
+import re
 from functools import cache
 from pathlib import Path
 
 from billing.founding.sheet import Sheet, as_data
-from billing.statements.pdf import compiled
+from billing.statements.pdf import compiled, phrase_of_pages
+from billing.tongue import speaking
 
 TEMPLATE = Path(__file__).parents[1].joinpath("templates", "founding.typ")
 
 
 def sheet_pdf(sheet: Sheet, *, dated_us: int) -> bytes:
-    """The PDF, dated to the day of the founding. Raises Refusal where the extra `pdf` is not installed."""
-    return compiled(_template(), json.dumps(as_data(sheet)), dated_us=dated_us)
+    """The PDF in the paper's language, dated to the day of the founding. Raises Refusal where the extra `pdf` is not installed."""
+    with speaking(sheet.language):
+        # Where the page's number and the number of pages go, typst alone knows.
+        pages = re.split(r"\{page\}|\{pages\}", phrase_of_pages())
+    data = json.dumps({**as_data(sheet), "page_words": pages})
+    return compiled(_template(), data, dated_us=dated_us)
 
 
 @cache

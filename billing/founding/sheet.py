@@ -11,7 +11,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias, assert_never
 
+from billing.tongue import cited
+
 _MARKUP = re.compile(r"([\\*_<>\[\]|#~])")
+_BLANKS = re.compile(r"[^\S\N{NO-BREAK SPACE}]+")
+"""What becomes one blank; an amount and its currency stay together."""
 _CODE = re.compile(r"`([^`]*)`")
 
 
@@ -49,12 +53,13 @@ class Points:
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """A table; its last `numbers` columns are aligned to the right."""
+    """A table; its last `numbers` columns are aligned to the right. One that is `signed` has room for a pen."""
 
     caption: str
     heads: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     numbers: int = 0
+    signed: bool = False
 
 
 Block: TypeAlias = Heading | Words | Points | Grid
@@ -70,11 +75,18 @@ class Sheet:
     co_op: str
     blocks: tuple[Block, ...]
     foot: str
+    language: str
+    """In which all of it is written."""
 
 
 def typed(text: str) -> str:
     """What somebody typed, for a place within a paper: it has no backticks, so it is no command."""
     return text.replace("`", "'")
+
+
+def point(text: str, source: str = "", link: str = "") -> Point:
+    """A point with its source as the language spoken now has it."""
+    return Point(text, cited(source), link)
 
 
 def capital(text: str) -> str:
@@ -104,7 +116,7 @@ def _lines(block: Block) -> Iterator[str]:
                 more += [f"<{one.link}>"] if one.link else []
                 if more:
                     yield f"{' ' * (len(mark) + 1 if numbered else 2)}({', '.join(more)})"
-        case Grid(caption, heads, rows, numbers):
+        case Grid(caption, heads, rows, numbers, _signed):
             yield _escaped(caption)
             yield ""
             yield _row(heads)
@@ -123,14 +135,14 @@ def _row(cells: tuple[str, ...]) -> str:
 
 
 def _escaped(text: str) -> str:
-    parts = _CODE.split(" ".join(text.split()))
+    parts = _CODE.split(_BLANKS.sub(" ", text).strip())
     return "".join(f"`{one}`" if place % 2 else _MARKUP.sub(r"\\\1", one) for place, one in enumerate(parts))
 
 
 def as_data(sheet: Sheet) -> Mapping[str, Any]:
     """The paper for typst: every text cut at its commands, words and commands by turns."""
     return {
-        "title": sheet.title, "who": sheet.co_op, "foot": sheet.foot,
+        "title": sheet.title, "who": sheet.co_op, "foot": sheet.foot, "language": sheet.language,
         "blocks": [_data(block) for block in sheet.blocks],
     }  # fmt: skip
 
@@ -148,7 +160,9 @@ def _data(block: Block) -> Mapping[str, Any]:
                     {"text": _CODE.split(one.text), "source": one.source, "link": one.link} for one in points
                 ],
             }  # fmt: skip
-        case Grid(caption, heads, rows, numbers):
-            return {"kind": "grid", "caption": caption, "heads": heads, "rows": rows, "numbers": numbers}
+        case Grid(caption, heads, rows, numbers, signed):
+            return {
+                "kind": "grid", "caption": caption, "heads": heads, "rows": rows, "numbers": numbers, "signed": signed,
+            }  # fmt: skip
         case other:
             assert_never(other)

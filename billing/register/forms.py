@@ -1,7 +1,7 @@
 """The register as a law wants it printed: which columns, in which words, and which part stands apart. Pure.
 
 Sources are the laws' own texts; what a law asks about officers and minutes is kept elsewhere. It formats, it decides
-nothing: every row comes from the operations.
+nothing: every row comes from the operations. Headings and cells are in the language spoken now.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from billing.money import format_amount
 from billing.register.operations import (
     Effect,
     Holding,
@@ -22,6 +21,8 @@ from billing.register.operations import (
     people_at,
 )
 from billing.register.particulars import Particulars
+from billing.tongue import _, many, phrase
+from billing.words import amount_text, count_text, day_text, numeral
 from meter.ids import MemberId
 from meter.refusal import Refusal
 from meter.window import to_datetime
@@ -64,6 +65,16 @@ HEADINGS = {
     Column.ENTERED: "Entered on",
     Column.CEASED: "Ceased on",
 }
+
+
+STEPS = {
+    OperationKind.SUBSCRIPTION: "{day} subscription: {changed}",
+    OperationKind.PAYMENT: "{day} payment: {changed}",
+    OperationKind.REDEMPTION: "{day} redemption: {changed}",
+    OperationKind.CONVERSION: "{day} conversion: {changed}",
+    OperationKind.CORRECTION: "{day} correction of operation {number}: {changed}",
+}
+"""What changes somebody's shares, but for transfers, which have two sides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +183,7 @@ def register_document(
         registers.append(book.register("investment shares", form.investors, investors, invested))
     at = to_datetime(at_us)
     return {
-        "title": form.title,
+        "title": phrase(form.title),
         "law": form.law,
         "source": form.source,
         "at": at.strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -204,7 +215,7 @@ class _Book:
             words = {one: text for one, text in words.items() if one not in (Column.ENTERED, Column.CEASED)}
         return {
             "name": name,
-            "columns": [{"key": one.value, "heading": words.get(one, HEADINGS[one])} for one in wanted],
+            "columns": [{"key": one.value, "heading": _(words.get(one, HEADINGS[one]))} for one in wanted],
             "rows": [{one.value: self._cell(one, person, kinds) for one in wanted} for person in people],
         }
 
@@ -217,8 +228,10 @@ class _Book:
             Column.POSTAL: lambda: told.postal,
             Column.EMAIL: lambda: told.email,
             Column.PURPOSES: lambda: told.purposes,
-            Column.CLASS: lambda: ", ".join(one.value for one in person.classes),
-            Column.SHARES: lambda: [f"{one.shares:,} of kind {kind}" for kind, one in held.items()],
+            Column.CLASS: lambda: ", ".join(phrase(one.value) for one in person.classes),
+            Column.SHARES: lambda: [
+                _("{count} of kind {kind}", count=count_text(one.shares), kind=kind) for kind, one in held.items()
+            ],
             Column.FURTHER: lambda: str(max(sum(one.shares for one in held.values()) - 1, 0)),
             Column.PAID: lambda: [self._amount(kind, one.paid_minor) for kind, one in held.items()],
             Column.OWING: lambda: [
@@ -232,7 +245,7 @@ class _Book:
         return cells[column]()
 
     def _amount(self, kind: str, minor: int) -> str:
-        return f"{format_amount(minor, self._kinds[kind].currency)} on kind {kind}"
+        return _("{amount} on kind {kind}", amount=amount_text(minor, self._kinds[kind].currency), kind=kind)
 
     def _owing(self, kind: str, held: Holding) -> int:
         return held.shares * self._kinds[kind].par_minor - held.paid_minor
@@ -256,33 +269,34 @@ class _Book:
         return None if held else self._own(person.member, kinds)[-1].effective_us
 
     def _dates(self, member: MemberId, kinds: frozenset[str]) -> list[str]:
-        found = []
-        for one in self._own(member, kinds):
-            step = self._by_number[one.number]
-            kind, is_several = self._kinds[one.share_kind], abs(one.shares) != 1
-            parts = (
-                [f"{one.shares:+,} share{'s' if is_several else ''} of kind {kind.name}"]
-                if one.shares
-                else []
-            )
-            if one.paid_minor:
-                sign = "+" if one.paid_minor > 0 else ""
-                parts.append(f"{sign}{format_amount(one.paid_minor, kind.currency)}")
-            other = ""
-            if step.kind is OperationKind.TRANSFER:
-                giver = step.member if one.shares > 0 else step.counterpart
-                other = f" {'from' if one.shares > 0 else 'to'} member {giver}"
-            elif step.kind is OperationKind.CORRECTION:
-                other = f" of operation {step.corrects}"
-            found.append(f"{_day(one.effective_us)} {step.kind.value}{other}: {', '.join(parts)}")
-        return found
+        return [self._happened(one) for one in self._own(member, kinds)]
+
+    def _happened(self, one: Effect) -> str:
+        step, kind = self._by_number[one.number], self._kinds[one.share_kind]
+        changed = []
+        if one.shares:
+            changed.append(
+                many(
+                    "{signed} share of kind {kind}", "{signed} shares of kind {kind}", abs(one.shares),
+                    signed=numeral(f"{one.shares:+,}"), kind=kind.name,
+                )
+            )  # fmt: skip
+        if one.paid_minor:
+            sign = "+" if one.paid_minor > 0 else ""
+            changed.append(f"{sign}{amount_text(one.paid_minor, kind.currency)}")
+        values = {"day": _day(one.effective_us), "changed": ", ".join(changed)}
+        if step.kind is not OperationKind.TRANSFER:
+            return _(STEPS[step.kind], number=step.corrects, **values)
+        if one.shares > 0:
+            return _("{day} transfer from member {member}: {changed}", member=step.member, **values)
+        return _("{day} transfer to member {member}: {changed}", member=step.counterpart, **values)
 
 
 _PROPERTY_WORDS = {
-    "capital": "kept in their name",
-    "retained": "kept in their name",
-    "debt": "lent to the co-op",
-    "payable": "waiting to be paid",
+    "capital": "{amount} kept in their name",
+    "retained": "{amount} kept in their name",
+    "debt": "{amount} lent to the co-op",
+    "payable": "{amount} waiting to be paid",
 }
 
 
@@ -297,10 +311,12 @@ def _property(balances: Mapping[str, int], currency: str) -> dict[MemberId, list
     found: dict[MemberId, list[str]] = {}
     for (member, words), amount in sorted(sums.items()):
         if amount:
-            text = format_amount(amount, currency) if currency else f"{amount} of the smallest unit"
-            found.setdefault(member, []).append(f"{text} {words}")
+            text = (
+                amount_text(amount, currency) if currency else _("{count} of the smallest unit", count=amount)
+            )
+            found.setdefault(member, []).append(_(words, amount=text))
     return found
 
 
 def _day(instant_us: int | None) -> str:
-    return "" if instant_us is None else to_datetime(instant_us).strftime("%Y-%m-%d")
+    return "" if instant_us is None else day_text(to_datetime(instant_us).date())

@@ -8,6 +8,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import date
 from functools import cache
 from pathlib import Path
 
@@ -41,7 +42,7 @@ class FoundingRules:
     """The checklist of one rule set: what its law asks, and what is to be done everywhere."""
 
     rule_set: str
-    version: str
+    dated: date
     founders_min: int
     """0: the rule set names no number."""
     founders_source: str
@@ -56,7 +57,7 @@ def founding_rules(identity: str) -> FoundingRules:
     found = file.table(known if file.has(known) else WITHOUT_LAW_OF_ITS_OWN)
     return FoundingRules(
         rule_set=known,
-        version=file.text("version"),
+        dated=date.fromisoformat(file.text("version")),
         founders_min=found.whole("founders_min", default=0),
         founders_source=found.text("founders_source"),
         of_the_place=tuple(_items(found, "item")),

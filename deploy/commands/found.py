@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -17,10 +18,11 @@ from billing.founding.budget import budget
 from billing.founding.papers import too_few, weights_wanting
 from billing.settings import BillingSettings
 from billing.statements.pdf import IS_THERE
+from billing.tongue import LANGUAGES
 from deploy.commands.options import data_option, json_option
 from deploy.commands.tariff import read_text
 from deploy.desk import bring_up_to_date, opened
-from deploy.found.asking import asked
+from deploy.found.asking import asked, language_of_terminal
 from deploy.found.keeping import Kept, finish, keep, kept, refuse_founded
 from deploy.found.papers import place_of, write_papers
 from deploy.found.steps import RESOLUTION, carry_out, steps
@@ -56,6 +58,9 @@ class Founded:
 @click.option("--example", is_flag=True, help="Print a file of answers to fill in, and do nothing else.")
 @click.option("--name", help="What the co-op is called.")
 @click.option("--rule-set", metavar="ID", help="By which rules its years are closed: `weir ruleset list`.")
+@click.option(
+    "--language", type=click.Choice(list(LANGUAGES)), help="Of the papers; that of the portal if not given."
+)
 @click.option("--currency", metavar="CODE", help="In which the books are kept, as EUR.")
 @click.option("--begin", metavar="YYYY-MM", help="The month the books begin; the running one if not given.")
 @click.option("--par", metavar="AMOUNT", help="What one share is worth.")
@@ -77,8 +82,9 @@ class Founded:
 @json_option
 @data_option
 def found(
-    file: Path | None, example: bool, name: str | None, rule_set: str | None, currency: str | None, begin: str | None,
-    par: str | None, founders: tuple[str, ...], papers: Path | None, only_plan: bool, yes: bool, as_json: bool,
+    file: Path | None, example: bool, name: str | None, rule_set: str | None, language: str | None, currency: str | None,
+    begin: str | None, par: str | None, founders: tuple[str, ...], papers: Path | None, only_plan: bool, yes: bool,
+    as_json: bool,
 ) -> None:  # fmt: skip
     """Found a co-op: members, shares, rules, prices, offices, and the papers for the founding meeting.
 
@@ -90,7 +96,7 @@ def found(
     data = read(DeploySettings).data.absolute()
     refuse_founded(data)
     given = {} if file is None else parse_file(read_text(file))
-    given |= _options(name, rule_set, currency, begin, par, founders)
+    given |= _options(name, rule_set, language, currency, begin, par, founders)
     begun = kept(data)
     now_us = time.time_ns() // 1000 if begun is None else begun.began_us
     document = _document(given, begun, now_us=now_us, data=data, as_json=as_json)
@@ -112,11 +118,11 @@ def found(
 
 
 def _options(
-    name: str | None, rule_set: str | None, currency: str | None, begin: str | None, par: str | None,
+    name: str | None, rule_set: str | None, language: str | None, currency: str | None, begin: str | None, par: str | None,
     founders: tuple[str, ...],
 ) -> dict[str, object]:  # fmt: skip
     told: dict[str, object | None] = {
-        "name": name, "rule_set": rule_set, "currency": currency, "begin": begin,
+        "name": name, "rule_set": rule_set, "language": language, "currency": currency, "begin": begin,
         "share": None if par is None else {"par": par},
         "founder": [_founder(one) for one in founders] or None,
     }  # fmt: skip
@@ -142,22 +148,32 @@ def _founder(text: str) -> dict[str, object]:
 def _document(
     given: dict[str, object], begun: Kept | None, *, now_us: int, data: Path, as_json: bool
 ) -> Mapping[str, object]:
-    """The answers: those a founding was begun with here, else those given, asked for where somebody can answer."""
+    """The answers: those a founding was begun with here, else those given, asked for where somebody can answer.
+
+    The language is written down with them, so that papers made again after a kill are the same whatever is set by then.
+    """
     if begun is not None:
-        if given and Kept(given, begun.began_us).sha256 != begun.sha256:
+        if given and Kept(_with_language(given, begun.document), begun.began_us).sha256 != begun.sha256:
             raise Refusal(
                 f"a founding was begun in {data} with other answers; `weir found` without any goes on with those"
             )
         return begun.document
     wanting = [key for key in ("name", "rule_set", "currency", "share", "founder") if key not in given]
+    portal = {"language": read(BillingSettings).portal_language}
     if not wanting:
-        return given
+        return _with_language(given, portal)
     if as_json or not sys.stdin.isatty():
         raise Refusal(
             f"answers: {', '.join(wanting)} {'is' if len(wanting) == 1 else 'are'} missing, and nobody can be asked"
             " here; `weir found --example` prints a file to fill in for --answers"
         )
-    return asked(given, present=str(Month.of(now_us)))
+    language = language_of_terminal(os.environ) or portal["language"]
+    return asked(given, present=str(Month.of(now_us)), language=language)
+
+
+def _with_language(given: Mapping[str, object], chosen: Mapping[str, object]) -> dict[str, object]:
+    """The answers with the language that was chosen, where they name none themselves."""
+    return {"language": chosen["language"], **given} if "language" in chosen else dict(given)
 
 
 def _agree(*, yes: bool, as_json: bool) -> None:
@@ -222,6 +238,7 @@ def show_plan(answers: Answers, own: Kept, data: Path, *, is_going_on: bool) -> 
     say(
         f"{answers.name}: {place.rules.name}, books in {answers.currency} from {answers.begin}, data in {data}"
     )
+    say(f"The papers and the resolution are in {LANGUAGES[answers.language]} ({answers.language}).")
     say("")
     print_table(
         ("", "what will be done"), [(n, one.words) for n, one in enumerate(steps(answers, own), start=1)]
@@ -254,6 +271,7 @@ def plan_document(answers: Answers, own: Kept, data: Path) -> dict[str, object]:
     return {
         "name": answers.name,
         "rule_set": answers.rule_set,
+        "language": answers.language,
         "currency": answers.currency,
         "begin": str(answers.begin),
         "data": str(data),
@@ -273,6 +291,7 @@ def document_of(done: Founded, data: Path) -> dict[str, object]:
     return {
         "name": done.answers.name,
         "rule_set": done.answers.rule_set,
+        "language": done.answers.language,
         "currency": done.answers.currency,
         "begin": str(done.answers.begin),
         "data": str(data),

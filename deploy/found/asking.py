@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 
 import click
@@ -10,16 +11,28 @@ from billing.acts.act import OFFICE_WORDS, Office
 from billing.money import exponent, parse_amount
 from billing.rules.book import rule_set, rule_set_ids
 from billing.rules.founding import founding_rules
+from billing.tongue import LANGUAGES, known
 from deploy.output import print_table, say
 from meter.refusal import Refusal
 from meter.usage import MemberClass
 
+LOCALE_SETTINGS = ("LC_ALL", "LC_MESSAGES", "LANG")
+"""Variables that say in which language somebody is told something; the first that is set counts (POSIX.1-2017, 8.2)."""
 CLASSES = [one.value for one in MemberClass if one.is_member]
 
 
-def asked(known: Mapping[str, object], *, present: str) -> dict[str, object]:
-    """Ask for what is not known yet; the answers as a file would have them. `present`: the running month."""
-    told = dict(known)
+def language_of_terminal(environment: Mapping[str, str]) -> str | None:
+    """The language somebody's terminal is set to, in the order of POSIX; None where it is none of ours."""
+    setting = next((environment[name] for name in LOCALE_SETTINGS if environment.get(name)), "")
+    return known(re.split("[_.@]", setting, maxsplit=1)[0].lower())
+
+
+def asked(given: Mapping[str, object], *, present: str, language: str) -> dict[str, object]:
+    """Ask for what is not known yet; the answers as a file would have them.
+
+    `present` is the running month, `language` the papers' language where no other is named.
+    """
+    told = dict(given)
     say("A few questions. Nothing is done before you have seen all of it and said yes.")
     if "name" not in told:
         told["name"] = _ask("What is the co-op called?", _not_empty)
@@ -27,6 +40,10 @@ def asked(known: Mapping[str, object], *, present: str) -> dict[str, object]:
         print_table(("rule set", "for"), [(one, rule_set(one).name) for one in rule_set_ids()])
         told["rule_set"] = _ask(
             "By which rule set are its years closed? (`plain` names no law)", rule_set, "plain"
+        )
+    if "language" not in told:
+        told["language"] = click.prompt(
+            "In which language are the papers written?", type=click.Choice(list(LANGUAGES)), default=language
         )
     founding = founding_rules(str(told["rule_set"]))
     if founding.founders_min:

@@ -17,6 +17,7 @@ from billing.rules.book import rule_set
 from billing.rules.founding import founding_rules, helpers
 from billing.rules.voting import voting_rules
 from billing.statements.pdf import IS_THERE
+from billing.tongue import speaking
 from deploy.desk import Desk
 from deploy.found.keeping import Kept
 from deploy.place import DataRefused, replace_file
@@ -57,12 +58,13 @@ async def _register(desk: Desk, answers: Answers, *, at_us: int) -> Mapping[str,
         desk.connected(OWNER) as connection,
         connection.transaction(isolation="repeatable_read", readonly=True),
     ):
-        return register_document(
-            form_of(LAW_OF_RULE_SET.get(answers.rule_set, "plain")),
+        read = (
             await register_store.operations(connection),
             await register_store.share_kinds(connection),
             await register_store.particulars(connection, at_us=at_us),
             {one.id: one.name for one in await members(connection)},
-            {},
-            at_us=at_us,
+        )
+    with speaking(answers.language):
+        return register_document(
+            form_of(LAW_OF_RULE_SET.get(answers.rule_set, "plain")), *read, {}, at_us=at_us
         )

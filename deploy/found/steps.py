@@ -22,6 +22,7 @@ from billing.register.operations import Operation, OperationKind
 from billing.register.run import add_share_kind, change_particulars, enter_shares
 from billing.rules.book import rule_set, rule_set_text
 from billing.run import set_tariff
+from billing.tongue import speaking
 from deploy.desk import Desk, as_board, as_treasurer
 from deploy.found.keeping import Kept
 from deploy.founding import ensure_signing_key
@@ -169,9 +170,12 @@ class _Entering:
 
     async def resolution(self, connection: Connection, doing: Doing, _done: Mapping[str, str]) -> str:
         held, answers = self._answers.meeting, self._answers
+        # What the meeting decided stands in the register word for word as in the minutes it signs.
+        with speaking(answers.language):
+            text = resolution_text(answers, rule_set(answers.rule_set))
         asked = Resolution(
             "", Body.MEETING, ResolutionKind.RULE_SET, held.held_on or to_datetime(self._began_us).date(),
-            resolution_text(answers, rule_set(answers.rule_set)), None, _votes(held), None, None, self._who,
+            text, None, _votes(held), None, None, self._who,
             self._began_us,
         )  # fmt: skip
         await governance_run.check(connection, asked, now_us=self._began_us)

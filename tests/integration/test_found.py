@@ -313,6 +313,29 @@ def test_options_stand_in_place_of_the_files_answers(weir: Command, place: Path)
     ]
 
 
+def test_papers_and_resolution_are_in_the_language_asked_for_and_stay_in_it_after_a_kill(
+    weir: Command, place: Path, empty: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = file_of(place, rule_set="de-eg")
+    monkeypatch.setenv("WEIR_PORTAL_LANGUAGE", "de")
+    assert "de" == json.loads(weir("found", "--answers", answers, "--plan", "--json"))["language"]
+    asked = weir("found", "--answers", answers, "--language", "es", "--plan")
+    assert "The papers and the resolution are in Español (es)." in asked
+    # The portal's language was written down with the answers; what is set by then changes nothing.
+    assert -signal.SIGKILL == killed_at("step", "--answers", answers, "--yes")
+    monkeypatch.setenv("WEIR_PORTAL_LANGUAGE", "en")
+    made = json.loads(weir("found", "--answers", answers, "--yes", "--json"))
+    assert "de" == made["language"]
+    papers = place / "data" / "founding-papers"
+    assert papers.joinpath("1-checklist.md").read_text("utf-8").startswith("# Was zu tun ist\n")
+    register = papers.joinpath("4-register-of-members.md").read_text("utf-8")
+    assert "# Mitgliederliste" in register
+    assert "Zeichnung: +2 Geschäftsanteile der Art member" in register
+    ((_id, _body, _kind, text),) = asyncio.run(held(empty))["resolutions"]
+    assert text.startswith("Linden Hosting ist gegründet. Die Jahre werden nach dem Regelwerk de-eg")
+    assert text in papers.joinpath("3-founding-meeting.md").read_text("utf-8")
+
+
 def test_a_place_that_is_founded_or_begun_otherwise_is_refused(
     weir: Command, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -333,13 +356,14 @@ def test_a_place_that_is_founded_or_begun_otherwise_is_refused(
 def test_at_a_terminal_it_asks_again_what_cannot_be_and_does_nothing_without_a_yes(place: Path) -> None:
     """Driven over a pseudo-terminal, as a person types."""
     lines = (
-        "Linden", "atlantis", "plain", "EUR", "", "64.001", "64.00", "anna", "Anna Adams", "anna@example.org", "user",
+        "Linden", "atlantis", "plain", "fr", "", "EUR", "", "64.001", "64.00", "anna", "Anna Adams", "anna@example.org", "user",
         "2", "y", "n", "y", "", "machine", "12.00", "", "500", "200", "50", "n",
     )  # fmt: skip
     master, slave = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-m", "deploy", "found", "--data", str(place / "data")],
         stdin=slave, stdout=slave, stderr=slave, cwd=ROOT, start_new_session=True,
+        env={**os.environ, "LC_ALL": "de_DE.UTF-8"},
     )  # fmt: skip
     os.close(slave)
     try:
@@ -351,7 +375,7 @@ def test_at_a_terminal_it_asks_again_what_cannot_be_and_does_nothing_without_a_y
         process.wait(WAIT_S)
         os.close(master)
     for words in (
-        "'atlantis' is unknown", "'64.001' has 3 decimals", "enter anna (user, anna@example.org) into the register",
+        "'atlantis' is unknown", "'fr' is not one of", "The papers and the resolution are in Deutsch (de)", "'64.001' has 3 decimals", "enter anna (user, anna@example.org) into the register",
         "anna subscribes 2 shares", "make anna member of the board", "make anna treasurer", "no legal advice",
         "Shall it be done?",
     ):  # fmt: skip

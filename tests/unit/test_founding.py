@@ -70,6 +70,8 @@ def test_without_prices_the_shipped_example_counts_in_the_founders_currency() ->
         ({"name": "  "}, "name: one line of text"),
         ({"name": "x" * 121}, "name: a co-op's name has at most 120 characters"),
         ({"rule_set": "de-e"}, "rule_set: 'de-e' is unknown; did you mean 'de-eg'?"),
+        ({"language": "fr"}, "language: 'fr' is none of ours; there is en, de, es"),
+        ({"language": 3}, "language: one line of text"),
         ({"currency": "EURO"}, "'EURO' is not a currency code"),
         ({"begin": "2026-10"}, "begin: 2026-10 is over"),
         ({"begin": "2027-12"}, "begin: 2027-12 is far ahead; 2027-11 is the last"),
@@ -211,9 +213,9 @@ def test_the_papers_are_the_meetings() -> None:
     assert "held on 2026-11-26 in Linden Street 4" in minutes
     assert "Votes: for 3, against 0, abstained 0." in minutes
     assert "| Anna Adams | user | 2 |  |" in minutes
-    assert "| treasurer | Anna Adams |  |" in minutes
+    assert "| Treasurer | Anna Adams |  |" in minutes
     assert "begin with 2026-12" in minutes
-    assert "| costs | 15.00 EUR |" in markdown(made["5-budget-of-the-first-year"])
+    assert "| Costs | 15.00 EUR |" in markdown(made["5-budget-of-the-first-year"])
     assert "| Name | Anna Adams |" in markdown(made["4-register-of-members"])
 
 
@@ -230,7 +232,7 @@ def test_markdown_of_each_kind_of_block() -> None:
         "x", "Title", "Co-op",
         (Words("run `weir up` *now*"), Points((Point("first", "law", "https://a.example"),), boxes=True),
          Points((Point("one"), Point("two", "law")), numbered=True), Grid("c", ("a", "b"), (("1", "2"),), numbers=1)),
-        "foot",
+        "foot", "en",
     )  # fmt: skip
     assert (
         "# Title\n\nCo-op\n\nrun `weir up` \\*now\\*\n\n* [ ] first\n  (law, <https://a.example>)\n\n1. one\n2. two\n   (law)\n\n"

@@ -12,13 +12,14 @@ from gateway.body import Body
 from gateway.call import Reply
 from gateway.connection import Incoming
 from gateway.counting import Counting, CutOff
-from gateway.errors import S3Error, render_error
+from gateway.errors import S3Error, render_error, s3_error
 from gateway.head import response_head
 from gateway.limits import Throttle
 from gateway.settings import GatewaySettings
 from gateway.storage.errors import StorageError
 from gateway.storage.model import Extent, MemoryExtent
-from gateway.wire import RESET, DamagedFile, LongSend, ReceiverGone, ReceiverTooSlow
+from gateway.wire import RESET, DamagedFile, LongSend, ReceiverGone, ReceiverTooSlow, delivered
+from meter.ongoing import TooManyExchanges
 
 log = logging.getLogger(__name__)
 SHORT_BYTES = 64 * 1024
@@ -139,7 +140,7 @@ async def answer(reply: Reply, counting: Counting, how: Answer) -> tuple[bool, i
             reply.status, reply.headers, content_length=None if reply.status in NO_BODY else announced,
             request_id=counting.tab.request_id.hex(), keep_alive=keep_alive,
         )  # fmt: skip
-        if not how.is_free and not await how.socket_is_free():
+        if not how.is_free and not await _becomes_free(reply, counting, how):
             return _gone(reply, counting, how, moved_out=0)
         skip = 0
         if length <= SHORT_BYTES and (body := _in_memory(extents)) is not None:
@@ -159,11 +160,19 @@ async def answer(reply: Reply, counting: Counting, how: Answer) -> tuple[bool, i
 async def _send_long(
     reply: Reply, counting: Counting, how: Answer, head: bytes, extents: Sequence[Extent], *, skip: int
 ) -> tuple[bool, int]:
-    counting.begin_long(status=reply.status)
-    sending = LongSend(
-        how.descriptor, timeout_s=how.timeout_s, bytes_per_s_min=how.bytes_per_s_min,
-        on_progress=counting.sent, throttle=None if how.throttle is None else how.throttle.moved,
-    )  # fmt: skip
+    try:
+        # The descriptor first: without one no place is taken.
+        sending = LongSend(
+            how.descriptor, timeout_s=how.timeout_s, bytes_per_s_min=how.bytes_per_s_min,
+            on_progress=counting.sent, throttle=None if how.throttle is None else how.throttle.moved,
+        )  # fmt: skip
+    except OSError as error:
+        return _no_room(reply, counting, how, head, extents, skip=skip, why=error)
+    try:
+        counting.begin_long(status=reply.status)
+    except TooManyExchanges as error:
+        sending.close()
+        return _no_room(reply, counting, how, head, extents, skip=skip, why=error)
     try:
         await sending.send(head, extents, skip=skip)
     except (ReceiverGone, CutOff, S3Error) as ended:
@@ -173,8 +182,9 @@ async def _send_long(
     except (DamagedFile, StorageError, OSError):
         log.exception("cannot read a stored file: request=%s", counting.tab.request_id.hex())
         return _gone(reply, counting, how, moved_out=sending.delivered)
-    except asyncio.CancelledError:
-        # We stop, and the transport is closed already: what the kernel holds would be delivered uncounted.
+    except BaseException:
+        # We stop, or a bug of ours: the transport is closed already, or will be, and what the kernel holds would be
+        # delivered uncounted.
         sending.throw_away()
         counting.end(status=reply.status, moved_out=sending.delivered, aborted=True)
         raise
@@ -184,6 +194,42 @@ async def _send_long(
         return how.keep_alive, reply.status
     finally:
         sending.close()
+
+
+async def _becomes_free(reply: Reply, counting: Counting, how: Answer) -> bool:
+    """See Answer.socket_is_free; a cancel meanwhile ends the count too."""
+    try:
+        return await how.socket_is_free()
+    except asyncio.CancelledError:
+        counting.end(status=reply.status, moved_out=0, aborted=True)
+        raise
+
+
+def _no_room(
+    reply: Reply, counting: Counting, how: Answer, head: bytes, extents: Sequence[Extent], *, skip: int,
+    why: Exception,
+) -> tuple[bool, int]:  # fmt: skip
+    """No descriptor, or no place, is left for a long answer: SlowDown where nothing of it has left, else a cut."""
+    log.warning("no room for a long answer: request=%s: %s", counting.tab.request_id.hex(), why)
+    if skip:
+        moved_out = delivered(how.descriptor, skip, len(head), sum(_size_bytes(extent) for extent in extents))
+        return _gone(reply, counting, how, moved_out=moved_out)
+    request_id, keep_alive = counting.tab.request_id.hex(), how.keep_alive
+    refusal = error_reply(s3_error("SlowDown"), how.resource, request_id)
+    body = b"" if counting.tab.head_only else refusal.body
+    head = response_head(
+        refusal.status, refusal.headers | how.origin_headers, content_length=len(refusal.body), request_id=request_id,
+        keep_alive=keep_alive,
+    )  # fmt: skip
+    try:
+        taken = counting.send_short(how.descriptor, head, body, status=refusal.status)
+    except ReceiverGone:
+        return _gone(refusal, counting, how, moved_out=0)
+    if taken < len(head) + len(body):
+        moved_out = delivered(how.descriptor, taken, len(head), len(body))
+        return _gone(refusal, counting, how, moved_out=moved_out)
+    counting.moved_out = len(body)
+    return keep_alive, refusal.status
 
 
 def _gone(reply: Reply, counting: Counting, how: Answer, *, moved_out: int) -> tuple[bool, int]:
@@ -199,6 +245,10 @@ def _extents(reply: Reply, *, head_only: bool) -> tuple[Sequence[Extent], int]:
     if reply.reader is None:
         return (MemoryExtent(reply.body),), len(reply.body)
     return reply.reader.extents(reply.start, reply.stop), reply.stop - reply.start
+
+
+def _size_bytes(extent: Extent) -> int:
+    return len(extent.data) if isinstance(extent, MemoryExtent) else extent.size_bytes
 
 
 def _in_memory(extents: Sequence[Extent]) -> bytes | None:

@@ -215,8 +215,11 @@ class Body:
             incoming.go_on(past_parser=past_parser)
 
     async def _take_in(self, left_bytes: int, blocks: Blocks, decoder: ChunkDecoder | None) -> None:
-        """Everything that is left. Raises SenderGone, S3Error RequestTimeout."""
-        intake = Intake(self._descriptor, left_bytes=left_bytes)
+        """Everything that is left. Raises SenderGone, S3Error RequestTimeout, SlowDown."""
+        try:
+            intake = Intake(self._descriptor, left_bytes=left_bytes)
+        except OSError as error:
+            raise s3_error("SlowDown") from error  # no descriptor is left
         try:
             await self._take_all(intake, blocks, decoder)
         finally:

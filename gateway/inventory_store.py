@@ -103,15 +103,6 @@ async def drifted(connection: Connection, engine: str | None = None) -> list[Dri
     ]  # fmt: skip
 
 
-async def last_looks(connection: Connection) -> dict[str, int]:
-    """Engine to when its least recently looked at bucket was looked at."""
-    rows = await connection.fetch(
-        "SELECT b.engine, min(i.looked_at) AS looked_at FROM gateway.inventory i"
-        " JOIN gateway.bucket b ON b.id = i.bucket WHERE b.deleted_at IS NULL GROUP BY b.engine"
-    )
-    return {row["engine"]: to_us(row["looked_at"]) for row in rows}
-
-
 async def upstream_names(connection: Connection, engine: str) -> dict[BucketId, str]:
     """What each bucket on an engine is called there, also those that are gone."""
     rows = await connection.fetch("SELECT id, upstream_name FROM gateway.bucket WHERE engine = $1", engine)

@@ -11,7 +11,8 @@ import os
 import socket
 import struct
 import termios
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from gateway.pace import Pace, TooSlow
@@ -70,6 +71,11 @@ def unacknowledged(descriptor: int) -> int:
     return int(_UNACKED.unpack(answer)[0])
 
 
+def delivered(descriptor: int, accepted: int, head_bytes: int, body_bytes: int) -> int:
+    """Body bytes the receiver has acknowledged, of a head and a body of which the kernel took `accepted` bytes."""
+    return min(max(0, accepted - unacknowledged(descriptor) - head_bytes), body_bytes)
+
+
 def send_at_once(descriptor: int, head: bytes, body: bytes) -> int:
     """Bytes the kernel took of head and body in one call; 0 when it takes none. Raises ReceiverGone."""
     try:
@@ -93,11 +99,16 @@ class LongSend:
         self, descriptor: int, *, timeout_s: float, bytes_per_s_min: int,
         on_progress: Callable[[int], None], throttle: Callable[[int], float] | None = None,
     ) -> None:  # fmt: skip
+        """Raises OSError when no descriptor is left, and keeps none then."""
         self._pace = Pace(window_s=timeout_s, bytes_per_s_min=bytes_per_s_min)
         self._descriptor = os.dup(descriptor)
         # The kernel would take a full window for silence, although each of its probes is answered. What a receiver
         # acknowledges is looked at here, and so is how long it takes nothing.
-        self._kernel_ms = _exchanged(self._descriptor, socket.TCP_USER_TIMEOUT, 0)
+        try:
+            self._kernel_ms = _exchanged(self._descriptor, socket.TCP_USER_TIMEOUT, 0)
+        except OSError:
+            os.close(self._descriptor)
+            raise
         self._timeout_s = timeout_s
         self._on_progress = on_progress
         self._throttle = throttle
@@ -109,14 +120,16 @@ class LongSend:
 
     def close(self) -> None:
         """Give the descriptor back; delivered must have been read before."""
-        _exchanged(self._descriptor, socket.TCP_USER_TIMEOUT, self._kernel_ms)
-        os.close(self._descriptor)
-        if self._pipe is not None:
-            self._pipe.close()
+        try:
+            _exchanged(self._descriptor, socket.TCP_USER_TIMEOUT, self._kernel_ms)
+        finally:
+            os.close(self._descriptor)
+            if self._pipe is not None:
+                self._pipe.close()
 
     def throw_away(self) -> None:
         """When the last descriptor of the connection is closed, what the kernel still holds is not delivered."""
-        with socket.socket(fileno=os.dup(self._descriptor)) as same:
+        with _socket_of(self._descriptor) as same:
             same.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
 
     @property
@@ -127,8 +140,7 @@ class LongSend:
     @property
     def delivered(self) -> int:
         """Body bytes the receiver has acknowledged, never more than the body."""
-        acknowledged = self._accepted - unacknowledged(self._descriptor)
-        return min(max(0, acknowledged - self._head_bytes), self._body_bytes)
+        return delivered(self._descriptor, self._accepted, self._head_bytes, self._body_bytes)
 
     async def send(self, head: bytes, extents: Sequence[Extent], *, skip: int = 0) -> None:
         """Send header and extents, of which the kernel took `skip` bytes before. Raises ReceiverGone.
@@ -306,9 +318,19 @@ def _set(ready: asyncio.Future[bool], value: bool) -> None:
         ready.set_result(value)
 
 
+@contextmanager
+def _socket_of(descriptor: int) -> Iterator[socket.socket]:
+    """The socket behind a descriptor, which stays its owner's. Not a copy: where none are left it would fail."""
+    same = socket.socket(fileno=descriptor)
+    try:
+        yield same
+    finally:
+        same.detach()
+
+
 def _exchanged(descriptor: int, option: int, value: int) -> int:
     """Set an option of TCP; what it was before."""
-    with socket.socket(fileno=os.dup(descriptor)) as same:
+    with _socket_of(descriptor) as same:
         before = same.getsockopt(socket.IPPROTO_TCP, option)
         same.setsockopt(socket.IPPROTO_TCP, option, value)
     return before
@@ -316,6 +338,6 @@ def _exchanged(descriptor: int, option: int, value: int) -> int:
 
 def _connected(descriptor: int) -> bool:
     """Whether the kernel still tries to deliver; TCP_INFO's first byte is the connection's state."""
-    with socket.socket(fileno=os.dup(descriptor)) as probe:
+    with _socket_of(descriptor) as probe:
         state = probe.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
     return state != TCP_CLOSE

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
 from decimal import Decimal
 
-from meter.event import StorageLine
 from meter.ids import BucketId, MemberId
 from meter.late_store import late_by_engine
 from meter.postgres import Connection
@@ -136,34 +134,6 @@ async def placement(connection: Connection) -> dict[BucketId, str]:
     """The engine of every bucket number that is not on the disk; each number stays where it is for good."""
     rows = await connection.fetch("SELECT bucket, engine FROM meter.bucket_engine WHERE engine <> $1", DISK)
     return {BucketId(row["bucket"]): row["engine"] for row in rows}
-
-
-@dataclass(frozen=True, slots=True)
-class StoredLine:
-    """What lies in one line of one bucket, as far as changes were shipped."""
-
-    member: MemberId
-    bucket: BucketId
-    line: StorageLine
-    size_bytes: int
-
-
-async def stored_on(connection: Connection, engine: str) -> list[StoredLine]:
-    """Every line of every bucket on an engine other than the disk, those at 0 left out."""
-    rows = await connection.fetch(
-        """
-        SELECT member, bucket, line, sum(delta)::text AS bytes FROM meter.stored
-        WHERE bucket IN (SELECT bucket FROM meter.bucket_engine WHERE engine = $1)
-        GROUP BY member, bucket, line HAVING sum(delta) <> 0 ORDER BY bucket, line, member
-        """,
-        engine,
-    )
-    return [
-        StoredLine(
-            MemberId(row["member"]), BucketId(row["bucket"]), StorageLine(row["line"]), int(row["bytes"])
-        )
-        for row in rows
-    ]
 
 
 async def numbers_elsewhere(connection: Connection) -> set[int]:

@@ -17,7 +17,7 @@ from meter import frame
 from meter.caps import CAPPED_LINES
 from meter.event import Event, RequestClass
 from meter.frame import HEADER_BYTES, RECORD_BYTES, DamagedSegment
-from meter.ids import NOBODY, MemberId, StreamId
+from meter.ids import MemberId, StreamId
 from meter.ongoing import FILE_NAME, SLOT_BYTES, is_used, standing, taken_places
 from meter.reader import read_bytes, segments_from, streams
 from meter.segments import segment_path, stream_of
@@ -211,9 +211,6 @@ def unsummed_before(
         finally:
             follower.close()
     return found
-
-
-NOTHING_WAITS = Waiting(Usage(NOBODY, 0, 0), 0, whole=True)
 
 
 def waiting(

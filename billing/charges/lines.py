@@ -12,26 +12,8 @@ from billing.tongue import _
 from billing.words import quantity_text
 
 
-def line_document(line: Line) -> dict[str, object]:
-    """JSON-ready; what is free and what the line says of itself only where there is any."""
-    found: dict[str, object] = {
-        "service": line.service.value,
-        "quantity": line.quantity,
-        "per": line.per,
-        "price_nano": line.price_nano,
-        "amount_minor": line.amount_minor,
-    }
-    if line.free:
-        found["free"] = line.free
-    if line.note:
-        found["note"] = line.note
-    if line.engine:
-        found["engine"] = line.engine
-    return found
-
-
 def line_of(document: Mapping[str, Any]) -> Line:
-    """The line of such a document."""
+    """The line that a closing keeps as this document."""
     return Line(
         Service(document["service"]), document["quantity"], document["per"], document["price_nano"],
         document["amount_minor"], document.get("free", 0), document.get("note", ""),

@@ -13,7 +13,6 @@ from meter.ids import MemberId
 from meter.postgres import Connection
 from meter.window import to_datetime, to_us
 
-OVERPAYMENT_STATE = "WC002"
 SECOND_LINE_STATE = "WC003"
 
 

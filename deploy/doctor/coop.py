@@ -34,7 +34,6 @@ RIGHTS = (
     ("weir_meter", "gateway.access_key", "SELECT", False),
 )
 """(role, table, right, whether it has it): each room no more than its own."""
-ENGINE_TIMEOUT_S = 30
 
 
 async def look(desk: Desk) -> AsyncIterator[Verdict]:

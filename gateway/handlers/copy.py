@@ -136,7 +136,7 @@ async def _copy(
     md5, check = hashlib.md5(usedforsecurity=False), hasher(algorithm)
     digests: list[Hasher] = [md5] if keeps_checksum else [md5, check]
     staged = await services.engine.stage(
-        Arriving(bucket.id, call.key, source.size_bytes, properties, condition)
+        Arriving(bucket.id, call.key, source.size_bytes, properties, condition, is_sealed=key is not None)
     )
     arrival = Arrival(staged, key)
     try:

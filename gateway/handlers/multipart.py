@@ -141,9 +141,15 @@ async def upload_part_copy(services: Services, call: Call) -> Reply:
         await _check_room_for_part(services, call, upload_id, number, stop - start)
         algorithm = upload.checksum_algorithm or DEFAULT_ALGORITHM
         md5, check = hashlib.md5(usedforsecurity=False), hasher(algorithm)
-        staged = await services.engine.stage(
-            Arriving(bucket.id, call.key, stop - start, upload_id=upload_id, part_number=number)
+        arriving = Arriving(
+            bucket.id,
+            call.key,
+            stop - start,
+            upload_id=upload_id,
+            part_number=number,
+            is_sealed=key is not None,
         )
+        staged = await services.engine.stage(arriving)
         arrival = Arrival(staged, key)
         try:
             async for piece in pieces(reader, start=start, stop=stop, digests=[md5, check]):

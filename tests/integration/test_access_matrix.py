@@ -115,5 +115,10 @@ def test_header_and_link_open_the_same_to_the_owner(
     by_link = Signed(operation.method, f"{parts.path}?{parts.query}", headers, "")
     assert not refused(send(s3_gateway, operation, by_link))
     # A link of a stranger's is a stranger's.
-    cut = Signed(operation.method, by_link.target[:-4] + "0000", headers, "")
+    cut = Signed(operation.method, spoiled(by_link.target), headers, "")
     assert 403 == send(s3_gateway, operation, cut).status
+
+
+def spoiled(link: str) -> str:
+    """The link with another last digit of its signature, whatever that is."""
+    return link[:-1] + ("1" if link.endswith("0") else "0")

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from meter.ongoing import FILE_NAME, taken_places
 from tests.gateway import Credentials
 from tests.integration.limits_kit import SMALL, Limited, limited
 from tests.integration.records import records_in
@@ -401,6 +402,30 @@ def test_without_descriptors_a_worker_does_not_spin_and_serves_again_when_there_
         for one in lines:
             one.connection.close()
         assert eventually(lambda: served(told), within_s=PATIENCE_S)
+
+
+def test_without_descriptors_a_long_answer_is_slow_down_and_neither_they_nor_places_are_lost(
+    postgres_server: TestServer, tmp_path: Path
+) -> None:
+    """One for the object's file is left, or two: the answer wants one of its own."""
+    with limited(postgres_server, tmp_path) as told, line(told.gateway) as one:
+        process = told.gateway.processes[0].pid
+        assert 200 == told.put(told.anna, "large", bytes(1_000_000)).status
+        one.send(told.get(told.anna, "large"))
+        assert 200 == one.answer().status
+        (places,) = tmp_path.rglob(f"worker-*/{FILE_NAME}")
+        held = len(os.listdir(f"/proc/{process}/fd"))
+        before = resource.prlimit(process, resource.RLIMIT_NOFILE)
+        for left in (1, 2, 1):
+            resource.prlimit(process, resource.RLIMIT_NOFILE, (held + left, before[1]))
+            one.send(told.get(told.anna, "large"))
+            assert (503 if left == 1 else 200) == one.answer().status
+        resource.prlimit(process, resource.RLIMIT_NOFILE, before)
+        assert 2 == told.gateway.log().count("no room for a long answer")
+        assert [] == taken_places(places.read_bytes())
+        assert held == len(os.listdir(f"/proc/{process}/fd"))
+        one.send(told.get(told.anna, "large"))
+        assert 200 == one.answer().status
 
 
 def processor_s(process: int) -> float:

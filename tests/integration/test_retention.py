@@ -122,6 +122,20 @@ async def test_a_plan_changes_nothing_and_says_why_the_next_one_stays(settings: 
     await connection.close()
 
 
+async def test_of_closed_months_the_first_that_is_kept_stays_and_the_one_before_goes(
+    settings: MeterSettings,
+) -> None:
+    directory = write(settings, *during(APRIL, count=RECORDS), *during(MAY, count=RECORDS))
+    await ship(settings)
+    await close(settings, APRIL, MAY)
+    write(settings, *during(JUNE, count=RECORDS + 5))
+    await ship(settings)
+    connection = await meter(settings)
+    await Daily(settings).look(connection, now_us=NOON_US)
+    assert [2, 3, 4] == numbers(directory)
+    await connection.close()
+
+
 async def test_what_is_not_billed_in_a_closed_month_stays(settings: MeterSettings) -> None:
     """Records of March that came after March and April were closed are billed in May, which is kept."""
     write(settings, *during(MARCH, count=10))

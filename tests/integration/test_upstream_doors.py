@@ -130,6 +130,22 @@ def test_copies_go_from_engine_to_engine(
     assert {OBJECT: 3 * LONG} == stored(gateway, anna.member)
 
 
+def test_a_copy_that_is_to_be_sealed_is_refused_before_the_upstream_hears_of_it(
+    rogue: Rogue, s3: Any, up: str
+) -> None:
+    here = f"here-{os.urandom(4).hex()}"
+    s3.create_bucket(Bucket=here, CreateBucketConfiguration={"LocationConstraint": "disk"})
+    s3.put_object(Bucket=here, Key="k", Body=os.urandom(LONG))
+    asked = rogue.count("PUT")
+    with pytest.raises(ClientError) as caught:
+        s3.copy_object(
+            Bucket=up, Key="copy", CopySource={"Bucket": here, "Key": "k"}, SSECustomerAlgorithm="AES256",
+            SSECustomerKey=bytes(32),
+        )  # fmt: skip
+    assert "NotImplemented" == caught.value.response["Error"]["Code"]
+    assert (asked, {}) == (rogue.count("PUT"), rogue.objects)
+
+
 def test_a_new_key_of_an_engine_is_used_without_a_restart(
     gateway: RunningGateway, rogue: Rogue, anna: Credentials, s3: Any, up: str
 ) -> None:

@@ -227,7 +227,7 @@ class Client(threading.Thread):
             line = self._line = self._line or Line(self.relay)
             body = bytes(20_000)
             head = self._signed("PUT", "/forged", body)
-            line.send(re.sub(rb"Signature=[0-9a-f]{8}", b"Signature=00000000", head), body)
+            line.send(re.sub(rb"Signature=[0-9a-f]{64}", b"Signature=" + b"0" * 64, head), body)
             self._ended(line.answer("PUT"))
 
     def _anonymous(self) -> None:

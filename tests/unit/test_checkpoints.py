@@ -29,6 +29,7 @@ SETTINGS = MeterSettings(journal_segment_bytes_max=2**20)
 MIB = 2**20
 SECOND_US = 1_000_000
 HOUR_US = 3600 * SECOND_US
+DECEMBER_US = 1_796_083_200_000_000  # 2026-12-01T00:00:00Z, checked with `date -u -d @1796083200`
 
 
 class Clock:
@@ -115,6 +116,19 @@ def test_bytes_land_in_the_hour_in_which_they_moved(tmp_path: Path, began_us: in
     assert [(700, began_us + HOUR_US - 1), (50, began_us + HOUR_US + SECOND_US)] == [
         (event.bytes_in, event.ended_us) for event in recorded(tmp_path)
     ]
+
+
+def test_what_moved_before_the_month_s_end_stays_there_when_only_the_end_comes_after(tmp_path: Path) -> None:
+    recorder, clock = Recorder(tmp_path, SETTINGS, slots_max=4), Clock(DECEMBER_US - 2 * SECOND_US)
+    counting = Counting(tab(clock.now_us), recorder, clock)
+    counting.begin_long()
+    counting.received(700)
+    clock.now_us = DECEMBER_US + SECOND_US
+    counting.end(status=200, moved_out=0, aborted=False)
+    recorder.close()
+    found = recorded(tmp_path)
+    assert [700, 0] == [event.bytes_in for event in found]
+    assert [DECEMBER_US - 1, DECEMBER_US + SECOND_US] == [event.ended_us for event in found]
 
 
 def test_a_clock_that_is_set_back_a_day_stops_no_checkpoint_and_makes_no_negative_time(

@@ -15,7 +15,7 @@ from meter import segments as segments_module
 from meter.event import Event, Mark
 from meter.frame import DamagedSegment
 from meter.journal import Journal, JournalLocked, lock_stream
-from meter.reader import chain, compress, published_sequence
+from meter.reader import chain, compress, header_of, published_sequence
 from meter.segments import segment_path
 from meter.tail import LostRecords, Tail
 from tests.events import NOON_US, PLAIN
@@ -413,3 +413,45 @@ def test_a_count_that_grows_is_never_seen_smaller(tmp_path: Path) -> None:
         looks += 1
     writer.kill()
     writer.communicate()
+
+
+def test_what_is_appended_while_the_disk_is_synced_is_not_told_as_on_it(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = opened(directory)
+    journal.append(PLAIN)
+    really = os.fdatasync
+
+    def fdatasync(descriptor: int) -> None:
+        really(descriptor)
+        journal.append(PLAIN)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fdatasync", fdatasync)
+        journal.sync()
+    assert (1, 2) == (journal._segment.synced, published_sequence(directory))
+    journal.sync()
+    assert 2 == journal._segment.synced
+    journal.close()
+
+
+def test_who_goes_on_with_a_killed_writer_s_segment_syncs_it_before_readers_are_told(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = opened(directory)
+    first.append(PLAIN)
+    crash(first)
+    path = segment_path(directory, 1)
+    assert 0 == header_of(path)[1].synced
+    really, told = os.fdatasync, list[tuple[str, int]]()
+
+    def fdatasync(descriptor: int) -> None:
+        told.append((os.readlink(f"/proc/self/fd/{descriptor}"), header_of(path)[1].synced))
+        really(descriptor)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fdatasync", fdatasync)
+        second = opened(directory)
+    assert [(str(path), 0)] == told
+    assert 1 == header_of(path)[1].synced
+    crash(second)

@@ -21,7 +21,6 @@ from gateway.storage.errors import (
     NoSuchKey,
     NoSuchVersion,
     QuotaExceeded,
-    StorageError,
     Unavailable,
     Unsupported,
 )
@@ -332,8 +331,3 @@ class UpstreamBase:
         """Wait for changes whose callers have gone."""
         if self._unfinished:
             await asyncio.wait(self._unfinished)
-
-
-def is_gone(error: StorageError) -> bool:
-    """Whether it says that there is nothing."""
-    return isinstance(error, NoSuchKey | NoSuchVersion | IsDeleteMarker)

@@ -95,6 +95,12 @@ async def _refuse_wrong_credit(connection: Connection, asked: Invoice) -> None:
         raise Refusal(
             f"pool: invoice {original.number} is in pool {original.pool}, and so is its credit note"
         )
+    alone = await cost_store.taken_back_alone(connection, invoice=original.number, count_max=1)
+    if alone:
+        raise Refusal(
+            f"credits: entry {alone[0].reversal} took invoice {original.number} back in the ledger already; take that "
+            f"back first with `weir ledger reverse {alone[0].reversal}`"
+        )
     left = original.amount_minor + await cost_store.credited(connection, original.number)
     if -asked.amount_minor > left:
         text = format_amount(left, asked.currency)

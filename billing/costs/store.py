@@ -146,6 +146,14 @@ async def takes_invoice_back(connection: Connection, number: int) -> bool:
     )
 
 
+async def credit_notes(connection: Connection, number: int) -> list[tuple[int, Month, int]]:
+    """(number, month, amount in minor units) of the credit notes that name an invoice, by number."""
+    rows = await connection.fetch(
+        "SELECT number, period, amount_minor FROM billing.invoice WHERE credits = $1 ORDER BY number", number
+    )
+    return [(row["number"], _month(row["period"]), row["amount_minor"]) for row in rows]
+
+
 async def first_invoice_month(connection: Connection) -> Month | None:
     """The earliest month with an invoice."""
     found = await connection.fetchval("SELECT min(period) FROM billing.invoice")

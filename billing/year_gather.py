@@ -71,12 +71,14 @@ async def fiscal_year(connection: Connection, number: int) -> FiscalYear:
 async def gather(connection: Connection, year: FiscalYear, options: Options, *, now_us: int) -> Gathered:
     """Everything as it stands, in the caller's transaction; months that are open as a trial of theirs.
 
-    Raises Refusal for a year not begun, or a month that an older Weir closed.
+    Raises Refusal for a year not begun, a month that an older Weir closed, or withholding that no rule knows.
     """
     if now_us < year.first.start_us:
         raise Refusal(f"the fiscal year {year} has not begun yet")
     choice = choice_for(await governance_store.choices(connection), year.number)
     rules, chosen = await _rules(connection, choice)
+    if options.withhold and rules.withholding is None:
+        raise Refusal(f"the rule set {rules.id} withholds nothing; leave out --withhold")
     months = await _Months.read(connection, year, now_us=now_us)
     swept = await year_store.unswept(connection, year.first, max(months.every))
     members = await _Members.read(connection, year, months, rules, options)

@@ -44,12 +44,17 @@ def print_table(
 
 
 def cell(value: object) -> str:
-    """A value in a table: whole numbers with digits grouped, nothing for None."""
+    """A value in a table: whole numbers with digits grouped, nothing for None. A year is text, so hand it over as text."""
     if value is None:
         return ""
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
     return str(value)
+
+
+def number_of(count: int, one: str, many: str) -> str:
+    """'1 payment', '1,200 payments'."""
+    return f"{count:,} {one if count == 1 else many}"
 
 
 def say(text: str) -> None:

@@ -95,6 +95,12 @@ async def _refuse_wrong_credit(connection: Connection, asked: Invoice) -> None:
         raise Refusal(
             f"pool: invoice {original.number} is in pool {original.pool}, and so is its credit note"
         )
+    alone = await cost_store.taken_back_alone(connection, invoice=original.number, count_max=1)
+    if alone:
+        raise Refusal(
+            f"credits: entry {alone[0].reversal} took invoice {original.number} back in the ledger already; take that "
+            f"back first with `weir ledger reverse {alone[0].reversal}`"
+        )
     left = original.amount_minor + await cost_store.credited(connection, original.number)
     if -asked.amount_minor > left:
         text = format_amount(left, asked.currency)
@@ -127,10 +133,24 @@ async def show_cost(connection: Connection, number: int) -> tuple[Invoice, dict[
     return found
 
 
+async def credits_of_invoice(
+    connection: Connection, number: int
+) -> tuple[list[tuple[int, Month, int]], int | None]:
+    """Credit notes that name an invoice, and what is left of it in minor units; None of what is a credit note itself."""
+    original, _ = await show_cost(connection, number)
+    notes = await cost_store.credit_notes(connection, number)
+    left = original.amount_minor + sum(amount for _, _, amount in notes)
+    return notes, left if original.credits is None else None
+
+
 async def set_pool(
     connection: Connection, *, name: str, month: Month, key: str, memo: str, now_us: int
 ) -> Key:
-    """Share a pool's costs by a key from a month on. Raises Refusal naming the field."""
+    """Share a pool's costs by a key from a month on. Raises Refusal naming the field.
+
+    A closed month may be the first where the pool had no key in it. No closing takes keys, and a true-up that stands was
+    posted with a key for each pool that cost anything: so what it was posted by stays.
+    """
     read = await checked_key(connection, name=name, month=month, key=key, memo=memo)
     async with _open_books(connection, month, "let the key begin"):
         await cost_store.insert_pool(
@@ -152,7 +172,7 @@ async def checked_key(connection: Connection, *, name: str, month: Month, key: s
     check_line(memo, field="memo", characters_max=MEMO_CHARACTERS_MAX)
     tariff = await tariff_in_force(connection, month)
     read = parse_key(key, currency=tariff.currency)
-    if await is_closed(connection, month):
+    if await is_closed(connection, month) and name in await cost_store.pool_keys(connection, month):
         raise Refusal(f"{month} is closed; let the key begin in a month that is open")
     return CheckedKey(read, key_text(read, currency=tariff.currency))
 

@@ -86,6 +86,8 @@ class Use:
     """Bytes in the samples that make the 95th percentile, for each key that asks."""
     on_engines: Mapping[str, Mapping[MemberId, Usage]] = field(default_factory=dict)
     """Usage of buckets on one engine, for each engine that a key names."""
+    is_closed: bool = False
+    """The month takes no other key any more: what its keys cannot share is shared equally among members."""
 
 
 _TERM = re.compile(
@@ -235,20 +237,28 @@ def sent_over(usage: Usage, zone: Zone | None) -> int:
 
 
 def exact_parts(pool: str, cost_minor: int, key: Key, use: Use, *, currency: str) -> dict[MemberId, Fraction]:
-    """Everybody's exact part of a pool: c = fee/M + (K − fee)·u/U. Raises Refusal naming pool, key and rule."""
+    """Everybody's exact part of a pool: c = fee/M + (K − fee)·u/U. Raises Refusal naming pool, key and rule.
+
+    Of a closed month no key can be changed: its fee is at most the cost, and what nobody used is shared equally.
+    """
     found: dict[MemberId, Fraction] = {}
     if cost_minor == 0:
         return found
-    if key.fee_minor and key.fee_minor > cost_minor:
+    fee = key.fee_minor
+    if fee and fee > cost_minor and use.is_closed:
+        fee = max(cost_minor, 0)
+    elif fee and fee > cost_minor:
         raise Refusal(
             f"pool {pool}: the equal fee of {format_amount(key.fee_minor, currency)} is more than the pool's cost of "
             f"{format_amount(cost_minor, currency)} in {use.month}; a fee is at most the cost"
         )
-    amounts = [((cost_minor - key.fee_minor) * weight, measure) for weight, measure in key.terms]
-    for amount, measure in [(Fraction(key.fee_minor), Measure(Driver.EQUAL)), *amounts]:
+    amounts = [((cost_minor - fee) * weight, measure) for weight, measure in key.terms]
+    for amount, measure in [(Fraction(fee), Measure(Driver.EQUAL)), *amounts]:
         if not amount:
             continue
         counts = used(measure, use)
+        if use.is_closed and not counts:
+            counts = used(Measure(Driver.EQUAL), use)
         total = sum(counts.values())
         if not total:
             raise Refusal(
@@ -258,6 +268,13 @@ def exact_parts(pool: str, cost_minor: int, key: Key, use: Use, *, currency: str
         for member, count in counts.items():
             found[member] = found.get(member, Fraction(0)) + amount * Fraction(count, total)
     return found
+
+
+def unused(cost_minor: int, key: Key, use: Use) -> list[Measure]:
+    """Measures of a closed month's key that nobody used, whose part is shared equally instead."""
+    if not use.is_closed or cost_minor in (0, key.fee_minor):
+        return []
+    return [one for one in measures(key) if not used(one, use)]
 
 
 def shared_out(pool: str, cost_minor: int, key: Key, use: Use, *, currency: str) -> dict[MemberId, int]:

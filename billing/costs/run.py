@@ -20,7 +20,17 @@ from billing.costs.costing import tariff_in_force
 from billing.costs.entries import trueup_entry
 from billing.costs.invoices import by_pool as pool_costs
 from billing.costs.percentile import Percentile, percentile, samples_in
-from billing.costs.pools import PERCENTILES, Driver, Key, Measure, Use, measures, parse_key, share_pools
+from billing.costs.pools import (
+    PERCENTILES,
+    Driver,
+    Key,
+    Measure,
+    Use,
+    measures,
+    parse_key,
+    share_pools,
+    unused,
+)
 from billing.costs.variance import MonthFigures, Suggestion, suggested_tariff, suggestions
 from billing.register.run import members_in
 from billing.statements.statement import was_member
@@ -53,6 +63,8 @@ class Shared:
     lines: Mapping[Measure, Percentile]
     """The 95th percentiles that keys asked for."""
     names: Mapping[MemberId, str]
+    equally: Mapping[str, list[Measure]]
+    """Pool → what its key counts and nobody used in a month that is closed: that part is shared equally."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +80,12 @@ class Trueup:
     def difference_minor(self) -> int:
         """Above zero the member gets it back."""
         return self.charged_minor - self.cost_minor
+
+
+async def keyless_pools(connection: Connection, month: Month, costs: Mapping[str, int]) -> list[str]:
+    """Pools of a month that cost something and have no key, by name: nobody can say yet who bears them."""
+    keys = await cost_store.pool_keys(connection, month)
+    return sorted(pool for pool, cost in costs.items() if cost and pool not in keys)
 
 
 async def keys_in_force(connection: Connection, month: Month, *, currency: str) -> dict[str, Key]:
@@ -91,7 +109,9 @@ async def _shared(connection: Connection, month: Month, *, now_us: int) -> Share
     asked = [keys[one] for one in costs if one in keys]
     use, lines = await _use(connection, month, asked, register, now_us=now_us)
     parts = share_pools(costs, keys, use, currency=tariff.currency)
-    return Shared(month, tariff.currency, costs, keys, parts, lines, {one.id: one.name for one in register})
+    names = {one.id: one.name for one in register}
+    equally = {pool: found for pool in parts if (found := unused(costs[pool], keys[pool], use))}
+    return Shared(month, tariff.currency, costs, keys, parts, lines, names, equally)
 
 
 def _refuse_future(month: Month, now_us: int) -> None:
@@ -117,7 +137,7 @@ async def _use(
         name: await engine_usage(connection, month, name, until_us=until_us)
         for name in sorted({one.engine for key in keys for one in measures(key) if one.engine})
     }
-    return Use(month, own, usage, peaks, on_engines), lines
+    return Use(month, own, usage, peaks, on_engines, await is_closed(connection, month)), lines
 
 
 async def _peaks(

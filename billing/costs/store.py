@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date
+from typing import NamedTuple
 
 import asyncpg
 
@@ -104,6 +105,53 @@ async def credited(connection: Connection, number: int) -> int:
     """What credit notes have taken back of an invoice, in minor units; zero or below."""
     query = "SELECT coalesce(sum(amount_minor), 0)::numeric FROM billing.invoice WHERE credits = $1"
     return int(await connection.fetchval(query, number))
+
+
+class TakenBack(NamedTuple):
+    """An entry that took an invoice, or a part of it, back in the ledger and nowhere else; in minor units."""
+
+    reversal: int
+    invoice: int
+    amount_minor: int
+    currency: str
+
+
+async def taken_back_alone(
+    connection: Connection, *, invoice: int | None = None, count_max: int
+) -> list[TakenBack]:
+    """Reversals of invoices' entries that stand, of one invoice or all, by entry; made before they were refused."""
+    rows = await connection.fetch(
+        "SELECT back.number AS reversal, invoice.number AS invoice, (SELECT sum(posting.amount_minor)"
+        " FROM billing.posting WHERE entry = back.number AND posting.amount_minor > 0)::bigint, invoice.currency"
+        " FROM billing.entry AS back"
+        " JOIN billing.entry AS booked ON booked.kind = 'invoice' AND back.idempotency_key = 'reversal:' || booked.number"
+        " JOIN billing.invoice ON invoice.number = split_part(booked.idempotency_key, ':', 2)::bigint"
+        " WHERE ($1::bigint IS NULL OR invoice.number = $1) AND back.kind = 'reversal' AND NOT EXISTS ("
+        " SELECT FROM billing.entry AS again WHERE again.idempotency_key = 'reversal:' || back.number)"
+        " ORDER BY back.number LIMIT $2",
+        invoice, count_max,
+    )  # fmt: skip
+    return [TakenBack(*row.values()) for row in rows]
+
+
+async def takes_invoice_back(connection: Connection, number: int) -> bool:
+    """Whether an entry is the reversal of an invoice's entry."""
+    return bool(
+        await connection.fetchval(
+            "SELECT EXISTS (SELECT FROM billing.entry AS back JOIN billing.entry AS booked"
+            " ON booked.kind = 'invoice' AND back.idempotency_key = 'reversal:' || booked.number"
+            " WHERE back.number = $1 AND back.kind = 'reversal')",
+            number,
+        )
+    )
+
+
+async def credit_notes(connection: Connection, number: int) -> list[tuple[int, Month, int]]:
+    """(number, month, amount in minor units) of the credit notes that name an invoice, by number."""
+    rows = await connection.fetch(
+        "SELECT number, period, amount_minor FROM billing.invoice WHERE credits = $1 ORDER BY number", number
+    )
+    return [(row["number"], _month(row["period"]), row["amount_minor"]) for row in rows]
 
 
 async def first_invoice_month(connection: Connection) -> Month | None:

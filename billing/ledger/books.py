@@ -12,13 +12,14 @@ from typing import TextIO
 
 import asyncpg
 
+from billing.costs import store as cost_store
 from billing.costs.invoices import MEMO_CHARACTERS_MAX
 from billing.ledger import reports, store
 from billing.ledger.chain import GENESIS, Booked, Head, faults
 from billing.ledger.entry import OWN_COMMANDS, Entry, EntryKind, Posting, member_of, parse_account, payable
 from billing.ledger.export import Format, entry_day, writer
 from billing.ledger.reports import Report
-from billing.money import parse_amount
+from billing.money import format_amount, parse_amount, plain_number
 from billing.payments import store as pay_store
 from billing.store import book_currency, closed_month
 from meter.ids import MemberId
@@ -39,6 +40,8 @@ class Verified:
     before_chain: int
     digest: str
     faults: tuple[str, ...]
+    told: tuple[str, ...] = ()
+    """Invoices that older books took back in the ledger alone, and how each is put right; no fault of the chain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,11 +106,21 @@ async def verify(connection: Connection, *, tell: Callable[[int, int], None] | N
                     found.append(wrong)
             if tell is not None:
                 tell(head.number, end.number)
+        alone = await cost_store.taken_back_alone(connection, count_max=FAULTS_MAX)
     if head != end:
         found.append(
             f"the chain ends at entry {head.number}, and the database says at {end.number} or otherwise"
         )
-    return Verified(head.number, start.number, head.hash.hex(), tuple(found))
+    told = tuple([_alone_words(one) for one in alone])
+    return Verified(head.number, start.number, head.hash.hex(), tuple(found), told)
+
+
+def _alone_words(one: cost_store.TakenBack) -> str:
+    return (
+        f"entry {one.reversal} took {format_amount(one.amount_minor, one.currency)} of invoice {one.invoice} back in the "
+        f"ledger alone, and pools, prices and statements count it still: `weir ledger reverse {one.reversal}` first, then "
+        f"`weir cost add` with --credits {one.invoice} for what is not to be paid"
+    )
 
 
 async def export(
@@ -161,13 +174,16 @@ async def post_by_hand(
 async def reverse(connection: Connection, number: int, *, memo: str, now_us: int) -> Booked:
     """The mirror of an entry in its own month or, if that is closed, in the first open one; once.
 
-    Raises Refusal for an entry that is not there, is a closing's or a reversal itself, or was reversed.
+    Raises Refusal for an entry that is not there, is a closing's, an invoice's or a reversal itself, or was reversed.
+    A reversal of an invoice, which older books may have, is taken back.
     """
     _check_memo(memo)
     original = await store.entry(connection, number)
     if original is None:
         raise Refusal(f"there is no entry {number}")
-    if original.kind in REFUSED_KINDS:
+    if original.kind == EntryKind.INVOICE.value:
+        raise await _use_cost_add(connection, original)
+    if original.kind in REFUSED_KINDS and not await cost_store.takes_invoice_back(connection, number):
         raise Refusal(
             f"entry {number} is a {original.kind}, which follows from others; enter what is right instead"
         )
@@ -181,6 +197,26 @@ async def reverse(connection: Connection, number: int, *, memo: str, now_us: int
     words = f"reverses entry {number} of {original.month}: {memo}"
     entry = Entry(period, EntryKind.REVERSAL, words, mirrored, f"reversal:{number}")
     return await book(connection, entry, now_us=now_us, doubled=f"entry {number} was reversed already")
+
+
+async def _use_cost_add(connection: Connection, original: Booked) -> Refusal:
+    """What to do instead: the ledger would forget the invoice, and whatever is worked out from invoices would not."""
+    number, invoice = original.number, int(original.idempotency_key.split(":")[1])
+    found = await cost_store.find_invoice(connection, invoice)
+    assert found is not None, "an entry of an invoice names one"
+    whole, _ = found
+    if whole.credits is not None:
+        return Refusal(
+            f"entry {number} is of credit note {invoice}, which pools and prices count too; book what is to be paid after "
+            f"all with `weir cost add --pool {whole.pool} --amount {plain_number(-whole.amount_minor, whole.currency)}`"
+        )
+    left = whole.amount_minor + await cost_store.credited(connection, invoice)
+    if not left:
+        return Refusal(f"entry {number} is of invoice {invoice}, of which credit notes took all back already")
+    return Refusal(
+        f"entry {number} is of invoice {invoice}, which pools and prices count too; take it back, or some of it, with "
+        f"`weir cost add --pool {whole.pool} --amount {plain_number(-left, whole.currency)} --credits {invoice}`"
+    )
 
 
 async def book(connection: Connection, entry: Entry, *, now_us: int, doubled: str) -> Booked:

@@ -180,7 +180,10 @@ async def _month(request: web.Request) -> web.Response:
         missing = (
             [] if is_closed else [one for one in await _pools(holder.connection, month) if one.is_missing]
         )
-    context = {"month": month, "is_closed": is_closed, "why_not": why_not, "missing": missing}
+        keyless = await costs_run.keyless_pools(holder.connection, month, document["costs"])
+    context = {
+        "month": month, "is_closed": is_closed, "why_not": why_not, "missing": missing, "without_key": keyless,
+    }  # fmt: skip
     context |= treasury.trial_page(document)
     return html_page(render("month_trial.html", visitor=holder.visitor, **context))
 
@@ -238,9 +241,12 @@ async def _close(request: web.Request) -> web.Response:
                 document, is_closed = await _as_it_stands(holder, month)
                 why_not = f"{month} is closed already" if is_closed else await _why_not(holder, month)
                 missing = [one for one in await _pools(holder.connection, month) if one.is_missing]
+                keyless = await costs_run.keyless_pools(holder.connection, month, document["costs"])
             if why_not:
                 await _refused(request, month, why_not)
-            context = {"month": month, "missing": missing, **treasury.trial_page(document)}
+            context = {
+                "month": month, "missing": missing, "without_key": keyless, **treasury.trial_page(document),
+            }  # fmt: skip
             return html_page(render("close_sure.html", visitor=holder.visitor, **context))
         async with holding(request, TREASURER) as holder:
             why_not = await _unsummed(holder, month)

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from billing import run, year_telling
+from billing.costs.run import keyless_pools
 from billing.money import format_amount
 from billing.month.closing import FORMAT
 from billing.month.member_month import MemberMonth
@@ -22,7 +23,7 @@ from billing.year.fiscal import is_year, parse_year
 from billing.year_statement import year_text
 from deploy.commands.options import data_option, json_option
 from deploy.desk import Desk, as_treasurer, at_desk, ship_up_to_now
-from deploy.output import print_json, print_table, say
+from deploy.output import number_of, print_json, print_table, say
 from deploy.progress import bar
 from deploy.settings import read
 from meter.daily import make_due_heads
@@ -50,25 +51,32 @@ def trial(month: str, as_json: bool) -> None:
     """What closing the month would give, changing nothing."""
     wanted = Month.parse(month)
 
-    async def work(desk: Desk) -> tuple[Document, list[Charged]]:
+    async def work(desk: Desk) -> tuple[Document, list[Charged], list[str]]:
         await ship_all(desk)
         charged: list[Charged] = []
         async with desk.connected("weir_billing") as connection:
             older = await run.closing_document(connection, wanted)
             if older is not None and older["format"] != FORMAT:
-                return older, []
+                return older, [], []
             done = await run.trial(
                 connection, wanted, now_us=desk.now_us, each=lambda one: _note(charged, one)
             )
-        return done.to_document(), charged
+            keyless = await keyless_pools(connection, wanted, done.costs)
+        return done.to_document(), charged, keyless
 
-    document, charged = at_desk(work)
+    document, charged, keyless = at_desk(work)
     if as_json:
         lines = [{"member": number, "name": name, "amount_minor": amount} for number, name, amount in charged]
-        print_json({"kind": "trial", **document, "charges": lines or document.get("charges", [])})
+        charges = lines or document.get("charges", [])
+        print_json({"kind": "trial", **document, "charges": charges, "without_key": keyless})
     else:
         print_charges(charged, currency=str(document["currency"]))
         print_closing(document, word="trial")
+        for name in keyless:
+            say(
+                f"pool {name} has no key in {wanted}, so nobody can tell who bears it; "
+                f"`weir pool set {name} --key KEY --from {wanted}` says how it is shared"
+            )
 
 
 @bill.command("close")
@@ -164,7 +172,9 @@ def print_charges(charged: list[Charged], *, currency: str) -> None:
         rows = [(name, format_amount(amount, currency)) for _, name, amount in sorted(most)]
         print_table(("member", "charged"), rows, numbers=("charged",))
         if len(charged) > len(most):
-            say(f"and {len(charged) - len(most):,} members who were charged less; --json has them all")
+            say(
+                f"and {number_of(len(charged) - len(most), 'member who was', 'members who were')} charged less; --json has them all"
+            )
         say("")
 
 

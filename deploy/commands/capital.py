@@ -194,7 +194,7 @@ def _plan_budget(budget: str, *, as_json: bool) -> None:
         return
     say("oldest first, the same budget every year, nothing new added")
     rows = [
-        (one.year, format_number(one.balance_minor, currency),
+        (str(one.year), format_number(one.balance_minor, currency),
          "later than we look" if one.waits_years is None else one.waits_years, "█" * (one.waits_years or 0))
         for one in found
     ]  # fmt: skip
@@ -220,7 +220,7 @@ def _amounts(accounts: Sequence[LotAccount], currency: str) -> list[str]:
 
 
 def _print_lots(accounts: Sequence[LotAccount], currency: str) -> None:
-    rows = [(one.lot.year, one.lot.kind.value, *_amounts([one], currency)) for one in accounts]
+    rows = [(str(one.lot.year), one.lot.kind.value, *_amounts([one], currency)) for one in accounts]
     print_table(("of", "kind", *AMOUNTS), rows, numbers=AMOUNTS)
 
 
@@ -231,7 +231,7 @@ def _print_years(accounts: Sequence[LotAccount], currency: str) -> None:
     largest = max((sum(a.closing_minor for a in lots) for lots in years.values()), default=0)
     rows = [
         (
-            year,
+            str(year),
             len({one.lot.member for one in lots}),
             *_amounts(lots, currency),
             "█" * scale_down(sum(one.closing_minor for one in lots), of=largest, to=BAR_CHARACTERS),

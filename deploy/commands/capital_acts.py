@@ -32,7 +32,7 @@ from billing.rules.afterwards import afterwards
 from deploy.commands.options import data_option, json_option
 from deploy.commands.tariff import read_text
 from deploy.desk import Desk, as_treasurer, at_desk
-from deploy.output import print_json, print_table, say
+from deploy.output import number_of, print_json, print_table, say
 from deploy.progress import work_bar
 from meter.ids import MemberId
 from meter.refusal import Refusal
@@ -137,9 +137,12 @@ def carry_over(resolution: str, trial: bool, as_json: bool) -> None:
         print_json({"trial": trial, "currency": currency, "lots": [
             {"member": lot.member, "year": lot.year, "amount_minor": amount} for lot, amount in lots.items()]})  # fmt: skip
         return
-    rows = [(names[lot.member], lot.year, format_number(amount, currency)) for lot, amount in lots.items()]
+    rows = [
+        (names[one.member], str(one.year), format_number(amount, currency)) for one, amount in lots.items()
+    ]
     print_table(("member", "of", "amount"), rows[:LINES_SHOWN_MAX], numbers=("amount",))
-    say(NOTHING_POSTED if trial else f"{len(lots):,} lots were made of what older months kept")
+    made = number_of(len(lots), "lot was made", "lots were made")
+    say(NOTHING_POSTED if trial else f"{made} of what older months kept")
 
 
 @click.command("exit")
@@ -334,10 +337,10 @@ def _print_retired(found: Retired, names: dict[MemberId, str]) -> None:
         return format_number(minor, found.currency)
 
     shown = list(found.lines.items())[:LINES_SHOWN_MAX]
-    rows = [(names[lot.member], lot.year, lot.kind.value, amount(minor)) for lot, minor in shown]
+    rows = [(names[lot.member], str(lot.year), lot.kind.value, amount(minor)) for lot, minor in shown]
     print_table(("member", "of", "kind", "paid back"), rows, numbers=("paid back",))
-    if len(found.lines) > len(shown):
-        say(f"… and {len(found.lines) - len(shown):,} more lines; --json has them all")
+    if more := len(found.lines) - len(shown):
+        say(f"… and {number_of(more, 'more line', 'more lines')}; --json has them all")
     say("")
     totals = [
         ("budget", amount(found.document["asked"]["budget_minor"])),
@@ -351,7 +354,8 @@ def _print_retired(found: Retired, names: dict[MemberId, str]) -> None:
     elif found.act is None:
         say(NOTHING_POSTED)
     else:
-        say(f"act {found.act}: payable to {found.document['members']:,} members; it is not paid out yet")
+        people = number_of(found.document["members"], "member", "members")
+        say(f"act {found.act}: payable to {people}; it is not paid out yet")
 
 
 def _print_left(found: Left, *, trial: bool, as_json: bool) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from billing.costs import run as costs_run
-from billing.costs.costing import add_cost, booked_words, list_costs, show_cost
+from billing.costs.costing import add_cost, booked_words, credits_of_invoice, list_costs, show_cost
 from billing.costs.invoices import Invoice, Paper
 from billing.costs.variance import MonthFigures, Row, added_up, by_pool, by_service
 from billing.documents import fetch, keep
@@ -19,6 +19,8 @@ from deploy.output import print_json, print_table, say
 from meter.refusal import Refusal
 from meter.window import Month
 
+Credited = tuple[list[tuple[int, Month, int]], int | None]
+"""Credit notes by number, month and amount, and what they leave of the invoice."""
 Part = tuple[Month, list[Row], list[Row]]
 """A month, its rows by service, its rows by pool."""
 
@@ -123,26 +125,40 @@ def list_(period: str | None, as_json: bool) -> None:
 @json_option
 @data_option
 def show(number: int, as_json: bool) -> None:
-    """Invoice NUMBER with its document and the months that bear it."""
+    """Invoice NUMBER with its document, the months that bear it, its credit notes and what they leave."""
 
-    async def work(desk: Desk) -> tuple[Invoice, dict[Month, int]]:
+    async def work(desk: Desk) -> tuple[Invoice, dict[Month, int], Credited]:
         async with desk.connected("weir_billing") as connection:
-            return await show_cost(connection, number)
+            return *await show_cost(connection, number), await credits_of_invoice(connection, number)
 
-    found, parts = at_desk(work)
+    found, parts, (notes, left) = at_desk(work)
     if as_json:
         by_month = {str(month): amount for month, amount in parts.items()}
-        print_json({**document(found), "parts_minor": by_month})
+        told = [{"number": one, "period": str(month), "amount_minor": minor} for one, month, minor in notes]
+        print_json({**document(found), "parts_minor": by_month, "credit_notes": told, "left_minor": left})
         return
+    _print_invoice(found, parts, (notes, left))
+
+
+def _print_invoice(found: Invoice, parts: dict[Month, int], credited: Credited) -> None:
+    notes, left = credited
     rows = [
         (name, value)
         for name, value in document(found).items()
-        if value and name not in ("amount_minor", "document")
+        if value and name not in ("amount_minor", "document", "service")
     ]
+    if found.service is not None:
+        rows.append(("service", f"{found.service[0]} to {found.service[1]}"))
     rows.append(("amount", format_amount(found.amount_minor, found.currency)))
     if found.document is not None:
         rows += [("document", found.document.name), ("SHA-256", found.document.sha256)]
     rows += [(f"part of {month}", format_amount(amount, found.currency)) for month, amount in parts.items()]
+    rows += [
+        (f"credit note {one}, of {month}", format_amount(minor, found.currency))
+        for one, month, minor in notes
+    ]
+    if notes and left is not None:
+        rows.append(("left of it", format_amount(left, found.currency)))
     print_table(("", " "), [(name, str(value)) for name, value in rows])
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import TextIO
 from uuid import uuid4
@@ -19,7 +19,7 @@ from billing.money import format_number
 from deploy.commands.options import data_option, json_option
 from deploy.desk import Desk, as_treasurer, at_desk
 from deploy.instants import instant_text
-from deploy.output import counted, print_json, print_table, say
+from deploy.output import counted, number_of, print_json, print_table, say
 from meter.postgres import Connection
 from meter.refusal import Refusal
 from meter.store import find_member
@@ -221,15 +221,18 @@ def verify(as_json: bool) -> None:
             {
                 "entries": done.entries, "before_chain": done.before_chain, "digest": done.digest,
                 "agrees": not done.faults, "faults": list(done.faults),
+                "told": list(done.told),
             }
         )  # fmt: skip
     else:
         for fault in done.faults:
             say(fault)
         say(
-            f"{done.entries:,} entries, {'every one as it was booked' if not done.faults else 'NOT as they were booked'}"
+            f"{number_of(done.entries, 'entry', 'entries')}, {'every one as it was booked' if not done.faults else 'NOT as they were booked'}"
         )
         say(f"digest {done.digest}")
+        for one in done.told:
+            say(one)
     if done.faults:
         raise SystemExit(BROKEN)
 
@@ -240,7 +243,7 @@ def verify(as_json: bool) -> None:
 @json_option
 @data_option
 def reverse(entry: int, memo: str, as_json: bool) -> None:
-    """Take ENTRY back by its mirror, in its month or the first open one; once."""
+    """Take ENTRY back by its mirror, in its month or the first open one; once. An invoice: see `weir cost add`."""
 
     async def work(desk: Desk) -> tuple[Booked, str]:
         async with desk.acting(
@@ -280,7 +283,19 @@ def post(
             )
             return done, await books.currency(connection)
 
-    _print_booked(*at_desk(work), as_json=as_json)
+    booked, unit = at_desk(work)
+    _print_booked(booked, unit, as_json=as_json)
+    if not as_json:
+        tell_of_costs([one.account for one in booked.postings])
+
+
+def tell_of_costs(accounts: Iterable[str]) -> None:
+    """Say where costs by hand count, for it is not where invoices do."""
+    for account in sorted({one for one in accounts if one.startswith("cost:")}):
+        say(
+            f"{account} counts by hand in the year alone; months' statements, pools and prices count invoices "
+            "(`weir cost add`)"
+        )
 
 
 def _print_booked(done: Booked, currency: str, *, as_json: bool) -> None:
@@ -318,7 +333,7 @@ def export(wanted: str, as_of: str | None, file: Path | None) -> None:
 
     count = at_desk(work)
     if file is not None:
-        say(f"{count:,} entries in {file}")
+        say(f"{number_of(count, 'entry', 'entries')} in {file}")
 
 
 async def _export(connection: Connection, wanted: Format, last: Month, out: TextIO) -> int:

@@ -16,10 +16,11 @@ from billing.payments import store
 from billing.payments.ordering import NAMES_SHOWN_MAX
 from billing.payments.run import Exported, Imported, Unmatched
 from billing.payments.store import KeptBatch
+from deploy.commands.ledger import tell_of_costs
 from deploy.commands.options import data_option, json_option
 from deploy.desk import Desk, as_treasurer, at_desk
 from deploy.instants import instant_text
-from deploy.output import counted, print_json, print_table, say
+from deploy.output import counted, number_of, print_json, print_table, say
 from gateway.vault import Vault
 from meter.refusal import Refusal
 from meter.store import find_member
@@ -146,16 +147,18 @@ def export(file: Path, day: str | None, minimum: str, batch: int | None, as_json
                     "contact_lost": list(left_out.lost)})  # fmt: skip
         return
     amount = format_amount(done.batch.total_minor, currency)
-    say(f"batch {done.batch.number}: {done.batch.orders:,} payments, {amount}, in {file}")
-    _say_left_out(done.left_out.without_account, "are owed and have no account here")
-    _say_left_out(done.left_out.lost, "are owed and were left out, because contact with them was lost")
+    say(
+        f"batch {done.batch.number}: {number_of(done.batch.orders, 'payment', 'payments')}, {amount}, in {file}"
+    )
+    _say_left_out(done.left_out.without_account, "owed without an account here")
+    _say_left_out(done.left_out.lost, "owed and left out, because contact was lost")
 
 
 def _say_left_out(names: Sequence[str], why: str) -> None:
     if names:
         shown = ", ".join(names[:NAMES_SHOWN_MAX])
         more = "" if len(names) <= NAMES_SHOWN_MAX else ", …"
-        say(f"{len(names):,} members {why}: {shown}{more}")
+        say(f"{number_of(len(names), 'member is', 'members are')} {why}: {shown}{more}")
 
 
 def _write(file: Path, done: Exported) -> None:
@@ -227,7 +230,9 @@ def cancel(batch: int, as_json: bool) -> None:
     if as_json:
         print_json(_batch_document(done))
     else:
-        say(f"batch {done.number}: {done.cancelled:,} payments cancelled; the next export has them again")
+        say(
+            f"batch {done.number}: {number_of(done.cancelled, 'payment', 'payments')} cancelled, to be in the next export again"
+        )
 
 
 @pay.command("import")
@@ -252,7 +257,7 @@ def import_(file: Path, as_json: bool) -> None:
         )
         return
     say(
-        f"{done.lines:,} lines: {done.booked:,} booked, {done.known:,} known already, {done.unmatched:,} unmatched"
+        f"{number_of(done.lines, 'line', 'lines')}: {done.booked:,} booked, {done.known:,} known already, {done.unmatched:,} unmatched"
     )
     if done.unmatched:
         say("`weir pay unmatched` shows those; `weir pay assign LINE ACCOUNT` books one")
@@ -333,6 +338,7 @@ def assign(line: int, account: str | None, entry: int | None, memo: str, as_json
         print_json({"line": line, "entry": done})
     else:
         say(f"line {line} is entry {done}")
+        tell_of_costs([] if account is None else [account])
 
 
 def _day(text: str) -> date:

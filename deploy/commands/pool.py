@@ -35,7 +35,8 @@ def pool() -> None:
 @click.option("--memo", default="", help="Why, or who decided it.")
 @data_option
 def set_(name: str, key: str, begin: str, memo: str) -> None:
-    """Share the costs of pool NAME by a key, from a month on. Earlier months keep theirs."""
+    """Share the costs of pool NAME by a key, from a month on. Earlier months keep theirs, and closed ones that had none
+    may be given one."""
     month = Month.parse(begin)
 
     async def work(desk: Desk) -> str:
@@ -120,6 +121,7 @@ def _document(done: Shared) -> dict[str, object]:
             name: {
                 "cost_minor": done.costs[name],
                 "key": key_text(done.keys[name], currency=done.currency),
+                "equally": [measure_text(one) for one in done.equally.get(name, ())],
                 "parts": [
                     {"member": member, "amount_minor": amount} for member, amount in sorted(parts.items())
                 ],
@@ -149,6 +151,9 @@ def _print(done: Shared) -> None:
 
     for name in done.parts:
         say(f"{name}: {amount(done.costs[name])} by {key_text(done.keys[name], currency=done.currency)}")
+    for name, unused in done.equally.items():
+        said = ", ".join(measure_text(one) for one in unused)
+        say(f"{name}: nobody used anything that {said} counts, and {done.month} is closed: shared equally")
     say("")
     pools = tuple(done.parts)
     everybody = sorted({member for parts in done.parts.values() for member in parts})

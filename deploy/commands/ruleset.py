@@ -47,7 +47,8 @@ def list_(as_json: bool) -> None:
         )
         return
     rows = [
-        (one.number, one.rule_set, one.from_year, one.first_month, one.resolution, one.who) for one in chosen
+        (one.number, one.rule_set, str(one.from_year), one.first_month, one.resolution, one.who)
+        for one in chosen
     ]
     columns = ("number", "rule set", "from year", "first month", "resolution", "who")
     print_table(columns, rows, numbers=("number", "from year", "first month"))

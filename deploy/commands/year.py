@@ -16,7 +16,7 @@ from billing.year_typed import typed_options
 from deploy.commands.bill import ship_all, sign_heads
 from deploy.commands.options import data_option, json_option
 from deploy.desk import Desk, as_treasurer, at_desk
-from deploy.output import print_json, print_table, say
+from deploy.output import number_of, print_json, print_table, say
 from deploy.progress import bar
 from meter.postgres import Connection
 from meter.refusal import Refusal
@@ -149,7 +149,9 @@ def _show(done: YearDone, *, as_json: bool) -> None:
         ]
         print_table(("member", "share", "in cash", "kept"), rows, numbers=("share", "in cash", "kept"))
         if len(shared) > len(most):
-            say(f"and {len(shared) - len(most):,} members with less; --json has them all")
+            say(
+                f"and {number_of(len(shared) - len(most), 'member', 'members')} with less; --json has them all"
+            )
         say("")
     print_table(
         ("step", "how", "amount"),

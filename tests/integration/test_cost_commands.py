@@ -45,7 +45,18 @@ def test_a_treasurer_s_month(weir: Weir) -> None:
     assert b"%PDF invented" == copy.read_bytes()
     assert "cannot be written" in weir.command("cost", "document", "1", "--to", str(copy), status=2)
     assert "invoice 2 has no document" in weir.command("cost", "document", "2", "--to", "x", status=2)
-    assert "Carrier [Ltd]" in weir.command("cost", "show", "1")
+    shown = " ".join(weir.command("cost", "show", "1").split())
+    assert "Carrier [Ltd]" in shown
+    assert f"credit note 2, of {period} -1.00 EUR left of it 7.00 EUR" in shown
+    told = weir.json("cost", "show", "1")
+    assert ([{"number": 2, "period": period, "amount_minor": -100}], 700) == (
+        told["credit_notes"], told["left_minor"],
+    )  # fmt: skip
+    assert "left of it" not in weir.command("cost", "show", "3")
+    trial = weir.command("bill", "trial", period)
+    for pool in ("staff", "transit"):
+        assert f"`weir pool set {pool} --key KEY --from {period}`" in trial
+    assert ["staff", "transit"] == weir.json("bill", "trial", period)["without_key"]
 
     assert "pool staff: it has no key" in weir.command("pool", "share", period, status=2)
     assert "the weights sum to 90 %" in weir.command(
@@ -73,6 +84,7 @@ def test_a_treasurer_s_month(weir: Weir) -> None:
     weir.command("credit", "add", name, "--amount", "0.03", "--reason", "outage", "--period", period)
     assert ["outage"] == [one["reason"] for one in weir.json("credit", "list")["credits"]]
     assert -3 == weir.json("statement", name, period)["lines"][-1]["amount_minor"]
+    assert [] == weir.json("bill", "trial", period)["without_key"]
     weir.command("income", "add", "--period", period, "--kind", "grant", "--amount", "20.00")
     assert [2000] == [one["amount_minor"] for one in weir.json("income", "list")["income"]]
     assert "is open; prices are adjusted" in weir.command("trueup", period, "--post", status=2)

@@ -11,10 +11,18 @@ import pytest
 
 from billing.charges.tariff import Service
 from billing.costs import store as cost_store
-from billing.costs.costing import add_cost, add_credit, add_income, list_costs, set_pool, show_cost
+from billing.costs.costing import (
+    add_cost,
+    add_credit,
+    add_income,
+    credits_of_invoice,
+    list_costs,
+    set_pool,
+    show_cost,
+)
 from billing.costs.entries import IncomeKind
 from billing.costs.invoices import Paper
-from billing.costs.run import figures, post_trueup, shared, suggest, trueups
+from billing.costs.run import figures, keyless_pools, post_trueup, shared, suggest, trueups
 from billing.costs.variance import added_up, by_pool, by_service
 from billing.document import Document
 from billing.documents import fetch, keep, path_of, problem
@@ -81,6 +89,8 @@ async def test_a_credit_note_takes_back_no_more_than_its_invoice(co_op: Coop) ->
         with pytest.raises(Refusal, match=words):
             await cost(books, pool, amount, credits=credited)
     assert 2 == len(await list_costs(books, None))
+    assert ([(2, OCTOBER, -6000)], 4000) == await credits_of_invoice(books, 1)
+    assert ([], None) == await credits_of_invoice(books, 2)
 
 
 async def test_a_document_is_kept_by_its_content_and_a_changed_one_is_refused(tmp_path: Path) -> None:
@@ -166,6 +176,72 @@ async def test_a_pool_without_a_key_is_named(co_op: Coop) -> None:
     await cost(books, "power", "1.00")
     with pytest.raises(Refusal, match="pool power: it has no key in 2026-10"):
         await shared(books, OCTOBER, now_us=NOW)
+
+
+async def test_a_pool_without_a_key_in_a_closed_month_is_given_one_and_no_other_after_it(co_op: Coop) -> None:
+    """power cost 1.00 and had no key: equally it is 0.50 each, beside 4.00 and 3.00 of the pools that had one."""
+    books, (anna, ben) = await a_month(co_op)
+    await cost(books, "power", "1.00")
+    done = await close(books, OCTOBER, now_us=NOW)
+    for refused in (trueups, shared, post_trueup):
+        with pytest.raises(Refusal, match="pool power: it has no key in 2026-10"):
+            await refused(books, OCTOBER, now_us=NOW)
+    assert ["power"] == await keyless_pools(books, OCTOBER, done.costs)
+    await set_pool(books, name="power", month=OCTOBER, key="equal", memo="", now_us=NOW)
+    assert [] == await keyless_pools(books, OCTOBER, done.costs)
+    assert {
+        "staff": {anna: 100, ben: 100},
+        "transit": {anna: 300, ben: 200},
+        "power": {anna: 50, ben: 50},
+    } == (await shared(books, OCTOBER, now_us=NOW)).parts
+    assert [450, 350] == [one.cost_minor for one in await trueups(books, OCTOBER, now_us=NOW)]
+    assert 800 == sum(one.cost_minor for one in by_pool(await figures(books, OCTOBER, now_us=NOW)))
+    with pytest.raises(Refusal, match="2026-10 is closed; let the key begin in a month that is open"):
+        await set_pool(books, name="power", month=OCTOBER, key="gb_out", memo="", now_us=NOW)
+    with pytest.raises(asyncpg.PostgresError, match="the month 2026-10 is closed"):
+        await cost_store.insert_pool(
+            books, name="power", month=OCTOBER, key="gb_out", memo="", now_us=NOW
+        )  # fmt: skip
+
+
+async def test_a_true_up_keeps_what_it_was_posted_by_whatever_key_begins_in_its_month(co_op: Coop) -> None:
+    """A pool that had no key then had no cost either, or the true-up would have been refused."""
+    books, _ = await a_month(co_op)
+    await close(books, OCTOBER, now_us=NOW)
+    await post_trueup(books, OCTOBER, now_us=NOW)
+    before = await trueups(books, OCTOBER, now_us=NOW)
+    assert [400, 300] == [one.cost_minor for one in before]
+    await cost(books, "power", "1.00", NOVEMBER)
+    await set_pool(books, name="power", month=SEPTEMBER, key="gb_out", memo="", now_us=NOW)
+    await set_pool(books, name="transit", month=Month(2026, 8), key="equal", memo="", now_us=NOW)
+    assert before == await trueups(books, OCTOBER, now_us=NOW)
+
+
+@pytest.mark.parametrize(
+    ("key", "parts", "equally"),
+    [
+        ("gb_in", [250, 250], 1),  # nobody received anything
+        ("equal:worker", [250, 250], 1),  # nobody is a worker
+        ("50 % gb_out + 50 % gb_in", [275, 225], 1),  # 2.50 by 6 to 4, 2.50 equally
+        ("fee 5.01 + gb_out", [250, 250], 0),  # the fee is all of the cost
+        ("gb_out", [300, 200], 0),
+    ],
+)
+async def test_what_a_closed_month_s_key_cannot_share_is_shared_equally(
+    co_op: Coop, key: str, parts: list[int], equally: int
+) -> None:
+    books, members = await a_month(co_op)
+    await set_pool(books, name="transit", month=OCTOBER, key=key, memo="", now_us=NOW)
+    if parts != [300, 200]:
+        with pytest.raises(Refusal, match="pool transit: "):
+            await shared(books, OCTOBER, now_us=NOW)
+    await close(books, OCTOBER, now_us=NOW)
+    done = await shared(books, OCTOBER, now_us=NOW)
+    assert parts == [done.parts["transit"][one] for one in members]
+    assert equally == len(done.equally.get("transit", ()))
+    assert [part + 100 for part in parts] == [
+        one.cost_minor for one in await trueups(books, OCTOBER, now_us=NOW)
+    ]
 
 
 async def test_the_peak_is_shared_by_who_made_it(co_op: Coop) -> None:

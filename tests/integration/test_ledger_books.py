@@ -10,7 +10,8 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from billing.costs.costing import add_cost
+from billing.costs.costing import add_cost, list_costs
+from billing.costs.invoices import Paper
 from billing.ledger import books
 from billing.ledger import store as ledger_store
 from billing.ledger.books import Side
@@ -21,7 +22,7 @@ from meter.ids import MemberId
 from meter.postgres import connect, migrate
 from meter.refusal import Refusal
 from meter.window import Month
-from tests.coop import CENT, NOVEMBER, NOW, OCTOBER, Coop
+from tests.coop import CENT, NOVEMBER, NOW, OCTOBER, Coop, left_on
 from tests.postgres import MIGRATIONS, TestServer
 
 DECEMBER = Month(2026, 12)
@@ -179,22 +180,83 @@ async def test_without_a_tariff_the_books_have_no_currency(co_op: Coop) -> None:
 
 
 async def test_an_entry_is_reversed_once_in_the_first_open_month(co_op: Coop) -> None:
-    connection = await a_story(co_op)
-    invoice = await ledger_store.key_number(connection, "invoice:1")
-    assert invoice is not None
-    done = await books.reverse(connection, invoice, memo="sent twice", now_us=NOW)
-    assert (NOVEMBER, "reversal", f"reverses entry {invoice} of 2026-10: sent twice") == (
+    await co_op.found("anna")
+    connection = await co_op.books()
+    number = await by_hand(
+        connection, ("cost:power", "20.00"), ("payable:suppliers", "-20.00"), period=OCTOBER
+    )
+    await close(connection, OCTOBER, now_us=NOW)
+    done = await books.reverse(connection, number, memo="sent twice", now_us=NOW)
+    assert (NOVEMBER, "reversal", f"reverses entry {number} of 2026-10: sent twice") == (
         done.month, done.kind, done.memo,
     )  # fmt: skip
-    assert (("cost:transit", -2000), ("payable:suppliers", 2000)) == tuple(
+    assert (("cost:power", -2000), ("payable:suppliers", 2000)) == tuple(
         (one.account, one.amount_minor) for one in done.postings
     )
-    with pytest.raises(Refusal, match=f"entry {invoice} was reversed already, as entry {done.number}"):
-        await books.reverse(connection, invoice, memo="again", now_us=NOW)
+    with pytest.raises(Refusal, match=f"entry {number} was reversed already, as entry {done.number}"):
+        await books.reverse(connection, number, memo="again", now_us=NOW)
     with pytest.raises(Refusal, match=f"entry {done.number} is a reversal"):
         await books.reverse(connection, done.number, memo="no", now_us=NOW)
     with pytest.raises(Refusal, match="there is no entry 999"):
         await books.reverse(connection, 999, memo="no", now_us=NOW)
+
+
+async def test_what_an_invoice_booked_is_taken_back_by_a_credit_note_alone(co_op: Coop) -> None:
+    """1,000.00 over October and November, of which 400.00 are credited: 600.00 are left to be taken back."""
+    connection = await a_story(co_op)
+    for month, amount, paper in (
+        (NOVEMBER, "1000.00", Paper(service="2026-11..2026-12")),
+        (NOVEMBER, "-400.00", Paper(credits=2)),
+    ):
+        await add_cost(
+            connection, month=month, pool="rack", amount=amount, memo="", now_us=NOW, paper=paper
+        )  # fmt: skip
+    left = await left_on(connection)
+    for key, words in (
+        ("invoice:1", "invoice 1, .*`weir cost add --pool transit --amount -20.00 --credits 1`"),
+        ("invoice:2:2026-11", "invoice 2, .*`weir cost add --pool rack --amount -600.00 --credits 2`"),
+        ("invoice:2:2026-12", "invoice 2, .*`weir cost add --pool rack --amount -600.00 --credits 2`"),
+        ("invoice:3", "credit note 3, .* `weir cost add --pool rack --amount 400.00`"),
+    ):
+        number = await ledger_store.key_number(connection, key)
+        assert number is not None
+        with pytest.raises(Refusal, match=f"entry {number} is of {words}"):
+            await books.reverse(connection, number, memo="no", now_us=NOW)
+    assert left == await left_on(connection)
+    assert () == (await books.verify(connection)).told
+
+
+async def test_an_invoice_that_older_books_reversed_is_told_and_never_taken_back_twice(co_op: Coop) -> None:
+    """20.00 taken back in the ledger alone; then that is taken back, and a credit note takes it where all look."""
+    connection = await a_story(co_op)
+    await add_cost(connection, month=NOVEMBER, pool="rack", amount="20.00", memo="", now_us=NOW)
+    number = await ledger_store.key_number(connection, "invoice:2")
+    sides_ = (Posting(Account("cost:rack"), -2000), Posting(Account("payable:suppliers"), 2000))
+    older = Entry(NOVEMBER, EntryKind.REVERSAL, "reverses it", sides_, f"reversal:{number}")
+    back = await ledger_store.post(connection, older, now_us=NOW)
+    found = await books.verify(connection)
+    assert () == found.faults
+    (told,) = found.told
+    assert f"entry {back} took 20.00 EUR of invoice 2 back in the ledger alone" in told
+
+    async def credit(amount: str) -> None:
+        paper = Paper(credits=2)
+        await add_cost(
+            connection, month=NOVEMBER, pool="rack", amount=amount, memo="", now_us=NOW, paper=paper
+        )  # fmt: skip
+
+    with pytest.raises(Refusal, match=f"entry {back} took invoice 2 back in the ledger already"):
+        await credit("-0.01")
+    again = await books.reverse(connection, back, memo="by a credit note", now_us=NOW)
+    with pytest.raises(Refusal, match=f"entry {again.number} is a reversal"):
+        await books.reverse(connection, again.number, memo="no", now_us=NOW)
+    assert () == (await books.verify(connection)).told
+    assert 2000 == (await left_on(connection))["cost:rack"]
+    await credit("-20.00")
+    with pytest.raises(Refusal, match=r"of invoice 2 0\.00 EUR can be taken back"):
+        await credit("-0.01")
+    assert 0 == (await left_on(connection))["cost:rack"]
+    assert [2000, -2000] == [one.amount_minor for one in await list_costs(connection, NOVEMBER)]
 
 
 async def test_what_is_in_an_open_month_is_reversed_there_and_a_result_is_not(co_op: Coop) -> None:

@@ -52,7 +52,7 @@ def test_a_treasurer_s_day(weir: Weir, tmp_path: Path) -> None:
     weir.command("pay", "own-account", OWN, "--name", "The co-op")
     assert "ends in 3000" in weir.command("pay", "account", "anna", ANNA, "--name", "Anna Müller")
     file = tmp_path / "pay.xml"
-    assert "batch 1: 1 payments, 12.34 EUR" in weir.command("pay", "export", "--to", str(file))
+    assert "batch 1: 1 payment, 12.34 EUR" in weir.command("pay", "export", "--to", str(file))
     assert 0o600 == file.stat().st_mode & 0o777
     assert ANNA in file.read_text()
     assert "nobody is owed anything" in weir.command("pay", "export", "--to", str(file))

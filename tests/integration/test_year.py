@@ -90,6 +90,14 @@ async def test_what_a_year_booked_is_not_taken_back_by_reversing_an_entry(co_op:
     assert left == await balances(books)
 
 
+async def test_withholding_that_the_rules_do_not_know_is_refused_in_a_sentence_of_its_own(
+    co_op: Coop,
+) -> None:
+    books, _ = await g18(co_op)
+    with pytest.raises(Refusal, match=r"^the rule set us-selc withholds nothing; leave out --withhold$"):
+        await year_run.trial(books, 2026, Options(withhold=True), now_us=NOW)
+
+
 async def test_an_open_month_counts_in_the_year_as_its_own_trial_says(co_op: Coop) -> None:
     """In the middle of a month, with a credit in it, which takes a member's line the readable way."""
     books, (a, b, *_) = await g18(co_op, closed=False)

@@ -27,7 +27,8 @@ from billing.year_booking import member_entry, year_entry
 from billing.year_gather import Gathered, Options, fiscal_year, gather
 from billing.year_lines import Lines, read_line
 from billing.year_page import page_without_lines, year_page
-from billing.year_statement import FINAL, TRIAL, year_statement
+from billing.year_parts import TRIAL
+from billing.year_statement import FINAL, FORMAT, year_statement
 from meter.ids import MemberId
 from meter.postgres import Connection
 from meter.refusal import Refusal
@@ -103,7 +104,7 @@ async def close(
             await year_store.insert_year(
                 connection, year, resolution=decided.id, document=canonical(page), digest=closing.digest,
                 lines=page["lines"], lines_digest=page["lines_digest"],
-                shared=sum(closing.settlements.amounts), now_us=now_us,
+                shared=sum(closing.settlements.amounts), told_as=FORMAT, now_us=now_us,
             )  # fmt: skip
     return YearDone(page, FINAL, closing)
 
@@ -118,9 +119,11 @@ async def statement(connection: Connection, member: MemberId, number: int, *, no
         page, resolution, closed_us = stored
         text = await year_store.line_text(connection, member, number)
         if text is not None:
+            told_as = await year_store.statement_format(connection, number) or FORMAT
             return year_statement(
-                json.loads(page), read_line(text), kind=FINAL, resolution=resolution, closed_us=closed_us
-            )
+                json.loads(page), read_line(text), kind=FINAL, resolution=resolution, closed_us=closed_us,
+                told_as=told_as,
+            )  # fmt: skip
     else:
         own = await _as_it_stands(connection, member, number, now_us=now_us)
         if own is not None:

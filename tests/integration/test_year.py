@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 
 from billing import year_run
-from billing.canon import canonical
+from billing.canon import canonical, digest
 from billing.costs.costing import add_cost, add_credit
 from billing.governance import store as governance_store
 from billing.governance.decisions import Choice, ResolutionKind
@@ -389,3 +389,17 @@ async def test_years_are_closed_in_order(co_op: Coop) -> None:
     resolution = await decided(books)
     with pytest.raises(Refusal, match="the fiscal year 2026 is still open; years are closed in order"):
         await year_run.close(books, 2027, resolution=resolution, now_us=after)
+
+
+async def test_a_closed_year_stays_in_the_format_it_was_closed_in(co_op: Coop) -> None:
+    """The newest writes its own name beside the closing; one that an older Weir wrote stands as the first."""
+    connection, members = await g18(co_op)
+    await year_run.close(connection, 2026, resolution=await decided(connection), now_us=NOW)
+    assert "weir-year-statement-2" == await connection.fetchval("SELECT statement_format FROM billing.year")
+    owner = await co_op.owner()
+    await owner.execute("ALTER TABLE billing.year DISABLE TRIGGER ALL")
+    await owner.execute("UPDATE billing.year SET statement_format = DEFAULT")
+    told = await year_run.statement(connection, members[0], 2026, now_us=NOW)
+    assert "weir-year-statement-1" == told["format"]
+    assert "kept in the co-op in your name until" in told["meaning"]
+    assert (await verify_year(connection, members[0], 2026)).statement_digest == digest(canonical(told))

@@ -17,3 +17,9 @@ END $$;
 
 CREATE TRIGGER d_booked_once BEFORE INSERT ON billing.capital_exit
     FOR EACH ROW EXECUTE FUNCTION billing.refuse_exit_twice();
+
+-- In which format a year's statements are told: a closed year stays in its own when later ones get other words. Those
+-- closed before this were told in the first, whoever closes them: an older Weir that still runs names none.
+ALTER TABLE billing.year
+    ADD COLUMN statement_format text NOT NULL DEFAULT 'weir-year-statement-1'
+        CHECK (statement_format ~ '^weir-year-statement-[0-9]{1,4}$');

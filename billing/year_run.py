@@ -12,6 +12,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 from billing import store, year_store
@@ -20,14 +21,16 @@ from billing.governance import store as governance_store
 from billing.governance.decisions import Resolution, ResolutionKind
 from billing.month.frozen import ONE_PAGE_A_MONTH
 from billing.run import MEMBERS_AT_ONCE
+from billing.tongue import _
 from billing.year.closing import close_year
 from billing.year.fiscal import FiscalYear
 from billing.year.outcome import YearClosing
+from billing.year.unweighed import unweighed_hours
 from billing.year_booking import member_entry, year_entry
 from billing.year_gather import Gathered, Options, fiscal_year, gather
 from billing.year_lines import Lines, read_line
 from billing.year_page import page_without_lines, year_page
-from billing.year_parts import TRIAL
+from billing.year_parts import TRIAL, measure_text
 from billing.year_statement import FINAL, FORMAT, year_statement
 from meter.ids import MemberId
 from meter.postgres import Connection
@@ -46,11 +49,25 @@ class YearDone:
     kind: str
     closing: YearClosing | None = None
 
+    def warnings(self) -> list[str]:
+        """What whoever closes the year should know before, in words."""
+        hours = Fraction(0) if self.closing is None else unweighed_hours(self.closing)
+        return [unweighed_words(hours)] if hours else []
+
     def shares(self) -> Iterator[tuple[int, str, int]]:
         """(number, name, what they were allocated) of everybody on the roll."""
         if self.closing is not None:
             people = self.closing.roll.people
             yield from zip(people.numbers, people.ids, self.closing.settlements.amounts, strict=True)
+
+
+def unweighed_words(hours: Fraction) -> str:
+    """That workers get nothing, and why, in the language spoken now."""
+    return _(
+        "Workers have {hours} hours (times their factor), the rule set lets them share, and no weights of classes were "
+        "chosen: their pool is 0. Weights are chosen before the first month is closed, afterwards for a coming fiscal year.",
+        hours=measure_text(f"{hours.numerator}/{hours.denominator}"),
+    )
 
 
 async def trial(

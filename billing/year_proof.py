@@ -17,7 +17,7 @@ from billing.year.fiscal import FiscalYear
 from billing.year.inputs import YearInputs
 from billing.year_lines import KeptLine, Lines, YearLine, read_line, with_lines
 from billing.year_page import Sources, inputs_without_members, year_page
-from billing.year_statement import FINAL, year_statement
+from billing.year_statement import FINAL, FORMAT, year_statement
 from meter.ids import MemberId
 from meter.postgres import Connection
 from meter.refusal import Refusal
@@ -37,6 +37,7 @@ async def verify_year(connection: Connection, member: MemberId, number: int) -> 
                 f"the fiscal year {number} is open; `weir verify MEMBER YYYY-MM` checks a month of it"
             )
         page: dict[str, Any] = json.loads(stored[0])
+        told_as = await year_store.statement_format(connection, number) or FORMAT
         lines, found = await _read(connection, number)
         year = FiscalYear(number, Month.parse(page["first_month"]).number)
         found += await _against_months(connection, year, page, lines)
@@ -49,8 +50,12 @@ async def verify_year(connection: Connection, member: MemberId, number: int) -> 
     found += _compared(page, again, lines, made)
     other = read_line(next(line for line in made if line.number == member).text)
     resolution, closed_us = stored[1], stored[2]
-    told = canonical(year_statement(again, other, kind=FINAL, resolution=resolution, closed_us=closed_us))
-    before = canonical(year_statement(page, own, kind=FINAL, resolution=resolution, closed_us=closed_us))
+    told, before = (
+        canonical(
+            year_statement(one, line, kind=FINAL, resolution=resolution, closed_us=closed_us, told_as=told_as)
+        )
+        for one, line in ((again, other), (page, own))
+    )
     if told != before:
         found.append("the statement of this member comes out differently")
     agrees = not found and page["digest"] == again["digest"]

@@ -12,6 +12,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 from billing import store, year_store
@@ -20,14 +21,17 @@ from billing.governance import store as governance_store
 from billing.governance.decisions import Resolution, ResolutionKind
 from billing.month.frozen import ONE_PAGE_A_MONTH
 from billing.run import MEMBERS_AT_ONCE
+from billing.tongue import _
 from billing.year.closing import close_year
 from billing.year.fiscal import FiscalYear
 from billing.year.outcome import YearClosing
+from billing.year.unweighed import unweighed_hours
 from billing.year_booking import member_entry, year_entry
 from billing.year_gather import Gathered, Options, fiscal_year, gather
 from billing.year_lines import Lines, read_line
 from billing.year_page import page_without_lines, year_page
-from billing.year_statement import FINAL, TRIAL, year_statement
+from billing.year_parts import TRIAL, measure_text
+from billing.year_statement import FINAL, FORMAT, year_statement
 from meter.ids import MemberId
 from meter.postgres import Connection
 from meter.refusal import Refusal
@@ -45,11 +49,25 @@ class YearDone:
     kind: str
     closing: YearClosing | None = None
 
+    def warnings(self) -> list[str]:
+        """What whoever closes the year should know before, in words."""
+        hours = Fraction(0) if self.closing is None else unweighed_hours(self.closing)
+        return [unweighed_words(hours)] if hours else []
+
     def shares(self) -> Iterator[tuple[int, str, int]]:
         """(number, name, what they were allocated) of everybody on the roll."""
         if self.closing is not None:
             people = self.closing.roll.people
             yield from zip(people.numbers, people.ids, self.closing.settlements.amounts, strict=True)
+
+
+def unweighed_words(hours: Fraction) -> str:
+    """That workers get nothing, and why, in the language spoken now."""
+    return _(
+        "Workers have {hours} hours (times their factor), the rule set lets them share, and no weights of classes were "
+        "chosen: their pool is 0. Weights are chosen before the first month is closed, afterwards for a coming fiscal year.",
+        hours=measure_text(f"{hours.numerator}/{hours.denominator}"),
+    )
 
 
 async def trial(
@@ -103,7 +121,7 @@ async def close(
             await year_store.insert_year(
                 connection, year, resolution=decided.id, document=canonical(page), digest=closing.digest,
                 lines=page["lines"], lines_digest=page["lines_digest"],
-                shared=sum(closing.settlements.amounts), now_us=now_us,
+                shared=sum(closing.settlements.amounts), told_as=FORMAT, now_us=now_us,
             )  # fmt: skip
     return YearDone(page, FINAL, closing)
 
@@ -118,9 +136,11 @@ async def statement(connection: Connection, member: MemberId, number: int, *, no
         page, resolution, closed_us = stored
         text = await year_store.line_text(connection, member, number)
         if text is not None:
+            told_as = await year_store.statement_format(connection, number) or FORMAT
             return year_statement(
-                json.loads(page), read_line(text), kind=FINAL, resolution=resolution, closed_us=closed_us
-            )
+                json.loads(page), read_line(text), kind=FINAL, resolution=resolution, closed_us=closed_us,
+                told_as=told_as,
+            )  # fmt: skip
     else:
         own = await _as_it_stands(connection, member, number, now_us=now_us)
         if own is not None:

@@ -18,21 +18,26 @@ from billing.year.inputs import CUSTOMER
 from billing.year.outcome import YearAllocation
 from billing.year_lines import SETTLED, YearLine
 from billing.year_losses import account_words, is_missing, is_spared, pool_words, spared_meaning
+from billing.year_parts import TRIAL, interest_words, kinds, measure_text, share_words
 
-FORMAT = "weir-year-statement-1"
-TRIAL = "trial"
+FORMAT = "weir-year-statement-2"
+EARLIER = "weir-year-statement-1"
+"""Years that were closed in it keep its words."""
+FORMATS = (FORMAT, EARLIER)
 FINAL = "final"
 WIDTH = 80
 INDENT = "  "
 
 
 def year_statement(
-    page: Mapping[str, Any], own: YearLine, *, kind: str, resolution: str = "", closed_us: int | None = None
-) -> dict[str, Any]:
-    """The document of one member; `kind` is TRIAL or FINAL."""
+    page: Mapping[str, Any], own: YearLine, *, kind: str, resolution: str = "", closed_us: int | None = None,
+    told_as: str = FORMAT,
+) -> dict[str, Any]:  # fmt: skip
+    """The document of one member; `kind` is TRIAL or FINAL, `told_as` the format that the year was closed in."""
+    assert told_as in FORMATS, told_as
     # What is kept is told in one language, whoever asks for it first.
     with speaking(SOURCE):
-        document = _document(page, own, kind, resolution, closed_us)
+        document = {**_document(page, own, kind, resolution, closed_us), "format": told_as}
         return {**document, "sentence": sentence(document), "meaning": meaning(document)}
 
 
@@ -154,18 +159,24 @@ def meaning(document: Mapping[str, Any]) -> str:
         )  # fmt: skip
     if is_spared(document):
         return spared_meaning(document)
-    if amount == 0:
-        return _("No part of the year's result is yours: shares follow use and work, by the co-op's rules.")
+    if amount and document["format"] == EARLIER:
+        return _shared_as_was_said(document)
+    words = (
+        share_words(document)
+        if amount
+        else _("No part of the year's result is yours: shares follow use and work, by the co-op's rules.")
+    )
+    interest = "" if document["format"] == EARLIER else interest_words(document)
+    return f"{words} {interest}".rstrip()
+
+
+def _shared_as_was_said(document: Mapping[str, Any]) -> str:
+    """The same in the words of EARLIER, which stay with the years that were closed in them."""
     told = {
-        "share": amount_text(amount, currency),
-        "paid": amount_text(document["paid_minor"] + document["held_minor"], currency),
-        "kept": amount_text(document["retained_minor"] - document["loss_met_minor"], currency),
+        "share": amount_text(document["amount_minor"], document["currency"]),
+        "paid": amount_text(document["paid_minor"] + document["held_minor"], document["currency"]),
+        "kept": amount_text(document["retained_minor"] - document["loss_met_minor"], document["currency"]),
     }
-    if document["kind"] == TRIAL:
-        return _(
-            "If the year ended now, your share would be {share}: {paid} to be paid and {kept} "
-            "kept in the co-op in your name. It still changes.", **told
-        )  # fmt: skip
     return _(
         "Your share of it (patronage) is {share}: {paid} is to be paid to you, {kept} is kept "
         "in the co-op in your name until the co-op decides to pay it back (retained patronage). Allocated is not paid.",
@@ -209,6 +220,9 @@ def _lines(document: Mapping[str, Any]) -> Iterator[str]:
     yield from _heading(_("What you bear") if is_loss else _("What you get"))
     for words, amount in settled(document):
         yield _sides(INDENT + words, number_text(amount, currency))
+    for _kind, _minor_units, words in kinds(document):
+        yield ""
+        yield from textwrap.wrap(words, WIDTH)
     if document.get("capital"):
         yield from _heading(_("Kept in your name, as this closing left it"))
         for lot in document["capital"]:
@@ -245,13 +259,16 @@ def _foot(document: Mapping[str, Any]) -> Iterator[str]:
 def sum_pieces(share: Mapping[str, Any], currency: str) -> tuple[str, ...]:
     """A line of the sum up to its '=', words and numbers by turns."""
     told = {
-        "own": share["measure"],
-        "whole": share["all_measures"],
+        "own": measure_text(share["measure"]),
+        "whole": measure_text(share["all_measures"]),
         "pool": number_text(share["class_pool_minor"], currency),
     }
     match share["class"]:
         case "user":
-            charges = {name: number_text(int(told[name]), currency) for name in ("own", "whole")}
+            charges = {
+                name: number_text(int(share[measure]), currency)
+                for name, measure in (("own", "measure"), ("whole", "all_measures"))
+            }
             return pieces("your charges {own} / all users’ {whole} × pool {pool}", told | charges)
         case "worker":
             return pieces("your hours × factor {own} / all workers’ {whole} × pool {pool}", told)

@@ -38,6 +38,14 @@ async def year_text(connection: Connection, year: int) -> tuple[str, str, int] |
     return None if row is None else (row["document"], row["resolution"], row["closed_us"])
 
 
+async def statement_format(connection: Connection, year: int) -> str | None:
+    """The format a closed year's statements are told in; None for a year that is open."""
+    found: str | None = await connection.fetchval(
+        "SELECT statement_format FROM billing.year WHERE year = $1", year
+    )
+    return found
+
+
 async def closed_years(connection: Connection) -> list[int]:
     """Every year that is closed, in order."""
     return [row["year"] for row in await connection.fetch("SELECT year FROM billing.year ORDER BY year")]
@@ -143,13 +151,13 @@ async def add_lines(connection: Connection, year: FiscalYear, lines: Sequence[Ke
 
 async def insert_year(
     connection: Connection, year: FiscalYear, *, resolution: str, document: str, digest: str, lines: int,
-    lines_digest: str, shared: int, now_us: int,
+    lines_digest: str, shared: int, told_as: str, now_us: int,
 ) -> None:  # fmt: skip
-    """Close the year; from here on it takes nothing."""
+    """Close the year; from here on it takes nothing. `told_as`: the format its statements stay in."""
     await connection.execute(
-        "INSERT INTO billing.year VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+        "INSERT INTO billing.year VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
         year.number, _date(year.first), _date(year.last), resolution, document, digest, lines,
-        bytes.fromhex(lines_digest), shared, to_datetime(now_us),
+        bytes.fromhex(lines_digest), shared, to_datetime(now_us), told_as,
     )  # fmt: skip
     await connection.execute(
         "INSERT INTO billing.closed_year VALUES ($1, $2, $3, $4)",

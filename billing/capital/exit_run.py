@@ -1,7 +1,7 @@
 """Somebody leaves, or dies: their lots become a debt with a schedule, instalment by instalment payable.
 
-Each function is one story in one transaction, and the same story told twice is booked once. The connection acts as
-weir_billing; times are UTC microseconds given by the caller.
+Each function is one story in one transaction, and the same story told twice is booked once. Lots of a later closing
+are a story of their own, under a resolution of its own, on the terms of the same day. The connection acts as weir_billing; times are UTC microseconds given by the caller.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from typing import Any
 
 from billing import store
 from billing.canon import canonical, digest
-from billing.capital import exits, unclaimed_store
+from billing.capital import exits
 from billing.capital import store as capital_store
-from billing.capital.exits import ExitState, Instalment, Settlement
-from billing.capital.lots import EXIT_INTEREST, LotId, debt
+from billing.capital.exits import Instalment, Settlement
+from billing.capital.lots import EXIT_INTEREST, LotId, by_year, debt
 from billing.capital.run import Tell, book_currency, check_resolution, open_month
 from billing.capital.solvency_run import refuse_insolvent
 from billing.ledger.entry import COLLECTIVE, Account, Entry, EntryKind, payable, postings, receivable
@@ -172,44 +172,6 @@ async def request(connection: Connection, member: MemberId, *, wanted_on: date, 
     return await capital_store.insert_request(connection, member, wanted_on=wanted_on, why=why, now_us=now_us)
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """Where one member's leaving stands; amounts in minor units."""
-
-    member: MemberId
-    state: ExitState
-    debt: capital_store.Debt | None
-    wanted_on: date | None
-    owed_minor: int
-    payable_minor: int
-
-
-async def standings(connection: Connection) -> list[Standing]:
-    """Everybody who asked to leave or left, by member."""
-    asked = await capital_store.requests(connection)
-    last = {one.member: one for one in await capital_store.debts(connection)}
-    owed = await capital_store.member_balances(connection, "debt")
-    waits = await capital_store.member_balances(connection, "payable")
-    lost = await unclaimed_store.lost_contact(connection)
-    forfeited: dict[MemberId, int] = {}
-    for one in await unclaimed_store.forfeits(connection):
-        forfeited[one.member] = forfeited.get(one.member, 0) + one.open_minor
-    return [
-        Standing(
-            member=member,
-            state=exits.state_of(
-                requested=member in asked, left=member in last,
-                principal_minor=last[member].principal_minor if member in last else 0,
-                owed_minor=-owed.get(member, 0), payable_minor=-waits.get(member, 0),
-                forfeited_minor=forfeited.get(member, 0), reached=member not in lost,
-            ),
-            debt=last.get(member), wanted_on=asked.get(member),
-            owed_minor=-owed.get(member, 0), payable_minor=-waits.get(member, 0),
-        )
-        for member in sorted({*asked, *last})
-    ]  # fmt: skip
-
-
 def _exit_outcome(asked: Leaving, books: _Books) -> _Outcome:
     rule = asked.rules.exit
     agreed = exits.terms(rule, years=asked.years, base_rate=asked.base_rate, heirs=asked.heirs)
@@ -218,8 +180,9 @@ def _exit_outcome(asked: Leaving, books: _Books) -> _Outcome:
         owed_minor=books.owed_minor, deduction=asked.deduction,
     )  # fmt: skip
     schedule = exits.schedule(
-        settled.debt_minor, agreed, left_on=asked.left_on, year_end_month=asked.year_end_month
-    )
+        settled.debt_minor, agreed, left_on=asked.left_on, year_end_month=asked.year_end_month,
+        lots=by_year(books.lots),
+    )  # fmt: skip
     sides = [
         *_sides(asked.member, books, settled),
         (settled.deduction_to, -settled.deduction_minor),
@@ -318,30 +281,46 @@ async def _carry_out(
     asked = {**book.words, "member": book.member, "date": str(book.day), "resolution": resolution}
     if trial:
         async with connection.transaction(isolation="repeatable_read", readonly=True):
-            outcome = await _solvent(connection, book, work, currency, now_us=now_us)
-            return Left(
-                currency, {"asked": asked, "currency": currency, **outcome.document}, outcome.schedule
-            )
-    key = f"{book.kind}:{book.member}:{book.day}"
+            earlier = await capital_store.exits_of_day(connection, book.member, book.day)
+            if (again := await _booked(connection, book, earlier, asked, currency)) is not None:
+                return again
+            outcome = await _solvent(connection, book, work, currency, earlier, now_us=now_us)
+            document = {"asked": asked, "currency": currency, **outcome.document}
+            return Left(currency, document, outcome.schedule)
     async with connection.transaction():
         await store.lock_books(connection)
-        done = await capital_store.act_by_key(connection, key)
-        if done is not None:
-            document = json.loads(done.document)
+        earlier = await capital_store.exits_of_day(connection, book.member, book.day)
+        if (again := await _booked(connection, book, earlier, asked, currency)) is not None:
+            return again
+        outcome = await _solvent(connection, book, work, currency, earlier, now_us=now_us)
+        return await _write_down(connection, book, outcome, asked, currency, first=not earlier, now_us=now_us)
+
+
+async def _booked(
+    connection: Connection, book: _Booking, earlier: Sequence[capital_store.Act], asked: Mapping[str, object],
+    currency: str,
+) -> Left | None:  # fmt: skip
+    """What this resolution did before, if it did. An act of another resolution may follow, for lots that came since."""
+    for act in earlier:
+        if act.kind != book.kind:
+            raise Refusal(
+                f"date: this member's capital of {book.day} was booked as act {act.number}, an {act.kind}; "
+                f"book what came since as an {act.kind} too"
+            )
+        if act.resolution == asked["resolution"]:
+            document = json.loads(act.document)
             if document["asked"] != asked:
-                raise Refusal(f"this {book.kind} was booked before as act {done.number}, in other words")
-            schedule = await capital_store.instalments(connection, done.number)
-            return Left(currency, document, schedule, done.number, before=True)
-        if await capital_store.left_already(connection, book.member, book.day):
-            raise Refusal(f"date: an exit or estate of this member on {book.day} is booked already")
-        outcome = await _solvent(connection, book, work, currency, now_us=now_us)
-        return await _write_down(connection, book, outcome, asked, currency, now_us=now_us)
+                raise Refusal(f"this {book.kind} was booked before as act {act.number}, in other words")
+            schedule = await capital_store.instalments(connection, act.number)
+            return Left(currency, document, schedule, act.number, before=True)
+    return None
 
 
 async def _solvent(
-    connection: Connection, book: _Booking, work: Callable[[_Books], _Outcome], currency: str, *, now_us: int
-) -> _Outcome:
-    outcome = work(await _books(connection, book))
+    connection: Connection, book: _Booking, work: Callable[[_Books], _Outcome], currency: str,
+    earlier: Sequence[capital_store.Act], *, now_us: int,
+) -> _Outcome:  # fmt: skip
+    outcome = work(await _books(connection, book, earlier))
     await refuse_insolvent(
         connection,
         outcome.sides,
@@ -353,12 +332,16 @@ async def _solvent(
     return outcome
 
 
-async def _books(connection: Connection, book: _Booking) -> _Books:
+async def _books(connection: Connection, book: _Booking, earlier: Sequence[capital_store.Act]) -> _Books:
     lots = {
         lot: amount
         for lot, amount in (await capital_store.lot_balances(connection, book.member)).items()
         if amount
     }
+    if not lots and earlier:
+        raise Refusal(
+            f"this {book.kind} was booked before as act {earlier[-1].number}, and nothing came in their name since"
+        )
     if not lots:
         raise Refusal("there is no capital in this member's name")
     for lot, amount in sorted(lots.items()):
@@ -375,13 +358,14 @@ async def _books(connection: Connection, book: _Booking) -> _Books:
 
 async def _write_down(
     connection: Connection, book: _Booking, outcome: _Outcome, asked: Mapping[str, object], currency: str, *,
-    now_us: int,
+    first: bool, now_us: int,
 ) -> Left:  # fmt: skip
+    key = f"{book.kind}:{book.member}:{book.day}"
     document = {"asked": asked, "currency": currency, **outcome.document}
     text = canonical(document)
     act = await capital_store.insert_act(
         connection, kind=book.kind, resolution=str(asked["resolution"]),
-        key=f"{book.kind}:{book.member}:{book.day}", document=text, digest=digest(text),
+        key=key if first else f"{key}:{asked['resolution']}", document=text, digest=digest(text),
         amount_minor=sum(outcome.lots.values()), lines=len(outcome.lots), now_us=now_us,
     )  # fmt: skip
     await capital_store.insert_lines(connection, act, outcome.lots)

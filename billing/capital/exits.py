@@ -98,17 +98,33 @@ def settle(
     )
 
 
-def schedule(debt_minor: int, agreed: Terms, *, left_on: date, year_end_month: int) -> tuple[Instalment, ...]:
+def schedule(
+    debt_minor: int,
+    agreed: Terms,
+    *,
+    left_on: date,
+    year_end_month: int,
+    lots: Mapping[int, int] | None = None,
+) -> tuple[Instalment, ...]:
     """Equal parts once a year, a left-over cent to the earlier ones, so that k of n parts are never short.
 
     On year-end balances the parts fall due at the fiscal years' ends within the term; otherwise on the
-    anniversaries of the exit. Interest is rounded once an instalment, to the nearest unit.
+    anniversaries of the exit. Both count from the day of leaving, also for lots of a later closing: parts whose day
+    is over are due at once, and the end stays where it was. Interest is rounded once an instalment, to the nearest
+    unit. `lots` says how much of the debt is of which fiscal year: what a year kept that ended after they left
+    bears interest only from that year's end.
     """
     if debt_minor == 0:
         return ()
     dues = _dues(agreed, left_on=left_on, year_end_month=year_end_month)
     parts = apportion(debt_minor, dict.fromkeys(dues, 1))
-    return tuple(_with_interest({due: parts[due] for due in dues if parts[due]}, agreed, left_on=left_on))
+    begun: dict[date, int] = {}
+    for year, amount in (lots or {left_on.year - 1: 1}).items():
+        day = max(month_end(year, year_end_month), left_on)
+        begun[day] = begun.get(day, 0) + amount
+    return tuple(
+        _with_interest({due: parts[due] for due in dues if parts[due]}, agreed, begun, left_on=left_on)
+    )
 
 
 def face_value_schedule(
@@ -205,16 +221,23 @@ def _dues(agreed: Terms, *, left_on: date, year_end_month: int) -> list[date]:
     return [end for end in ends if left_on < end <= latest]
 
 
-def _with_interest(parts: Mapping[date, int], agreed: Terms, *, left_on: date) -> Iterable[Instalment]:
-    left, before = sum(parts.values()), left_on
+def _with_interest(
+    parts: Mapping[date, int], agreed: Terms, begun: Mapping[date, int], *, left_on: date
+) -> Iterable[Instalment]:
+    left, before, whole = sum(parts.values()), left_on, sum(begun.values())
     for place, (due, principal) in enumerate(parts.items(), 1):
-        exact = left * agreed.rate * _years(agreed, before, due)
+        years = sum(
+            (_years(agreed, max(before, day), due) * weight for day, weight in begun.items()), Fraction(0)
+        )
+        exact = left * agreed.rate * years * Fraction(1, whole)
         yield Instalment(place, due, principal, divide_half_up(exact.numerator, exact.denominator))
         left, before = left - principal, due
 
 
 def _years(agreed: Terms, start: date, end: date) -> Fraction:
-    """A whole year counts as one; a part of one by its days."""
+    """A whole year counts as one; a part of one by its days; none before it begins."""
+    if end <= start:
+        return Fraction(0)
     if agreed.interest is InterestOn.YEAR_END or end == months_after(start, 12):
         return Fraction(1)
     return Fraction((end - start).days, DAYS_A_YEAR)

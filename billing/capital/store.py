@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import date
 from fractions import Fraction
 
+import asyncpg
+
 from billing.capital.exits import Instalment
 from billing.capital.lots import Change, LotId, lot_of
 from billing.capital.unclaimed import Movement
@@ -44,6 +46,8 @@ class Debt:
     """Instalments that were made payable."""
     next_on: date | None
     ends_on: date | None
+    open_minor: int
+    """Of the principal, what no instalment made payable yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,16 +140,13 @@ async def act_by_key(connection: Connection, key: str) -> Act | None:
         " WHERE idempotency_key = $1",
         key,
     )
-    if row is None:
-        return None
+    return None if row is None else _act(row)
+
+
+def _act(row: asyncpg.Record) -> Act:
     return Act(
-        row["number"],
-        row["kind"],
-        row["resolution"],
-        row["document"],
-        row["amount_minor"],
-        to_us(row["made_at"]),
-    )
+        row["number"], row["kind"], row["resolution"], row["document"], row["amount_minor"], to_us(row["made_at"])
+    )  # fmt: skip
 
 
 async def insert_act(
@@ -202,12 +203,15 @@ async def insert_exit(
     )
 
 
-async def left_already(connection: Connection, member: MemberId, left_on: date) -> bool:
-    """Whether an exit of that day is booked."""
-    found: bool = await connection.fetchval(
-        "SELECT EXISTS (SELECT FROM billing.capital_exit WHERE member = $1 AND left_on = $2)", member, left_on
-    )
-    return found
+async def exits_of_day(connection: Connection, member: MemberId, left_on: date) -> list[Act]:
+    """What was booked of one member's leaving, or death, on one day, in the order it was booked."""
+    rows = await connection.fetch(
+        "SELECT a.number, a.kind, a.resolution, a.document, a.amount_minor, a.made_at"
+        " FROM billing.capital_exit AS e JOIN billing.capital_act AS a ON a.number = e.act"
+        " WHERE e.member = $1 AND e.left_on = $2 ORDER BY a.number",
+        member, left_on,
+    )  # fmt: skip
+    return [_act(row) for row in rows]
 
 
 async def instalments(connection: Connection, act: int) -> list[Instalment]:
@@ -240,21 +244,24 @@ async def insert_due(connection: Connection, act: int, place: int, *, entry: int
     )  # fmt: skip
 
 
-async def debts(connection: Connection) -> list[Debt]:
-    """All exits and estates, in the order they were booked."""
+async def debts(connection: Connection, member: MemberId | None = None) -> list[Debt]:
+    """All exits and estates, or one member's, in the order they were booked."""
     rows = await connection.fetch(
-        "SELECT e.act, member, e.kind, resolution, left_on, principal_minor, rate, e.instalments,"
-        " (SELECT count(*) FROM billing.capital_due AS d WHERE d.act = e.act) AS due,"
-        " (SELECT min(due_on) FROM billing.capital_instalment AS i WHERE i.act = e.act AND NOT EXISTS"
-        "   (SELECT FROM billing.capital_due AS d WHERE d.act = i.act AND d.place = i.place)) AS next_on,"
-        " (SELECT max(due_on) FROM billing.capital_instalment AS i WHERE i.act = e.act) AS ends_on"
-        " FROM billing.capital_exit AS e JOIN billing.capital_act AS a ON a.number = e.act ORDER BY e.act"
+        "SELECT e.act, member, e.kind, resolution, left_on, e.principal_minor, rate, e.instalments, i.due, i.next_on,"
+        " i.ends_on, coalesce(i.open, 0)::bigint AS open"
+        " FROM billing.capital_exit AS e JOIN billing.capital_act AS a ON a.number = e.act"
+        " CROSS JOIN LATERAL (SELECT count(d.act) AS due, min(due_on) FILTER (WHERE d.act IS NULL) AS next_on,"
+        "  max(due_on) AS ends_on, sum(p.principal_minor) FILTER (WHERE d.act IS NULL) AS open"
+        "  FROM billing.capital_instalment AS p LEFT JOIN billing.capital_due AS d USING (act, place)"
+        "  WHERE p.act = e.act) AS i"
+        " WHERE $1::bigint IS NULL OR member = $1 ORDER BY e.act",
+        member,
     )
     return [
         Debt(
             row["act"], MemberId(row["member"]), row["kind"], row["resolution"], row["left_on"],
             row["principal_minor"], Fraction(row["rate"]), row["instalments"], row["due"], row["next_on"],
-            row["ends_on"],
+            row["ends_on"], row["open"],
         )
         for row in rows
     ]  # fmt: skip

@@ -81,7 +81,7 @@ def weights_wanting(answers: Answers, rules: RuleSet) -> str:
         return ""
     return (
         "Users and workers both share, and nobody said yet how the pool is divided among them: put [class_weights] into"
-        " the answers, or choose them before the first year closes with `weir ruleset choose --choices`."
+        " the answers, or choose them before the first month is closed with `weir ruleset choose --choices`."
     )
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from billing.capital import store as capital_store
 from billing.capital.expected import Back, Decided, expected, read_decided
 from billing.payments import member_store
 from billing.payments.paid import For, Paid, Part, Payment, State, Waits, by_year, paid_to
@@ -34,6 +35,8 @@ class Share:
     account: member_store.Standing
     decided: Decided | None
     back: list[Back]
+    debts: list[capital_store.Debt]
+    """What leaving made of it, in the order it was booked: nothing, one, or one more for each later closing."""
 
 
 async def share_of(connection: Connection, member: MemberId, *, currency: str, now_us: int) -> Share:
@@ -44,9 +47,10 @@ async def share_of(connection: Connection, member: MemberId, *, currency: str, n
         standing = await member_store.standing(connection, member)
         kept = await member_store.kept_by_year(connection, member)
         decided = await _decided(connection, standing.decided)
+        debts = await capital_store.debts(connection, member)
     paid = paid_to(moved, ordered)
     back = expected(kept, decided, this_year=to_datetime(now_us).year)
-    return Share(currency, paid, _waits(paid, standing), standing, decided, back)
+    return Share(currency, paid, _waits(paid, standing), standing, decided, back, debts)
 
 
 async def _decided(connection: Connection, digest: str | None) -> Decided | None:

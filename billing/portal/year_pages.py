@@ -101,7 +101,7 @@ async def _deciding(connection: Connection) -> Sequence[Resolution]:
 
 def _told(done: YearDone) -> dict[str, Any]:
     page, closing = done.page, done.closing
-    told = {"page": page, "is_closed": done.kind == FINAL, "shares": None}
+    told = {"page": page, "is_closed": done.kind == FINAL, "shares": None, "warnings": done.warnings()}
     if closing is not None:
         own = closing.settlements
         told["shares"] = {

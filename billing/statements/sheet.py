@@ -12,6 +12,7 @@ from typing import Any
 
 from billing.money import plain_number
 from billing.tongue import SOURCE, speaking
+from billing.year_parts import kinds
 from billing.year_statement import charged, settled
 
 HEADS = ("part", "what", "quantity", "amount_minor", "currency", "amount")
@@ -73,6 +74,8 @@ def _year(document: Mapping[str, Any]) -> Iterator[Row]:
         yield "share", share["class"], measure, share["amount_minor"]
     for words, amount in settled(document):
         yield "yours", words.lower(), "", amount
+    for kind, minor, words in kinds(document):
+        yield f"not paid out, {kind}", words, "", minor
     for lot in document.get("capital", ()):
         for column in ("opening", "added", "taken", "paid_back", "closing"):
             yield f"kept in your name, {lot['words']}", column.replace("_", " "), "", lot[f"{column}_minor"]

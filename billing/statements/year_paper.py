@@ -23,6 +23,7 @@ from billing.tongue import _, many, phrase, pieces, spoken
 from billing.words import amount_text, bytes_text, day_text, instant_again, month_text, number_text
 from billing.year.inputs import CUSTOMER
 from billing.year_losses import account_words, is_spared, pool_words, spared_note, unmet
+from billing.year_parts import BESIDES, kinds
 from billing.year_statement import (
     FINAL,
     charged,
@@ -113,6 +114,10 @@ def _below(document: Mapping[str, Any], *, is_final: bool) -> Iterator[Box]:
         now = amount_text(document["paid_minor"] + document["held_minor"], currency)
         note = _("once the co-op orders its bank to pay") if is_final else _("if it stayed so")
         yield Box(_("To be paid to you"), now, note)
+        others = sum(document[f"{name}_minor"] for name in BESIDES)
+        if others:
+            note = _("what you owe, tax, the community or an earlier loss; see below")
+            yield Box(_("Taken from it"), amount_text(others, currency), note)
         kept = amount_text(document["retained_minor"] - document["loss_met_minor"], currency)
         note = _("in the co-op, until it decides to pay it back (retained patronage)")
         yield Box(_("Kept in your name"), kept, note)
@@ -187,9 +192,11 @@ def _own(document: Mapping[str, Any], *, is_final: bool) -> Section:
     currency = document["currency"]
     rows = [(words, number_text(amount, currency)) for words, amount in settled(document)]
     is_loss = document["amount_minor"] < 0 or is_spared(document)
+    told = [(words,) for _kind, _minor, words in kinds(document)]
     heading = _("What you bear") if is_loss else _("What you get") if is_final else _("What you would get")
     return Section(
         heading,
+        told,
         table=Table(_("Your part of the year; allocated is not paid"), (_("What"), currency), rows),
         after="" if is_loss else _("It is not profit for investors, not a discount, and not guaranteed."),
     )

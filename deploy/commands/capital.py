@@ -11,11 +11,12 @@ from billing.capital.deadlines import Deadline, deadlines, month_end
 from billing.capital.lots import LotAccount, by_year, capital_accounts, debt, percent
 from billing.capital.revolving import Back, percent_text, return_needed, when_back, years_until_back
 from billing.capital.run import book_currency, capital_changes
-from billing.capital.store import account_balances, lot_balances
+from billing.capital.store import account_balances, debts, lot_balances
 from billing.ledger.entry import payable
 from billing.money import format_number, parse_amount, scale_down
 from billing.rules.afterwards import afterwards, rule_sets
-from deploy.commands.capital_acts import carry_over, day, due, estate, exit_, exits, request, retire
+from deploy.commands.capital_acts import carry_over, day, due, estate, exit_, request, retire
+from deploy.commands.capital_exits import exits
 from deploy.commands.notice import notice
 from deploy.commands.options import data_option, json_option
 from deploy.commands.unclaimed import unclaimed
@@ -67,7 +68,9 @@ def show(member: str | None, everybody: bool, start: str | None, until: str | No
             await desk.note(
                 "weir_billing", as_treasurer("look at a member's capital account", subject=found.id)
             )
+            booked = await debts(connection, found.id)
             besides = {"payable_minor": -sum(waits.values()), "debt_minor": -sum(owed.values())}
+            besides["exits"] = len(booked)
             return found.name, currency, capital_accounts(changes, start=first, until=last), besides
 
     name, currency, accounts, besides = at_desk(work)
@@ -84,6 +87,11 @@ def show(member: str | None, everybody: bool, start: str | None, until: str | No
         )
         say(f"waits to be paid         {format_number(besides['payable_minor'], currency)} {currency}")
         say(f"owed by a schedule       {format_number(besides['debt_minor'], currency)} {currency}")
+        if besides["exits"] and any(one.closing_minor for one in accounts):
+            say(
+                "they left, and what is in their name came since: `weir capital exit` or `estate` with the same day and "
+                "a resolution of its own makes it a debt too"
+            )
 
 
 @capital.command("plan")

@@ -14,11 +14,9 @@ from billing.capital.exit_run import (
     EstateMethod,
     Leaving,
     Left,
-    Standing,
     leave,
     make_due,
     settle_estate,
-    standings,
 )
 from billing.capital.exit_run import request as ask
 from billing.capital.lots import LotId, percent
@@ -273,63 +271,6 @@ def request(member: str, on: str, why: str) -> None:
             return found.name
 
     say(f"noted: {at_desk(work)} will leave on {on}; book it on the day with `weir capital exit`")
-
-
-@click.command("exits")
-@json_option
-@data_option
-def exits(as_json: bool) -> None:
-    """Everybody who asked to leave or left, and how far they are paid."""
-
-    async def work(desk: Desk) -> tuple[str, dict[MemberId, str], list[Standing]]:
-        async with desk.connected("weir_billing") as connection:
-            names = {one.id: one.name for one in await members(connection)}
-            return await book_currency(connection), names, await standings(connection)
-
-    currency, names, found = at_desk(work)
-    if as_json:
-        print_json({"currency": currency, "exits": [_standing(one) for one in found]})
-        return
-    rows = [
-        (
-            names[one.member],
-            one.state.value,
-            one.wanted_on if one.debt is None else one.debt.left_on,
-            format_number(one.owed_minor, currency),
-            format_number(one.payable_minor, currency),
-            "" if one.debt is None else f"{one.debt.due} of {one.debt.instalments}",
-            None if one.debt is None else one.debt.next_on,
-            None if one.debt is None else one.debt.ends_on,
-        )
-        for one in found
-    ]
-    columns = ("member", "state", "day", "owed", "payable", "made payable", "next", "last")
-    print_table(columns, rows, numbers=("owed", "payable"))
-
-
-def _standing(one: Standing) -> dict[str, object]:
-    owed = one.debt
-    return {
-        "member": one.member,
-        "state": one.state.value,
-        "wanted_on": None if one.wanted_on is None else str(one.wanted_on),
-        "owed_minor": one.owed_minor,
-        "payable_minor": one.payable_minor,
-        "exit": None
-        if owed is None
-        else {
-            "act": owed.act,
-            "kind": owed.kind,
-            "resolution": owed.resolution,
-            "left_on": str(owed.left_on),
-            "principal_minor": owed.principal_minor,
-            "rate": f"{owed.rate.numerator}/{owed.rate.denominator}",
-            "instalments": owed.instalments,
-            "made_payable": owed.due,
-            "next_on": None if owed.next_on is None else str(owed.next_on),
-            "ends_on": None if owed.ends_on is None else str(owed.ends_on),
-        },
-    }
 
 
 def _print_retired(found: Retired, names: dict[MemberId, str]) -> None:

@@ -129,9 +129,18 @@ def _show(done: YearDone, *, as_json: bool) -> None:
         members = [
             {"id": name, "number": number, "amount_minor": amount} for number, name, amount in done.shares()
         ]
-        print_json({"kind": done.kind, **page, **({"members": members} if members else {})})
+        print_json(
+            {
+                "kind": done.kind,
+                "warnings": done.warnings(),
+                **page,
+                **({"members": members} if members else {}),
+            }
+        )
         return
     currency = page["currency"]
+    for warning in done.warnings():
+        say(f"warning: {warning}")
     say(f"the fiscal year {page['fiscal_year']}, {done.kind}, by the rules {page['rule_set']}")
     # In the order of members' numbers.
     shared = [] if done.closing is None else list(enumerate(done.closing.settlements))

@@ -34,7 +34,7 @@ PURE = {
     "billing/money.py", "billing/charges/tariff.py", "billing/charges/rating.py", "billing/costs/invoices.py",
     "billing/ledger/entry.py", "billing/month/surplus.py", "billing/month/member_month.py",
     "billing/charges/quick.py", "billing/year/fiscal.py", "billing/year_lines.py", "billing/year_booking.py",
-    "billing/year_losses.py", "billing/year_statement.py", "billing/month/booking.py", "billing/month/frozen.py",
+    "billing/year_losses.py", "billing/year_statement.py", "billing/year_parts.py", "billing/year/unweighed.py", "billing/month/booking.py", "billing/month/frozen.py",
     "billing/month/closing.py", "billing/statements/statement.py", "deploy/aggregate.py", "deploy/backup/page.py", "deploy/doctor/verdict.py", "meter/sizes.py",
     "meter/caps.py", "gateway/caps.py", "billing/portal/caps.py", "billing/rules/ruleset.py",
     "billing/rules/text.py", "billing/rules/document.py", "billing/fields.py", "billing/document.py", "billing/year/closing.py",

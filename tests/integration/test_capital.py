@@ -23,8 +23,8 @@ from billing.capital.exit_run import (
     make_due,
     request,
     settle_estate,
-    standings,
 )
+from billing.capital.exit_standing import standings
 from billing.capital.lots import capital_accounts
 from billing.capital.retirement import Method, YearShare
 from billing.capital.run import Retired, Retirement, capital_changes, carry_over, retire
@@ -504,3 +504,118 @@ async def test_an_entry_of_a_closed_month_goes_to_the_first_open_one(co_op: Coop
     await pay_back(connection, asked("180.00"))
     periods = await connection.fetch("SELECT DISTINCT period FROM billing.entry WHERE kind = 'retirement'")
     assert [date(2026, 12, 1)] == [row["period"] for row in periods]
+
+
+async def shares_of(connection: asyncpg.Connection, member: MemberId, year: int, amount: int) -> None:
+    await allocate(connection, {(year, member): amount}, key=f"closing:{year}")
+
+
+async def test_a_share_that_came_after_leaving_becomes_a_debt_on_the_terms_of_the_same_day(
+    co_op: Coop,
+) -> None:
+    """Left on 10 February 2027; 2026 is closed in March 2027, 2027 in March 2028. 6.5 % on year-end balances.
+
+    146.46 of 2027 in five parts: 29.30 and four of 29.29. Two fell due in 2027 and on 31 December 2028. 2027 ended as
+    the first part fell due, so its interest is nothing; then a year on 117.16, 87.87, 58.58 and 29.29: 7.6154,
+    5.71155, 3.8077, 1.90385.
+    """
+    connection, (anna, *_) = await a_co_op(co_op)
+    day, march_27, march_28 = date(2027, 2, 10), to_us_of(2027, 3, 20), to_us_of(2028, 3, 20)
+    one = leaving(anna, "us-selc", left_on=day, resolution="2027-1")
+    first = await leave(connection, one, trial=False, now_us=march_27)
+    await shares_of(connection, anna, 2026, 10_000)
+    two = leaving(anna, "us-selc", left_on=day, resolution="2027-2")
+    second = await leave(connection, two, trial=False, now_us=march_27)
+    await shares_of(connection, anna, 2027, 14_646)
+    three = leaving(anna, "us-selc", left_on=day, resolution="2028-2")
+    tried = await leave(connection, three, trial=True, now_us=march_28)
+    third = await leave(connection, three, trial=False, now_us=march_28)
+    assert (tried.document, tried.schedule) == (third.document, third.schedule)
+    assert (13_000, 10_000, 14_646) == tuple(left.document["debt_minor"] for left in (first, second, third))
+    ends = [date(year, 12, 31) for year in range(2027, 2032)]
+    assert [ends] * 3 == [[part.due_on for part in left.schedule] for left in (first, second, third)]
+    assert [(2_000, amount) for amount in (650, 520, 390, 260, 130)] == [
+        (part.principal_minor, part.interest_minor) for part in second.schedule
+    ]
+    assert [(2_930, 0), (2_929, 762), (2_929, 571), (2_929, 381), (2_929, 190)] == [
+        (part.principal_minor, part.interest_minor) for part in third.schedule
+    ]
+    for again in (one, two, three):
+        assert (await leave(connection, again, trial=False, now_us=march_28)).before
+        assert (await leave(connection, again, trial=True, now_us=march_28)).before
+    standing = next(left for left in await standings(connection) if left.member == anna)
+    assert ([13_000, 10_000, 14_646], 37_646, 0) == (
+        [debt.principal_minor for debt in standing.debts], standing.owed_minor, standing.came_since_minor,
+    )  # fmt: skip
+    await make_due(connection, trial=False, now_us=to_us_of(2032, 1, 1))
+    assert 0 == await balance(connection, "debt:member:1")
+
+
+async def test_what_came_after_leaving_waits_for_a_resolution_and_is_told(co_op: Coop) -> None:
+    connection, (anna, *_) = await a_co_op(co_op)
+    await leave(connection, leaving(anna, "us-selc"), trial=False, now_us=NOW)
+    await shares_of(connection, anna, 2026, 500)
+    standing = next(left for left in await standings(connection) if left.member == anna)
+    assert (500, 13_000) == (standing.came_since_minor, standing.owed_minor)
+    # The same resolution in the same words is the first act, whatever came since.
+    again = await leave(connection, leaving(anna, "us-selc"), trial=False, now_us=NOW)
+    assert (True, 1, 13_000) == (again.before, again.act, again.document["debt_minor"])
+
+
+@pytest.mark.parametrize("trial", [True, False])
+async def test_a_trial_of_an_exit_refuses_what_the_act_refuses(co_op: Coop, trial: bool) -> None:
+    connection, (anna, *_) = await a_co_op(co_op)
+    await leave(connection, leaving(anna, "us-selc"), trial=False, now_us=NOW)
+    with pytest.raises(Refusal, match="booked before as act 1, in other words"):
+        await leave(connection, leaving(anna, "us-selc", years=3), trial=trial, now_us=NOW)
+    with pytest.raises(Refusal, match="booked before as act 1, and nothing came in their name since"):
+        await leave(connection, leaving(anna, "us-selc", resolution="2028-2"), trial=trial, now_us=NOW)
+    await shares_of(connection, anna, 2026, 500)
+    died = estate(anna, EstateMethod.FACE)
+    with pytest.raises(Refusal, match="booked as act 1, an exit; book what came since as an exit too"):
+        await settle_estate(connection, died, trial=trial, now_us=NOW)
+
+
+async def test_heirs_are_paid_what_came_late_within_their_year(co_op: Coop) -> None:
+    """Spain, left on 3 November 2026 and died: heirs within a year, so all of it is due at once in 2028.
+
+    4.5 % from the end of 2026, when the share's year ended, to 3 November 2027: 307 of 365 days on 100.00 = 3.78.
+    """
+    connection, (anna, *_) = await a_co_op(co_op)
+    await leave(connection, leaving(anna, "es"), trial=False, now_us=NOW)
+    await shares_of(connection, anna, 2026, 10_000)
+    late = to_us_of(2028, 2, 1)
+    heirs = leaving(anna, "es", resolution="2028-1", heirs=True)
+    found = await leave(connection, heirs, trial=False, now_us=late)
+    assert [(date(2027, 11, 3), 10_000, 378)] == [
+        (part.due_on, part.principal_minor, part.interest_minor) for part in found.schedule
+    ]
+    # Beside it the first of the five parts of before.
+    assert 2 == len(await make_due(connection, trial=False, now_us=late))
+
+
+async def test_a_loss_after_leaving_is_met_from_what_came_since_and_never_from_the_debt(co_op: Coop) -> None:
+    """A share of 40.00 comes for 2026, a loss of 60.00 for 2027: 40.00 of it is met, 20.00 stays, the debt is whole."""
+    connection, (anna, *_) = await a_co_op(co_op)
+    await leave(connection, leaving(anna, "us-selc"), trial=False, now_us=NOW)
+    await shares_of(connection, anna, 2026, 4_000)
+    sides = [(Account("loss:member:1:2027"), 6_000), (Account("loss:carried"), -6_000)]
+    await move(connection, sides, key="loss")
+    late = to_us_of(2028, 2, 1)
+    found = await leave(connection, leaving(anna, "us-selc", resolution="2028-1"), trial=False, now_us=late)
+    assert (4_000, 0, ()) == (
+        found.document["losses_minor"], found.document["debt_minor"], tuple(found.schedule),
+    )  # fmt: skip
+    assert (2_000, -13_000) == (
+        await balance(connection, "loss:member:1:2027"), await balance(connection, "debt:member:1"),
+    )  # fmt: skip
+
+
+async def test_an_estate_takes_what_came_after_the_death_in_its_own_turn(co_op: Coop) -> None:
+    connection, (anna, *_) = await a_co_op(co_op)
+    await settle_estate(connection, estate(anna, EstateMethod.FACE), trial=False, now_us=NOW)
+    await shares_of(connection, anna, 2026, 700)
+    more = estate(anna, EstateMethod.FACE, resolution="2028-1")
+    found = await settle_estate(connection, more, trial=False, now_us=NOW)
+    assert [("2044-12-31", 700)] == [(str(one.due_on), one.principal_minor) for one in found.schedule]
+    assert -13_700 == await balance(connection, "debt:member:1")

@@ -8,7 +8,9 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import date
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from playwright.async_api import Browser
 
 from billing import year_run
 from billing.capital import unclaimed_run
+from billing.capital.exit_run import Leaving, leave
 from billing.capital.lots import Kind, LotId
 from billing.capital.retirement import Method
 from billing.capital.run import Retirement, retire
@@ -26,6 +29,7 @@ from billing.ledger.books import reverse
 from billing.ledger.entry import BANK
 from billing.payments import run as pay
 from billing.portal.my_share import share_of
+from billing.rules.afterwards import afterwards
 from billing.settings import BillingSettings
 from billing.tongue import LANGUAGES, SOURCE
 from deploy.commands.pay import MasterSeal
@@ -305,7 +309,7 @@ async def test_it_is_told_in_the_reader_s_language(site: Api, language: str, wor
     assert "Allocated is not paid" not in text
 
 
-async def test_a_page_asks_for_it_in_four_statements(site: Api) -> None:
+async def test_a_page_asks_for_it_in_five_statements(site: Api) -> None:
     books, (a, *_) = await closed(site)
     await retire(books, Retirement(Method.FIFO, "60.00", "2027-3"), trial=False, now_us=NOW)
     await capital(site, a)
@@ -313,7 +317,7 @@ async def test_a_page_asks_for_it_in_four_statements(site: Api) -> None:
     connection = await site.co_op.connection("weir_billing")
     connection.add_query_logger(lambda record: asked.append(record.query))
     await share_of(connection, a, currency="EUR", now_us=NOW)
-    assert 4 == len([one for one in asked if one.startswith("SELECT")])
+    assert 5 == len([one for one in asked if one.startswith("SELECT")])
 
 
 async def test_axe_finds_nothing_where_every_kind_of_payment_is_and_it_fits_a_phone(
@@ -348,3 +352,22 @@ async def test_axe_finds_nothing_where_every_kind_of_payment_is_and_it_fits_a_ph
             if await page.evaluate("document.scrollingElement.scrollWidth") > NARROW:
                 found.append(f"{language}: too wide")
     assert [] == found
+
+
+async def test_who_left_reads_what_is_owed_and_what_came_since(site: Api) -> None:
+    """A's 100.00 of 2024 became a debt before the year was closed; the year's 258.31 became another by a second decision."""
+    books, (a, *_) = await g18(site.co_op)
+    lot = LotId(2024, a, Kind.PLAIN)
+    await move(books, [(lot.account, -10_000), (BANK, 10_000)], key="2024", month=JANUARY, now_us=NOW)
+    asked = Leaving(a, date(2026, 7, 1), "2026-9", afterwards("es"), base_rate=Fraction(0))
+    await leave(books, asked, trial=False, now_us=NOW)
+    await year_run.close(books, 2026, resolution=await decided(books), now_us=NOW)
+    told = await page(site, a)
+    assert "2026-9 2026-07-01 100.00 100.00 2027-07-01 2031-07-01" in told
+    assert "What stands below came by a closing after you left" in told
+    await leave(books, replace(asked, resolution="2027-4"), trial=False, now_us=NOW)
+    told = await page(site, a)
+    assert "2027-4 2026-07-01 258.31 258.31 2027-07-01 2031-07-01" in told
+    assert "What stands below came by a closing after you left" not in told
+    assert "Was dir nach dem Austritt geschuldet wird" in await page(site, a, language="de")
+    assert "Lo que se te debe después de tu baja" in await page(site, a, language="es")

@@ -16,7 +16,7 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from billing.capital.exit_run import standings
+from billing.capital.exit_standing import standings
 from billing.capital.exits import ExitState
 from billing.governance.decisions import ResolutionKind
 from billing.portal.export import write_export

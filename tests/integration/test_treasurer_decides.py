@@ -143,6 +143,18 @@ async def test_a_year_is_tried_then_closed_by_a_resolution_to_the_cent(site: Sit
     assert [True, False, False] == [done for _, _, done in await lines(site)]
 
 
+async def test_the_treasurer_reads_before_closing_that_workers_would_get_nothing(site: Site) -> None:
+    books = await closing_year(site)
+    assert "no weights of classes were chosen" not in await site.text("/treasurer/years/2026")
+    owner = await site.co_op.owner()
+    await owner.execute("ALTER TABLE billing.rule_set_choice DISABLE TRIGGER ALL")
+    await owner.execute("UPDATE billing.rule_set_choice SET choices = ''")
+    assert "Workers have 1900 hours" in await site.text("/treasurer/years/2026")
+    resolution = await decided(books)
+    sure = await (await site.post("/treasurer/years/2026/close", resolution=resolution)).text()
+    assert "no weights of classes were chosen: their pool is 0" in sure
+
+
 async def test_a_year_that_changed_since_it_was_looked_at_is_not_closed(site: Site) -> None:
     books = await closing_year(site)
     resolution = await decided(books)

@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 
 from billing import year_run
-from billing.canon import canonical
+from billing.canon import canonical, digest
 from billing.costs.costing import add_cost, add_credit
 from billing.governance import store as governance_store
 from billing.governance.decisions import Choice, ResolutionKind
@@ -397,3 +397,44 @@ async def test_years_are_closed_in_order(co_op: Coop) -> None:
     resolution = await decided(books)
     with pytest.raises(Refusal, match="the fiscal year 2026 is still open; years are closed in order"):
         await year_run.close(books, 2027, resolution=resolution, now_us=after)
+
+
+async def test_a_closed_year_stays_in_the_format_it_was_closed_in(co_op: Coop) -> None:
+    """The newest writes its own name beside the closing; one that an older Weir wrote stands as the first."""
+    connection, members = await g18(co_op)
+    await year_run.close(connection, 2026, resolution=await decided(connection), now_us=NOW)
+    assert "weir-year-statement-2" == await connection.fetchval("SELECT statement_format FROM billing.year")
+    owner = await co_op.owner()
+    await owner.execute("ALTER TABLE billing.year DISABLE TRIGGER ALL")
+    await owner.execute("UPDATE billing.year SET statement_format = DEFAULT")
+    told = await year_run.statement(connection, members[0], 2026, now_us=NOW)
+    assert "weir-year-statement-1" == told["format"]
+    assert "kept in the co-op in your name until" in told["meaning"]
+    assert (await verify_year(connection, members[0], 2026)).statement_digest == digest(canonical(told))
+
+
+@pytest.mark.parametrize(
+    ("choices", "expected"),
+    [
+        ("", 1),
+        ('cash_share = "0.30"', 1),
+        ("[class_weights]\nuser = 1\nworker = 0", 0),
+        ("[class_weights]\nuser = 80\nworker = 20", 0),
+    ],
+)
+async def test_workers_left_out_for_lack_of_weights_are_said_before_the_year_is_closed(
+    co_op: Coop, choices: str, expected: int
+) -> None:
+    """W1 and W2 worked 1,900 hours; where nobody chose weights their pool is 0."""
+    connection, _ = await g18(co_op)
+    owner = await co_op.owner()
+    await owner.execute("ALTER TABLE billing.rule_set_choice DISABLE TRIGGER ALL")
+    await owner.execute("UPDATE billing.rule_set_choice SET choices = $1", choices)
+    tried = await year_run.trial(connection, 2026, now_us=NOW)
+    assert expected == len(tried.warnings())
+    if expected:
+        assert "Workers have 1900 hours" in tried.warnings()[0]
+        assert "worker" not in tried.page["class_pools"]
+    done = await year_run.close(connection, 2026, resolution=await decided(connection), now_us=NOW)
+    assert tried.warnings() == done.warnings()
+    assert [] == (await year_run.trial(connection, 2026, now_us=NOW)).warnings()

@@ -191,7 +191,10 @@ def test_too_few_founders_are_told_so_and_not_refused() -> None:
 
 def test_users_and_workers_without_weights_are_told_what_is_missing() -> None:
     mixed = founders({}, {"class": "worker"})
-    assert "class_weights" in weights_wanting(answers(founder=mixed), rule_set("plain"))
+    wanting = weights_wanting(answers(founder=mixed), rule_set("plain"))
+    assert "class_weights" in wanting
+    # The true deadline: once a month is closed, a choice is for a coming year only.
+    assert "before the first month is closed" in wanting
     chosen = answers(founder=mixed, class_weights={"user": 80, "worker": 20})
     assert "" == weights_wanting(chosen, rule_set("plain"))
     assert '[class_weights]\nuser = "80"\nworker = "20"\n' == chosen.choices

@@ -47,26 +47,28 @@ from billing.portal import (
 from billing.portal import books as books_page
 from billing.portal.api import door as api
 from billing.portal.bundles import Bundles
-from billing.portal.caps import now_page, read_caps
+from billing.portal.caps import now_page, read_caps, typed_again
 from billing.portal.desk import (
     PORTAL,
+    UNREAD,
     Clock,
     NotFound,
     Portal,
+    SignedOut,
     html_page,
     in_form,
     maybe_visitor,
-    refused,
-    sentence,
     visitor_of,
 )
-from billing.portal.guard import HEADERS, Attempts, same_origin
+from billing.portal.guard import HEADERS, SAFE_METHODS, Attempts, same_origin
 from billing.portal.language import language_of
 from billing.portal.mailer import Mailer
 from billing.portal.old_address import OldAddresses
 from billing.portal.overview import page
 from billing.portal.provider import Outside
+from billing.portal.refusing import look_up, refused, signed_out
 from billing.portal.telling import book_reports, just_now, year_of
+from billing.portal.typed import field_of, refusal_told
 from billing.settings import BillingSettings
 from billing.statements import pdf
 from billing.statements.month_paper import month_paper
@@ -185,7 +187,11 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
     speak(language_of(request))
     if not same_origin(request.method, request.headers, portal_url=portal.settings.portal_url):
         words = _("This came from another site, so nothing was done. Use the portal's own pages.")
-        return refused(words, 403)
+        return html_page(
+            render("refused.html", sentence=words, visitor=None, typed=[], back=None), status=403
+        )
+    if request.method not in SAFE_METHODS:
+        request[UNREAD] = request.clone()
     try:
         return await handler(request)
     except web.HTTPRedirection as away:
@@ -193,20 +199,21 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
             return web.Response(headers={"HX-Redirect": away.headers["Location"]})
         raise
     except web.HTTPException as error:
+        await look_up(request)
         words = _("There is no such page.") if error.status == 404 else f"{phrase(error.reason)}."
-        return refused(words, error.status)
-    except NotFound as refusal:
-        return refused(sentence(refusal), 404)
+        return await refused(request, words, error.status)
+    except SignedOut:
+        return await signed_out(request)
     except Refusal as refusal:
-        return refused(sentence(refusal), 400)
+        await look_up(request)
+        return await refused(request, refusal_told(refusal), 404 if isinstance(refusal, NotFound) else 400)
     except AWAY as error:
         log.warning("the database does not answer: %s", type(error).__name__)
-        return refused(
-            _("The co-op's books cannot be reached just now. Your data is safe; try again soon."), 503
-        )
+        words = _("The co-op's books cannot be reached just now. Your data is safe; try again soon.")
+        return await refused(request, words, 503)
     except Exception:  # the one place that keeps a bug of ours from showing a trace to a member
         log.exception("a page failed: %s", request.match_info.route.resource)
-        return refused(_("Something went wrong on our side. It has been noted."), 500)
+        return await refused(request, _("Something went wrong on our side. It has been noted."), 500)
 
 
 async def _this_month(request: web.Request) -> web.Response:
@@ -217,7 +224,7 @@ async def _this_month(request: web.Request) -> web.Response:
         visitor = await visitor_of(request, connection)
         # One view of the books, so that days, lines and shares on the page are of the same instant.
         async with connection.transaction(isolation="repeatable_read", readonly=True):
-            told = await run.statement(connection, visitor.member, month, now_us=now)
+            statement = await run.statement(connection, visitor.member, month, now_us=now)
             used = await daily_usage(connection, visitor.member, start_us=month.start_us, end_us=now)
             past = await run.past_months(
                 connection, visitor.member, count_max=portal.settings.portal_statements_max
@@ -227,7 +234,7 @@ async def _this_month(request: web.Request) -> web.Response:
             retained = await year_store.kept_minor(connection, visitor.member)
             losses = await losses_to_meet(connection, visitor.member)
     context = page(
-        told, used, past, last=last, kept=in_all(buckets.values()), retained_minor=retained, now_us=now
+        statement, used, past, last=last, kept=in_all(buckets.values()), retained_minor=retained, now_us=now
     )
     return html_page(
         render(
@@ -267,14 +274,25 @@ async def _caps(request: web.Request) -> web.Response:
     async with request.app[PORTAL].database() as connection:
         visitor = await visitor_of(request, connection)
         context = await _just_now(request.app[PORTAL], connection, visitor)
-    return html_page(render("caps.html", visitor=visitor, saved="saved" in request.query, **context))
+    told_now = {"saved": "saved" in request.query, "wrong": "", "wrong_field": ""}
+    return html_page(render("caps.html", visitor=visitor, **told_now, **context))
 
 
 async def _set_caps(request: web.Request) -> web.Response:
     portal = request.app[PORTAL]
     async with portal.database() as connection:
         visitor = await visitor_of(request, connection)
-        wanted = read_caps(await request.post())
+        form = await request.post()
+        try:
+            wanted = read_caps(form)
+        except Refusal as refusal:
+            context = await _just_now(portal, connection, visitor)
+            context |= {
+                "fields": typed_again(form),
+                "wrong": refusal_told(refusal),
+                "wrong_field": field_of(refusal),
+            }
+            return html_page(render("caps.html", visitor=visitor, saved=False, **context), status=400)
         await set_caps(connection, visitor.member, wanted, now_us=portal.clock())
     return web.Response(status=303, headers={"Location": "/caps?saved"})
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from billing import run, year_store
+from billing import run, store, year_store
 from billing.capital.store import losses_to_meet
 from billing.pages import render
 from billing.portal import (
@@ -75,13 +75,14 @@ from billing.statements.month_paper import month_paper
 from billing.statements.render import statement_text
 from billing.statements.year_paper import year_paper
 from billing.tongue import _, phrase, speak
+from billing.words import month_text
 from billing.year_statement import FINAL, year_text
-from meter.cap_store import set_caps
+from meter.cap_store import set_caps, stored_by
 from meter.heads_store import last_head
 from meter.postgres import AWAY, Connection, Pool
 from meter.refusal import Refusal
 from meter.usage import in_all
-from meter.usage_store import daily_usage, stored_between
+from meter.usage_store import daily_usage, stored_between, usage_between
 from meter.window import Month, to_us
 
 log = logging.getLogger("billing.portal")
@@ -224,6 +225,8 @@ async def _this_month(request: web.Request) -> web.Response:
         visitor = await visitor_of(request, connection)
         # One view of the books, so that days, lines and shares on the page are of the same instant.
         async with connection.transaction(isolation="repeatable_read", readonly=True):
+            if await store.tariff_at(connection, month) is None:
+                return await _without_prices(connection, visitor, month, now_us=now)
             statement = await run.statement(connection, visitor.member, month, now_us=now)
             used = await daily_usage(connection, visitor.member, start_us=month.start_us, end_us=now)
             past = await run.past_months(
@@ -245,6 +248,16 @@ async def _this_month(request: web.Request) -> web.Response:
             **context,
         )
     )
+
+
+async def _without_prices(
+    connection: Connection, visitor: login.Visitor, month: Month, *, now_us: int
+) -> web.Response:
+    """The running month where nothing can be charged for it yet: what was used."""
+    used = await usage_between(connection, visitor.member, start_us=month.start_us, end_us=now_us)
+    stored = (await stored_by(connection, [visitor.member]))[visitor.member]
+    context = {"month": month_text(month), "used": used, "stored_bytes": stored, "now_us": now_us}
+    return html_page(render("no_prices.html", visitor=visitor, **context))
 
 
 async def _now(request: web.Request) -> web.Response:
@@ -355,6 +368,8 @@ async def _books(request: web.Request) -> web.Response:
     # Sums over the whole ledger, so one at a time.
     async with portal.searching, portal.database() as connection:
         visitor = await visitor_of(request, connection)
+        if await store.book_currency(connection) is None:
+            return html_page(render("books.html", visitor=visitor, **books_page.page([], "")))
         currency, reports = await book_reports(connection, now_us=portal.clock())
     return html_page(render("books.html", visitor=visitor, **books_page.page(reports, currency)))
 

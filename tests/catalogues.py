@@ -46,6 +46,7 @@ CONSTANTS = {
     "billing/portal/requests.py": ("FILTERS", "MARKS"),
     "billing/portal/tokens.py": ("EXPIRIES", "SCOPE_WORDS"),
     "billing/portal/treasury.py": ("REPORTS",),
+    "billing/portal/typed.py": ("LABELS",),
     "billing/portal/usage.py": ("ZONE_WORDS",),
     "billing/prices/comparison.py": ("NOT_COMPARED",),
     "billing/notices/notice.py": ("NOT_A_BILL",),

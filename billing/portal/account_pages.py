@@ -105,7 +105,7 @@ async def _sign_in(request: web.Request, outside: Outside, subject: str) -> web.
             connection, member, portal.settings, way=Way.ACCOUNT, name=outside.name, address=client_of(request),
             agent=request.headers.get("User-Agent", ""), now_us=now,
         )  # fmt: skip
-    return signed_in(portal, session)
+    return await signed_in(request, session)
 
 
 async def _link(request: web.Request, outside: Outside, visitor: Visitor, subject: str) -> web.Response:

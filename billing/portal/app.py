@@ -15,7 +15,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from billing import run, year_store
+from billing import run, store, year_store
 from billing.capital.store import losses_to_meet
 from billing.pages import render
 from billing.portal import (
@@ -47,39 +47,42 @@ from billing.portal import (
 from billing.portal import books as books_page
 from billing.portal.api import door as api
 from billing.portal.bundles import Bundles
-from billing.portal.caps import now_page, read_caps
+from billing.portal.caps import now_page, read_caps, typed_again
 from billing.portal.desk import (
     PORTAL,
+    UNREAD,
     Clock,
     NotFound,
     Portal,
+    SignedOut,
     html_page,
     in_form,
     maybe_visitor,
-    refused,
-    sentence,
     visitor_of,
 )
-from billing.portal.guard import HEADERS, Attempts, same_origin
+from billing.portal.guard import HEADERS, SAFE_METHODS, Attempts, same_origin
 from billing.portal.language import language_of
 from billing.portal.mailer import Mailer
 from billing.portal.old_address import OldAddresses
 from billing.portal.overview import page
 from billing.portal.provider import Outside
+from billing.portal.refusing import look_up, refused, signed_out
 from billing.portal.telling import book_reports, just_now, year_of
+from billing.portal.typed import field_of, refusal_told
 from billing.settings import BillingSettings
 from billing.statements import pdf
 from billing.statements.month_paper import month_paper
 from billing.statements.render import statement_text
 from billing.statements.year_paper import year_paper
 from billing.tongue import _, phrase, speak
+from billing.words import month_text
 from billing.year_statement import FINAL, year_text
-from meter.cap_store import set_caps
+from meter.cap_store import set_caps, stored_by
 from meter.heads_store import last_head
 from meter.postgres import AWAY, Connection, Pool
 from meter.refusal import Refusal
 from meter.usage import in_all
-from meter.usage_store import daily_usage, stored_between
+from meter.usage_store import daily_usage, stored_between, usage_between
 from meter.window import Month, to_us
 
 log = logging.getLogger("billing.portal")
@@ -185,7 +188,11 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
     speak(language_of(request))
     if not same_origin(request.method, request.headers, portal_url=portal.settings.portal_url):
         words = _("This came from another site, so nothing was done. Use the portal's own pages.")
-        return refused(words, 403)
+        return html_page(
+            render("refused.html", sentence=words, visitor=None, typed=[], back=None), status=403
+        )
+    if request.method not in SAFE_METHODS:
+        request[UNREAD] = request.clone()
     try:
         return await handler(request)
     except web.HTTPRedirection as away:
@@ -193,20 +200,21 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
             return web.Response(headers={"HX-Redirect": away.headers["Location"]})
         raise
     except web.HTTPException as error:
+        await look_up(request)
         words = _("There is no such page.") if error.status == 404 else f"{phrase(error.reason)}."
-        return refused(words, error.status)
-    except NotFound as refusal:
-        return refused(sentence(refusal), 404)
+        return await refused(request, words, error.status)
+    except SignedOut:
+        return await signed_out(request)
     except Refusal as refusal:
-        return refused(sentence(refusal), 400)
+        await look_up(request)
+        return await refused(request, refusal_told(refusal), 404 if isinstance(refusal, NotFound) else 400)
     except AWAY as error:
         log.warning("the database does not answer: %s", type(error).__name__)
-        return refused(
-            _("The co-op's books cannot be reached just now. Your data is safe; try again soon."), 503
-        )
+        words = _("The co-op's books cannot be reached just now. Your data is safe; try again soon.")
+        return await refused(request, words, 503)
     except Exception:  # the one place that keeps a bug of ours from showing a trace to a member
         log.exception("a page failed: %s", request.match_info.route.resource)
-        return refused(_("Something went wrong on our side. It has been noted."), 500)
+        return await refused(request, _("Something went wrong on our side. It has been noted."), 500)
 
 
 async def _this_month(request: web.Request) -> web.Response:
@@ -217,7 +225,9 @@ async def _this_month(request: web.Request) -> web.Response:
         visitor = await visitor_of(request, connection)
         # One view of the books, so that days, lines and shares on the page are of the same instant.
         async with connection.transaction(isolation="repeatable_read", readonly=True):
-            told = await run.statement(connection, visitor.member, month, now_us=now)
+            if await store.tariff_at(connection, month) is None:
+                return await _without_prices(connection, visitor, month, now_us=now)
+            statement = await run.statement(connection, visitor.member, month, now_us=now)
             used = await daily_usage(connection, visitor.member, start_us=month.start_us, end_us=now)
             past = await run.past_months(
                 connection, visitor.member, count_max=portal.settings.portal_statements_max
@@ -227,7 +237,7 @@ async def _this_month(request: web.Request) -> web.Response:
             retained = await year_store.kept_minor(connection, visitor.member)
             losses = await losses_to_meet(connection, visitor.member)
     context = page(
-        told, used, past, last=last, kept=in_all(buckets.values()), retained_minor=retained, now_us=now
+        statement, used, past, last=last, kept=in_all(buckets.values()), retained_minor=retained, now_us=now
     )
     return html_page(
         render(
@@ -238,6 +248,16 @@ async def _this_month(request: web.Request) -> web.Response:
             **context,
         )
     )
+
+
+async def _without_prices(
+    connection: Connection, visitor: login.Visitor, month: Month, *, now_us: int
+) -> web.Response:
+    """The running month where nothing can be charged for it yet: what was used."""
+    used = await usage_between(connection, visitor.member, start_us=month.start_us, end_us=now_us)
+    stored = (await stored_by(connection, [visitor.member]))[visitor.member]
+    context = {"month": month_text(month), "used": used, "stored_bytes": stored, "now_us": now_us}
+    return html_page(render("no_prices.html", visitor=visitor, **context))
 
 
 async def _now(request: web.Request) -> web.Response:
@@ -267,14 +287,25 @@ async def _caps(request: web.Request) -> web.Response:
     async with request.app[PORTAL].database() as connection:
         visitor = await visitor_of(request, connection)
         context = await _just_now(request.app[PORTAL], connection, visitor)
-    return html_page(render("caps.html", visitor=visitor, saved="saved" in request.query, **context))
+    told_now = {"saved": "saved" in request.query, "wrong": "", "wrong_field": ""}
+    return html_page(render("caps.html", visitor=visitor, **told_now, **context))
 
 
 async def _set_caps(request: web.Request) -> web.Response:
     portal = request.app[PORTAL]
     async with portal.database() as connection:
         visitor = await visitor_of(request, connection)
-        wanted = read_caps(await request.post())
+        form = await request.post()
+        try:
+            wanted = read_caps(form)
+        except Refusal as refusal:
+            context = await _just_now(portal, connection, visitor)
+            context |= {
+                "fields": typed_again(form),
+                "wrong": refusal_told(refusal),
+                "wrong_field": field_of(refusal),
+            }
+            return html_page(render("caps.html", visitor=visitor, saved=False, **context), status=400)
         await set_caps(connection, visitor.member, wanted, now_us=portal.clock())
     return web.Response(status=303, headers={"Location": "/caps?saved"})
 
@@ -337,6 +368,8 @@ async def _books(request: web.Request) -> web.Response:
     # Sums over the whole ledger, so one at a time.
     async with portal.searching, portal.database() as connection:
         visitor = await visitor_of(request, connection)
+        if await store.book_currency(connection) is None:
+            return html_page(render("books.html", visitor=visitor, **books_page.page([], "")))
         currency, reports = await book_reports(connection, now_us=portal.clock())
     return html_page(render("books.html", visitor=visitor, **books_page.page(reports, currency)))
 

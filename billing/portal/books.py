@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 
 from billing.capital.lots import Kind
+from billing.charges.tariff import WORDS as SERVICE_WORDS
 from billing.ledger.reports import Report
 from billing.tongue import _, phrase
 from billing.words import month_text
@@ -47,8 +48,9 @@ _WORDS: tuple[tuple[str, str], ...] = (
 )
 
 
-_KINDS = frozenset(one.value for one in Kind)
+_KINDS = {one.value: one.value for one in Kind}
 """What capital is called has words; years, and what somebody named, have none."""
+_SERVICES = {one.value: words for one, words in SERVICE_WORDS.items()}
 _PLACE = re.compile(r"\\(\d)")
 
 
@@ -62,8 +64,10 @@ def words(account: str) -> str:
 
 
 def _filled(text: str, found: re.Match[str]) -> str:
-    is_capital = found[0].startswith("capital:")
-    values = [_(one) if is_capital and one in _KINDS else one for one in found.groups()]
+    known = (
+        _KINDS if found[0].startswith("capital:") else _SERVICES if found[0].startswith("revenue:") else {}
+    )
+    values = [_(known[one]) if one in known else one for one in found.groups()]
     return _PLACE.sub(lambda place: values[int(place[1]) - 1], text)
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import date
 from typing import Any, NamedTuple
 
@@ -23,11 +24,32 @@ FIELDS = ("egress_soft", "egress_hard", "storage_soft", "storage_hard")
 
 
 def read_caps(form: Mapping[str, Any]) -> Caps:
-    """The caps a member typed; an empty field is none. Raises Refusal."""
-    soft, hard, storage_soft, storage_hard = (_size(form.get(name, "")) for name in FIELDS)
+    """The caps a member typed; an empty field is none. Raises Refusal naming the field."""
+    soft, hard, storage_soft, storage_hard = (_named(name, form) for name in FIELDS)
     wanted = Caps(Cap(soft, hard), Cap(storage_soft, storage_hard))
-    check_caps(wanted)
+    for name, one in (("egress_soft", Caps(wanted.egress)), ("storage_soft", Caps(storage=wanted.storage))):
+        with _naming(name):
+            check_caps(one)
     return wanted
+
+
+def typed_again(form: Mapping[str, Any]) -> dict[str, str]:
+    """What a member typed into each field, for the form to show once more."""
+    return {name: str(form.get(name, ""))[:40] for name in FIELDS}
+
+
+@contextmanager
+def _naming(name: str) -> Iterator[None]:
+    """Put the field's name in front of what is refused."""
+    try:
+        yield
+    except Refusal as refusal:
+        raise Refusal(": ".join((name, str(refusal)))) from None
+
+
+def _named(name: str, form: Mapping[str, Any]) -> int | None:
+    with _naming(name):
+        return _size(form.get(name, ""))
 
 
 def _size(typed: object) -> int | None:

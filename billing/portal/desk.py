@@ -11,15 +11,16 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, cast
+from urllib.parse import urlsplit
 
 from aiohttp import web
+from yarl import URL
 
 from billing.canon import canonical
 from billing.metrics import PortalMetrics
-from billing.pages import render
 from billing.portal import login
 from billing.portal.bundles import Bundles
-from billing.portal.guard import HEADERS, POLICY, Attempts
+from billing.portal.guard import HEADERS, POLICY, SAFE_METHODS, Attempts, own_path
 from billing.portal.mailer import Mailer
 from billing.portal.old_address import OldAddresses
 from billing.portal.provider import Outside
@@ -35,6 +36,8 @@ from meter.refusal import Refusal
 
 Clock = Callable[[], int]
 PIECE_BYTES = 256 * 1024
+ONWARD_S = 3600
+"""For how long a browser remembers the page that was asked for before somebody signed in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,11 @@ class Portal:
         """The name of the cookie for a way in that is under way."""
         return "__Host-weir-entry" if self.is_https else "weir_entry"
 
+    @property
+    def onward_cookie(self) -> str:
+        """The name of the cookie that says which page was asked for before somebody signed in."""
+        return "__Host-weir-onward" if self.is_https else "weir_onward"
+
     @asynccontextmanager
     async def database(self) -> AsyncIterator[Connection]:
         """A connection that acts as weir_billing."""
@@ -98,19 +106,25 @@ def client_of(request: web.Request) -> str:
 PORTAL: web.AppKey[Portal] = web.AppKey("portal", Portal)
 
 
+VISITOR: web.RequestKey[login.Visitor] = web.RequestKey("visitor", login.Visitor)
+"""Under which a request keeps who was found to be signed in."""
+
+UNREAD: web.RequestKey[web.Request] = web.RequestKey("unread", web.Request)
+"""Under which a request that carries a form keeps itself as it was before that was read: afterwards none can be cloned."""
+
+
 class NotFound(Refusal):
     """There is no such page for this member."""
+
+
+class SignedOut(Refusal):
+    """Somebody sends a form, and their session is over or never was."""
 
 
 def sentence(refusal: Refusal) -> str:
     """A refusal as a page says it."""
     text = phrase(str(refusal))
     return text[:1].upper() + text[1:].rstrip(".") + "."
-
-
-def refused(words: str, status: int) -> web.Response:
-    """The page that says why not."""
-    return html_page(render("refused.html", sentence=words, visitor=None), status=status)
 
 
 def html_page(text: str, *, status: int = 200, has_script: bool = False) -> web.Response:
@@ -122,11 +136,43 @@ def html_page(text: str, *, status: int = 200, has_script: bool = False) -> web.
 
 
 async def visitor_of(request: web.Request, connection: Connection) -> login.Visitor:
-    """Who is signed in; anybody else is sent to the page that says how."""
+    """Who is signed in; anybody else is sent to the page that says how, and from there on to what they asked for.
+
+    Raises SignedOut where they send a form.
+    """
     found = await maybe_visitor(request, connection)
+    if found is None and request.method not in SAFE_METHODS:
+        raise SignedOut("you are signed out, and nothing was done")
     if found is None:
-        raise web.HTTPSeeOther("/login")
+        away = web.HTTPSeeOther("/login")
+        keep_onward(away, request.app[PORTAL], request.path_qs)
+        raise away
     return found
+
+
+def keep_onward(response: web.Response, portal: Portal, path: str) -> None:
+    """Have whoever signs in with this browser sent on to a path of ours; one that is none is left out."""
+    if (found := own_path(path)) is not None and found != "/":
+        response.set_cookie(
+            portal.onward_cookie, found, max_age=ONWARD_S, path="/", httponly=True, samesite="Lax",
+            secure=portal.is_https,
+        )  # fmt: skip
+
+
+async def get_of(request: web.Request, path: str) -> str | None:
+    """A path of ours, where there is a page that can be asked for; None where there is none."""
+    if own_path(path) is None:
+        return None
+    unread = request.get(UNREAD, request)
+    found = await request.app.router.resolve(unread.clone(method="GET", rel_url=URL(path, encoded=True)))
+    return None if found.http_exception is not None else path
+
+
+async def came_from(request: web.Request) -> str | None:
+    """The page of ours they came from, where it can be asked for again. Never a page of another site."""
+    came = urlsplit(request.headers.get("Referer", ""))
+    path = came.path + (f"?{came.query}" if came.query else "")
+    return await get_of(request, path) if came.netloc == request.host else None
 
 
 async def maybe_visitor(request: web.Request, connection: Connection) -> login.Visitor | None:
@@ -136,8 +182,10 @@ async def maybe_visitor(request: web.Request, connection: Connection) -> login.V
     if session is None:
         return None
     found = await login.visitor(connection, session, portal.settings, now_us=portal.clock())
-    if found is not None and found.language is not None:
-        speak(found.language)
+    if found is not None:
+        request[VISITOR] = found
+        if found.language is not None:
+            speak(found.language)
     return found
 
 

@@ -6,11 +6,12 @@ from aiohttp import web
 
 from billing.pages import render
 from billing.portal import entry_store, login, passkey_store, store
-from billing.portal.desk import PORTAL, NotFound, Portal, client_of, html_page, refused, visitor_of
+from billing.portal.desk import PORTAL, NotFound, Portal, client_of, get_of, html_page, visitor_of
 from billing.portal.entry import HAPPENED_WORDS, WAY_WORDS
 from billing.portal.guard import neighbourhood
 from billing.portal.mail import is_address
 from billing.portal.passkey import NAME_CHARACTERS_MAX, place_of
+from billing.portal.refusing import refused
 from billing.tongue import _
 from meter.refusal import Refusal
 
@@ -68,7 +69,7 @@ async def _confirm(request: web.Request) -> web.Response:
     async with portal.database() as connection:
         works = await login.link_works(connection, token, now_us=portal.clock())
     if not works:
-        return _stale_link()
+        return await _stale_link(request)
     return html_page(render("confirm.html", visitor=None))
 
 
@@ -81,18 +82,21 @@ async def _sign_in(request: web.Request) -> web.Response:
             address=client_of(request), agent=request.headers.get("User-Agent", ""),
         )  # fmt: skip
     if session is None:
-        return _stale_link()
-    return signed_in(portal, session)
+        return await _stale_link(request)
+    return await signed_in(request, session)
 
 
-def signed_in(portal: Portal, session: str) -> web.Response:
-    """On to the first page, with the session in its cookie; what was under way is over."""
-    response = web.Response(status=303, headers={"Location": "/"})
+async def signed_in(request: web.Request, session: str) -> web.Response:
+    """On to the page that was asked for before, or the first, with the session in its cookie; what was under way is over."""
+    portal = request.app[PORTAL]
+    asked = await get_of(request, request.cookies.get(portal.onward_cookie, ""))
+    response = web.Response(status=303, headers={"Location": asked or "/"})
     response.set_cookie(
         portal.cookie, session, max_age=portal.settings.session_absolute_hours * 3600, path="/", httponly=True,
         samesite="Lax", secure=portal.is_https,
     )  # fmt: skip
-    response.del_cookie(portal.try_cookie, path="/", httponly=True, samesite="Lax", secure=portal.is_https)
+    for name in (portal.try_cookie, portal.onward_cookie):
+        response.del_cookie(name, path="/", httponly=True, samesite="Lax", secure=portal.is_https)
     return response
 
 
@@ -120,8 +124,10 @@ def count_try(request: web.Request) -> None:
         raise web.HTTPTooManyRequests(reason="Too many tries from your address, wait a minute", headers={})
 
 
-def _stale_link() -> web.Response:
-    return refused(_("This link was used already, or its time is over. Ask for a new one."), 410)
+async def _stale_link(request: web.Request) -> web.Response:
+    return await refused(
+        request, _("This link was used already, or its time is over. Ask for a new one."), 410
+    )
 
 
 async def _sign_out(request: web.Request) -> web.Response:

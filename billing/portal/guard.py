@@ -10,6 +10,7 @@ from billing.money import divide_up
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 IPV6_BITS = 64
+PATH_CHARACTERS_MAX = 1000
 SECOND_US = 10**6
 WINDOW_US = 60 * SECOND_US
 
@@ -41,6 +42,19 @@ def same_origin(method: str, headers: Mapping[str, str], *, portal_url: str) -> 
     if portal_url:
         return origin == "{0.scheme}://{0.netloc}".format(urlsplit(portal_url))
     return bool(origin) and urlsplit(origin).netloc == headers.get("Host")
+
+
+def own_path(text: str) -> str | None:
+    """A path of this site as a redirect may name it; None for whatever a browser could take for another site's.
+
+    Browsers read a backslash as a slash, drop tabs and ends of lines, and take two slashes for the name of a host.
+    """
+    if not (1 <= len(text) <= PATH_CHARACTERS_MAX and text.isascii() and text.isprintable()):
+        return None
+    if not text.startswith("/") or text.startswith("//") or set(text) & set('\\ "<>'):
+        return None
+    # Dots are taken out before a browser looks: /./ and /x/.. in front of a slash would leave two.
+    return None if "//" in text.partition("?")[0] or "/." in text.partition("?")[0] else text
 
 
 def neighbourhood(address: str) -> str:

@@ -6,13 +6,10 @@ co-op's setting.
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
-
 from aiohttp import web
-from yarl import URL
 
 from billing.portal import store
-from billing.portal.desk import PORTAL, maybe_visitor
+from billing.portal.desk import PORTAL, came_from, maybe_visitor
 from billing.tongue import accepted, known
 from meter.refusal import Refusal
 
@@ -36,7 +33,7 @@ def language_of(request: web.Request) -> str:
 
 async def _choose(request: web.Request) -> web.Response:
     portal = request.app[PORTAL]
-    back = await _back(request)
+    back = await came_from(request) or "/"
     chosen = known(str((await request.post()).get("language", "")))
     if chosen is None:
         raise Refusal("language: choose one of those at the foot of the page")
@@ -49,13 +46,3 @@ async def _choose(request: web.Request) -> web.Response:
         COOKIE, chosen, max_age=KEPT_S, path="/", httponly=True, samesite="Lax", secure=portal.is_https
     )
     return response
-
-
-async def _back(request: web.Request) -> str:
-    """The page they came from, where it can be asked for again; else the first. Never a page of another site."""
-    came = urlsplit(request.headers.get("Referer", ""))
-    path = came.path + (f"?{came.query}" if came.query else "")
-    if came.netloc != request.host or not path.startswith("/") or path.startswith("//"):
-        return "/"
-    found = await request.app.router.resolve(request.clone(method="GET", rel_url=URL(path, encoded=True)))
-    return "/" if found.http_exception is not None else path

@@ -9,12 +9,11 @@ from datetime import date
 
 from aiohttp import web
 
-from billing import year_store
+from billing import store, year_store
 from billing.capital import exit_run
 from billing.capital.store import losses_to_meet
 from billing.governance.decisions import Consent, choice_at
 from billing.governance.store import choices, consents
-from billing.ledger.books import currency as book_currency
 from billing.pages import render
 from billing.portal import membership, membership_store
 from billing.portal.desk import PORTAL, html_page, send_file, visitor_of
@@ -124,7 +123,7 @@ async def _leave_page(request: web.Request) -> web.Response:
             kept = await year_store.kept_minor(connection, visitor.member)
             losses = await losses_to_meet(connection, visitor.member)
             held = (await register_store.holdings(connection, member=visitor.member)).get(visitor.member, {})
-            currency = await book_currency(connection)
+            currency = await store.book_currency(connection)
             leaving = await membership_store.asked_to_leave(connection, visitor.member)
     return html_page(
         render(

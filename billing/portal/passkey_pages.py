@@ -59,7 +59,7 @@ async def _sign_in(request: web.Request) -> web.Response:
             connection, place, portal.settings, token=take_cookie(request), sent=sent, address=client_of(request),
             agent=request.headers.get("User-Agent", ""), now_us=portal.clock(),
         )  # fmt: skip
-    return signed_in(portal, session)
+    return await signed_in(request, session)
 
 
 async def _begin_new(request: web.Request) -> web.Response:

@@ -7,17 +7,18 @@ that takes it.
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from aiohttp import BodyPartReader, web
+from aiohttp import web
 
 from billing.governance.decisions import ResolutionKind
 from billing.pages import render
 from billing.portal.desk import PORTAL, NotFound, Portal, html_page, visitor_of
 from billing.portal.login import Visitor
+from billing.portal.multipart import Form, read_form
 from billing.portal.proposals import KINDS, result_page
 from billing.portal.proposals_told import (
     found_proposal,
@@ -27,6 +28,7 @@ from billing.portal.proposals_told import (
     result_of,
     voters_of,
 )
+from billing.portal.typed import field_of, refusal_told
 from billing.register import store as register_store
 from billing.register.operations import people_at
 from billing.tongue import _
@@ -42,6 +44,7 @@ from billing.voting.proposal import (
     Slate,
     Wording,
     file_name,
+    largest,
     slate,
     withdrawal,
     wording,
@@ -50,14 +53,14 @@ from meter.postgres import Connection
 from meter.refusal import Refusal
 
 log = logging.getLogger("billing.portal.say")
-FIELD_BYTES_MAX = BODY_CHARACTERS_MAX * 4
-PARTS_MAX = 12
-CHUNK_BYTES = 64 * 1024
 NUMBER = "{number:[0-9]{1,9}}"
 PLAIN_KINDS = {name: words for name, words in KINDS.items() if name != ResolutionKind.ELECTION}
 """What an ordinary proposal is about; an election has a form of its own."""
 VOTERS_UNFOLDED_MAX = 20
 """A longer list of who voted is folded."""
+NO_FIELDS = {"title": "", "kind": "other", "body": "", "calc_hash": "", "options": "", "seats": "1"}
+FIELD_OF = {"text": "body", "calc-hash": "calc_hash", "attachment": "file"}
+"""How a refusal calls a field → the form's own name for it, where these are not the same."""
 LIMITS = {
     "title_max": TITLE_CHARACTERS_MAX,
     "body_max": BODY_CHARACTERS_MAX,
@@ -138,24 +141,56 @@ async def _list(request: web.Request) -> web.Response:
 async def _new(request: web.Request) -> web.Response:
     async with _asking(request) as asking:
         pass
-    told = {"number": None, "said": None, "kinds": PLAIN_KINDS, "is_election": "election" in request.query}
-    return html_page(render("proposal_form.html", visitor=asking.visitor, **told, **LIMITS))
+    return _form_page(asking, fields=NO_FIELDS, is_election="election" in request.query)
+
+
+def _form_page(
+    asking: Asking, *, fields: Mapping[str, str], is_election: bool, number: int | None = None,
+    refusal: Refusal | None = None, lost_file: bool = False,
+) -> web.Response:  # fmt: skip
+    """The form of a proposal; with a refusal what was typed stands in it."""
+    field = "" if refusal is None else field_of(refusal)
+    context = {
+        "number": number, "fields": fields, "kinds": PLAIN_KINDS, "is_election": is_election,
+        "file_max": largest(asking.portal.settings.proposal_attachment_bytes_max),
+        "wrong": "" if refusal is None else refusal_told(refusal), "wrong_field": FIELD_OF.get(field, field),
+        "lost_file": lost_file, **LIMITS,
+    }  # fmt: skip
+    page = render("proposal_form.html", visitor=asking.visitor, **context)
+    return html_page(page, status=200 if refusal is None else 400)
+
+
+def _again(asking: Asking, form: Form, refusal: Refusal, number: int | None = None) -> web.Response:
+    fields = {**NO_FIELDS, **{name: form.texts[name] for name in NO_FIELDS if name in form.texts}}
+    is_election = "options" in form.texts or "seats" in form.texts
+    lost_file = bool(form.files) and field_of(refusal) != "attachment"
+    return _form_page(
+        asking, fields=fields, is_election=is_election, number=number, refusal=refusal, lost_file=lost_file
+    )
 
 
 async def _propose(request: web.Request) -> web.Response:
     form = await _read(request)
     async with _asking(request) as asking:
-        kind = form.texts.get("kind", "")
-        if kind not in KINDS:
-            raise Refusal("kind: choose what it is about from the list")
-        with _noted("a proposal", 0):
-            async with asking.connection.transaction():
-                number = await run.propose(
-                    asking.connection, ResolutionKind(kind), _said(form, asking), member=asking.visitor.member,
-                    settings=asking.portal.settings,
-                )  # fmt: skip
-                await _attach(asking, number, form)
+        try:
+            number = await _proposed(asking, form)
+        except Refusal as refusal:
+            return _again(asking, form, refusal)
     return _to(f"/proposals/{number}")
+
+
+async def _proposed(asking: Asking, form: Form) -> int:
+    kind = form.texts.get("kind", "")
+    if kind not in KINDS:
+        raise Refusal("kind: choose what it is about from the list")
+    with _noted("a proposal", 0):
+        async with asking.connection.transaction():
+            number = await run.propose(
+                asking.connection, ResolutionKind(kind), _said(form, asking), member=asking.visitor.member,
+                settings=asking.portal.settings,
+            )  # fmt: skip
+            await _attach(asking, number, form)
+    return number
 
 
 async def _edit(request: web.Request) -> web.Response:
@@ -163,25 +198,28 @@ async def _edit(request: web.Request) -> web.Response:
         found = await _found(asking, _number(request))
         if found.member != asking.visitor.member:
             raise Refusal(f"proposal {found.number} is not yours")
-    is_election = found.wording.slate is not None
-    told = {
-        "number": found.number,
-        "said": found.wording,
-        "kinds": PLAIN_KINDS,
-        "is_election": is_election,
-        **LIMITS,
-    }
-    return html_page(render("proposal_form.html", visitor=asking.visitor, **told))
+    said = found.wording
+    fields = NO_FIELDS | {"title": said.title, "body": said.body, "calc_hash": said.calc_hash or ""}
+    if said.slate is not None:
+        fields |= {"options": "\n".join(said.slate.options), "seats": str(said.slate.seats)}
+    return _form_page(asking, fields=fields, is_election=said.slate is not None, number=found.number)
 
 
 async def _reword(request: web.Request) -> web.Response:
     number, form = _number(request), await _read(request)
     async with _asking(request) as asking:
-        await _found(asking, number)
-        with _noted("a change", number):
-            async with asking.connection.transaction():
-                await run.reword(asking.connection, number, _said(form, asking), member=asking.visitor.member)
-                await _attach(asking, number, form)
+        found = await _found(asking, number)
+        try:
+            with _noted("a change", number):
+                async with asking.connection.transaction():
+                    await run.reword(
+                        asking.connection, number, _said(form, asking), member=asking.visitor.member
+                    )
+                    await _attach(asking, number, form)
+        except Refusal as refusal:
+            if found.member != asking.visitor.member:
+                raise
+            return _again(asking, form, refusal, number)
     return _to(f"/proposals/{number}")
 
 
@@ -309,14 +347,6 @@ def _to(path: str) -> web.Response:
     return web.Response(status=303, headers={"Location": path})
 
 
-@dataclass(frozen=True, slots=True)
-class Form:
-    """What a form with a file said."""
-
-    texts: dict[str, str]
-    files: list[tuple[str, bytes]]
-
-
 def _said(form: Form, asking: Asking) -> Wording:
     return wording(
         title=form.texts.get("title", ""), body=form.texts.get("body", ""), calc_hash=form.texts.get("calc_hash"),
@@ -332,6 +362,8 @@ def _slate(form: Form) -> Slate | None:
 
 
 async def _attach(asking: Asking, number: int, form: Form) -> None:
+    if form.refusal is not None:
+        raise form.refusal
     for name, content in form.files:
         await run.attach(
             asking.connection, number, name=name, content=content, member=asking.visitor.member,
@@ -340,36 +372,10 @@ async def _attach(asking: Asking, number: int, form: Form) -> None:
 
 
 async def _read(request: web.Request) -> Form:
-    """A form with at most one file, of a member. Raises Refusal once a part is larger than it may be.
+    """A form with at most one file, of a member. Raises Refusal once a text is larger than it may be.
 
     Nobody is waited for with a connection in hand: who asks is looked up before, and again for what is done with it.
     """
     async with _asking(request):
         file_bytes_max = request.app[PORTAL].settings.proposal_attachment_bytes_max
-    if request.content_type != "multipart/form-data":
-        raise Refusal("this form is sent as multipart/form-data")
-    form = Form({}, [])
-    try:
-        parts = 0
-        async for part in await request.multipart():
-            parts += 1
-            if not isinstance(part, BodyPartReader) or parts > PARTS_MAX or form.files:
-                raise Refusal("this form has more in it than the page asks for")
-            if part.filename:
-                form.files.append((part.filename, await _bounded(part, file_bytes_max, "attachment")))
-            else:
-                text = await _bounded(part, FIELD_BYTES_MAX, part.name or "text")
-                if part.name and not part.name.startswith("file"):
-                    form.texts[part.name] = text.decode("utf-8")
-    except (ValueError, AssertionError):
-        raise Refusal("this form cannot be read; send it again from the portal's page") from None
-    return form
-
-
-async def _bounded(part: BodyPartReader, bytes_max: int, name: str) -> bytes:
-    content = bytearray()
-    while chunk := await part.read_chunk(CHUNK_BYTES):
-        content += chunk
-        if len(content) > bytes_max:
-            raise Refusal(f"{name[:40]}: more than {bytes_max} bytes")
-    return bytes(content)
+    return await read_form(request, file_bytes_max=file_bytes_max)

@@ -161,7 +161,9 @@ async def _add_invoice(request: web.Request) -> web.Response:
                 month=month, pool=fields["pool"], amount=amount, currency=tariff.currency, memo=fields["memo"],
                 booked_us=holder.now_us, paper=paper,
             )  # fmt: skip
-        return html_page(render("invoice_sure.html", visitor=holder.visitor, asked=asked, fields=fields))
+            same = treasury.same_as(asked, await list_costs(holder.connection, month))
+        context = {"asked": asked, "fields": fields, "same": same}
+        return html_page(render("invoice_sure.html", visitor=holder.visitor, **context))
     doing = Doing(TREASURER, "cost add", f"book an invoice in pool {fields['pool'][:63]} of {month}")
     async with act_as(request, doing) as connection:
         booked = await add_cost(

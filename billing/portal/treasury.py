@@ -11,7 +11,7 @@ from billing.charges.tariff import PRICE_DECIMALS, PRICED, UNITS, WORDS, Service
 from billing.costs.invoices import Invoice
 from billing.costs.variance import NO_POOL, NO_SERVICE, Row
 from billing.ledger.reports import Report
-from billing.money import format_decimal
+from billing.money import format_decimal, parse_amount
 from billing.portal.books import words
 from billing.spreadsheet import csv_text
 from billing.tongue import SOURCE, _, speaking
@@ -25,6 +25,8 @@ REPORTS: Mapping[str, str] = {
 }  # fmt: skip
 """Report → what it is called."""
 MONTHS_LOOKED_BACK = 3
+COUNTED = "bytes "
+"""A month's checks whose names begin so are of bytes; all others are of money."""
 OPEN_MONTHS_SHOWN_MAX = 24
 _GROUPED = re.compile(r"-?\d{1,3}[.,]\d{3}(?!\d)", re.ASCII)
 _DECIMAL = re.compile(r"^(-?\d+),(\d+)$", re.ASCII)
@@ -118,6 +120,25 @@ def typed_amount(text: str) -> str:
     return _DECIMAL.sub(r"\1.\2", text)
 
 
+def same_as(asked: Invoice, booked: Iterable[Invoice]) -> Invoice | None:
+    """The newest of a month's invoices that is the same bill by all that was typed, and was not taken back."""
+    found = list(booked)
+    taken_back = {one.credits for one in found}
+    return next(
+        (
+            one
+            for one in reversed(found)
+            if one.credits is None and one.number not in taken_back and _bill(one) == _bill(asked)
+        ),
+        None,
+    )
+
+
+def _bill(one: Invoice) -> tuple[object, ...]:
+    typed = (" ".join(text.split()).casefold() for text in (one.supplier, one.memo))
+    return (one.month, one.pool, one.amount_minor, *typed)
+
+
 def trial_page(document: Mapping[str, Any]) -> dict[str, object]:
     """A closing's totals as its page shows them; nothing of a single member."""
     return {
@@ -126,8 +147,23 @@ def trial_page(document: Mapping[str, Any]) -> dict[str, object]:
         "result": document["result_minor"],
         "outcome": document["outcome"],
         "currency": document["currency"],
-        "checks": document["checks"],
+        "checks": [{**one, "is_money": not one["name"].startswith(COUNTED)} for one in document["checks"]],
         "digest": document["digest"],
+    }
+
+
+def year_rows(page: Mapping[str, Any]) -> dict[str, object]:
+    """The steps and the checks of a fiscal year, their money in minor units, which its document keeps as text."""
+    currency = page["currency"]
+
+    def minor(text: str) -> int:
+        return parse_amount(text, currency, negative=True)
+
+    return {
+        "steps": [{**one, "minor": minor(one["amount"])} for one in page["steps"]],
+        "checks": [
+            {**one, "left": minor(one["left"]), "right": minor(one["right"])} for one in page["checks"]
+        ],
     }
 
 

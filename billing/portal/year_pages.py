@@ -17,6 +17,7 @@ from billing.governance.decisions import Resolution
 from billing.pages import render
 from billing.portal.desk import PORTAL, NotFound, html_page
 from billing.portal.office import Holder, act_as, form_of, holding, is_sure, to
+from billing.portal.treasury import year_rows
 from billing.year.fiscal import parse_year
 from billing.year_gather import Options, fiscal_year
 from billing.year_run import DECIDING, YearDone
@@ -108,7 +109,7 @@ def _told(done: YearDone) -> dict[str, Any]:
             "members": len(closing.roll.people), "amount": sum(own.amounts),
             "cash": sum(one.cash_minor for one in own), "retained": sum(one.retained_minor for one in own),
         }  # fmt: skip
-    return told
+    return told | year_rows(page)
 
 
 async def _close(request: web.Request) -> web.Response:

@@ -9,6 +9,9 @@ from dataclasses import dataclass, replace
 
 from meter.refusal import Refusal
 
+JOINERS = frozenset("\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}")
+JOINED = frozenset({"legal_name", "postal"})
+"""Where they may stand."""
 _LENGTHS_MAX = {"legal_name": 200, "postal": 500, "email": 254, "purposes": 200}
 
 
@@ -36,8 +39,22 @@ def changed(
         raise Refusal("name what changes: --name, --postal, --email or --purposes")
     for name, text in told.items():
         option = "name" if name == "legal_name" else name
-        if len(text) > _LENGTHS_MAX[name] or not text.isprintable():
+        if len(text) > _LENGTHS_MAX[name]:
             raise Refusal(f"{option}: one line of at most {_LENGTHS_MAX[name]} characters")
+        hidden = _hidden(text, joins=name in JOINED)
+        if hidden:
+            raise Refusal(
+                f"{option}: it has a character that cannot be seen, {hidden}; write it without that"
+            )
     if email is not None and told["email"] and "@" not in told["email"]:
         raise Refusal("email: an address has an '@'")
     return replace(known, **told)
+
+
+def _hidden(text: str, *, joins: bool) -> str:
+    """The first character that nobody sees, as Unicode numbers it; empty where there is none.
+
+    joins: what joins and parts letters may stand between others, for Persian and Indian names are not written without.
+    """
+    kept = JOINERS if joins and text.strip("".join(JOINERS)) == text else frozenset()
+    return next((f"U+{ord(one):04X}" for one in text if not one.isprintable() and one not in kept), "")

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from billing.governance.decisions import ResolutionKind
+from billing.money import scale_down
 from meter.ids import MemberId
 from meter.refusal import Refusal
 
@@ -156,6 +157,18 @@ def file_name(number: int, paper: Attachment) -> str:
     return f"proposal-{number}-{paper.place}.{paper.name.rpartition('.')[2].lower()}"
 
 
+def largest(bytes_max: int) -> str:
+    """A limit as a person says it, rounded down, so that what has this size is taken: '2 MB', '64 kB'."""
+    unit, name = (10**6, "MB") if bytes_max >= 10**6 else (10**3, "kB")
+    return f"{scale_down(bytes_max, of=unit, to=1)} {name}"
+
+
+def too_large(bytes_max: int) -> Refusal:
+    """The refusal of a paper that is larger than that."""
+    size = largest(bytes_max)
+    return Refusal(f"attachment: it is larger than {size}")
+
+
 def media_type(name: str, content: bytes, *, bytes_max: int) -> str:
     """What an attachment is, by its name's ending and by what stands in it. Raises Refusal."""
     if not 1 <= len(name) <= NAME_CHARACTERS_MAX or not name.isprintable() or set(name) & set('/\\"'):
@@ -165,7 +178,7 @@ def media_type(name: str, content: bytes, *, bytes_max: int) -> str:
     if not content:
         raise Refusal(f"attachment: {name} is empty")
     if len(content) > bytes_max:
-        raise Refusal(f"attachment: {name} is larger than proposal_attachment_bytes_max, {bytes_max} bytes")
+        raise too_large(bytes_max)
     found = _ENDINGS.get(name.rpartition(".")[2].lower())
     if found is None:
         raise Refusal(f"attachment: {name} is none of {', '.join(sorted(_ENDINGS))}")

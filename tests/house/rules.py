@@ -62,7 +62,7 @@ PURE = {
     "billing/voting/proposal.py", "billing/voting/poll.py", "billing/voting/count.py", "billing/voting/document.py",
     "billing/voting/election.py", "billing/portal/api/election_shapes.py", "billing/year_typed.py",
     "billing/portal/proposals.py", "billing/acts/act.py", "billing/portal/treasury.py", "billing/portal/our_coop.py",
-    "billing/portal/tokens.py", "billing/portal/api/openapi.py",
+    "billing/portal/tokens.py", "billing/portal/typed.py", "billing/portal/api/openapi.py",
     "billing/portal/api/page.py", "billing/portal/api/problem.py", "billing/portal/api/fits.py",
     "billing/portal/api/shapes.py", "billing/portal/api/statement_shapes.py",
     "deploy/observe/catalogue.py", "deploy/observe/page.py", "deploy/observe/panels.py",

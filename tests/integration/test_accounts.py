@@ -85,7 +85,7 @@ class Visited(Site):
 
     async def who(self) -> str:
         """The name of who is signed in; empty for nobody."""
-        reply = await self.get("/caps")
+        reply = await self.get("/")
         told = await reply.text() if reply.status == 200 else ""
         return told.partition("Sign out ")[2].partition("<")[0]
 
@@ -131,7 +131,7 @@ async def test_a_linked_account_signs_in_until_it_is_unlinked_and_signing_out_en
         assert told in page
     held = {one.key: one.value for one in site.client.session.cookie_jar}
     assert 303 == (await site.post("/logout")).status
-    assert 303 == (await site.client.get("/caps", cookies=held, allow_redirects=False)).status
+    assert 303 == (await site.client.get("/", cookies=held, allow_redirects=False)).status
     assert ((303, "/"), "anna") == (await site.enter(), await site.who())
     assert "/sessions?unlinked" == (await site.post("/account/unlink")).headers["Location"]
     assert 404 == (await site.post("/account/unlink")).status

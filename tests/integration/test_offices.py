@@ -165,12 +165,30 @@ async def test_an_invoice_is_shown_before_it_is_booked_and_booked_once_it_is_wan
     assert "book invoice 1: 2.00 EUR in pool rack of 2026-10" == line.what
 
 
+@pytest.mark.parametrize(
+    ("more", "is_told"),
+    [({}, True), ({"memo": " Place ", "supplier": "RACK Ltd"}, True), ({"amount": "2.01"}, False),
+     ({"supplier": "Power Ltd"}, False), ({"memo": "power"}, False), ({"period": "2026-11"}, False)],
+)  # fmt: skip
+async def test_the_same_invoice_once_more_is_told_before_it_is_booked(
+    site: Site, more: dict[str, str], is_told: bool
+) -> None:
+    _, tom, _, _ = await with_offices(site)
+    await site.sign_in(tom)
+    assert "says the same" not in await (await site.post("/treasurer/invoices", **INVOICE)).text()
+    await site.post("/treasurer/invoices", **INVOICE, sure="yes")
+    page = await (await site.post("/treasurer/invoices", **(INVOICE | more))).text()
+    assert is_told == ("Invoice 1, booked on 6 November 2026, 00:00 UTC, says the same" in page)
+
+
 async def test_a_month_is_tried_confirmed_and_closed(site: Site) -> None:
     anna, tom, _, _ = await with_offices(site)
     await add_cost(await site.co_op.books(), month=OCTOBER, pool="rack", amount="2.00", memo="", now_us=NOW)
     await site.sign_in(tom)
     page = await site.text("/treasurer/months/2026-10")
     assert "1.69" in page
+    assert "charges = costs + result, 3.69 EUR = 3.69 EUR" in page
+    assert "bytes sent: members&#39; usage = lines charged, 3,690,000,000 = 3,690,000,000" in page
     assert "Go on to close 2026-10" in page
     sure = await (await site.post("/treasurer/months/2026-10/close")).text()
     assert 'name="result" value="169"' in sure

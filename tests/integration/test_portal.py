@@ -374,7 +374,7 @@ async def test_the_books_are_shown_in_sums_that_name_no_member(site: Site) -> No
     assert 200 == page.status
     for words, amount in (
         ("Owed to us for use", "4.00"), ("Bills not paid yet", "2.00"), ("Cost: rack", "2.00"),
-        ("Charged for use: gb_out", "4.00"),
+        ("Charged for use: Sent to readers", "4.00"),
     ):  # fmt: skip
         assert f'<th scope="row">{words}</th><td class="n">{amount}</td>' in text
     assert "<strong>Left over: 2.00 EUR</strong>" in text

@@ -23,6 +23,8 @@ from tests.integration.browser_kit import (
 )
 
 SCHEMES = ("light", "dark")
+LONG_NAME = "w" * 63
+"""As long as a member's name can be, and nowhere to break it."""
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
@@ -62,14 +64,20 @@ async def test_axe_would_find_something() -> None:
 async def test_on_a_phone_no_page_is_wider_than_the_screen(
     chrome: Browser, seen: Seen, tmp_path: Path
 ) -> None:
+    owner = await seen.co_op.owner()
+    await owner.execute("UPDATE meter.member SET name = $2 WHERE id = $1", seen.members[0], LONG_NAME)
     async with window(chrome, width=NARROW) as context:
         page = await sign_in(seen, context, seen.members[0])
-        wide = []
+        wide, named = [], set()
         async for path in walk(page, seen.address):
             await picture(page, tmp_path, f"phone-{name_of(path)}")
             if await page.evaluate("document.scrollingElement.scrollWidth") > NARROW:
                 wide.append(path)
+            if LONG_NAME in await page.inner_text("main"):
+                named.add(path.split("/")[1])
     assert [] == wide
+    # Not in its foot alone: these pages say it in their own words.
+    assert {"statements", "years", "membership"} <= named
 
 
 async def test_without_javascript_a_member_signs_in_reads_drills_down_and_downloads(

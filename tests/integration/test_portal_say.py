@@ -247,8 +247,8 @@ async def test_nobody_who_is_not_signed_in_sees_or_does_anything(site: Say) -> N
         reply = await site.get(f"/proposals{path}")
         assert (303, "/login") == (reply.status, reply.headers["Location"])
     for path in ("/new", f"/{number}/edit", f"/{number}/comment"):
-        assert 303 == (await site.send(f"/proposals{path}", title="x", body="x", comment="x")).status
-    assert 303 == (await site.vote(number, "for")).status
+        assert 403 == (await site.send(f"/proposals{path}", title="x", body="x", comment="x")).status
+    assert 403 == (await site.vote(number, "for")).status
     assert (0, 5) == await store.turnout(site.books, number)
 
 

@@ -118,6 +118,11 @@ async def closing_year(site: Site, *, closed: bool = True) -> asyncpg.Connection
 async def test_a_year_is_tried_then_closed_by_a_resolution_to_the_cent(site: Site) -> None:
     books = await closing_year(site)
     page = await site.text("/treasurer/years/2026")
+    # Money is written in one way: with its digits grouped, and with its currency in the checks.
+    assert (True, []) == (
+        "where the result went = result, 1,220.00 EUR = 1,220.00 EUR" in page,
+        re.findall(r"[>= ]-?[0-9]{4,}\.[0-9]{2}\b", page.partition("Sums worked out")[2]),
+    )
     assert "A resolution about closing the year or sharing a surplus out is missing" in page
     assert 'href="/treasurer/years/2026"' in await site.text("/treasurer")
     await decided(books, ResolutionKind.OTHER)
@@ -191,7 +196,7 @@ async def test_what_was_decided_for_the_year_counts_in_its_trial_and_is_confirme
         ("put_aside=cash%3D1", "is not ACCOUNT=AMOUNT"),
         ("put_aside=fund:a%3D1%0Afund:a%3D2", "stands there twice"),
         ("put_aside=fund:a%3D-1", "is negative"),
-        ("reference_rate=much", "eference-rate"),
+        ("reference_rate=much", "published rate"),
     ],
 )
 async def test_what_cannot_be_decided_for_a_year_is_refused(site: Site, query: str, words: str) -> None:

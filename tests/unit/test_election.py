@@ -11,6 +11,7 @@ import pytest
 from billing.canon import canonical, digest
 from billing.governance.choices import check_choices, parse_choices
 from billing.governance.decisions import ResolutionKind
+from billing.pages import render
 from billing.rules.book import rule_set, rule_set_ids
 from billing.rules.voting import VotesEach, VotingChoice, voting_rules
 from billing.voting.count import Ballot, Election, Terms, Vote
@@ -75,6 +76,17 @@ def test_an_election_too_few_take_part_in_elects_nobody() -> None:
     assert (1,) == elect(box(*told), terms(1, quorum="2/10")).elected
     found = elect(box(*told), terms(1, quorum="21/100"))
     assert ((), "2 took part, and 3 of 10 were needed") == (found.elected, found.why)
+    told_once = {
+        "outcome": found,
+        "elected": [],
+        "tied": [],
+        "problems": [],
+        "rows": [],
+        "chambers": [],
+        "weights": {},
+    }
+    page = render("election_result.html", result=told_once, resolution=None)
+    assert (True, 1) == ("2 of 10 took part, and 3 were needed." in page, page.count("took part"))
 
 
 def test_who_abstains_takes_part() -> None:

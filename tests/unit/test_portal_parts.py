@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from billing.portal.guard import Attempts, neighbourhood, same_origin
+from billing.portal.guard import Attempts, neighbourhood, own_path, same_origin
 from billing.portal.overview import Day, days, picture
 from billing.words import bytes_text, instant_text, iso_text, month_text, quantity_text
 from meter.ids import MemberId
@@ -120,3 +120,19 @@ def test_a_quantity_that_goes_on_says_so() -> None:
     assert ("1.234567891 GB", "0.333333… months") == (
         quantity_text(1_234_567_891, 10**9, "GB"), quantity_text(10**30, 3 * 10**30, "months"),
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("path", ["/", "/caps", "/usage?from=2026-11-01&to=//x", "/proposals/new?election"])
+def test_a_path_of_ours_may_be_led_to(path: str) -> None:
+    assert path == own_path(path)
+
+
+@pytest.mark.parametrize(
+    "path",
+    # As browsers read them (WHATWG URL, section 4.4): a backslash is a slash, tabs and ends of lines are dropped.
+    ["", "caps", "//evil.example", "/\\evil.example", "\\\\evil.example", "\\/evil.example", "https:evil.example",
+     "https://evil.example", "javascript:alert(1)", "/\t/evil.example", "/\n/evil.example", "/.//evil.example",
+     "/x/..//evil.example", " //evil.example", "/caps\r\nSet-Cookie: a=b", "/caf\u00e9", "/" + "a" * 1_000],
+)  # fmt: skip
+def test_what_a_browser_could_take_for_another_site_is_no_path_of_ours(path: str) -> None:
+    assert own_path(path) is None

@@ -1,0 +1,67 @@
+"""The pages that say why not: what was wrong, what was typed, and the way back. It knows who asks from their request alone."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from typing import Any
+
+from aiohttp import web
+
+from billing.pages import render
+from billing.portal.desk import PORTAL, VISITOR, came_from, html_page, keep_onward, maybe_visitor
+from billing.portal.guard import SAFE_METHODS
+from billing.portal.multipart import TEXTS_BYTES_MAX, TYPED, texts_of
+from billing.portal.typed import shown
+from meter.postgres import AWAY
+
+log = logging.getLogger("billing.portal")
+
+
+async def refused(request: web.Request, words: str, status: int) -> web.Response:
+    """The page that says why not, with the pages of whoever is known to be signed in, and what their form said."""
+    visitor = request.get(VISITOR)
+    context: dict[str, Any] = {
+        "sentence": words, "visitor": visitor,
+        "typed": [] if visitor is None else shown(request.path, await _texts(request)),
+        "back": None if request.method in SAFE_METHODS else await came_from(request),
+    }  # fmt: skip
+    return html_page(render("refused.html", **context), status=status)
+
+
+async def signed_out(request: web.Request) -> web.Response:
+    """The page for a form that came after its sender's session was over: nothing was done, and what was typed stands there."""
+    texts = await _texts(request)
+    back = await came_from(request)
+    page = render("signed_out.html", visitor=None, typed=shown(request.path, texts))
+    response = html_page(page, status=403)
+    if back is not None:
+        keep_onward(response, request.app[PORTAL], back)
+    return response
+
+
+async def look_up(request: web.Request) -> None:
+    """Find out who is signed in and which language they chose, where no page has asked yet."""
+    if VISITOR in request:
+        return
+    try:
+        async with request.app[PORTAL].database() as connection:
+            await maybe_visitor(request, connection)
+    except AWAY as error:
+        log.warning("the database does not answer: %s", type(error).__name__)
+
+
+async def _texts(request: web.Request) -> Iterable[tuple[str, str]]:
+    """What the form said, as text; nothing where it cannot be read."""
+    if request.method in SAFE_METHODS:
+        return []
+    if TYPED in request:
+        return request[TYPED].items()
+    if request.content_type == "multipart/form-data":
+        longest = TEXTS_BYTES_MAX + request.app[PORTAL].settings.proposal_attachment_bytes_max
+        fits = request.content_length is not None and request.content_length <= longest
+        return (await texts_of(request)).items() if fits and request.can_read_body else []
+    try:
+        return [(name, text) for name, text in (await request.post()).items() if isinstance(text, str)]
+    except (web.HTTPRequestEntityTooLarge, ValueError):
+        return []  # It is too long to be read, or no text; the page says what was wrong without it.

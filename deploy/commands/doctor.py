@@ -13,7 +13,7 @@ from deploy.desk import opened
 from deploy.doctor import coop, machine
 from deploy.doctor.verdict import Level, Verdict, index_schema, ok, program, worst
 from deploy.output import print_json, print_table, say
-from deploy.place import DataRefused, Holder, holder, is_founded
+from deploy.place import AS_OWNER, DataRefused, Holder, holder, is_founded
 from deploy.settings import DeploySettings, everything, read
 from gateway.settings import GatewaySettings
 from gateway.storage.disk.index import schema_versions
@@ -59,7 +59,7 @@ async def visit() -> list[Verdict]:
     try:
         running = holder(data)
     except DataRefused as refusal:
-        return [*found, Verdict("data", Level.FAIL, str(refusal), "run this as the user who runs `weir up`")]
+        return [*found, Verdict("data", Level.FAIL, str(refusal), AS_OWNER)]
     found += machine.look(deploy, gateway, running)
     found.append(_running(running))
     index = gateway.engine_directory / "index.sqlite"
@@ -75,6 +75,9 @@ async def visit() -> list[Verdict]:
         async with opened(migrating=False) as desk:
             async for verdict in coop.look(desk):
                 found.append(verdict)
+    except DataRefused as refusal:
+        # As another user nothing more is asked; the same command as the right one says all.
+        found.append(Verdict("database", Level.FAIL, f"not asked: {refusal}", AS_OWNER))
     except (Refusal, asyncpg.PostgresError, OSError) as error:
         mend = "see log/postgres.log in the data directory, or the server that database_url names"
         found.append(Verdict("database", Level.FAIL, str(error), mend))

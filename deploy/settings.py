@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 
 from billing.settings import BillingSettings
+from deploy.addresses import check_names
 from gateway.settings import GatewaySettings
+from meter.public_url import public_url
 from meter.refusal import Refusal
 from meter.settings import ENVIRONMENT_PREFIX, MeterSettings, RoomSettings, config_file, secret_files
 
@@ -134,6 +136,11 @@ class DeploySettings(RoomSettings):
         "", description="PEM files whose certificates' ends are told as metrics; split by ','"
     )
 
+    @field_validator("gateway_url")
+    @classmethod
+    def _is_an_address(cls, value: str) -> str:
+        return public_url(value)
+
     def worker_count(self) -> int:
         """How many gateway workers to run: as set, else one for each core we may use."""
         return self.workers or len(os.sched_getaffinity(0))
@@ -199,6 +206,17 @@ def check_file() -> None:
             near = difflib.get_close_matches(name, known, n=1)
             hint = f"; did you mean {near[0]}?" if near else "; `weir config show` lists all names"
             raise WrongSetting(f"{where} has an unknown setting {name}{hint}")
+
+
+def check_addresses() -> None:
+    """Whether the portal's name is apart from those that show members' files. Raises SharedName, WrongSetting."""
+    deploy, billing, gateway = read(DeploySettings), read(BillingSettings), read(GatewaySettings)
+    host = f"[{deploy.gateway_host}]" if ":" in deploy.gateway_host else deploy.gateway_host
+    check_names(
+        gateway_url=deploy.gateway_url or f"http://{host}:{deploy.gateway_port}",
+        portal_url=billing.portal_url, host_suffix=gateway.host_suffix,
+        website_suffix=gateway.website_suffix, website_domains=gateway.website_domains,
+    )  # fmt: skip
 
 
 def file_values() -> dict[str, object]:

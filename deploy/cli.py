@@ -14,6 +14,7 @@ import click
 
 from deploy.commands.options import data_option
 from meter import __version__
+from meter.frame import DamagedSegment, damaged_sentence
 from meter.gate import require_assertions
 from meter.refusal import Refusal
 
@@ -119,6 +120,9 @@ def run(arguments: Sequence[str]) -> int:
         sys.stdout.flush()
     except Refusal as refusal:
         click.echo(f"weir: {refusal}", err=True)
+        return REFUSED
+    except DamagedSegment as damage:
+        click.echo(f"weir: {damaged_sentence(damage)}", err=True)
         return REFUSED
     except click.ClickException as wrong:
         wrong.show()

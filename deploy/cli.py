@@ -13,6 +13,7 @@ from pathlib import Path
 import click
 
 from deploy.commands.options import data_option
+from deploy.settings import misspelt_variables
 from meter import __version__
 from meter.frame import DamagedSegment, damaged_sentence
 from meter.gate import require_assertions
@@ -105,6 +106,8 @@ class Subjects(click.Group):
 def weir() -> None:
     """Member-owned storage: counted to the byte, billed at cost, surplus returned."""
     os.umask(0o077)
+    for sentence in misspelt_variables(os.environ):
+        click.echo(f"weir: {sentence}", err=True)
 
 
 def main() -> None:

@@ -90,10 +90,8 @@ def prepare(data: Path) -> Path:
 
 
 def check_format(data: Path) -> None:
-    """Write FORMAT in a new directory, refuse one of a newer Weir and one that is another user's. Raises DataRefused."""
+    """Write FORMAT in a new directory, refuse one of a newer Weir. Raises DataRefused."""
     path = data / "FORMAT"
-    if is_founded(data):
-        check_owner(data)
     try:
         text = path.read_text("ascii").strip()
     except FileNotFoundError:
@@ -136,7 +134,8 @@ def owner_sentence(data: Path, owner: int) -> str:
 def check_owner(data: Path) -> None:
     """Refuse another user's co-op: a file we made in it would shut its own `weir up` out. Raises DataRefused.
 
-    Root is no exception, for root can write everywhere and leaves what others cannot read.
+    Root is no exception, for root can write everywhere and leaves what others cannot read. The directory of a gateway
+    that died is: nobody starts there again, and its disk may have come from a machine with other users.
     """
     if (owner := strange_owner(data)) is not None:
         raise DataRefused(f"{owner_sentence(data, owner)}: {AS_OWNER}")

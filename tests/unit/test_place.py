@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from deploy.cli import run
-from deploy.place import AlreadyRunning, DataRefused, check_format, held, holder, prepare
+from deploy.commands.ship import locate
+from deploy.place import AlreadyRunning, DataRefused, check_format, check_owner, held, holder, prepare
 from tests.ordinary import NOBODY, as_nobody, interpreter
 
 HOLD_AND_SAY_SO = """
@@ -127,7 +128,7 @@ def test_another_users_co_op_is_refused_and_left_as_it_was(
     check_format(tmp_path)
     us = os.geteuid()
     other = another_user(monkeypatch)
-    for way in (check_format, prepare):
+    for way in (check_owner, prepare):
         with pytest.raises(DataRefused) as refused:
             way(tmp_path)
         sentence = (
@@ -142,7 +143,7 @@ def test_a_mounted_directory_of_another_user_is_ours_when_the_format_in_it_is(tm
     """As a volume of Kubernetes with fsGroup: root's directory, the container's files."""
     check_format(tmp_path)
     os.chown(tmp_path, NOBODY, NOBODY)
-    check_format(tmp_path)
+    check_owner(tmp_path)
     assert prepare(tmp_path) == tmp_path
 
 
@@ -173,3 +174,13 @@ def test_a_command_of_another_user_leaves_nothing_behind(
     assert "run this as the user who runs `weir up`" in capsys.readouterr().err
     assert ["FORMAT"] == [path.name for path in data.iterdir()]
     assert not place.exists()
+
+
+def test_the_directory_of_a_dead_gateway_may_be_another_users(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`weir ship` works on a disk from another machine."""
+    (tmp_path / "journal").mkdir()
+    check_format(tmp_path)
+    another_user(monkeypatch)
+    assert tmp_path == locate(tmp_path).data

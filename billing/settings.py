@@ -8,6 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from billing.portal.entry import is_safe
 from meter.proxies import parse_proxies
+from meter.public_url import public_url
 from meter.settings import RoomSettings
 
 
@@ -226,6 +227,11 @@ class BillingSettings(RoomSettings):
         le=100_000,
         description="who voted, by name, on the page of a proposal; the result has them all",
     )
+
+    @field_validator("portal_url", "gateway_url")
+    @classmethod
+    def _are_addresses(cls, value: str) -> str:
+        return public_url(value)
 
     @field_validator("trusted_proxies")
     @classmethod

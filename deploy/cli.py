@@ -13,7 +13,9 @@ from pathlib import Path
 import click
 
 from deploy.commands.options import data_option
+from deploy.settings import misspelt_variables
 from meter import __version__
+from meter.frame import DamagedSegment, damaged_sentence
 from meter.gate import require_assertions
 from meter.refusal import Refusal
 
@@ -104,6 +106,8 @@ class Subjects(click.Group):
 def weir() -> None:
     """Member-owned storage: counted to the byte, billed at cost, surplus returned."""
     os.umask(0o077)
+    for sentence in misspelt_variables(os.environ):
+        click.echo(f"weir: {sentence}", err=True)
 
 
 def main() -> None:
@@ -119,6 +123,9 @@ def run(arguments: Sequence[str]) -> int:
         sys.stdout.flush()
     except Refusal as refusal:
         click.echo(f"weir: {refusal}", err=True)
+        return REFUSED
+    except DamagedSegment as damage:
+        click.echo(f"weir: {damaged_sentence(damage)}", err=True)
         return REFUSED
     except click.ClickException as wrong:
         wrong.show()

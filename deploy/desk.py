@@ -20,7 +20,7 @@ from billing.settings import BillingSettings
 from deploy import rooms
 from deploy.embedded import dsn, embedded, socket_directory
 from deploy.founding import vault_path
-from deploy.place import DataRefused, Holder, check_format, held, holder, is_founded, prepare
+from deploy.place import DataRefused, Holder, check_format, check_owner, held, holder, is_founded, prepare
 from deploy.rooms import connected
 from deploy.settings import DeploySettings, read
 from gateway.feed import feed_what_is_left
@@ -144,6 +144,7 @@ async def opened(*, migrating: bool = True) -> AsyncIterator[Desk]:
     data = deploy.data.absolute()
     if not is_founded(data):
         raise DataRefused(f"there is no co-op in {data} yet; `weir up` founds one, or name it with --data")
+    check_owner(data)
     check_format(data)
     running = await _running(data, deploy)
     if meter.database_url:

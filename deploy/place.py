@@ -22,6 +22,7 @@ FORMAT = 1
 """Version of what is in the data directory; raised when an older Weir could not read it."""
 LOCK_POLL_S = 0.05
 RECORD_BYTES_MAX = 16_384
+AS_OWNER = "run this as the user who runs `weir up`"
 LOCK_LAYOUT = "hhqqi"
 """struct flock of 64-bit Linux: type, whence, start, length, pid (fcntl(2))."""
 
@@ -70,6 +71,8 @@ def prepare(data: Path) -> Path:
     Raises DataRefused.
     """
     data = data.absolute()
+    if is_founded(data):
+        check_owner(data)
     try:
         if not data.exists():
             data.mkdir(mode=0o700, parents=True)
@@ -106,8 +109,36 @@ def check_format(data: Path) -> None:
 
 
 def is_founded(data: Path) -> bool:
-    """Whether `weir up` ever got as far as writing FORMAT here."""
-    return (data / "FORMAT").exists()
+    """Whether `weir up` ever got as far as writing FORMAT here. Raises DataRefused when that cannot be seen."""
+    try:
+        return (data / "FORMAT").exists()
+    except OSError as error:
+        raise DataRefused(f"the data directory {data} cannot be read by {_who()}: {error.strerror}") from None
+
+
+def strange_owner(data: Path) -> int | None:
+    """The number of the user whose co-op this is; None when we are that user.
+
+    Either the directory or its FORMAT is ours: a volume that Kubernetes mounts stays root's, and is ours by group.
+    """
+    owner = data.stat().st_uid
+    is_ours = os.geteuid() == owner or (is_founded(data) and (data / "FORMAT").stat().st_uid == os.geteuid())
+    return None if is_ours else owner
+
+
+def owner_sentence(data: Path, owner: int) -> str:
+    """Whose the directory is, and who we are."""
+    return f"{data} belongs to user {owner}, and you are {os.geteuid()}"
+
+
+def check_owner(data: Path) -> None:
+    """Refuse another user's co-op: a file we made in it would shut its own `weir up` out. Raises DataRefused.
+
+    Root is no exception, for root can write everywhere and leaves what others cannot read. The directory of a gateway
+    that died is: nobody starts there again, and its disk may have come from a machine with other users.
+    """
+    if (owner := strange_owner(data)) is not None:
+        raise DataRefused(f"{owner_sentence(data, owner)}: {AS_OWNER}")
 
 
 def replace_file(path: Path, content: str | bytes, *, mode: int) -> None:

@@ -8,20 +8,31 @@ from __future__ import annotations
 import difflib
 import os
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 
 from billing.settings import BillingSettings
+from deploy.addresses import check_names
 from gateway.settings import GatewaySettings
+from meter.public_url import public_url
 from meter.refusal import Refusal
 from meter.settings import ENVIRONMENT_PREFIX, MeterSettings, RoomSettings, config_file, secret_files
 
 MASK = "********"
+NEAR = 0.8
+"""How alike a variable's name must be to a setting's to pass for a slip: 1 is the same."""
+OTHER_VARIABLES = frozenset(
+    f"{ENVIRONMENT_PREFIX}{name}"
+    for name in (
+        "CONFIG", "SECRETS_DIRECTORY", "GATEWAY_FD", "GATE_FD", "METRICS_FD", "PORTAL_FD", "WORKER", "WORKERS",
+    )
+)  # fmt: skip
+"""Variables of ours that are no settings: where settings are, and what a parent tells its children."""
 
 
 class WrongSetting(Refusal):
@@ -134,6 +145,11 @@ class DeploySettings(RoomSettings):
         "", description="PEM files whose certificates' ends are told as metrics; split by ','"
     )
 
+    @field_validator("gateway_url")
+    @classmethod
+    def _is_an_address(cls, value: str) -> str:
+        return public_url(value)
+
     def worker_count(self) -> int:
         """How many gateway workers to run: as set, else one for each core we may use."""
         return self.workers or len(os.sched_getaffinity(0))
@@ -192,13 +208,55 @@ def sentence(error: ValidationError) -> str:
 def check_file() -> None:
     """Raises WrongSetting when weir.toml cannot be read, or it or a secret file has a name no room knows."""
     known = sorted(name for _, _, name in fields())
-    named = [(name, str(config_file())) for name in file_values()]
+    values = file_values()
+    for name, value in values.items():
+        if isinstance(value, dict) or (
+            isinstance(value, list) and any(isinstance(one, dict) for one in value)
+        ):
+            raise WrongSetting(
+                f"{config_file()} has a section [{name}], and settings stand in none: take that line out and write each "
+                "setting by its whole name, as `weir config show` lists them"
+            )
+    named = [(name, str(config_file())) for name in values]
     named += [(name, str(path.parent)) for name, path in secret_files().items()]
     for name, where in named:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
             hint = f"; did you mean {near[0]}?" if near else "; `weir config show` lists all names"
             raise WrongSetting(f"{where} has an unknown setting {name}{hint}")
+
+
+def misspelt_variables(environment: Iterable[str]) -> list[str]:
+    """A sentence for each WEIR_ variable that sets nothing and is nearly a setting's name.
+
+    Told, not refused, and only where a name is near: other programs may have variables that begin so.
+    """
+    known = sorted(f"{ENVIRONMENT_PREFIX}{name.upper()}" for _, _, name in fields())
+    found = []
+    for variable in sorted(environment):
+        name = variable.upper()
+        if not name.startswith(ENVIRONMENT_PREFIX) or name in known or name in OTHER_VARIABLES:
+            continue
+        if near := difflib.get_close_matches(
+            name.removeprefix(ENVIRONMENT_PREFIX), _bare(known), n=1, cutoff=NEAR
+        ):
+            found.append(f"the variable {variable} sets nothing; did you mean {ENVIRONMENT_PREFIX}{near[0]}?")
+    return found
+
+
+def _bare(names: Iterable[str]) -> list[str]:
+    return [name.removeprefix(ENVIRONMENT_PREFIX) for name in names]
+
+
+def check_addresses() -> None:
+    """Whether the portal's name is apart from those that show members' files. Raises SharedName, WrongSetting."""
+    deploy, billing, gateway = read(DeploySettings), read(BillingSettings), read(GatewaySettings)
+    host = f"[{deploy.gateway_host}]" if ":" in deploy.gateway_host else deploy.gateway_host
+    check_names(
+        gateway_url=deploy.gateway_url or f"http://{host}:{deploy.gateway_port}",
+        portal_url=billing.portal_url, host_suffix=gateway.host_suffix,
+        website_suffix=gateway.website_suffix, website_domains=gateway.website_domains,
+    )  # fmt: skip
 
 
 def file_values() -> dict[str, object]:

@@ -13,6 +13,7 @@ import uvloop
 
 from gateway.app import Worker
 from gateway.settings import GatewaySettings
+from meter.frame import DamagedSegment, damaged_sentence
 from meter.gate import wait_at_gate
 from meter.logs import begin_log
 from meter.refusal import Refusal
@@ -50,6 +51,10 @@ def main() -> None:
         uvloop.run(run())
     except Refusal as refusal:
         log.critical("%s", refusal)
+        sys.exit(2)
+    except DamagedSegment as damage:
+        # Not begun anew by itself: whether its disk lies again is for a person to see.
+        log.critical("%s", damaged_sentence(damage))
         sys.exit(2)
 
 

@@ -64,6 +64,14 @@ class DamagedSegment(Exception):
     """A segment that is not what its name and neighbours promise; the sentence names what differs."""
 
 
+def damaged_sentence(damage: DamagedSegment) -> str:
+    """What a person is told of it: what differs, what not to do, and what to read."""
+    return (
+        f"the journal is damaged: {damage}. Change and remove nothing in journal/; "
+        "docs/runbooks/WeirStreamStandsStill.md has the mend"
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class SegmentHeader:
     """The unchanging half of a segment's header."""

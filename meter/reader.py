@@ -119,9 +119,11 @@ def view(path: Path, *, stream: StreamId) -> SegmentView:
     records = data[HEADER_BYTES : HEADER_BYTES + live.published * RECORD_BYTES]
     valid = frame.valid_records(records, first_sequence=header.first_sequence, seed=frame.record_seed(header))
     if valid < live.published:
-        raise DamagedSegment(f"{path.name}: record {valid + 1} of {live.published} fails its checksum")
+        raise DamagedSegment(
+            f"{path.parent.name}/{path.name}: record {valid + 1} of {live.published} fails its checksum"
+        )
     if live.sealed and frame.segment_digest(header, records) != live.digest:
-        raise DamagedSegment(f"{path.name} does not match its digest")
+        raise DamagedSegment(f"{path.parent.name}/{path.name} does not match its digest")
     return SegmentView(header, records, live.synced, live.sealed, live.digest)
 
 

@@ -33,7 +33,7 @@ def settle_end(path: Path, header: SegmentHeader, live: frame.Live) -> SettledEn
     count = frame.valid_records(body, first_sequence=header.first_sequence, seed=frame.record_seed(header))
     if count < live.synced:
         raise frame.DamagedSegment(
-            f"{path.name}: record {count + 1} of {live.synced} that were on disk fails its checksum"
+            f"{path.parent.name}/{path.name}: record {count + 1} of {live.synced} that were on disk fails its checksum"
         )
     count += _write_off_held(path, body, count, header)
     rest = bytes(body[count * RECORD_BYTES :])

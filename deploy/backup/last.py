@@ -9,9 +9,14 @@ from pathlib import Path
 from deploy.aggregate import Snapshot
 from deploy.backup.page import Page
 from deploy.place import replace_file
+from meter.refusal import Refusal
 
 FILE_NAME = "backup.json"
 _SECOND_US = 1_000_000
+
+
+class LastUnknown(Refusal):
+    """There was a backup, and what is written of it cannot be read: that is not the same as none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,16 +42,26 @@ def remember(data: Path, place: str, page: Page) -> None:
 
 
 def last_backup(data: Path) -> LastBackup | None:
-    """None where none ever succeeded, or the file says nothing we can read."""
+    """None where none ever succeeded. Raises LastUnknown when the file is there and says nothing we can read."""
+    path = data / FILE_NAME
     try:
-        return LastBackup(**json.loads((data / FILE_NAME).read_text("utf-8")))
-    except (OSError, ValueError, TypeError):
+        return LastBackup(**json.loads(path.read_text("utf-8")))
+    except FileNotFoundError:
         return None
+    except OSError as error:
+        raise LastUnknown(f"{path} cannot be read: {error.strerror}") from None
+    except (ValueError, TypeError):
+        raise LastUnknown(f"{path} is not what a backup writes") from None
 
 
 def backup_gauges(data: Path) -> Snapshot:
-    """The last backup as series; zeros where there was none."""
-    last = last_backup(data) or LastBackup("", "", 0, 0, 0, 0, 0)
+    """The last backup as series; zeros where there was none, or where the file that tells cannot be read."""
+    unreadable = 0.0
+    try:
+        last = last_backup(data)
+    except LastUnknown:
+        last, unreadable = None, 1.0
+    last = last or LastBackup("", "", 0, 0, 0, 0, 0)
     return Snapshot(
         gauges={
             "weir_backup_last_success_timestamp_seconds": last.taken_us / _SECOND_US,
@@ -54,5 +69,6 @@ def backup_gauges(data: Path) -> Snapshot:
             "weir_backup_last_size_bytes": float(last.size_bytes),
             "weir_backup_last_new_bytes": float(last.new_bytes),
             "weir_backup_last_damaged_files": float(last.damaged),
+            "weir_backup_last_unreadable": unreadable,
         }
     )

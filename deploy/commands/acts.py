@@ -13,6 +13,8 @@ from deploy.desk import Desk, at_desk
 from deploy.instants import instant_text
 from deploy.output import print_json, print_table, say
 from meter.ids import MemberId
+from meter.postgres import Connection
+from meter.refusal import Refusal
 from meter.store import find_member, members
 
 DISAGREES = 1
@@ -39,6 +41,8 @@ def list_(member: str | None, kind: str | None, before: int | None, limit: int, 
         async with desk.connected("weir_billing") as connection:
             names = {one.id: one.name for one in await members(connection)}
             whose = None if member is None else (await find_member(connection, member)).id
+            if kind is not None:
+                await _check_kind(connection, kind)
             found = await store.acts(connection, before=before, subject=whose, kind=kind, count_max=limit)
             return found, names
 
@@ -49,6 +53,24 @@ def list_(member: str | None, kind: str | None, before: int | None, limit: int, 
     else:
         columns = ("number", "at", "who", "office", "what", "about", "outcome")
         print_table(columns, [[one[name] for name in columns] for one in told], numbers=("number",))
+
+
+async def _check_kind(connection: Connection, kind: str) -> None:
+    """Refuse words that are neither in the log nor a command's: an empty list would say that nothing was done."""
+    if is_command(kind) or await store.acts(connection, kind=kind, count_max=1):
+        return
+    raise Refusal(
+        f"no command is called '{kind}', and the log has no such act; `weir acts list` shows them, and `weir --help` all commands"
+    )
+
+
+def is_command(words: str) -> bool:
+    """Whether `weir WORDS` is a command that does something."""
+    context = click.get_current_context().find_root()
+    command: click.Command | None = context.command
+    for word in words.split():
+        command = command.get_command(context, word) if isinstance(command, click.Group) else None
+    return command is not None and not isinstance(command, click.Group)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from deploy.commands.options import data_option, json_option
 from deploy.desk import Desk, at_desk
 from deploy.instants import instant_text
 from deploy.output import bytes_text, print_json, print_table, say
+from deploy.place import check_owner, is_founded
 from deploy.progress import work_to
 from deploy.settings import DeploySettings, read
 from meter.refusal import Refusal
@@ -55,9 +56,10 @@ def backup() -> None:
 @data_option
 def take(place: str, without_files: bool, passphrase_file: Path | None, as_json: bool) -> None:
     """Make a backup of this machine; only what is new is copied."""
-    repository = opened(place, read(DeploySettings), passphrase_file=passphrase_file, create=True)
 
     async def work(desk: Desk) -> Page:
+        # Only here, where the data directory is known to be ours: a place made by another user shuts the next one out.
+        repository = opened(place, desk.deploy, passphrase_file=passphrase_file, create=True)
         with work_to("backing up") as told:
             page = await take_backup(desk, repository, with_files=not without_files, told=told)
         remember(desk.data, repository.target.describe(), page)
@@ -130,7 +132,10 @@ def verify(place: str, name: str | None, passphrase_file: Path | None, as_json: 
 @data_option
 def prune(place: str, keep: int, passphrase_file: Path | None, as_json: bool) -> None:
     """Let all but the newest backups go, and whatever only they needed."""
-    repository = opened(place, read(DeploySettings), passphrase_file=passphrase_file)
+    settings = read(DeploySettings)
+    if is_founded(data := settings.data.absolute()):
+        check_owner(data)
+    repository = opened(place, settings, passphrase_file=passphrase_file)
     with repository.target.alone():
         gone, pieces = repository.prune(keep=keep)
     if as_json:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from deploy.commands.move import move
-from deploy.commands.options import data_option, json_option
+from deploy.commands.options import SIGNED, data_option, json_option
 from deploy.desk import Desk, as_operator, at_desk
 from deploy.instants import instant_text
 from deploy.output import print_json, print_table, say
@@ -60,7 +60,7 @@ def list_(member: str | None, as_json: bool) -> None:
         print_table(columns, rows, numbers=("stored_bytes", "limit_bytes"))
 
 
-@bucket.command("limit")
+@bucket.command("limit", context_settings=SIGNED)
 @click.argument("name")
 @click.argument("size")
 @json_option

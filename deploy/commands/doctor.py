@@ -8,13 +8,14 @@ import asyncpg
 import click
 
 from billing.settings import BillingSettings
+from deploy.addresses import SharedName
 from deploy.commands.options import data_option, json_option
 from deploy.desk import opened
 from deploy.doctor import coop, machine
 from deploy.doctor.verdict import Level, Verdict, index_schema, ok, program, worst
 from deploy.output import print_json, print_table, say
-from deploy.place import DataRefused, Holder, holder, is_founded
-from deploy.settings import DeploySettings, everything, read
+from deploy.place import AS_OWNER, DataRefused, Holder, holder, is_founded
+from deploy.settings import DeploySettings, check_addresses, everything, read
 from gateway.settings import GatewaySettings
 from gateway.storage.disk.index import schema_versions
 from meter import __version__
@@ -49,7 +50,7 @@ async def visit() -> list[Verdict]:
         rows = everything()
     except Refusal as refusal:
         return list(coop.settings_refused(refusal))
-    found = [ok("settings", f"all {len(rows)} settings are in bounds")]
+    found = [ok("settings", f"all {len(rows)} settings are in bounds"), _names()]
     deploy, gateway = read(DeploySettings), read(GatewaySettings)
     data = deploy.data.absolute()
     gateway = gateway.model_copy(update={"data": data})
@@ -59,7 +60,7 @@ async def visit() -> list[Verdict]:
     try:
         running = holder(data)
     except DataRefused as refusal:
-        return [*found, Verdict("data", Level.FAIL, str(refusal), "run this as the user who runs `weir up`")]
+        return [*found, Verdict("data", Level.FAIL, str(refusal), AS_OWNER)]
     found += machine.look(deploy, gateway, running)
     found.append(_running(running))
     index = gateway.engine_directory / "index.sqlite"
@@ -75,10 +76,23 @@ async def visit() -> list[Verdict]:
         async with opened(migrating=False) as desk:
             async for verdict in coop.look(desk):
                 found.append(verdict)
+    except DataRefused as refusal:
+        # As another user nothing more is asked; the same command as the right one says all.
+        found.append(Verdict("database", Level.FAIL, f"not asked: {refusal}", AS_OWNER))
     except (Refusal, asyncpg.PostgresError, OSError) as error:
         mend = "see log/postgres.log in the data directory, or the server that database_url names"
         found.append(Verdict("database", Level.FAIL, str(error), mend))
     return found
+
+
+def _names() -> Verdict:
+    try:
+        check_addresses()
+    except SharedName as refusal:
+        return Verdict(
+            "names", Level.FAIL, str(refusal), "give the portal a host name of its own (portal_url)"
+        )
+    return ok("names", "portal, gateway and websites share no name")
 
 
 def _certificates(setting: str, url: str) -> list[Verdict]:

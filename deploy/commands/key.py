@@ -177,4 +177,9 @@ def _portal_url(desk: Desk) -> str:
         return desk.billing.portal_url
     if desk.running is None:
         raise DataRefused("the portal does not run, so there is nothing to log in to; start `weir up` first")
-    return str(desk.running.facts["portal_url"])
+    url = desk.running.facts.get("portal_url")
+    if not url:
+        raise DataRefused(
+            "no portal runs here, and portal_url is not set; ask the machine where the portal is"
+        )
+    return str(url)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import click
 
+from billing.portal.mail import is_address
 from deploy.commands.cap import cap, cap_document, caps_of
-from deploy.commands.options import data_option, json_option
+from deploy.commands.options import SIGNED, data_option, json_option
 from deploy.commands.rate import rate, rates_document, rates_of
 from deploy.desk import Desk, as_board, as_operator, at_desk
 from deploy.instants import instant_text
 from deploy.output import print_json, print_table, say
 from gateway.store import limit_member, member_limit
+from meter.refusal import Refusal
 from meter.sizes import limit_text, parse_limit
 from meter.store import add_member, find_member, members, set_member_status
 from meter.usage import Member, MemberClass, MemberStatus
@@ -53,6 +55,10 @@ def member() -> None:
 @data_option
 def add(name: str, member_class: str, email: str, as_json: bool) -> None:
     """Enter NAME into the register."""
+    if email and not is_address(email):
+        raise Refusal(
+            f"'{email}' is no e-mail address: links to sign in would never arrive; write it as anna@example.coop"
+        )
 
     async def work(desk: Desk) -> Member:
         act = as_board("enter a member into the register")
@@ -115,7 +121,7 @@ def show(name: str, as_json: bool) -> None:
         print_table(("", ""), list(told.items()))
 
 
-@member.command("limit")
+@member.command("limit", context_settings=SIGNED)
 @click.argument("name")
 @click.argument("size")
 @json_option

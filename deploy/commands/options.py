@@ -14,6 +14,10 @@ GIVEN = "weir.given"
 """Where the click context keeps the names of settings that were given as arguments."""
 
 
+SIGNED = {"ignore_unknown_options": True}
+"""Settings of a command with a number or a size among its arguments: '-5GB' is a wrong size, not an unknown option."""
+
+
 def given_names(context: click.Context) -> list[str]:
     """Names of settings given on the command line so far."""
     names: list[str] = context.meta.setdefault(GIVEN, [])

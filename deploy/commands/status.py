@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from pathlib import Path
+
+import asyncpg
 import click
 
 from deploy.commands.options import data_option, json_option
@@ -13,8 +17,11 @@ from gateway import inventory_store
 from gateway.move_store import open_moves
 from gateway.storage.disk.scrub import progress_of
 from meter import __version__
+from meter.frame import DamagedSegment
 from meter.heads_store import last_head
 from meter.live import open_by_payer, open_exchanges
+from meter.postgres import DatabaseAway
+from meter.reader import published_sequence, streams
 from meter.shipper import alarms, torn_bytes, unshipped
 from meter.signing import known_public
 from meter.store import exchanges_cut, members
@@ -23,6 +30,18 @@ from meter.usage_store import usage_between
 from meter.window import MICROSECONDS, Month
 
 TOTALS = ("bytes_in", "bytes_out", "requests_a", "requests_b")
+FROM_DATABASE = (
+    "postgres_version", "unshipped_events", "stream_alarms", "exchanges_cut", "last_head", "last_head_day", "moves",
+    "engine_drift_bytes", "members", "members_active", *TOTALS,
+)  # fmt: skip
+"""What is None while PostgreSQL is away."""
+LOST = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InterfaceError,
+    TimeoutError,
+)
+"""How a connection ends under a question."""
 
 
 @click.command()
@@ -35,9 +54,46 @@ def status(as_json: bool) -> None:
         print_json(told)
     else:
         _print(told)
+    if told["database_problem"]:
+        raise DatabaseAway(str(told["database_problem"]))
 
 
 async def _document(desk: Desk) -> dict[str, object]:
+    """Everything; what only PostgreSQL knows is None while it is away, and database_problem says so."""
+    here = _here(desk)
+    try:
+        return here | await _from_database(desk)
+    except (DatabaseAway, *LOST) as away:
+        sentence = str(away) if isinstance(away, DatabaseAway) else f"the database does not answer: {away}"
+        return here | dict.fromkeys(FROM_DATABASE) | _open(desk, []) | {"database_problem": sentence}
+
+
+def _here(desk: Desk) -> dict[str, object]:
+    """What the lock, the journal and the settings say."""
+    return {
+        **_running(desk),
+        "version": __version__,
+        "data": str(desk.data),
+        "database_problem": None,
+        "journal_records": _journal_records(desk.data / "journal"),
+        "torn_bytes": torn_bytes(desk.data / "journal"),
+        "signing_key": known_public(desk.data),
+        "durability": gateway_settings(desk).durability.value,
+        **_checked(desk),
+        "month": str(Month.of(desk.now_us)),
+    }
+
+
+def _journal_records(journal: Path) -> int:
+    """Records in all streams; of a damaged stream none, for the doctor and the alarms name it."""
+    found = 0
+    for directory in streams(journal):
+        with suppress(DamagedSegment):
+            found += published_sequence(directory)
+    return found
+
+
+async def _from_database(desk: Desk) -> dict[str, object]:
     async with desk.connected("weir_meter") as connection:
         meter = desk.meter.model_copy(update={"data": desk.data})
         waiting = await unshipped(connection, meter.journal_directory)
@@ -56,19 +112,12 @@ async def _document(desk: Desk) -> dict[str, object]:
         moving = await open_moves(connection)
         drifted = await inventory_store.drifted(connection)
     return {
-        **_running(desk),
-        "version": __version__,
-        "data": str(desk.data),
         "postgres_version": version,
         "unshipped_events": waiting,
         "stream_alarms": damaged,
-        "torn_bytes": torn_bytes(meter.journal_directory),
         "exchanges_cut": cut,
-        "signing_key": known_public(desk.data),
         "last_head": None if head is None else head.number,
         "last_head_day": None if head is None else str(head.day),
-        "durability": gateway_settings(desk).durability.value,
-        **_checked(desk),
         **_open(desk, register),
         "moves": [
             {
@@ -82,7 +131,6 @@ async def _document(desk: Desk) -> dict[str, object]:
         "engine_drift_bytes": sum(abs(one.drift_bytes) for one in drifted),
         "members": len(register),
         "members_active": sum(member.status is MemberStatus.ACTIVE for member in register),
-        "month": str(Month.of(desk.now_us)),
         **totals,
     }
 
@@ -201,21 +249,28 @@ def _print(told: dict[str, object]) -> None:
         ("portal", told["portal_url"]),
         ("admin", told["admin_url"]),
         ("data", told["data"]),
-        ("PostgreSQL", told["postgres_version"]),
+        ("PostgreSQL", told["postgres_version"] or "DOES NOT ANSWER"),
         ("durability", told["durability"]),
         ("stored bytes read again", _check_text(told)),
+        ("records in the journal", told["journal_records"]),
+        ("bytes of torn records, kept aside", told["torn_bytes"] or None),
+        ("signed with public key", told["signing_key"]),
+        ("transfers still open", _open_text(told)),
+        *([] if told["database_problem"] else _database_rows(told)),
+    ]
+    print_table(("", ""), [row for row in rows if row[1] is not None])
+
+
+def _database_rows(told: dict[str, object]) -> list[tuple[str, object]]:
+    return [
+        *_open_rows(told["open_by_member"]),
         ("events not yet in the sums", told["unshipped_events"]),
         *[("a stream that STANDS STILL", alarm) for alarm in _sentences(told["stream_alarms"])],
-        ("bytes of torn records, kept aside", told["torn_bytes"] or None),
         ("last signed head", _head_text(told)),
-        ("signed with public key", told["signing_key"]),
         ("exchanges cut by a crash", _cut_text(int(str(told["exchanges_cut"])))),
-        ("transfers still open", _open_text(told)),
-        *_open_rows(told["open_by_member"]),
         *_move_rows(told["moves"]),
         ("bytes that engines hold otherwise than counted", told["engine_drift_bytes"] or None),
         ("members, active", f"{told['members']}, {told['members_active']}"),
         (f"received in {told['month']}", bytes_text(int(str(told["bytes_in"])))),
         (f"sent in {told['month']}", bytes_text(int(str(told["bytes_out"])))),
     ]
-    print_table(("", ""), [row for row in rows if row[1] is not None])

@@ -17,7 +17,7 @@ from deploy.commands.options import data_option, set_setting
 from deploy.output import console
 from deploy.place import replace_file
 from deploy.running import RoomsSettings, Running
-from deploy.settings import DeploySettings, read
+from deploy.settings import DeploySettings, check_addresses, read
 from deploy.supervisor import Supervisor
 from gateway.settings import GatewaySettings
 from meter.settings import MeterSettings
@@ -61,6 +61,7 @@ def up(
             set_setting(context, name, value)
     settings = RoomsSettings(read(DeploySettings), read(MeterSettings), read(BillingSettings))
     region = read(GatewaySettings).region
+    check_addresses()
     errors = console(stderr=True)
     supervisor = Supervisor(settings, tell=lambda line: errors.print(Text(line), soft_wrap=True))
     if ready_file is not None:

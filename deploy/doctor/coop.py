@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 import asyncpg
 
 from deploy import store
-from deploy.backup.last import last_backup
+from deploy.backup.last import LastUnknown, last_backup
 from deploy.binaries import MAJOR
 from deploy.desk import Desk
 from deploy.doctor.verdict import Level, Verdict, backlog, backup, clock, gateway_versions, ok
@@ -56,7 +56,14 @@ async def look(desk: Desk) -> AsyncIterator[Verdict]:
         engines = [row for row in await engine_store.engines(connection) if row.kind == S3_KIND]
     for row in engines:
         yield await asyncio.to_thread(_engine, desk, row)
-    last = last_backup(desk.data)
+    try:
+        last = last_backup(desk.data)
+    except LastUnknown as refusal:
+        yield Verdict(
+            "backup", Level.WARN, f"when the last backup was is not known: {refusal}",
+            "see whose the file is; a whole backup writes it anew, and `weir backup list PLACE` names those there are",
+        )  # fmt: skip
+        return
     age_us = None if last is None else desk.now_us - last.taken_us
     yield backup(age_us=age_us, damaged=0 if last is None else last.damaged)
 

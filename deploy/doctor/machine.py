@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from cryptography import x509
 
 from deploy.doctor.verdict import Level, Verdict, certificate, descriptors, ok, space
-from deploy.place import Holder
+from deploy.place import AS_OWNER, Holder, owner_sentence, strange_owner
 from deploy.settings import DeploySettings, file_values, is_secret
 from deploy.sockets import CannotListen, listen
 from gateway.crowd import descriptors_for
@@ -87,11 +87,8 @@ def disk(name: str, path: Path, *, least: int) -> Iterator[Verdict]:
 def permissions(data: Path) -> Iterator[Verdict]:
     """Whose the directory is, and who may read the keys in it."""
     found = data.stat()
-    if found.st_uid != os.geteuid():
-        yield Verdict(
-            "owner", Level.FAIL, f"{data} belongs to user {found.st_uid}, and you are {os.geteuid()}",
-            "run this as the user who runs `weir up`",
-        )  # fmt: skip
+    if (owner := strange_owner(data)) is not None:
+        yield Verdict("owner", Level.FAIL, owner_sentence(data, owner), AS_OWNER)
     elif found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         yield Verdict("owner", Level.FAIL, f"others may write in {data}", f"`chmod go-w {data}`")
     else:

@@ -112,6 +112,8 @@ def test_a_reload_that_fails_is_told_and_the_old_workers_serve_on(machine: Machi
 def test_a_backup_and_an_audit_are_made_beside_it(machine: Machine) -> None:
     machine.run("systemctl", "start", "weir-backup", "weir-audit")
     assert "success" == machine.property("weir-backup", "Result") == machine.property("weir-audit", "Result")
+    machine.run("systemctl", "start", "weir-backup-verify")
+    assert "success" == machine.property("weir-backup-verify", "Result")
     assert 0 == json.loads(machine.path("/var/lib/weir/audit.json").read_text())["differences"]
     place = ["/var/backups/weir", "--passphrase-file", "/tmp/pass", "--json"]
     machine.write("/tmp/pass", PASSPHRASE, "0644")

@@ -43,6 +43,8 @@ def test_all_are_here() -> None:
         *LONG_RUNNING,
         "weir-backup.service",
         "weir-backup.timer",
+        "weir-backup-verify.service",
+        "weir-backup-verify.timer",
         "weir-audit.service",
         "weir-audit.timer",
     } <= names
@@ -66,6 +68,21 @@ def test_what_units_may_do_is_the_same_in_each() -> None:
         for path in SERVICES
     }
     assert 1 == len(set(told.values())), told
+
+
+def test_a_backup_is_verified_where_it_is_made_and_with_the_same_passphrase() -> None:
+    made, verified = (
+        section(UNITS / name, "Service") for name in ("weir-backup.service", "weir-backup-verify.service")
+    )
+    for key in ("User", "Environment", "LoadCredential"):
+        assert made[key] == verified[key]
+    assert any(" backup verify " in line for line in verified["ExecStart"])
+
+
+def test_every_timer_starts_a_unit_that_is_here() -> None:
+    timers = sorted(UNITS.glob("*.timer"))
+    assert timers
+    assert [] == [path.name for path in timers if not path.with_suffix(".service").exists()]
 
 
 @pytest.mark.parametrize("name", LONG_RUNNING)

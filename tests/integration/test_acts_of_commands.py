@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ from deploy.commands import bill, cost
 from deploy.settings import DeploySettings
 from meter.settings import MeterSettings
 from tests.coop import CENT, OCTOBER, Coop
+from tests.integration.conftest import Command
 from tests.offices import acts
 
 COMMANDS: tuple[tuple[Sequence[str], str | None], ...] = (
@@ -86,3 +88,13 @@ async def test_each_act_leaves_its_line_and_what_changes_nothing_none(
             wrong.append((line, done.exit_code, done.exception, told))
         assert {one.kind for one in fresh} <= {" ".join(line[:1]), " ".join(line[:2]), " ".join(line[:3])}
     assert [] == wrong
+
+
+def test_a_kind_that_no_command_has_is_refused(typed: Command) -> None:
+    typed("db", "migrate")
+    for words in ("nope", "member", "member nope", ""):
+        assert f"no command is called '{words}'" in typed("acts", "list", "--kind", words, status=2)
+    assert {"acts": []} == json.loads(typed("acts", "list", "--kind", "bill close", "--json"))
+    typed("member", "add", "anna")
+    (one,) = json.loads(typed("acts", "list", "--kind", "member add", "--json"))["acts"]
+    assert "member add" == one["kind"]

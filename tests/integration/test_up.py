@@ -72,10 +72,10 @@ class Weir:
         )  # fmt: skip
         assert status == done.returncode, done.stderr
         assert "Traceback" not in done.stderr
-        return done.stdout if status == 0 else done.stderr
+        return done.stdout if status == 0 or "--json" in line else done.stderr
 
-    def json(self, *line: str) -> dict[str, Any]:
-        told: dict[str, Any] = json.loads(self.command(*line, "--json"))
+    def json(self, *line: str, status: int = 0) -> dict[str, Any]:
+        told: dict[str, Any] = json.loads(self.command(*line, "--json", status=status))
         return told
 
 

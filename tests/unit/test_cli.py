@@ -154,3 +154,29 @@ def test_capital_s_calendar_and_what_if_need_no_co_op(capsys: pytest.CaptureFixt
     assert 16 == json.loads(capsys.readouterr().out)["plans"][0]["years"]
     assert 2 == run(["capital", "deadlines", "2026", "--rule-set", "mars"])
     assert "rule set: 'mars' is not one of us-subchapter-t" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("subject", ["member", "bucket"])
+def test_a_negative_size_is_a_wrong_size(subject: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert 2 == run([subject, "limit", "bob", "-5GB"])
+    assert "weir: '-5GB' is not a size; write it like 500MB" in capsys.readouterr().err
+
+
+def test_an_unknown_option_of_a_limit_is_still_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert 2 == run(["member", "limit", "bob", "5GB", "--jsn"])
+    assert "--jsn" in capsys.readouterr().err
+
+
+def test_a_misspelt_variable_is_told_and_stops_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("WEIR_GATWAY_PORT", "1")
+    assert 0 == run(["config", "show"])
+    assert "did you mean WEIR_GATEWAY_PORT?" in capsys.readouterr().err
+
+
+def test_an_address_that_is_none_is_refused_before_anything_is_opened(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert 2 == run(["member", "add", "bob", "--email", "notmail"])
+    assert "'notmail' is no e-mail address" in capsys.readouterr().err

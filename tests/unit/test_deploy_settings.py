@@ -5,7 +5,16 @@ from pathlib import Path
 import pytest
 
 from billing.settings import BillingSettings
-from deploy.settings import MASK, DeploySettings, WrongSetting, everything, fields, read, shown
+from deploy.settings import (
+    MASK,
+    DeploySettings,
+    WrongSetting,
+    everything,
+    fields,
+    misspelt_variables,
+    read,
+    shown,
+)
 from gateway.settings import GatewaySettings
 from meter.refusal import Refusal
 from meter.settings import MeterSettings
@@ -143,3 +152,32 @@ def test_a_directory_of_secrets_that_is_not_there_is_refused(monkeypatch: pytest
     monkeypatch.setenv("WEIR_SECRETS_DIRECTORY", "/nowhere")
     with pytest.raises(Refusal, match="WEIR_SECRETS_DIRECTORY is /nowhere"):
         read(MeterSettings)
+
+
+@pytest.mark.parametrize(
+    "text", ["[gateway]\nport = 9000\n", "[[portal]]\nport = 1\n", "[gateway_port]\n", "gateway.port = 1\n"]
+)
+def test_a_section_is_called_one_and_no_name_is_guessed(tmp_path: Path, text: str) -> None:
+    write(tmp_path, text)
+    with pytest.raises(WrongSetting) as refused:
+        read(MeterSettings)
+    assert "weir.toml has a section [" in str(refused.value)
+    assert "did you mean" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("variable", "told"),
+    [
+        ("WEIR_GATWAY_PORT", ["the variable WEIR_GATWAY_PORT sets nothing; did you mean WEIR_GATEWAY_PORT?"]),
+        ("WEIR_PORTAL_ULR", ["the variable WEIR_PORTAL_ULR sets nothing; did you mean WEIR_PORTAL_URL?"]),
+        ("WEIR_GATEWAY_PORT", []),
+        ("weir_gateway_port", []),
+        ("WEIR_CONFIG", []),
+        ("WEIR_WORKER", []),
+        ("WEIR_TEST_SEED", []),
+        ("WEIRD_GATWAY_PORT", []),
+        ("PATH", []),
+    ],
+)
+def test_a_misspelt_variable_is_told_and_a_strange_one_is_not(variable: str, told: list[str]) -> None:
+    assert told == misspelt_variables(["HOME", variable])

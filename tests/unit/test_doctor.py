@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from deploy.backup.last import LastUnknown, backup_gauges, last_backup
 from deploy.doctor import machine, verdict
 from deploy.doctor.verdict import Level
 from deploy.settings import DeploySettings
@@ -112,3 +113,20 @@ def test_the_kernel_says_something_of_its_clock() -> None:
     (found,) = machine.kernel_clock()
     assert found.level in (OK, WARN)
     assert "clock" in found.sentence
+
+
+def test_an_unreadable_note_of_the_last_backup_is_not_the_same_as_none(tmp_path: Path) -> None:
+    assert last_backup(tmp_path) is None
+    assert 0.0 == backup_gauges(tmp_path).gauges["weir_backup_last_unreadable"]
+    (tmp_path / "backup.json").mkdir()
+    with pytest.raises(LastUnknown, match=r"backup\.json cannot be read: Is a directory"):
+        last_backup(tmp_path)
+    (tmp_path / "backup.json").rmdir()
+    (tmp_path / "backup.json").write_text('{"name": "half')
+    with pytest.raises(LastUnknown, match="is not what a backup writes"):
+        last_backup(tmp_path)
+    gauges = backup_gauges(tmp_path).gauges
+    assert (1.0, 0.0) == (
+        gauges["weir_backup_last_unreadable"],
+        gauges["weir_backup_last_success_timestamp_seconds"],
+    )

@@ -1,5 +1,6 @@
 """The data directory: one holder, a format number, and clear refusals."""
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -7,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from deploy.place import AlreadyRunning, DataRefused, check_format, held, holder, prepare
-from tests.ordinary import as_nobody, interpreter
+from deploy.cli import run
+from deploy.commands.ship import locate
+from deploy.place import AlreadyRunning, DataRefused, check_format, check_owner, held, holder, prepare
+from tests.ordinary import NOBODY, as_nobody, interpreter
 
 HOLD_AND_SAY_SO = """
 import sys
@@ -110,3 +113,74 @@ def test_a_holder_is_known_where_proc_hides_it(tmp_path: Path, monkeypatch: pyte
         assert first.pid == found.pid
         assert first.stdin is not None
         first.stdin.close()
+
+
+def another_user(monkeypatch: pytest.MonkeyPatch) -> int:
+    """From here on the kernel seems to say that we are somebody else; who that is."""
+    other = os.geteuid() + 1
+    monkeypatch.setattr(os, "geteuid", lambda: other)
+    return other
+
+
+def test_another_users_co_op_is_refused_and_left_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check_format(tmp_path)
+    us = os.geteuid()
+    other = another_user(monkeypatch)
+    for way in (check_owner, prepare):
+        with pytest.raises(DataRefused) as refused:
+            way(tmp_path)
+        sentence = (
+            f"{tmp_path} belongs to user {us}, and you are {other}: run this as the user who runs `weir up`"
+        )
+        assert sentence == str(refused.value)
+    assert ["FORMAT"] == [path.name for path in tmp_path.iterdir()]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives a directory away")
+def test_a_mounted_directory_of_another_user_is_ours_when_the_format_in_it_is(tmp_path: Path) -> None:
+    """As a volume of Kubernetes with fsGroup: root's directory, the container's files."""
+    check_format(tmp_path)
+    os.chown(tmp_path, NOBODY, NOBODY)
+    check_owner(tmp_path)
+    assert prepare(tmp_path) == tmp_path
+
+
+COMMANDS = (
+    ["secret", "rotate"],
+    ["backup", "take", "PLACE", "--passphrase-file", "PASS"],
+    ["backup", "prune", "PLACE", "--keep", "1", "--passphrase-file", "PASS"],
+    ["usage", "anna"],
+    ["status"],
+    ["up"],
+)
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_a_command_of_another_user_leaves_nothing_behind(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With a PostgreSQL over TCP nothing else stops root."""
+    data, place, passphrase = tmp_path / "data", tmp_path / "place", tmp_path / "pass"
+    data.mkdir()
+    check_format(data)
+    passphrase.write_text("a long passphrase that nobody guesses\n")
+    monkeypatch.setenv("WEIR_DATA", str(data))
+    monkeypatch.setenv("WEIR_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none")
+    another_user(monkeypatch)
+    named = {"PLACE": str(place), "PASS": str(passphrase)}
+    assert 2 == run([named.get(word, word) for word in words])
+    assert "run this as the user who runs `weir up`" in capsys.readouterr().err
+    assert ["FORMAT"] == [path.name for path in data.iterdir()]
+    assert not place.exists()
+
+
+def test_the_directory_of_a_dead_gateway_may_be_another_users(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`weir ship` works on a disk from another machine."""
+    (tmp_path / "journal").mkdir()
+    check_format(tmp_path)
+    another_user(monkeypatch)
+    assert tmp_path == locate(tmp_path).data

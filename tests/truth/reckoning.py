@@ -162,12 +162,21 @@ def _compare(
 
 
 def _by_time(client: Known, one: Seen, left: dict[str, Billed]) -> Billed | None:
-    """The record of an exchange that never heard its request id: it began while the client waited."""
-    for request_id, candidate in left.items():
-        is_theirs = candidate.requester == client.member or candidate.bucket == client.bucket
-        if is_theirs and one.began_us - CLOCK_US <= candidate.began_us <= one.ended_us + CLOCK_US:
-            return left.pop(request_id)
-    return None
+    """The record of an exchange that never heard its request id: it began while the client waited.
+
+    Two that were broken off one right after the other are both within the clocks' doubt: the nearer one is meant.
+    """
+
+    def outside_us(candidate: Billed) -> int:
+        return max(one.began_us - candidate.began_us, candidate.began_us - one.ended_us, 0)
+
+    theirs = [
+        request_id
+        for request_id, candidate in left.items()
+        if (candidate.requester == client.member or candidate.bucket == client.bucket)
+        and outside_us(candidate) <= CLOCK_US
+    ]
+    return left.pop(min(theirs, key=lambda one: outside_us(left[one]))) if theirs else None
 
 
 def _judge(told: Reckoning, one: Seen, billed: Billed | None, kills: Sequence[int]) -> None:

@@ -89,6 +89,26 @@ def test_what_a_kill_cut_may_be_billed_less(end: End) -> None:
     assert 700 == told.line(CUT_KINDS[end], "out").most_less
 
 
+def test_two_broken_off_one_right_after_the_other_are_each_billed_by_their_own() -> None:
+    """Neither heard a request id, and both records begin within the doubt of two clocks."""
+    first = replace(
+        SEEN, method="PUT", request_id="", status=0, bytes_in=65_536, bytes_out=0, end=End.CLIENT,
+        ended_us=SEEN.began_us + 6_700,
+    )  # fmt: skip
+    second = replace(first, began_us=first.ended_us + 100, ended_us=first.ended_us + 9_000, bytes_in=24_363)
+    one, other = (
+        CUT._replace(
+            request_id=bytes([number]) * 16, bytes_in=seen.bytes_in, bytes_out=0, moved_out=0, marks=Mark.ABORTED,
+            began_us=seen.began_us + 700,
+        )
+        for number, seen in ((1, first), (2, second))
+    )  # fmt: skip
+    for events in ([one, other], [other, one]):
+        sums = {1: (first.bytes_in + second.bytes_in, 0)}
+        told = reckon([first, second], events, sums, clients=[ALICE], worker_kills_us=())
+        assert [] == told.complaints
+
+
 def test_the_reckoning_sees_sums_that_are_not_the_journal_s() -> None:
     assert ["payer 1: the journal holds (0, 700), PostgreSQL (0, 1400)"] == judged(
         BILLED, sums={1: (0, 1400)}

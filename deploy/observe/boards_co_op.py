@@ -128,7 +128,7 @@ HOST = Dashboard(
             Panel("Certificates end in", "By file (`certificate_files`).", "s", (Query(f'min by (file) ({selector("weir_certificate_expiry_timestamp_seconds")}) - time()', "{{file}}"),)),
             Panel("Last backup holds", "All of it, and what was new in it.", "bytes", (Query(total("weir_backup_last_size_bytes", by="instance"), "{{instance}} all"), Query(total("weir_backup_last_new_bytes", by="instance"), "{{instance}} new"))),
             Panel("Last backup took", "From its first step to its page.", "s", (Query(largest("weir_backup_last_duration_seconds", by="instance"), "{{instance}}"),)),
-            Panel("Damaged files in the last backup", "Files that were damaged here when it was made. The backup has all the rest.", "short", (Query(largest("weir_backup_last_damaged_files", by="instance"), "{{instance}}"),), limits=NEEDS_YOU),
+            Panel("Damaged files in the last backup", "Files that were damaged here when it was made, and whether what is known of it cannot be read.", "short", (Query(largest("weir_backup_last_damaged_files", by="instance"), "{{instance}}"), Query(largest("weir_backup_last_unreadable", by="instance"), "{{instance}} unreadable")), limits=NEEDS_YOU),
             Panel("Snapshots thrown away", "Counters of a child that could not be read, or had too many series.", "short", (Query(or_zero(total("weir_metrics_snapshots_rejected_total")), "thrown away"),), width=24, height=5, limits=NEEDS_YOU),
         )),
     ),

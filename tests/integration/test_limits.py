@@ -407,25 +407,36 @@ def test_without_descriptors_a_worker_does_not_spin_and_serves_again_when_there_
 def test_without_descriptors_a_long_answer_is_slow_down_and_neither_they_nor_places_are_lost(
     postgres_server: TestServer, tmp_path: Path
 ) -> None:
-    """One for the object's file is left, or two: the answer wants one of its own."""
+    """One for the object's file is left: the answer wants one of its own."""
     with limited(postgres_server, tmp_path) as told, line(told.gateway) as one:
         process = told.gateway.processes[0].pid
         assert 200 == told.put(told.anna, "large", bytes(1_000_000)).status
-        one.send(told.get(told.anna, "large"))
-        assert 200 == one.answer().status
         (places,) = tmp_path.rglob(f"worker-*/{FILE_NAME}")
-        held = len(os.listdir(f"/proc/{process}/fd"))
         before = resource.prlimit(process, resource.RLIMIT_NOFILE)
-        for left in (1, 2, 1):
-            resource.prlimit(process, resource.RLIMIT_NOFILE, (held + left, before[1]))
+
+        def held() -> int:
+            return len(os.listdir(f"/proc/{process}/fd"))
+
+        def asked() -> int:
             one.send(told.get(told.anna, "large"))
-            assert (503 if left == 1 else 200) == one.answer().status
-        resource.prlimit(process, resource.RLIMIT_NOFILE, before)
-        assert 2 == told.gateway.log().count("no room for a long answer")
-        assert [] == taken_places(places.read_bytes())
-        assert held == len(os.listdir(f"/proc/{process}/fd"))
-        one.send(told.get(told.anna, "large"))
-        assert 200 == one.answer().status
+            return one.answer().status
+
+        def is_slowed() -> bool:
+            # Other work of the process may close a file meanwhile, and then the answer has what it wants.
+            resource.prlimit(process, resource.RLIMIT_NOFILE, (held() + 1, before[1]))
+            status = asked()
+            resource.prlimit(process, resource.RLIMIT_NOFILE, before)
+            return status == 503
+
+        assert 200 == asked()
+        at_rest = held()
+        for _ in range(8):
+            assert eventually(is_slowed)
+        assert told.gateway.log().count("no room for a long answer") >= 8
+        assert 200 == asked()
+        assert eventually(lambda: [] == taken_places(places.read_bytes()))
+        # Not one of eight is lost, and a file of other work is no matter.
+        assert eventually(lambda: held() <= at_rest + 2)
 
 
 def processor_s(process: int) -> float:

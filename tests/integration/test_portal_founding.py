@@ -18,7 +18,7 @@ PAGE = "/how/start/checklist"
 OTHERS = {
     "en": "Hold the founding meeting: adopt the by-laws, elect the offices, sign the minutes.",
     "de": "Haltet die Gründungsversammlung ab: nehmt die Satzung an, wählt die Ämter, unterschreibt das Protokoll.",
-    "es": "Celebrad la asamblea fundacional: aprobad los estatutos, elegid los cargos, firmad el acta.",
+    "es": "Celebrad la asamblea constituyente: aprobad los estatutos, elegid los cargos, firmad el acta.",
 }
 
 

@@ -53,13 +53,13 @@ def kill_postgres(rig: Rig) -> None:
 
 
 @contextmanager
-def stuttering(pids: list[int]) -> Iterator[None]:
+def stuttering(pids: list[int], *, stopped_s: float = 1.6, going_s: float = 0.4) -> Iterator[None]:
     """They are stopped for most of the time. A worker that looks once a second wakes a whole second late then."""
     over = threading.Event()
 
     def stutter() -> None:
         while not over.is_set():
-            for number, seconds in ((signal.SIGSTOP, 1.6), (signal.SIGCONT, 0.4)):
+            for number, seconds in ((signal.SIGSTOP, stopped_s), (signal.SIGCONT, going_s)):
                 for pid in pids:
                     with contextlib.suppress(ProcessLookupError):
                         os.kill(pid, number)

@@ -31,8 +31,7 @@ mkdir /mnt/upper /mnt/work /mnt/root
 mount -t overlay -o lowerdir=/,upperdir=/mnt/upper,workdir=/mnt/work overlay /mnt/root
 mount -t proc proc /mnt/root/proc
 if [ -d /sys/fs/cgroup/systemd ]; then cd /sys/fs/cgroup/systemd; else cd /sys/fs/cgroup; test -e cgroup.controllers; fi
-mkdir weir-trial-$$
-rmdir weir-trial-$$
+rmdir "$(mktemp -d "$PWD/weir-trial-XXXXXX")"
 """)  # fmt: skip
 """What `boot` will need of the kernel, tried and undone."""
 
@@ -121,10 +120,14 @@ def missing() -> str | None:
 
 
 def skip_where_there_is_none() -> None:
-    """Skip a module by the reason's name. What a kernel lets us do is no matter of packages, so in CI too."""
+    """Skip by the reason's name; what a kernel lets us do is no matter of packages, so in CI too.
+
+    For a fixture: were it asked while tests are collected, each process of a run would ask, and those of one run
+    have to find the same tests.
+    """
     why = missing()
     if why is not None:
-        pytest.skip(why, allow_module_level=True)
+        pytest.skip(why)
 
 
 @contextmanager

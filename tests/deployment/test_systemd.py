@@ -12,7 +12,6 @@ import pytest
 from tests.deployment.machine import START_WITHIN_S, UNITS, Machine, booted, skip_where_there_is_none
 from tests.integration.s3_kit import eventually
 
-skip_where_there_is_none()
 READY = "http://127.0.0.1:9002/readyz"
 PASSPHRASE = "a long sentence that is on paper too"
 ALL_CAPABILITIES_GONE = "0000000000000000"
@@ -21,6 +20,7 @@ ALL_CAPABILITIES_GONE = "0000000000000000"
 @pytest.fixture(scope="module")
 def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     """One that has the units as docs/install.md puts them, and Weir running."""
+    skip_where_there_is_none()
     with booted(tmp_path_factory.mktemp("systemd") / "weir-test-systemd") as one:
         for unit in (*UNITS.glob("*.service"), *UNITS.glob("*.timer")):
             shutil.copy(unit, one.path("/etc/systemd/system"))

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import tomllib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
-from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError, field_validator
 
@@ -200,7 +200,7 @@ def sentence(error: ValidationError) -> str:
     """The first of pydantic's complaints as one sentence naming setting, value and rule."""
     first = error.errors()[0]
     name = str(first["loc"][0]) if first["loc"] else "settings"
-    given = MASK if is_secret(name) else repr(first["input"])
+    given = MASK if is_secret(name) else _without_password(repr(first["input"]))
     rule = first["msg"].removeprefix("Value error, ")
     return f"setting {name} is {given} (from {source_of(name, ())}): {rule[:1].lower()}{rule[1:]}"
 
@@ -297,10 +297,12 @@ def shown(name: str, value: object) -> str:
     text = str(value)
     if is_secret(name) and text:
         return MASK
-    if "://" in text:
-        password = urlsplit(text).password
-        return text.replace(f":{password}@", f":{MASK}@") if password else text
-    return text
+    return _without_password(text)
+
+
+def _without_password(text: str) -> str:
+    """A URL's password masked, also where the URL is none that a parser would take."""
+    return re.sub(r"(://[^:@]*:).+@", rf"\1{MASK}@", text)
 
 
 def everything(arguments: Sequence[str] = ()) -> list[SettingRow]:

@@ -93,8 +93,14 @@ class Answer:
         return announced is not None and announced <= self._settings.drain_bytes_max
 
     def expects_continue(self, headers: Mapping[str, str]) -> bool:
-        """Whether the client holds its body back until it is told 100-continue (RFC 9110, section 10.1.1)."""
-        return headers.get("Expect", headers.get("expect", "")).lower() == "100-continue"
+        """Whether the client holds its body back until it is told 100-continue (RFC 9110, section 10.1.1).
+
+        One that speaks HTTP/1.0 sends it all the same, and is told nothing in between.
+        """
+        return (
+            self._raw.knows_interim
+            and headers.get("Expect", headers.get("expect", "")).lower() == "100-continue"
+        )
 
     def cut(self) -> bool:
         """End the connection, which then does not go on: what would be read next has no defined place.

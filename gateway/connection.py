@@ -15,7 +15,7 @@ from functools import partial
 from types import coroutine
 from typing import Any, cast
 
-from aiohttp import ClientError, StreamReader
+from aiohttp import ClientError, HttpVersion11, StreamReader
 from aiohttp.http import HttpRequestParser, RawRequestMessage
 from aiohttp.http_exceptions import LineTooLong
 from aiohttp.web import Server
@@ -38,7 +38,7 @@ BODY_BROKE_OFF = (ConnectionError, RequestPayloadError, ClientError)
 class Incoming:
     """A request as it arrives: its head, and its body to be read."""
 
-    __slots__ = ("_connection", "content", "headers", "keep_alive", "method", "raw_path")
+    __slots__ = ("_connection", "content", "headers", "keep_alive", "knows_interim", "method", "raw_path")
 
     def __init__(self, message: RawRequestMessage, content: StreamReader, connection: Connection) -> None:
         self.method: str = message.method
@@ -46,6 +46,8 @@ class Incoming:
         self.headers: CIMultiDictProxy[str] = message.headers
         # We speak no other protocol, and what follows a wish for one has no defined place.
         self.keep_alive: bool = not (message.should_close or message.upgrade or connection.is_leaving)
+        self.knows_interim: bool = message.version >= HttpVersion11
+        """Whether an interim answer would be understood: HTTP/1.0 takes the first answer for the last one."""
         self.content = content
         self._connection = connection
 

@@ -48,6 +48,17 @@ def test_the_body_is_asked_for_once_and_after_the_proof(
     assert data == s3.get_object(Bucket=bucket, Key="k")["Body"].read()
 
 
+def test_http_1_0_is_never_told_to_continue(
+    s3_gateway: RunningGateway, anna: Credentials, s3: Any, bucket: str, one: Line
+) -> None:
+    signed = sign(s3_gateway, anna, "PUT", f"/{bucket}/k")
+    head = signed.head(Expect="100-continue", Content_Length="4", Connection="keep-alive")
+    for _ in range(2):  # nothing was left open: the connection goes on
+        one.send(head.replace(b"HTTP/1.1", b"HTTP/1.0") + b"data")
+        assert 200 == one.answer().status
+    assert b"data" == s3.get_object(Bucket=bucket, Key="k")["Body"].read()
+
+
 @pytest.mark.parametrize("fault", ["secret", "bucket", "size", "condition", "operation"])
 def test_a_refused_body_is_never_asked_for(
     s3_gateway: RunningGateway, anna: Credentials, s3: Any, bucket: str, one: Line, fault: str

@@ -97,6 +97,8 @@ def test_a_named_file_that_is_missing_is_a_sentence(monkeypatch: pytest.MonkeyPa
     ("name", "value", "expected"),
     [
         ("database_url", "postgresql://weir:hunter2@db/weir", f"postgresql://weir:{MASK}@db/weir"),
+        ("database_url", "postgresql://weir:hunt@r/2@[db/weir", f"postgresql://weir:{MASK}@[db/weir"),
+        ("database_url", "postgresql://weir@db:5432/weir", "postgresql://weir@db:5432/weir"),
         ("smtp_password", "hunter2", MASK),
         ("session_secret", "", ""),
         ("gateway_url", "https://s3.example.org", "https://s3.example.org"),
@@ -104,6 +106,13 @@ def test_a_named_file_that_is_missing_is_a_sentence(monkeypatch: pytest.MonkeyPa
 )
 def test_secrets_are_never_shown(name: str, value: str, expected: str) -> None:
     assert expected == shown(name, value)
+
+
+def test_a_refused_address_is_named_without_its_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WEIR_PORTAL_URL", "https://anna:hunter2@portal.example")
+    with pytest.raises(WrongSetting, match="no user and no password belong in it") as refused:
+        read(BillingSettings)
+    assert "hunter2" not in str(refused.value)
 
 
 @pytest.fixture

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import socket
 from pathlib import Path
 
 import pytest
 
 from deploy.backup.last import LastUnknown, backup_gauges, last_backup
+from deploy.commands import doctor
 from deploy.doctor import machine, verdict
 from deploy.doctor.verdict import Level
+from deploy.place import check_format
 from deploy.settings import DeploySettings
+from tests.ordinary import NOBODY
 
 OK, WARN, FAIL = Level.OK, Level.WARN, Level.FAIL
 HOUR_US = 3600 * 1_000_000
@@ -107,6 +112,46 @@ def test_settings_with_a_password_that_others_may_read_are_seen(
     assert [FAIL] == [one.level for one in machine.settings_file()]
     (tmp_path / "weir.toml").chmod(0o600)
     assert [OK] == [one.level for one in machine.settings_file()]
+
+
+def names_verdict() -> verdict.Verdict:
+    (found,) = (one for one in asyncio.run(doctor.visit()) if one.name == "names")
+    return found
+
+
+def test_a_portal_on_the_gateway_s_name_is_seen_before_there_is_a_co_op(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WEIR_DATA", str(tmp_path))
+    monkeypatch.setenv("WEIR_GATEWAY_URL", "https://s3.example.coop")
+    monkeypatch.setenv("WEIR_PORTAL_URL", "https://members.example.coop")
+    assert OK is names_verdict().level
+    monkeypatch.setenv("WEIR_PORTAL_URL", "https://s3.example.coop:8443")
+    found = names_verdict()
+    assert (FAIL, "give the portal a host name of its own (portal_url)") == (found.level, found.mend)
+    assert "share the host s3.example.coop" in found.sentence
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give a directory to another user")
+def test_another_user_s_co_op_is_told_and_nothing_is_written_into_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    check_format(data)
+    for path in (data, data / "FORMAT"):
+        os.chown(path, NOBODY, NOBODY)
+    monkeypatch.setenv("WEIR_DATA", str(data))
+    monkeypatch.setenv("WEIR_GATEWAY_PORT", "0")
+    found = {one.name: one for one in asyncio.run(doctor.visit())}
+    mend = "run this as the user who runs `weir up`"
+    owner, database = found["owner"], found["database"]
+    assert (FAIL, f"{data} belongs to user {NOBODY}, and you are 0", mend) == (
+        owner.level, owner.sentence, owner.mend,
+    )  # fmt: skip
+    assert (FAIL, mend) == (database.level, database.mend)
+    assert database.sentence.startswith(f"not asked: {data} belongs to user {NOBODY}")
+    assert ["FORMAT"] == [one.name for one in data.iterdir()]
 
 
 def test_the_kernel_says_something_of_its_clock() -> None:

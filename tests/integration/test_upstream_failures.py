@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import ssl
@@ -41,10 +42,12 @@ from gateway.storage.model import (
 )
 from gateway.storage.upstream import engine_base
 from gateway.storage.upstream.client import Client
+from gateway.storage.upstream.connection import Broken
 from gateway.storage.upstream.endpoint import Upstream
 from gateway.storage.upstream.engine import UpstreamEngine
 from gateway.storage.upstream.engine_base import Place
 from gateway.storage.upstream.metrics import UpstreamMetrics
+from gateway.storage.upstream.pool import Pool
 from gateway.storage.upstream.signing import Account
 from gateway.storage.upstream.stored import StoredSums
 from meter.event import Event, StorageLine
@@ -358,3 +361,23 @@ async def test_a_read_that_takes_long_is_asked_twice_where_the_operator_wants_it
         rogue.faults.extend([Fault("GET", "drop")] * 2)
         with pytest.raises(Unavailable):
             await told.get("k")
+
+
+async def test_a_connection_that_gets_no_second_descriptor_takes_nobody_s_place(
+    rogue: Rogue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def short_of_descriptors(_: int) -> int:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    upstream = Upstream.at("rogue", f"http://127.0.0.1:{rogue.port}", Account("KEY", "secret", "us-east-1"))
+    pool = Pool(upstream, GatewaySettings(data=tmp_path, upstream_connections_max=2))
+    with monkeypatch.context() as short:
+        short.setattr(os, "dup", short_of_descriptors)
+        for _ in range(3):
+            with pytest.raises(Broken, match="ended as it began"):
+                await pool.take()
+    assert 0 == pool.open_count
+    two = [await pool.take(), await pool.take()]
+    assert [True, True] == [one.is_idle for one in two]
+    await pool.close()
+    assert 0 == pool.open_count

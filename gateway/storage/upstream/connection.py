@@ -94,14 +94,20 @@ class Connection(asyncio.Protocol):
         self._is_tls = transport.get_extra_info("ssl_object") is not None
         self._transport.set_write_buffer_limits(high=1 if self._is_tls else 0, low=0)
         # A descriptor of our own: uvloop's stand-in for the socket would make and close one at each call.
-        self._socket = socket.socket(fileno=os.dup(transport.get_extra_info("socket").fileno()))
+        try:
+            self._socket = socket.socket(fileno=os.dup(transport.get_extra_info("socket").fileno()))
+        except OSError as error:
+            self._break(f"no second descriptor for it: {error.strerror}")
+            self.abort()
+            return
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """It has ended: whoever waits learns of it."""
         self._transport = None
         self._poll_no_more()
-        self._socket.close()
+        if hasattr(self, "_socket"):
+            self._socket.close()
         head = self._head
         ends_here = head is not None and head.body_bytes is None and not head.is_chunked
         if ends_here and exc is None and not self._is_over:

@@ -94,6 +94,10 @@ class Pool:
             raise Broken(f"no connection: {type(error).__name__}") from error
         finally:
             self._opening -= 1
+        if not connection.is_idle:
+            # Already lost, or about to be: _lost may have been told before anybody knew it.
+            self._next()
+            raise Broken("no connection: it ended as it began")
         self._all.add(connection)
         return connection
 

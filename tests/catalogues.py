@@ -30,7 +30,7 @@ CONSTANTS = {
     "billing/acts/act.py": ("OFFICE_WORDS",),
     "billing/charges/tariff.py": ("WORDS", "UNITS"),
     "billing/founding/clauses.py": ("BY", "INTEREST", "LEVIES", "REST"),
-    "billing/register/forms.py": ("HEADINGS", "STEPS", "_PROPERTY_WORDS"),
+    "billing/register/forms.py": ("HEADINGS", "PARTS", "STEPS", "_PROPERTY_WORDS"),
     "billing/portal/board_pages.py": ("HEADINGS",),
     "billing/portal/books.py": ("HEADINGS", "SECTIONS", "_WORDS"),
     "billing/portal/account.py": ("NOT_ACCEPTED", "NOT_ANSWERING"),

@@ -67,6 +67,8 @@ HEADINGS = {
 }
 
 
+PARTS = {"members": "Members", "investment shares": "Investment shares"}
+"""The registers that one document has, and what each is called."""
 STEPS = {
     OperationKind.SUBSCRIPTION: "{day} subscription: {changed}",
     OperationKind.PAYMENT: "{day} payment: {changed}",
@@ -215,6 +217,7 @@ class _Book:
             words = {one: text for one, text in words.items() if one not in (Column.ENTERED, Column.CEASED)}
         return {
             "name": name,
+            "heading": _(PARTS[name]),
             "columns": [{"key": one.value, "heading": _(words.get(one, HEADINGS[one]))} for one in wanted],
             "rows": [{one.value: self._cell(one, person, kinds) for one in wanted} for person in people],
         }

@@ -10,6 +10,8 @@ from typing import Any
 
 from billing.pages import render
 from billing.spreadsheet import harmless
+from billing.tongue import _, phrase
+from billing.words import count_text
 
 WIDTH = 80
 LABEL_WIDTH = 30
@@ -22,7 +24,7 @@ def register_text(document: Mapping[str, Any]) -> str:
 
 def register_html(document: Mapping[str, Any]) -> str:
     """A page that can be printed; everything escaped."""
-    return render("register.html", document=document)
+    return render("register.html", document=document, as_of=_as_of(document))
 
 
 def register_csv(document: Mapping[str, Any]) -> str:
@@ -40,13 +42,17 @@ def register_csv(document: Mapping[str, Any]) -> str:
     return out.getvalue()
 
 
+def _as_of(document: Mapping[str, Any]) -> str:
+    return _("As of {at}, up to operation {number}.", at=document["at"], number=document["operations"])
+
+
 def _lines(document: Mapping[str, Any]) -> Iterator[str]:
     yield from textwrap.wrap(document["title"], WIDTH)
-    yield from textwrap.wrap(document["source"], WIDTH)
-    yield f"as of {document['at']}, up to operation {document['operations']}"
+    yield from textwrap.wrap(phrase(document["source"]), WIDTH)
+    yield _as_of(document)
     for register in document["registers"]:
         yield ""
-        yield f"{register['name'].upper()}: {len(register['rows'])}"
+        yield f"{register['heading'].upper()}: {count_text(len(register['rows']))}"
         yield "═" * WIDTH
         for row in register["rows"]:
             for column in register["columns"]:

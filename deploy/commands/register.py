@@ -17,11 +17,14 @@ from billing.register.operations import Operation
 from billing.register.particulars import Particulars
 from billing.register.render import register_csv, register_html, register_text
 from billing.register.run import change_class, change_particulars, take_back_class, verify_register
+from billing.settings import BillingSettings
+from billing.tongue import LANGUAGES, speaking
 from deploy.commands.options import data_option, json_option
 from deploy.desk import Desk, as_board, at_desk
 from deploy.instants import instant_text, parse_instant
 from deploy.output import as_json as to_json
 from deploy.output import print_json, print_table, say
+from deploy.settings import read
 from meter.ids import MemberId
 from meter.postgres import Connection
 from meter.refusal import Refusal
@@ -51,9 +54,12 @@ def register() -> None:
     "--law", type=click.Choice(list(FORMS)), help="Whose form; that of the rule set in force if not given."
 )
 @click.option("--format", "format_", type=click.Choice(list(FORMATS)), default="text", show_default=True)
+@click.option(
+    "--language", type=click.Choice(list(LANGUAGES)), help="Of its headings; that of the portal if not given."
+)
 @click.option("--to", type=click.Path(path_type=Path), metavar="FILE", help="Into a file only you can read.")
 @data_option
-def print_(at: str | None, law: str | None, format_: str, to: Path | None) -> None:
+def print_(at: str | None, law: str | None, format_: str, language: str | None, to: Path | None) -> None:
     """Everybody who was ever a member, with what the law wants told of them."""
 
     async def work(desk: Desk) -> dict[str, object]:
@@ -74,7 +80,8 @@ def print_(at: str | None, law: str | None, format_: str, to: Path | None) -> No
                 at_us=at_us,
             )
 
-    text = FORMATS[format_](at_desk(work))
+    with speaking(language or read(BillingSettings).portal_language):
+        text = FORMATS[format_](at_desk(work))
     if to is None:
         click.echo(text, nl=False)
         return

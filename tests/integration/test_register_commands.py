@@ -166,6 +166,7 @@ def test_a_rule_set_is_chosen_and_decides_how_the_register_is_printed(weir: Comm
     assert ["us-selc", "uk-society"] == [one["rule_set"] for one in told["chosen"]]
     assert 11 == len(told["known"])
     assert "uk" == read(weir("register", "print", "--format", "json"))["law"]
+    assert weir("register", "print", "--language", "de").startswith("Mitgliederliste\n")
     assert "rule_set: 'us-slec' is unknown; did you mean 'us-selc'?" in weir(
         "ruleset", "choose", "us-slec", "--from-year", "2020", status=REFUSED
     )

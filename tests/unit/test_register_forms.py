@@ -12,6 +12,7 @@ import pytest
 from billing.register.forms import FORMS, form_of, register_document
 from billing.register.particulars import Particulars, changed
 from billing.register.render import register_csv, register_html, register_text
+from billing.tongue import speaking
 from meter.ids import MemberId
 from meter.refusal import Refusal
 from tests.register_kit import CUSTOMER, KINDS, SUPPORTER, USER, WORKER, Book, at
@@ -73,6 +74,15 @@ def test_each_law_s_form_is_the_golden_one(law: str) -> None:
     made = register_text(document(law))
     assert kept(f"register-{law}.txt", made) == made
     assert max(len(line) for line in made.splitlines()) <= 80
+
+
+@pytest.mark.parametrize("language", ["de", "es"])
+def test_a_law_s_form_can_be_in_its_own_language(language: str) -> None:
+    with speaking(language):
+        made = register_text(document(language))
+        page = register_html(document(language))
+    assert kept(f"register-{language}-{language}.txt", made) == made
+    assert f'<html lang="{language}">' in page
 
 
 @pytest.mark.parametrize(("format_", "render"), [("html", register_html), ("csv", register_csv)])

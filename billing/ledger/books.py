@@ -29,7 +29,7 @@ from meter.window import Month
 
 ENTRIES_A_STEP = 2_000
 FAULTS_MAX = 100
-REFUSED_KINDS = (EntryKind.RESULT.value, EntryKind.REVERSAL.value)
+REFUSED_KINDS = (EntryKind.RESULT.value, EntryKind.REVERSAL.value, EntryKind.TRUEUP.value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,8 +174,8 @@ async def post_by_hand(
 async def reverse(connection: Connection, number: int, *, memo: str, now_us: int) -> Booked:
     """The mirror of an entry in its own month or, if that is closed, in the first open one; once.
 
-    Raises Refusal for an entry that is not there, is a closing's, an invoice's or a reversal itself, or was reversed.
-    A reversal of an invoice, which older books may have, is taken back.
+    Raises Refusal for an entry that is not there, is a closing's, an invoice's, the register's or a reversal itself, or
+    was reversed. A reversal of an invoice, which older books may have, is taken back.
     """
     _check_memo(memo)
     original = await store.entry(connection, number)
@@ -183,6 +183,17 @@ async def reverse(connection: Connection, number: int, *, memo: str, now_us: int
         raise Refusal(f"there is no entry {number}")
     if original.kind == EntryKind.INVOICE.value:
         raise await _use_cost_add(connection, original)
+    if original.kind == EntryKind.SHARE.value:
+        operation = original.idempotency_key.split(":")[1]
+        raise Refusal(
+            f"entry {number} is of operation {operation} of the register of shares, which would still count it; take both"
+            f" back with `weir share correct {operation}`"
+        )
+    if original.kind == EntryKind.CHARGE.value:
+        raise Refusal(
+            f"entry {number} is of the charges of {original.month}, which members' statements tell; give back what was too"
+            " much with `weir credit add`"
+        )
     if original.kind in REFUSED_KINDS and not await cost_store.takes_invoice_back(connection, number):
         raise Refusal(
             f"entry {number} is a {original.kind}, which follows from others; enter what is right instead"

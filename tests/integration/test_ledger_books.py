@@ -267,6 +267,12 @@ async def test_what_is_in_an_open_month_is_reversed_there_and_a_result_is_not(co
     assert result is not None
     with pytest.raises(Refusal, match=f"entry {result} is a result, which follows from others"):
         await books.reverse(connection, result, memo="x", now_us=NOW)
+    charge = await ledger_store.key_number(connection, "charge:2026-10:1")
+    assert charge is not None
+    with pytest.raises(
+        Refusal, match=f"entry {charge} is of the charges of 2026-10, which members' statements"
+    ):
+        await books.reverse(connection, charge, memo="x", now_us=NOW)
 
 
 async def test_a_reversal_stays_out_of_a_closed_year(co_op: Coop) -> None:

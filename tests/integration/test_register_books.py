@@ -24,6 +24,8 @@ from billing.governance.decisions import (
     current_hours,
     weights_of,
 )
+from billing.ledger import store as ledger_store
+from billing.ledger.books import reverse
 from billing.ledger.entry import Account
 from billing.register import store as register_store
 from billing.register.operations import Holding, Operation, OperationKind, people_at
@@ -270,6 +272,10 @@ async def test_a_correction_takes_back_the_operation_and_its_entry(co_op: Coop) 
     await kinds(books)
     paid = await hold(books, anna, 2, 6400)
     redeemed = await enter_shares(books, of(OperationKind.REDEMPTION, anna, quantity=2), owed=True)
+    booked = await ledger_store.key_number(books, f"share:{redeemed.operation.number}")
+    assert booked is not None
+    with pytest.raises(Refusal, match=f"both back with `weir share correct {redeemed.operation.number}`"):
+        await reverse(books, booked, memo="slip", now_us=NOW)
     for wrong in (redeemed, paid):
         asked = Operation(
             0,

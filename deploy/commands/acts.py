@@ -11,7 +11,7 @@ from billing.acts.act import Act
 from deploy.commands.options import data_option, json_option
 from deploy.desk import Desk, at_desk
 from deploy.instants import instant_text
-from deploy.output import print_json, print_table, say
+from deploy.output import number_of, print_json, print_table, say
 from meter.ids import MemberId
 from meter.postgres import Connection
 from meter.refusal import Refusal
@@ -105,7 +105,7 @@ def verify(as_json: bool) -> None:
         for sentence in done.problems:
             say(sentence)
         say(
-            f"{done.number:,} acts{'' if done.problems else ' agree'}; the last one's digest is {done.digest}"
+            f"{number_of(done.number, 'act', 'acts')}{'' if done.problems else ': all agree'}; the last one's digest is {done.digest}"
         )
     if done.problems:
         raise SystemExit(DISAGREES)

@@ -14,7 +14,7 @@ from deploy.backup.taking import take as take_backup
 from deploy.commands.options import data_option, json_option
 from deploy.desk import Desk, at_desk
 from deploy.instants import instant_text
-from deploy.output import bytes_text, print_json, print_table, say
+from deploy.output import bytes_text, number_of, print_json, print_table, say
 from deploy.place import check_owner, is_founded
 from deploy.progress import work_to
 from deploy.settings import DeploySettings, read
@@ -70,7 +70,7 @@ def take(place: str, without_files: bool, passphrase_file: Path | None, as_json:
         print_json(document(page))
     else:
         say(
-            f"backup {page.name}: {page.files:,} files of {bytes_text(page.size_bytes)}, new of it "
+            f"backup {page.name}: {number_of(page.files, 'file', 'files')} of {bytes_text(page.size_bytes)}, new of it "
             f"{bytes_text(page.new_bytes)}"
         )
         for sentence in page.damaged:
@@ -121,7 +121,9 @@ def verify(place: str, name: str | None, passphrase_file: Path | None, as_json: 
     if as_json:
         print_json({"name": page.name, "files": files, "bytes": page.size_bytes, "whole": True})
     else:
-        say(f"backup {page.name} is whole: {files:,} files of {bytes_text(page.size_bytes)}")
+        say(
+            f"backup {page.name} is whole: {number_of(files, 'file', 'files')} of {bytes_text(page.size_bytes)}"
+        )
 
 
 @backup.command("prune")

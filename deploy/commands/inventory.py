@@ -14,7 +14,7 @@ from deploy.commands.options import data_option, json_option
 from deploy.commands.usage import LINES
 from deploy.desk import Desk, as_operator, at_desk, gateway_settings, ship_up_to_now
 from deploy.output import counted as counting
-from deploy.output import print_json, print_table, say
+from deploy.output import number_of, print_json, print_table, say
 from gateway import engine_store, inventory_store
 from gateway.engine_store import S3_KIND, EngineRow, find
 from gateway.inventory import Looked, look
@@ -225,6 +225,8 @@ def usage(name: str, uid: str | None, forget: bool, as_json: bool) -> None:
         print_json({"engine": name, "agrees": not found, "buckets": compared, "differences": rows})
     else:
         print_table(("bucket", "what", "ours", "theirs"), [list(one.values()) for one in rows])
-        say(f"{compared} buckets compared: {'they agree' if not found else f'{len(found)} differences'}")
+        say(
+            f"{number_of(compared, 'bucket', 'buckets')} compared: {number_of(len(found), 'difference', 'differences') if found else 'all agree'}"
+        )
     if found:
         raise SystemExit(DIFFERS)

@@ -15,7 +15,7 @@ import click
 
 from deploy.commands.options import data_option, json_option
 from deploy.desk import Desk, as_operator, at_desk, gateway_settings
-from deploy.output import bytes_text, counted, print_json, say
+from deploy.output import bytes_text, counted, number_of, print_json, say
 from deploy.settling import settle
 from gateway import engine_store, move_store
 from gateway.call import Bucket
@@ -309,7 +309,7 @@ def _print(told: Told, *, as_json: bool) -> None:
         return
     if found is not None:
         say(
-            f"{told.bucket.name} on {told.source}: {found.objects:,} objects of {bytes_text(found.size_bytes)}"
+            f"{told.bucket.name} on {told.source}: {number_of(found.objects, 'object', 'objects')} of {bytes_text(found.size_bytes)}"
         )
         for loss, count in sorted(found.lost.items()):
             example = f", such as {found.examples[loss]!r}" if found.examples[loss] else ""
@@ -318,7 +318,7 @@ def _print(told: Told, *, as_json: bool) -> None:
             say(f"{found.uploads:,} uploads in parts are open; they have to end before the last step")
     if told.state == "moved":
         say(
-            f"{told.bucket.name} is on {told.target}: {done.keys:,} keys, {bytes_text(done.size_bytes)} copied, "
+            f"{told.bucket.name} is on {told.target}: {number_of(done.keys, 'key', 'keys')}, {bytes_text(done.size_bytes)} copied, "
             f"writes waited {int(done.held_s * 1000):,} ms; the old place is cleared"
         )
     elif told.state == "given up":

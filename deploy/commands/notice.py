@@ -18,7 +18,7 @@ from billing.tongue import SOURCE, speaking
 from deploy.commands.options import data_option, json_option
 from deploy.desk import Desk, as_treasurer, at_desk
 from deploy.instants import instant_text
-from deploy.output import print_json, print_table, say
+from deploy.output import number_of, print_json, print_table, say
 from deploy.progress import work_bar
 from meter.ids import MemberId
 from meter.refusal import Refusal
@@ -63,11 +63,11 @@ def make(file: Path, texts: Path | None, rule_set: str, trial: bool, as_json: bo
             {"year": made.year, "notices": made.count, "act": made.act, "before": made.before, "trial": trial}
         )
     elif made.before:
-        say(f"the {made.count:,} notices of {made.year} were made before, in the same words")
+        say(f"{number_of(made.count, 'notice', 'notices')} of {made.year} made before, in the same words")
     elif trial:
-        say(f"{made.count:,} notices of {made.year} could be made; none was")
+        say(f"{number_of(made.count, 'notice', 'notices')} of {made.year} could be made; none was")
     else:
-        say(f"{made.count:,} notices of {made.year} are made; none is sent yet")
+        say(f"{number_of(made.count, 'notice', 'notices')} of {made.year} made; none is sent yet")
 
 
 @notice.command("show")
@@ -131,7 +131,7 @@ def mark(
     if as_json:
         print_json({"year": year, "state": state, "notices": count})
     else:
-        say(f"{count:,} notices of {year} are {state}")
+        say(f"{number_of(count, 'notice', 'notices')} of {year} {state}")
 
 
 @notice.command("list")

@@ -15,7 +15,7 @@ import click
 
 from deploy.desk import Desk, as_operator
 from deploy.instants import Window, instant_text
-from deploy.output import bytes_text, say
+from deploy.output import bytes_text, number_of, say
 from gateway.operation import Operation
 from gateway.store import bucket_names, buckets_named
 from meter.event import Mark, Zone
@@ -188,7 +188,7 @@ class _Writer:
     def end(self, counts: Counts, *, unshipped: int) -> None:
         """The sum, and what it means."""
         say(
-            f"{counts.events:,} events: {counts.bytes_in:,} bytes received ({bytes_text(counts.bytes_in)}), "
+            f"{number_of(counts.events, 'event', 'events')}: {counts.bytes_in:,} bytes received ({bytes_text(counts.bytes_in)}), "
             f"{counts.bytes_out:,} sent ({bytes_text(counts.bytes_out)}), {counts.requests_a:,} requests that "
             f"change or list, {counts.requests_b:,} that read"
         )

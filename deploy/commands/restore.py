@@ -14,7 +14,7 @@ from deploy.backup.restoring import restore as put_back
 from deploy.commands.audit import document as audit_document
 from deploy.commands.backup import chosen, passphrase_option
 from deploy.commands.options import data_option, json_option
-from deploy.output import bytes_text, print_json, say
+from deploy.output import bytes_text, number_of, print_json, say
 from deploy.progress import work_to
 from deploy.settings import DeploySettings, read
 
@@ -75,8 +75,12 @@ def _print(page: Page, data: Path, done: Restored) -> None:
         for one in done.audit.findings.named:
             say(f"DIFFERS  {one.kind.value}: {one.sentence}")
         total = done.audit.findings.total
-        say("the audit agrees" if not total else f"the audit finds {total:,} differences")
+        say(
+            "the audit agrees"
+            if not total
+            else f"the audit finds {number_of(total, 'difference', 'differences')}"
+        )
     say(
-        f"restored {page.name} into {data.absolute()}: {page.files:,} files of {bytes_text(page.size_bytes)}; "
+        f"restored {page.name} into {data.absolute()}: {number_of(page.files, 'file', 'files')} of {bytes_text(page.size_bytes)}; "
         "`weir up` starts it"
     )

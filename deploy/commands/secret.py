@@ -10,7 +10,7 @@ import click
 from deploy.commands.options import data_option, json_option
 from deploy.desk import Desk, at_desk
 from deploy.founding import vault_path
-from deploy.output import print_json, print_table, say
+from deploy.output import number_of, print_json, print_table, say
 from gateway import enrolment, secret_store
 from gateway.key_files import NEXT_NAME, begin, fingerprint, read_keys
 from gateway.rotation import Rotated
@@ -58,7 +58,9 @@ def rotate(as_json: bool) -> None:
         say(f"nothing is sealed with the new key yet: {', '.join(done.waits_for)} lack it")
         say(f"copy {NEXT_NAME} of this data directory to theirs (mode 600), and run this again")
     else:
-        say(f"a new master key is in force; {done.resealed:,} secrets were sealed anew")
+        say(
+            f"a new master key is in force; sealed anew with it: {number_of(done.resealed, 'secret', 'secrets')}"
+        )
     for name in done.not_there:
         say(
             f"{name} does not run; before it starts again it needs secret.key and secret.ring of this data directory"

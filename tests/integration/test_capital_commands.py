@@ -84,11 +84,11 @@ def _notices(weir: Weir, place: Path) -> None:
     assert "could be made; none was" in weir.command(
         "capital", "notice", "make", str(file), "--rule-set", "us-selc", "--trial"
     )
-    assert "4 notices of 2026 are made" in weir.command(
+    assert "4 notices of 2026 made" in weir.command(
         "capital", "notice", "make", str(file), "--rule-set", "us-selc"
     )
     sent = ("capital", "notice", "mark", "sent", "2026", "--how", "letter", "--evidence", "list 12")
-    assert "4 notices of 2026 are sent" in weir.command(*sent, "--all")
+    assert "4 notices of 2026 sent" in weir.command(*sent, "--all")
     assert "a notice that is sent cannot be sent" in weir.command(*sent, "anna", status=2)
     listed = weir.json("capital", "notice", "list", "2026")
     assert (4, 0) == (listed["counts"]["sent"], listed["counts"]["created"])

@@ -230,7 +230,20 @@ def document(share: Share) -> dict[str, object]:
                 for one in share.back
             ],
         },
+        "debts": [_debt(one) for one in share.debts],
     }  # fmt: skip
+
+
+def _debt(one: capital_store.Debt) -> dict[str, object]:
+    return {
+        "kind": one.kind,
+        "resolution": one.resolution,
+        "left_on": one.left_on.isoformat(),
+        "principal_minor": one.principal_minor,
+        "open_minor": one.open_minor,
+        "next_on": None if one.next_on is None else one.next_on.isoformat(),
+        "ends_on": None if one.ends_on is None else one.ends_on.isoformat(),
+    }
 
 
 def _part(one: Part) -> dict[str, object]:

@@ -369,5 +369,10 @@ async def test_who_left_reads_what_is_owed_and_what_came_since(site: Api) -> Non
     told = await page(site, a)
     assert "2027-4 2026-07-01 258.31 258.31 2027-07-01 2031-07-01" in told
     assert "What stands below came by a closing after you left" not in told
+    owed = {"kind": "exit", "left_on": "2026-07-01", "next_on": "2027-07-01", "ends_on": "2031-07-01"}
+    assert [
+        {**owed, "resolution": "2026-9", "principal_minor": 10_000, "open_minor": 10_000},
+        {**owed, "resolution": "2027-4", "principal_minor": 25_831, "open_minor": 25_831},
+    ] == (await site.told("/capital", await site.token(a)))["debts"]
     assert "Was dir nach dem Austritt geschuldet wird" in await page(site, a, language="de")
     assert "Lo que se te debe después de tu baja" in await page(site, a, language="es")

@@ -7,7 +7,14 @@ from typing import Any
 
 from billing import run
 from billing.canon import canonical
-from billing.portal.api.payment_shapes import COMES_BACK, COMES_BACK_EXAMPLE, PAYMENTS, PAYMENTS_EXAMPLE
+from billing.portal.api.payment_shapes import (
+    COMES_BACK,
+    COMES_BACK_EXAMPLE,
+    DEBT,
+    DEBT_EXAMPLE,
+    PAYMENTS,
+    PAYMENTS_EXAMPLE,
+)
 from billing.portal.api.problem import Kind, Problem
 from billing.portal.api.route import CSV, Answer, Asking, Attached, Exactly, Parameter, Route, Schema, Told
 from billing.portal.api.shapes import (
@@ -87,6 +94,7 @@ CAPITAL = record(
         "shares": rows(record({"kind": TEXT, "shares": COUNT, "paid_minor": MINOR})),
         "payments": PAYMENTS,
         "comes_back": COMES_BACK,
+        "debts": rows(DEBT),
     }
 )
 _REPORT = record(
@@ -123,6 +131,7 @@ _ONE_CAPITAL: Mapping[str, Any] = {
     ],
     "shares": [{"kind": "member", "shares": 2, "paid_minor": 20000}],
     "payments": PAYMENTS_EXAMPLE, "comes_back": COMES_BACK_EXAMPLE,
+    "debts": [DEBT_EXAMPLE],
 }  # fmt: skip
 _ONE_BOOK: Mapping[str, Any] = {
     "reports": [
@@ -182,7 +191,7 @@ def routes(settings: BillingSettings) -> tuple[Route, ...]:
             "GET", "/capital", "getCapital", "money", "What is kept in your name, your shares, and what was paid to you", _capital,
             (Told(CAPITAL, _ONE_CAPITAL),), Scope.STATEMENTS, conflicts=True,
             words="Allocated is not paid: `payments` says how far each payment is, `comes_back` when what is kept could "
-            "be paid back.",
+            "be paid back, and `debts` what you are owed after leaving.",
         ),
         Route(
             "GET", "/books", "getBooks", "money", "The co-op's books: what it has, owes, earns, and what it costs", _books,

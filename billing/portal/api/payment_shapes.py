@@ -95,6 +95,22 @@ COMES_BACK = record(
     },
     words="Arithmetic, not a promise.",
 )
+DEBT = record(
+    {
+        "kind": {"type": "string", "enum": ["exit", "estate"]},
+        "resolution": TEXT,
+        "left_on": DAY,
+        "principal_minor": {**MINOR, "description": "What was kept, as a debt of the co-op to you."},
+        "open_minor": {**MINOR, "description": "Of it, what no part made payable yet."},
+        "next_on": or_null(DAY, words="When the next part falls due."),
+        "ends_on": or_null(DAY, words="When the last part falls due."),
+    },
+    words="A decision that made what was kept in your name a debt, after you left; a later closing may bring another.",
+)
+DEBT_EXAMPLE: Mapping[str, Any] = {
+    "kind": "exit", "resolution": "2027-5", "left_on": "2027-03-31", "principal_minor": 15000, "open_minor": 10000,
+    "next_on": "2029-03-31", "ends_on": "2030-03-31",
+}  # fmt: skip
 PAYMENTS_EXAMPLE: Mapping[str, Any] = {
     "account": {"ends_in": "3000", "since": "2026-11-02"}, "waiting_minor": 0, "waits_because": None, "waiting": [],
     "listed": [

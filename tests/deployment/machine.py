@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -128,6 +129,11 @@ def skip_where_there_is_none() -> None:
     why = missing()
     if why is not None:
         pytest.skip(why)
+
+
+def place_for(parent: Path, name: str) -> Path:
+    """Where a machine may be. Its control group is called like it, and there another run may be on this machine."""
+    return parent / f"{name}-{uuid4().hex[:8]}"
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.deployment.machine import Machine, booted, missing
+from tests.deployment.machine import Machine, booted, missing, place_for
 from tests.deployment.tools import has_nothing_to_say, tool
 from tests.ordinary import ROOT
 
@@ -66,7 +66,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory, wheels: Path) -> Iterator[
     if (why := missing()) is not None:
         pytest.skip(why)
     tool("ansible-playbook")
-    with booted(tmp_path_factory.mktemp("ansible") / "weir-test-ansible", with_weir=False) as one:
+    with booted(place_for(tmp_path_factory.mktemp("ansible"), "weir-test-ansible"), with_weir=False) as one:
         inside = one.path(INSIDE)
         inside.mkdir()
         one.run("sh", "-c", f"mount -t tmpfs tmpfs {INSIDE}")

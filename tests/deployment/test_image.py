@@ -8,6 +8,7 @@ import re
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 
@@ -78,8 +79,7 @@ def test_its_build_steps_make_a_weir_that_serves_as_its_health_check_asks(
     image: list[Stage], tmp_path: Path
 ) -> None:
     # The folders above pytest's own are closed to others; this one is ours to open.
-    place = Path("/var/tmp") / f"weir-test-image-{os.getpid()}"
-    place.mkdir()
+    place = Path(tempfile.mkdtemp(prefix="weir-test-image-", dir="/var/tmp"))
     os.chown(place, NOBODY, NOBODY)
     try:
         build(image[0], place)

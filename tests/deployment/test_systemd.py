@@ -9,7 +9,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.deployment.machine import START_WITHIN_S, UNITS, Machine, booted, skip_where_there_is_none
+from tests.deployment.machine import (
+    START_WITHIN_S,
+    UNITS,
+    Machine,
+    booted,
+    place_for,
+    skip_where_there_is_none,
+)
 from tests.integration.s3_kit import eventually
 
 READY = "http://127.0.0.1:9002/readyz"
@@ -21,7 +28,7 @@ ALL_CAPABILITIES_GONE = "0000000000000000"
 def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     """One that has the units as docs/install.md puts them, and Weir running."""
     skip_where_there_is_none()
-    with booted(tmp_path_factory.mktemp("systemd") / "weir-test-systemd") as one:
+    with booted(place_for(tmp_path_factory.mktemp("systemd"), "weir-test-systemd")) as one:
         for unit in (*UNITS.glob("*.service"), *UNITS.glob("*.timer")):
             shutil.copy(unit, one.path("/etc/systemd/system"))
         one.write("/usr/lib/sysusers.d/weir.conf", (UNITS / "weir.sysusers").read_text())

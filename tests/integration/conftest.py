@@ -23,6 +23,9 @@ from tests.postgres import TestServer
 
 __all__ = ["chrome", "in_office", "seen"]
 """Fixtures that live elsewhere."""
+KEEPING = {"WEIR_BLOB_DELETE_DELAY_S": "86400"}
+"""What one test replaced or deleted stays until the run is over. Else it would leave the disk ten minutes later, in the
+middle of another test that looks whether a refused request left as many files as there were."""
 SYSTEMS = {RADOSGW: "radosgw", RCLONE: "rclone_s3", VERSITY: "versity_s3"}
 """Engine to the fixture of the system behind it."""
 CLIENTS = "WEIR_TEST_CLIENTS"
@@ -131,7 +134,9 @@ def s3_gateways(
                 stack.callback(postgres_server.drop, database)
                 if system is not None:
                     put_behind(RunningGateway(data, database, 0), system, prefix="weir-")
-                running[engine] = stack.enter_context(running_gateway(data, database, workers=2))
+                running[engine] = stack.enter_context(
+                    running_gateway(data, database, workers=2, environment=KEEPING)
+                )
             return running[engine]
 
         yield gateway_of

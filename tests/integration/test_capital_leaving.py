@@ -5,6 +5,7 @@ import json
 from dataclasses import replace
 from datetime import date
 from fractions import Fraction
+from pathlib import Path
 
 import pytest
 
@@ -24,6 +25,7 @@ from meter.usage import MemberClass
 from tests.capital import allocate, balance, choose, gone, money, move
 from tests.coop import NOW, SEPTEMBER, Coop
 from tests.integration.conftest import Command
+from tests.unit.test_notices import DOCUMENT
 
 LEFT = date(2026, 11, 6)
 """The day of NOW."""
@@ -221,3 +223,20 @@ async def test_who_left_without_capital_has_left_and_their_shares_are_told(
     await asyncio.to_thread(typed, "share", "redeem", "anna", "3", "--kind", "member", "--owed")
     (left, *_) = await standings(books)
     assert (ExitState.LEFT, 0, 25_000) == (left.state, left.shares_minor, left.payable_minor)
+
+
+async def test_notices_go_by_the_rules_of_their_year(co_op: Coop, typed: Command, tmp_path: Path) -> None:
+    """The document of 2026 has a qualified notice: us-selc knows it, `plain` does not."""
+    await co_op.found("anna", "ben", "carla", "wim")
+    books = await co_op.books()
+    file = tmp_path / "allocations.json"
+    file.write_text(json.dumps(DOCUMENT))
+    line = ["capital", "notice", "make", str(file), "--trial"]
+    assert "this rule set knows no qualified notices" in await asyncio.to_thread(typed, *line, status=2)
+    await choose(books, "us-selc")
+    later = Choice(0, "es", 2027, 1, None, rule_set_text("es"), "", "test", NOW)
+    await governance_store.insert_choice(books, later)
+    assert "4 notices of 2026 could be made" in await asyncio.to_thread(typed, *line)
+    assert "this rule set knows no qualified notices" in await asyncio.to_thread(
+        typed, *line, "--rule-set", "es", status=2
+    )

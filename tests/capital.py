@@ -11,8 +11,10 @@ from billing.governance.decisions import Choice
 from billing.ledger.entry import BANK, UNDISTRIBUTED, Account, Entry, EntryKind, payable, postings, receivable
 from billing.rules.book import rule_set_text
 from meter.ids import MemberId
+from meter.store import set_member_status
+from meter.usage import MemberStatus
 from meter.window import Month
-from tests.coop import NOVEMBER, NOW
+from tests.coop import NOVEMBER, NOW, Coop
 
 
 async def allocate(
@@ -63,3 +65,10 @@ async def balance(connection: asyncpg.Connection, account: str) -> int:
         "SELECT coalesce(sum(amount_minor), 0)::numeric FROM billing.posting WHERE account = $1", account
     )
     return int(found)
+
+
+async def gone(co_op: Coop, *members: MemberId, now_us: int = NOW) -> None:
+    """These members left, in the register."""
+    owner = await co_op.owner()
+    for one in members:
+        await set_member_status(owner, one, MemberStatus.LEFT, now_us=now_us)

@@ -19,17 +19,22 @@ from billing.canon import canonical, digest
 from billing.capital import exits
 from billing.capital import store as capital_store
 from billing.capital.exits import Instalment, Settlement
+from billing.capital.leavers import (
+    refuse_no_estate,
+    refuse_no_notice,
+    refuse_unless_joined,
+    refuse_unless_left,
+)
 from billing.capital.lots import EXIT_INTEREST, LotId, by_year, debt
 from billing.capital.run import Tell, book_currency, check_resolution, open_month
 from billing.capital.solvency_run import refuse_insolvent
 from billing.ledger.entry import COLLECTIVE, Account, Entry, EntryKind, payable, postings, receivable
 from billing.rules.afterwards import Afterwards
+from billing.year.fiscal import FiscalYear
 from meter.ids import MemberId
 from meter.postgres import Connection
 from meter.refusal import Refusal
 from meter.window import Month, to_datetime
-
-DECEMBER = 12
 
 
 class EstateMethod(StrEnum):
@@ -54,7 +59,8 @@ class Leaving:
     deduction: Fraction = Fraction(0)
     heirs: bool = False
     set_off: bool = False
-    year_end_month: int = DECEMBER
+    first_month: int = 1
+    """With which the co-op's fiscal years begin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +75,7 @@ class Estate:
     cycle_years: int
     rate: Fraction = Fraction(0)
     set_off: bool = False
-    year_end_month: int = DECEMBER
+    first_month: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,11 +110,11 @@ class _Outcome:
 
 
 async def leave(connection: Connection, asked: Leaving, *, trial: bool, now_us: int) -> Left:
-    """Make somebody's lots a debt with a rate and an end. Raises Refusal, also for a day to come."""
+    """Make the lots of somebody who left a debt. Raises Refusal, also for a day to come, or of no membership that ended."""
     words = {
         "kind": "exit", "rule_set": asked.rules.rule_set, "rules": asked.rules.version, "years": asked.years or 0,
         "base_rate": "" if asked.base_rate is None else _exact(asked.base_rate), "heirs": int(asked.heirs),
-        "deduction": _exact(asked.deduction), "set_off": int(asked.set_off), "year_end": asked.year_end_month,
+        "deduction": _exact(asked.deduction), "set_off": int(asked.set_off), "year_end": _year_end(asked.first_month),
     }  # fmt: skip
     book = _Booking(
         "exit", EntryKind.EXIT, asked.member, asked.left_on, asked.resolution, words, asked.set_off,
@@ -120,15 +126,16 @@ async def leave(connection: Connection, asked: Leaving, *, trial: bool, now_us: 
 
 
 async def settle_estate(connection: Connection, asked: Estate, *, trial: bool, now_us: int) -> Left:
-    """Pay an estate at face value in turn, or its present value now. Raises Refusal as leave() does."""
-    if asked.method is EstateMethod.PRESENT and not asked.rules.discounting:
-        raise Refusal(
-            f"method: the rule set {asked.rules.rule_set} discounts no estate ({asked.rules.estate_source})"
-        )
+    """Pay an estate at face value in turn, or its present value now. Raises Refusal, also for a day before they joined.
+
+    Where the rule set discounts no estate, none waits for its face value either: death is an exit there.
+    """
+    if asked.method is EstateMethod.PRESENT:
+        refuse_no_estate(asked.rules)
     words = {
         "kind": "estate", "rule_set": asked.rules.rule_set, "rules": asked.rules.version,
         "method": asked.method.value, "cycle": asked.cycle_years, "rate": _exact(asked.rate),
-        "set_off": int(asked.set_off), "year_end": asked.year_end_month,
+        "set_off": int(asked.set_off), "year_end": _year_end(asked.first_month),
     }  # fmt: skip
     book = _Booking(
         "estate", EntryKind.ESTATE, asked.member, asked.died_on, asked.resolution, words, asked.set_off,
@@ -168,7 +175,8 @@ async def make_due(
 
 
 async def request(connection: Connection, member: MemberId, *, wanted_on: date, why: str, now_us: int) -> int:
-    """Note that somebody will leave; nothing is owed for that yet."""
+    """Note that a member will leave; nothing is owed for that yet. Raises Refusal for who is none, or a day that is over."""
+    await refuse_no_notice(connection, member, wanted_on, now_us=now_us)
     return await capital_store.insert_request(connection, member, wanted_on=wanted_on, why=why, now_us=now_us)
 
 
@@ -180,7 +188,7 @@ def _exit_outcome(asked: Leaving, books: _Books) -> _Outcome:
         owed_minor=books.owed_minor, deduction=asked.deduction,
     )  # fmt: skip
     schedule = exits.schedule(
-        settled.debt_minor, agreed, left_on=asked.left_on, year_end_month=asked.year_end_month,
+        settled.debt_minor, agreed, left_on=asked.left_on, first_month=asked.first_month,
         lots=by_year(books.lots),
     )  # fmt: skip
     sides = [
@@ -199,10 +207,7 @@ def _estate_outcome(asked: Estate, books: _Books) -> _Outcome:
     )  # fmt: skip
     if asked.method is EstateMethod.FACE:
         whole = exits.face_value_schedule(
-            books.lots,
-            cycle_years=asked.cycle_years,
-            died_on=asked.died_on,
-            year_end_month=asked.year_end_month,
+            books.lots, cycle_years=asked.cycle_years, died_on=asked.died_on, first_month=asked.first_month
         )
         schedule = exits.less(whole, settled.losses_minor + settled.set_off_minor)
         sides = [*_sides(asked.member, books, settled), (debt(asked.member), -settled.debt_minor)]
@@ -210,8 +215,9 @@ def _estate_outcome(asked: Estate, books: _Books) -> _Outcome:
             _settlement_document(settled), schedule, sides, settled.debt_minor, Fraction(0), books.lots
         )
     values = exits.present_values(
-        books.lots, rate=asked.rate, cycle_years=asked.cycle_years, year=asked.died_on.year
-    )
+        books.lots, rate=asked.rate, cycle_years=asked.cycle_years, died_on=asked.died_on,
+        first_month=asked.first_month,
+    )  # fmt: skip
     now_minor = sum(values.values())
     less = exits.settle(
         asked.rules.exit, lots_minor=now_minor, losses_minor=settled.losses_minor, owed_minor=books.owed_minor,
@@ -251,6 +257,11 @@ def _settlement_document(settled: Settlement) -> dict[str, object]:
         "set_off_minor": settled.set_off_minor,
         "debt_minor": settled.debt_minor,
     }
+
+
+def _year_end(first_month: int) -> int:
+    """The month with which fiscal years end; an act's words say it."""
+    return FiscalYear(2000, first_month).last.number
 
 
 def _exact(rate: Fraction) -> str:
@@ -320,6 +331,12 @@ async def _solvent(
     connection: Connection, book: _Booking, work: Callable[[_Books], _Outcome], currency: str,
     earlier: Sequence[capital_store.Act], *, now_us: int,
 ) -> _Outcome:  # fmt: skip
+    if not earlier:  # what came since follows the first act, also one that an older Weir booked
+        if book.entry_kind is EntryKind.ESTATE:
+            refuse_no_estate(book.rules)
+            await refuse_unless_joined(connection, book.member, book.day, now_us=now_us)
+        else:
+            await refuse_unless_left(connection, book.member, book.day, now_us=now_us)
     outcome = work(await _books(connection, book, earlier))
     await refuse_insolvent(
         connection,
@@ -343,7 +360,9 @@ async def _books(connection: Connection, book: _Booking, earlier: Sequence[capit
             f"this {book.kind} was booked before as act {earlier[-1].number}, and nothing came in their name since"
         )
     if not lots:
-        raise Refusal("there is no capital in this member's name")
+        raise Refusal(
+            "there is no capital in this member's name: nothing becomes a debt, and nothing need be booked"
+        )
     for lot, amount in sorted(lots.items()):
         if amount < 0:
             raise Refusal(f"the lot {lot.account} is below zero; correct the ledger before anything is paid")

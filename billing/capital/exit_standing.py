@@ -1,4 +1,4 @@
-"""Where everybody's leaving stands: asked for, owed, payable, paid, and what a closing kept in their name since.
+"""Where everybody's leaving stands: asked for, left, owed, payable, paid; what is still in their name besides.
 
 It only reads; exit_run.py books. The connection acts as weir_billing.
 """
@@ -12,6 +12,8 @@ from datetime import date
 from billing.capital import exits, unclaimed_store
 from billing.capital import store as capital_store
 from billing.capital.exits import ExitState
+from billing.capital.leavers import left_days
+from billing.register import store as register_store
 from meter.ids import MemberId
 from meter.postgres import Connection
 
@@ -25,15 +27,23 @@ class Standing:
     debts: Sequence[capital_store.Debt]
     """In the order they were booked: lots of a later closing have a debt of their own."""
     wanted_on: date | None
+    left_on: date | None
+    """By the register."""
     owed_minor: int
     payable_minor: int
     came_since_minor: int
     """Kept in their name by a closing after they left; it becomes a debt by another act."""
+    lots_minor: int
+    """All that is still in lots."""
+    shares_minor: int
+    """Paid on shares that are not redeemed; no exit pays them back."""
 
 
 async def standings(connection: Connection) -> list[Standing]:
     """Everybody who asked to leave or left, by member."""
     asked = await capital_store.requests(connection)
+    left = left_days(await register_store.operations(connection))
+    shares = await capital_store.member_balances(connection, "shares")
     booked: dict[MemberId, list[capital_store.Debt]] = {}
     for debt in await capital_store.debts(connection):
         booked.setdefault(debt.member, []).append(debt)
@@ -50,14 +60,15 @@ async def standings(connection: Connection) -> list[Standing]:
         Standing(
             member=member,
             state=exits.state_of(
-                requested=member in asked, left=member in booked,
-                principal_minor=sum(one.principal_minor for one in booked.get(member, ())),
+                requested=member in asked, left=member in left, booked=member in booked,
+                to_pay_minor=sum(one.to_pay_minor for one in booked.get(member, ())),
                 owed_minor=-owed.get(member, 0), payable_minor=-waits.get(member, 0),
                 forfeited_minor=forfeited.get(member, 0), reached=member not in lost,
             ),
-            debts=tuple(booked.get(member, ())), wanted_on=asked.get(member),
+            debts=tuple(booked.get(member, ())), wanted_on=asked.get(member), left_on=left.get(member),
             owed_minor=-owed.get(member, 0), payable_minor=-waits.get(member, 0),
             came_since_minor=kept.get(member, 0) if member in booked else 0,
+            lots_minor=kept.get(member, 0), shares_minor=-shares.get(member, 0),
         )
-        for member in sorted({*asked, *booked})
+        for member in sorted({*asked, *booked, *left})
     ]  # fmt: skip

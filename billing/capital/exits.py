@@ -16,7 +16,9 @@ from billing.capital.lots import LotId
 from billing.ledger.entry import Account
 from billing.money import apportion, divide_half_up
 from billing.rules.afterwards import RESOLUTION_RATE, ExitRule, InterestOn
+from billing.year.fiscal import FiscalYear
 from meter.refusal import Refusal
+from meter.window import Month
 
 YEARS_MAX = 40
 """Of a schedule, where no law has a shorter one."""
@@ -103,7 +105,7 @@ def schedule(
     agreed: Terms,
     *,
     left_on: date,
-    year_end_month: int,
+    first_month: int,
     lots: Mapping[int, int] | None = None,
 ) -> tuple[Instalment, ...]:
     """Equal parts once a year, a left-over cent to the earlier ones, so that k of n parts are never short.
@@ -111,16 +113,16 @@ def schedule(
     On year-end balances the parts fall due at the fiscal years' ends within the term; otherwise on the
     anniversaries of the exit. Both count from the day of leaving, also for lots of a later closing: parts whose day
     is over are due at once, and the end stays where it was. Interest is rounded once an instalment, to the nearest
-    unit. `lots` says how much of the debt is of which fiscal year: what a year kept that ended after they left
-    bears interest only from that year's end.
+    unit. `lots` says how much of the debt is of which fiscal year, which is named by the year it begins in; years
+    begin with `first_month`. What a year kept that ended after they left bears interest only from that year's end.
     """
     if debt_minor == 0:
         return ()
-    dues = _dues(agreed, left_on=left_on, year_end_month=year_end_month)
+    dues = _dues(agreed, left_on=left_on, first_month=first_month)
     parts = apportion(debt_minor, dict.fromkeys(dues, 1))
-    begun: dict[date, int] = {}
-    for year, amount in (lots or {left_on.year - 1: 1}).items():
-        day = max(month_end(year, year_end_month), left_on)
+    begun: dict[date, int] = {} if lots else {left_on: 1}
+    for year, amount in (lots or {}).items():
+        day = max(_year_end(year, first_month), left_on)
         begun[day] = begun.get(day, 0) + amount
     return tuple(
         _with_interest({due: parts[due] for due in dues if parts[due]}, agreed, begun, left_on=left_on)
@@ -128,7 +130,7 @@ def schedule(
 
 
 def face_value_schedule(
-    lots: Mapping[LotId, int], *, cycle_years: int, died_on: date, year_end_month: int
+    lots: Mapping[LotId, int], *, cycle_years: int, died_on: date, first_month: int
 ) -> tuple[Instalment, ...]:
     """An estate that waits: each year's lots at face value when its cycle ends, without interest.
 
@@ -136,7 +138,7 @@ def face_value_schedule(
     """
     dues: dict[date, int] = {}
     for lot, amount in lots.items():
-        due = max(month_end(lot.year + _cycle(cycle_years), year_end_month), died_on)
+        due = max(_year_end(lot.year + _cycle(cycle_years), first_month), died_on)
         dues[due] = dues.get(due, 0) + amount
     return tuple(
         Instalment(place, due, amount, 0) for place, (due, amount) in enumerate(sorted(dues.items()), 1)
@@ -144,12 +146,14 @@ def face_value_schedule(
 
 
 def present_values(
-    lots: Mapping[LotId, int], *, rate: Fraction, cycle_years: int, year: int
+    lots: Mapping[LotId, int], *, rate: Fraction, cycle_years: int, died_on: date, first_month: int
 ) -> dict[LotId, int]:
     """An estate that is paid now: lot / (1 + r)^(years still to wait), rounded once a lot to the nearest unit.
 
-    A lot whose turn has come counts in full. Source of the formula: patronage reference, section 3 and G14.
+    Years are counted from the fiscal year of death. A lot whose turn has come counts in full. Source of the formula:
+    patronage reference, section 3 and G14.
     """
+    year = FiscalYear.of(Month(died_on.year, died_on.month), first_month).number
     return {
         lot: divide_half_up(exact.numerator, exact.denominator)
         for lot, amount in sorted(lots.items())
@@ -181,6 +185,8 @@ class ExitState(StrEnum):
 
     ACTIVE = "active"
     REQUESTED = "exit requested"
+    LEFT = "left"
+    """The register has them as left, and no exit is booked."""
     SCHEDULED = "payable schedule"
     WAITING = "waits to be fetched"
     PAID = "paid"
@@ -190,12 +196,15 @@ class ExitState(StrEnum):
 
 
 def state_of(
-    *, requested: bool, left: bool, principal_minor: int, owed_minor: int, payable_minor: int,
+    *, requested: bool, left: bool, booked: bool, to_pay_minor: int, owed_minor: int, payable_minor: int,
     forfeited_minor: int, reached: bool,
 ) -> ExitState:  # fmt: skip
-    """The state of one member: what is still to come decides before what is over."""
-    if not left:
-        return ExitState.REQUESTED if requested else ExitState.ACTIVE
+    """The state of one member: what is still to come decides before what is over.
+
+    left: in the register; booked: an exit or an estate; to_pay_minor: what those made theirs, at once or in parts.
+    """
+    if not booked:
+        return ExitState.LEFT if left else ExitState.REQUESTED if requested else ExitState.ACTIVE
     if (owed_minor or payable_minor) and not reached:
         return ExitState.UNLOCATED
     if owed_minor:
@@ -204,7 +213,7 @@ def state_of(
         return ExitState.WAITING
     if forfeited_minor:
         return ExitState.FORFEITED
-    return ExitState.PAID if principal_minor else ExitState.SET_OFF
+    return ExitState.PAID if to_pay_minor else ExitState.SET_OFF
 
 
 def _cycle(years: int) -> int:
@@ -213,10 +222,17 @@ def _cycle(years: int) -> int:
     return years
 
 
-def _dues(agreed: Terms, *, left_on: date, year_end_month: int) -> list[date]:
+def _year_end(year: int, first_month: int) -> date:
+    """The last day of a fiscal year, which is named by the year it begins in."""
+    last = FiscalYear(year, first_month).last
+    return month_end(last.year, last.number)
+
+
+def _dues(agreed: Terms, *, left_on: date, first_month: int) -> list[date]:
     if agreed.interest is InterestOn.OUTSTANDING:
         return [months_after(left_on, 12 * year) for year in range(1, agreed.years + 1)]
-    ends = (month_end(left_on.year + add, year_end_month) for add in range(agreed.years + 1))
+    # From the year that ended last before they left: it can be named by the year before.
+    ends = (_year_end(left_on.year + add, first_month) for add in range(-1, agreed.years + 1))
     latest = months_after(left_on, 12 * agreed.years)
     return [end for end in ends if left_on < end <= latest]
 

@@ -48,6 +48,8 @@ class Debt:
     ends_on: date | None
     open_minor: int
     """Of the principal, what no instalment made payable yet."""
+    to_pay_minor: int
+    """What the act made theirs: the principal, or what an estate's present value made payable at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,7 +250,7 @@ async def debts(connection: Connection, member: MemberId | None = None) -> list[
     """All exits and estates, or one member's, in the order they were booked."""
     rows = await connection.fetch(
         "SELECT e.act, member, e.kind, resolution, left_on, e.principal_minor, rate, e.instalments, i.due, i.next_on,"
-        " i.ends_on, coalesce(i.open, 0)::bigint AS open"
+        " i.ends_on, coalesce(i.open, 0)::bigint AS open, (a.document::jsonb ->> 'debt_minor')::bigint AS to_pay"
         " FROM billing.capital_exit AS e JOIN billing.capital_act AS a ON a.number = e.act"
         " CROSS JOIN LATERAL (SELECT count(d.act) AS due, min(due_on) FILTER (WHERE d.act IS NULL) AS next_on,"
         "  max(due_on) AS ends_on, sum(p.principal_minor) FILTER (WHERE d.act IS NULL) AS open"
@@ -261,7 +263,7 @@ async def debts(connection: Connection, member: MemberId | None = None) -> list[
         Debt(
             row["act"], MemberId(row["member"]), row["kind"], row["resolution"], row["left_on"],
             row["principal_minor"], Fraction(row["rate"]), row["instalments"], row["due"], row["next_on"],
-            row["ends_on"], row["open"],
+            row["ends_on"], row["open"], row["to_pay"],
         )
         for row in rows
     ]  # fmt: skip

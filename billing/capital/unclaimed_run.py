@@ -6,7 +6,7 @@ Each function is one story in one transaction. The connection acts as weir_offic
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from billing import store
@@ -14,7 +14,7 @@ from billing.canon import canonical, digest
 from billing.capital import store as capital_store
 from billing.capital import unclaimed_store
 from billing.capital.run import Tell, book_currency, check_resolution, open_month
-from billing.capital.unclaimed import Unclaimed, claim_parts, unclaimed, waiting
+from billing.capital.unclaimed import Movement, Unclaimed, claim_parts, unclaimed, waiting
 from billing.capital.unclaimed_store import Forfeit
 from billing.ledger.entry import Entry, EntryKind, payable, postings
 from billing.money import format_amount, parse_amount
@@ -29,12 +29,14 @@ EVIDENCE_CHARACTERS_MAX = 500
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """What waits too long, what went elsewhere, and who cannot be reached."""
+    """What waits too long, what went elsewhere, who cannot be reached, and what waits at the bank."""
 
     currency: str
     waits: Sequence[Unclaimed]
     forfeited: Sequence[Forfeit]
     lost: frozenset[MemberId]
+    ordered: Mapping[MemberId, int]
+    """Ordered in a batch without an outcome, in minor units; it is not in `waits`."""
 
 
 async def picture(connection: Connection, rule: str, *, now_us: int) -> Picture:
@@ -45,6 +47,7 @@ async def picture(connection: Connection, rule: str, *, now_us: int) -> Picture:
         await _waits(connection, rule, currency, now_us=now_us),
         await unclaimed_store.forfeits(connection),
         frozenset(await unclaimed_store.lost_contact(connection)),
+        await unclaimed_store.ordered(connection),
     )
 
 
@@ -59,7 +62,8 @@ async def forfeit(
 ) -> list[Unclaimed]:
     """Move what waited for the rule's years to where the rule wants it; what was moved. A trial posts nothing.
 
-    Asked again it finds nothing more. Raises Refusal.
+    Invariant: what is ordered at the bank is not moved, so nothing is forfeited and paid out as well. Asked again it
+    finds nothing more. Raises Refusal.
     """
     resolution = check_resolution(resolution)
     currency, found_rule = await book_currency(connection), unclaimed_rule(rule)
@@ -150,7 +154,13 @@ async def mark(connection: Connection, member: MemberId, *, reached: bool, why: 
 
 
 async def _waits(connection: Connection, rule: str, currency: str, *, now_us: int) -> list[Unclaimed]:
-    found = unclaimed_rule(rule)
-    queue = waiting(await unclaimed_store.payable_movements(connection))
+    found, today = unclaimed_rule(rule), to_datetime(now_us).date()
+    movements = await unclaimed_store.payable_movements(connection)
+    # What waits at the bank counts as paid, against what waited longest: its outcome is still to be told.
+    at_bank = [
+        Movement(member, today, -amount)
+        for member, amount in (await unclaimed_store.ordered(connection)).items()
+    ]
+    queue = waiting([*movements, *at_bank])
     least = parse_amount(found.list_from, currency, field="list_from")
-    return list(unclaimed(queue, found, today=to_datetime(now_us).date(), list_from_minor=least))
+    return list(unclaimed(queue, found, today=today, list_from_minor=least))

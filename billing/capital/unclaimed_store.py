@@ -43,6 +43,14 @@ async def payable_movements(connection: Connection, member: MemberId | None = No
     return [Movement(MemberId(row["member"]), row["day"], row["amount"]) for row in rows]
 
 
+async def ordered(connection: Connection) -> dict[MemberId, int]:
+    """What waits at the bank for each member, in minor units: ordered in a batch, with no outcome told yet."""
+    rows = await connection.fetch(
+        "SELECT member, sum(amount_minor)::bigint AS amount FROM billing.payment_waiting GROUP BY member ORDER BY member"
+    )
+    return {MemberId(row["member"]): row["amount"] for row in rows}
+
+
 async def insert_contact(
     connection: Connection, member: MemberId, *, reached: bool, why: str, now_us: int
 ) -> None:

@@ -16,11 +16,13 @@ from billing import store
 from billing.canon import canonical, digest
 from billing.capital import store as capital_store
 from billing.capital.run import Tell
+from billing.governance import store as governance_store
+from billing.governance.decisions import choice_for
 from billing.notices import store as notice_store
 from billing.notices.file import read_year
 from billing.notices.notice import NEXT, State, Year, notice, refuse_unqualified
 from billing.notices.store import Kept, Step
-from billing.rules.afterwards import Afterwards
+from billing.rules.afterwards import Afterwards, afterwards
 from meter.ids import MemberId
 from meter.postgres import Connection
 from meter.refusal import Refusal
@@ -70,6 +72,17 @@ async def make(
         )  # fmt: skip
         await notice_store.insert_notices(connection, act, year.terms.year, rows, now_us=now_us)
     return Made(year.terms.year, len(rows), act)
+
+
+async def rules_of(connection: Connection, document: Mapping[str, Any], rule_set: str | None) -> Afterwards:
+    """The rules named, or those in force for the year of the document; `plain` where none was chosen.
+
+    Raises Refusal for a rule set that is none, and as make() for a document without a year.
+    """
+    if rule_set is None:
+        chosen = choice_for(await governance_store.choices(connection), read_year(document).terms.year)
+        rule_set = "plain" if chosen is None else chosen.rule_set
+    return afterwards(rule_set)
 
 
 async def step(

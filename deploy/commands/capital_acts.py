@@ -19,6 +19,7 @@ from billing.capital.exit_run import (
     settle_estate,
 )
 from billing.capital.exit_run import request as ask
+from billing.capital.leavers import law_of
 from billing.capital.lots import LotId, percent
 from billing.capital.retirement import Method, parse_rule
 from billing.capital.run import Retired, Retirement, book_currency
@@ -26,7 +27,6 @@ from billing.capital.run import carry_over as carry
 from billing.capital.run import retire as carry_out
 from billing.capital.store import Open
 from billing.money import format_number
-from billing.rules.afterwards import afterwards
 from deploy.commands.options import data_option, json_option
 from deploy.commands.tariff import read_text
 from deploy.desk import Desk, as_treasurer, at_desk
@@ -54,12 +54,11 @@ def decided(command: Command) -> Command:
 
 
 def ruled(command: Command) -> Command:
-    """--rule-set, --year-end and --set-off."""
+    """--rule-set and --set-off."""
     for option in (
         click.option("--set-off", is_flag=True, help="First take what they owe for use."),
-        click.option("--year-end", type=click.IntRange(1, 12), default=12, show_default=True, metavar="MM",
-                     help="The month with which the fiscal year ends."),
-        click.option("--rule-set", default="plain", show_default=True, metavar="ID", help="us-selc, es, plain, …"),
+        click.option("--rule-set", metavar="ID",
+                     help="us-selc, es, …; that in force on the day if not given, and plain where none was chosen."),
     ):  # fmt: skip
         command = option(command)
     return command
@@ -159,8 +158,8 @@ def carry_over(resolution: str, trial: bool, as_json: bool) -> None:
 @json_option
 @data_option
 def exit_(
-    member: str, on: str, years: int | None, base_rate: str | None, deduction: str, heirs: bool, rule_set: str,
-    year_end: int, set_off: bool, resolution: str, trial: bool, as_json: bool,
+    member: str, on: str, years: int | None, base_rate: str | None, deduction: str, heirs: bool,
+    rule_set: str | None, set_off: bool, resolution: str, trial: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """MEMBER left: their capital becomes a debt with a rate, an end and a schedule."""
     rate = None if base_rate is None else percent(base_rate, field="base rate")
@@ -172,10 +171,11 @@ def exit_(
         async with desk.acting("weir_office", act) as connection:
             found = await find_member(connection, member)
             act.subject = found.id
+            left_on = day(on, field="date")
+            law = await law_of(connection, left_on, rule_set=rule_set, now_us=desk.now_us)
             asked = Leaving(
-                found.id, day(on, field="date"), resolution, afterwards(rule_set), years, rate, kept, heirs,
-                set_off, year_end,
-            )  # fmt: skip
+                found.id, left_on, resolution, law.rules, years, rate, kept, heirs, set_off, law.first_month
+            )
             return await leave(connection, asked, trial=trial, now_us=desk.now_us)
 
     _print_left(at_desk(work), trial=trial, as_json=as_json)
@@ -197,7 +197,7 @@ def exit_(
 @json_option
 @data_option
 def estate(
-    member: str, on: str, method: str, cycle: int, rate: str, rule_set: str, year_end: int, set_off: bool,
+    member: str, on: str, method: str, cycle: int, rate: str, rule_set: str | None, set_off: bool,
     resolution: str, trial: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """MEMBER died: pay the estate year by year in full, or its present value now."""
@@ -211,9 +211,11 @@ def estate(
         async with desk.acting("weir_office", act) as connection:
             found = await find_member(connection, member)
             act.subject = found.id
+            died_on = day(on, field="date")
+            law = await law_of(connection, died_on, rule_set=rule_set, now_us=desk.now_us)
             asked = Estate(
-                found.id, day(on, field="date"), resolution, afterwards(rule_set), EstateMethod(method), cycle,
-                discount, set_off, year_end,
+                found.id, died_on, resolution, law.rules, EstateMethod(method), cycle, discount, set_off,
+                law.first_month,
             )  # fmt: skip
             return await settle_estate(connection, asked, trial=trial, now_us=desk.now_us)
 
@@ -270,7 +272,10 @@ def request(member: str, on: str, why: str) -> None:
             await ask(connection, found.id, wanted_on=day(on, field="date"), why=why, now_us=desk.now_us)
             return found.name
 
-    say(f"noted: {at_desk(work)} will leave on {on}; book it on the day with `weir capital exit`")
+    say(
+        f"noted: {at_desk(work)} will leave on {on}; on the day `weir member leave` enters it in "
+        "the register, and `weir capital exit` makes their capital a debt"
+    )
 
 
 def _print_retired(found: Retired, names: dict[MemberId, str]) -> None:

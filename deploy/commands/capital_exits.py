@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from billing.capital.exit_standing import Standing, standings
+from billing.capital.exits import ExitState
 from billing.capital.run import book_currency
 from billing.capital.store import Debt
 from billing.money import format_number
@@ -34,7 +35,7 @@ def exits(as_json: bool) -> None:
         (
             names[one.member],
             one.state.value,
-            one.debts[-1].left_on if one.debts else one.wanted_on,
+            one.debts[-1].left_on if one.debts else one.left_on or one.wanted_on,
             format_number(one.owed_minor, currency),
             format_number(one.payable_minor, currency),
             f"{sum(debt.due for debt in one.debts)} of {sum(debt.instalments for debt in one.debts)}"
@@ -43,16 +44,28 @@ def exits(as_json: bool) -> None:
             min((debt.next_on for debt in one.debts if debt.next_on), default=None),
             max((debt.ends_on for debt in one.debts if debt.ends_on), default=None),
             format_number(one.came_since_minor, currency) if one.came_since_minor else "",
+            format_number(one.shares_minor, currency) if one.shares_minor else "",
         )
         for one in found
     ]
-    columns = ("member", "state", "day", "owed", "payable", "made payable", "next", "last", "came since")
-    print_table(columns, rows, numbers=("owed", "payable", "came since"))
+    columns = (
+        "member", "state", "day", "owed", "payable", "made payable", "next", "last", "came since", "paid shares",
+    )  # fmt: skip
+    print_table(columns, rows, numbers=("owed", "payable", "came since", "paid shares"))
+    _say_what_follows(found)
+
+
+def _say_what_follows(found: list[Standing]) -> None:
+    """What somebody has still to decide, and with which command."""
     if any(one.came_since_minor for one in found):
         say(
             "came since: kept in their name by a closing after they left; `weir capital exit` or `estate` with the same "
             "day and a resolution of its own makes it a debt too"
         )
+    if any(one.state is ExitState.LEFT and one.lots_minor for one in found):
+        say("left: of some the capital is still in their name; `weir capital exit` makes it a debt")
+    if any(one.shares_minor for one in found):
+        say("paid shares: not redeemed; they stay shares until `weir share redeem --owed` makes them payable")
 
 
 def _standing(one: Standing) -> dict[str, object]:
@@ -61,9 +74,12 @@ def _standing(one: Standing) -> dict[str, object]:
         "member": one.member,
         "state": one.state.value,
         "wanted_on": None if one.wanted_on is None else str(one.wanted_on),
+        "left_on": None if one.left_on is None else str(one.left_on),
         "owed_minor": one.owed_minor,
         "payable_minor": one.payable_minor,
         "came_since_minor": one.came_since_minor,
+        "lots_minor": one.lots_minor,
+        "shares_minor": one.shares_minor,
         "exit": booked[-1] if booked else None,
         "exits": booked,
     }
@@ -76,6 +92,7 @@ def _debt(owed: Debt) -> dict[str, object]:
         "resolution": owed.resolution,
         "left_on": str(owed.left_on),
         "principal_minor": owed.principal_minor,
+        "to_pay_minor": owed.to_pay_minor,
         "rate": f"{owed.rate.numerator}/{owed.rate.denominator}",
         "instalments": owed.instalments,
         "made_payable": owed.due,

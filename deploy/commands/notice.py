@@ -13,7 +13,6 @@ from billing.notices.notice import State, notice_text
 from billing.notices.run import Made
 from billing.notices.store import Kept, Step
 from billing.portal import store as portal_store
-from billing.rules.afterwards import afterwards
 from billing.tongue import SOURCE, speaking
 from deploy.commands.options import data_option, json_option
 from deploy.desk import Desk, as_treasurer, at_desk
@@ -41,11 +40,15 @@ def notice() -> None:
     metavar="FILE",
     help="What all notices say alike, where FILE is a closing's own document.",
 )
-@click.option("--rule-set", default="plain", show_default=True, metavar="ID", help="us-selc, es, plain, …")
+@click.option(
+    "--rule-set",
+    metavar="ID",
+    help="us-selc, es, …; that in force for the year if not given, and plain where none was chosen.",
+)
 @click.option("--trial", is_flag=True, help="Check everything and keep nothing.")
 @json_option
 @data_option
-def make(file: Path, texts: Path | None, rule_set: str, trial: bool, as_json: bool) -> None:
+def make(file: Path, texts: Path | None, rule_set: str | None, trial: bool, as_json: bool) -> None:
     """Make every member's notice from the year's allocations in FILE. It sends nothing."""
     document = read_json(file) if texts is None else {**read_json(file), **read_json(texts)}
 
@@ -53,9 +56,8 @@ def make(file: Path, texts: Path | None, rule_set: str, trial: bool, as_json: bo
         act = as_treasurer(f"make notices of allocation from {file.name}")
         act.nothing = trial
         async with desk.acting("weir_office", act) as connection:
-            return await notice_run.make(
-                connection, document, afterwards(rule_set), trial=trial, now_us=desk.now_us
-            )
+            rules = await notice_run.rules_of(connection, document, rule_set)
+            return await notice_run.make(connection, document, rules, trial=trial, now_us=desk.now_us)
 
     made = at_desk(work)
     if as_json:

@@ -49,6 +49,7 @@ def list_(rule: str, search: str, as_json: bool) -> None:
     wanted = {number for number, name in names.items() if search.casefold() in name.casefold()}
     waits = [one for one in found.waits if one.member in wanted]
     gone = [one for one in found.forfeited if one.member in wanted]
+    ordered = {member: amount for member, amount in found.ordered.items() if member in wanted}
     if as_json:
         print_json({
             "rule": rule, "source": unclaimed_rule(rule).source, "currency": found.currency,
@@ -57,6 +58,7 @@ def list_(rule: str, search: str, as_json: bool) -> None:
             "forfeited": [{"act": one.act, "member": names[one.member], "since": str(one.since), "rule": one.rule,
                            "destination": one.destination, "amount_minor": one.amount_minor,
                            "claimed_minor": one.claimed_minor, "listed": one.listed} for one in gone],
+            "ordered": [{"member": names[member], "amount_minor": amount} for member, amount in ordered.items()],
         })  # fmt: skip
         return
     say(f"waits for {unclaimed_rule(rule).years} years or longer ({unclaimed_rule(rule).source})")
@@ -74,6 +76,16 @@ def list_(rule: str, search: str, as_json: bool) -> None:
           format_number(one.claimed_minor, found.currency), _yes(one.listed), one.destination) for one in gone],
         numbers=("amount", "claimed since"),
     )  # fmt: skip
+    if ordered:
+        say("")
+        say(
+            "waits at the bank, in a batch whose outcome is not told yet; it is counted as paid and not forfeited"
+        )
+        print_table(
+            ("member", "amount"),
+            [(names[member], format_number(amount, found.currency)) for member, amount in ordered.items()],
+            numbers=("amount",),
+        )
 
 
 @unclaimed.command("mark")

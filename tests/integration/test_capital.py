@@ -36,7 +36,7 @@ from billing.run import close
 from meter.ids import MemberId
 from meter.refusal import Refusal
 from meter.window import Month
-from tests.capital import allocate, balance, choose, money, move, owes, waits
+from tests.capital import allocate, balance, choose, gone, money, move, owes, waits
 from tests.coop import NOVEMBER, NOW, Coop, balances
 from tests.ordinary import ROOT
 from tests.unit.test_notices import DOCUMENT
@@ -200,6 +200,7 @@ async def test_two_retirements_at_once_pay_back_once(co_op: Coop) -> None:
 
 async def test_two_exits_and_two_payments_of_instalments_at_once_happen_once(co_op: Coop) -> None:
     first, (anna, *_) = await a_co_op(co_op)
+    await gone(co_op, anna)
     one = leaving(anna, "us-selc")
     left = await second_of_two(
         co_op, first, lambda connection: leave(connection, one, trial=False, now_us=NOW)
@@ -278,6 +279,7 @@ def leaving(member: MemberId, rules: str, **given: object) -> Leaving:
 
 async def test_an_exit_becomes_a_debt_that_is_paid_to_the_cent(co_op: Coop) -> None:
     connection, (anna, *_) = await a_co_op(co_op)
+    await gone(co_op, anna)
     found = await leave(connection, leaving(anna, "us-selc"), trial=False, now_us=NOW)
     assert (-13_000, 0) == (
         await balance(connection, "debt:member:1"), await balance(connection, "capital:member:1:2020:plain"),
@@ -302,6 +304,7 @@ def to_us_of(year: int, month: int, day: int) -> int:
 
 async def test_losses_deduction_and_set_off_come_before_the_debt(co_op: Coop) -> None:
     connection, (anna, *_) = await a_co_op(co_op)
+    await gone(co_op, anna)
     await move(
         connection, [(Account("loss:member:1:2025"), 1_000), (Account("loss:carried"), -1_000)], key="loss"
     )
@@ -317,6 +320,7 @@ async def test_losses_deduction_and_set_off_come_before_the_debt(co_op: Coop) ->
 async def test_an_exit_is_refused_where_its_first_year_could_not_be_paid(co_op: Coop) -> None:
     """A fifth of 130.00 and 6.5 % of 130.00 fall due on 31 December: 34.45. The next part is more than a year off."""
     connection, (anna, *_) = await a_co_op(co_op, bank=3_444)
+    await gone(co_op, anna, MemberId(2))
     before = await balances(connection)
     for trial in (True, False):
         with pytest.raises(
@@ -350,6 +354,7 @@ async def test_a_retirement_is_held_against_the_rule_set_in_force(co_op: Coop, r
 
 async def test_an_exit_told_twice_is_booked_once_and_never_before_its_day(co_op: Coop) -> None:
     connection, (anna, ben, _) = await a_co_op(co_op)
+    await gone(co_op, anna, ben)
     first = await leave(connection, leaving(anna, "us-selc"), trial=False, now_us=NOW)
     after = await balances(connection)
     again = await leave(connection, leaving(anna, "us-selc"), trial=False, now_us=NOW)
@@ -397,13 +402,19 @@ async def test_an_estate_that_waits_has_a_schedule_at_face_value(co_op: Coop) ->
 
 async def test_a_rule_set_that_discounts_no_estate_refuses_it(co_op: Coop) -> None:
     connection, (anna, *_) = await a_co_op(co_op)
-    one = estate(anna, EstateMethod.PRESENT, rate=Fraction(1, 20), rules=afterwards("es"))
-    with pytest.raises(Refusal, match="method: the rule set es discounts no estate"):
-        await settle_estate(connection, one, trial=False, now_us=NOW)
+    for method, rate in ((EstateMethod.PRESENT, Fraction(1, 20)), (EstateMethod.FACE, Fraction(0))):
+        one = estate(anna, method, rate=rate, rules=afterwards("es"))
+        for trial in (True, False):
+            with pytest.raises(
+                Refusal, match=r"method: the rule set es discounts no estate .* `weir capital exit --heirs`"
+            ):
+                await settle_estate(connection, one, trial=trial, now_us=NOW)
+    assert 0 == await balance(connection, "debt:member:1")
 
 
 async def test_everybody_s_leaving_has_its_state(co_op: Coop) -> None:
     connection, (anna, ben, carla) = await a_co_op(co_op)
+    await gone(co_op, anna, ben)
     await request(connection, carla, wanted_on=date(2026, 12, 31), why="moving", now_us=NOW)
     await leave(connection, leaving(anna, "us-selc"), trial=False, now_us=NOW)
     await leave(connection, leaving(ben, "es"), trial=False, now_us=NOW)
@@ -522,6 +533,7 @@ async def test_a_share_that_came_after_leaving_becomes_a_debt_on_the_terms_of_th
     connection, (anna, *_) = await a_co_op(co_op)
     day, march_27, march_28 = date(2027, 2, 10), to_us_of(2027, 3, 20), to_us_of(2028, 3, 20)
     one = leaving(anna, "us-selc", left_on=day, resolution="2027-1")
+    await gone(co_op, anna, now_us=to_us_of(2027, 2, 10))
     first = await leave(connection, one, trial=False, now_us=march_27)
     await shares_of(connection, anna, 2026, 10_000)
     two = leaving(anna, "us-selc", left_on=day, resolution="2027-2")
@@ -553,6 +565,7 @@ async def test_a_share_that_came_after_leaving_becomes_a_debt_on_the_terms_of_th
 
 async def test_what_came_after_leaving_waits_for_a_resolution_and_is_told(co_op: Coop) -> None:
     connection, (anna, *_) = await a_co_op(co_op)
+    await gone(co_op, anna)
     await leave(connection, leaving(anna, "us-selc"), trial=False, now_us=NOW)
     await shares_of(connection, anna, 2026, 500)
     standing = next(left for left in await standings(connection) if left.member == anna)
@@ -565,6 +578,7 @@ async def test_what_came_after_leaving_waits_for_a_resolution_and_is_told(co_op:
 @pytest.mark.parametrize("trial", [True, False])
 async def test_a_trial_of_an_exit_refuses_what_the_act_refuses(co_op: Coop, trial: bool) -> None:
     connection, (anna, *_) = await a_co_op(co_op)
+    await gone(co_op, anna)
     await leave(connection, leaving(anna, "us-selc"), trial=False, now_us=NOW)
     with pytest.raises(Refusal, match="booked before as act 1, in other words"):
         await leave(connection, leaving(anna, "us-selc", years=3), trial=trial, now_us=NOW)
@@ -582,6 +596,7 @@ async def test_heirs_are_paid_what_came_late_within_their_year(co_op: Coop) -> N
     4.5 % from the end of 2026, when the share's year ended, to 3 November 2027: 307 of 365 days on 100.00 = 3.78.
     """
     connection, (anna, *_) = await a_co_op(co_op)
+    await gone(co_op, anna)
     await leave(connection, leaving(anna, "es"), trial=False, now_us=NOW)
     await shares_of(connection, anna, 2026, 10_000)
     late = to_us_of(2028, 2, 1)
@@ -597,6 +612,7 @@ async def test_heirs_are_paid_what_came_late_within_their_year(co_op: Coop) -> N
 async def test_a_loss_after_leaving_is_met_from_what_came_since_and_never_from_the_debt(co_op: Coop) -> None:
     """A share of 40.00 comes for 2026, a loss of 60.00 for 2027: 40.00 of it is met, 20.00 stays, the debt is whole."""
     connection, (anna, *_) = await a_co_op(co_op)
+    await gone(co_op, anna)
     await leave(connection, leaving(anna, "us-selc"), trial=False, now_us=NOW)
     await shares_of(connection, anna, 2026, 4_000)
     sides = [(Account("loss:member:1:2027"), 6_000), (Account("loss:carried"), -6_000)]

@@ -14,7 +14,7 @@ from billing.ledger.entry import Account
 from billing.notices import run as notice_run
 from billing.notices.notice import State
 from billing.rules.afterwards import afterwards
-from tests.capital import allocate, money, move, waits
+from tests.capital import allocate, gone, money, move, waits
 from tests.coop import NOW, Coop
 from tests.integration.test_capital import YEAR_US
 from tests.unit.test_notices import DOCUMENT
@@ -51,6 +51,7 @@ async def everything(co_op: Coop) -> asyncpg.Connection:
     await allocate(connection, {(2020, anna): 1_000, (2021, ben): 500})
     await money(connection, 100_000)
     await retire(connection, Retirement(Method.FIFO, "10.00", "r"), trial=False, now_us=NOW)
+    await gone(co_op, ben)
     asked = Leaving(ben, date(2026, 11, 3), "r", afterwards("us-selc"), base_rate=Fraction(1, 20))
     await leave(connection, asked, trial=False, now_us=NOW)
     await waits(connection, carla, 6_000, since_us=NOW - 3 * YEAR_US)

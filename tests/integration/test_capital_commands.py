@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from deploy.embedded import dsn, socket_directory
@@ -45,28 +45,37 @@ def test_a_treasurer_s_year_after_the_closing(weir: Weir, tmp_path: Path) -> Non
         weir.json("capital", "show", "anna")[name] for name in ("total_minor", "payable_minor")
     )
 
+    # After they joined and before anybody left; the first part is due at a year's end that is still to come.
+    today = datetime.now(UTC).date()
     leaving = (
         "capital",
         "exit",
         "ben",
         "--date",
-        # Whoever leaves today is owed the first part at a year's end that is still to come.
-        f"{datetime.now(UTC):%Y-%m-%d}",
+        str(today),
         "--rule-set",
         "us-selc",
         "--resolution",
         "2027-4",
     )
+    assert "enter that they left with `weir member leave`" in weir.command(
+        *leaving, "--base-rate", "4.5", status=2
+    )
+    weir.command("member", "leave", "ben")
     assert "base rate: give the Federal Reserve discount rate" in weir.command(*leaving, status=2)
     told = weir.json(*leaving, "--base-rate", "4.5")
     assert (6_000, "13/200", 5) == (told["debt_minor"], told["rate"], len(told["schedule"]))
-    weir.command("capital", "request", "carla", "--date", "2026-12-31", "--why", "moving")
+    noted = weir.command(
+        "capital", "request", "carla", "--date", str(today + timedelta(days=30)), "--why", "moving"
+    )
+    assert "`weir member leave`" in noted
+    assert "`weir capital exit`" in noted
     states = {one["member"]: one["state"] for one in weir.json("capital", "exits")["exits"]}
     assert {ben: "payable schedule", ids["carla"]: "exit requested"} == states
     assert "payable schedule" in weir.command("capital", "exits")
     assert [] == weir.json("capital", "due", "--trial")["instalments"]
 
-    present = ("capital", "estate", "anna", "--date", "2026-11-03", "--method", "present", "--cycle", "18")
+    present = ("capital", "estate", "anna", "--date", str(today), "--method", "present", "--cycle", "18")
     assert "rate: a present value, and only it" in weir.command(*present, "--resolution", "x", status=2)
     assert "left to all members" in weir.command(*present, "--rate", "5.18", "--resolution", "x", "--trial")
 

@@ -28,7 +28,7 @@ from billing.capital.run import Retirement, retire
 from billing.ledger.books import reverse
 from billing.ledger.entry import BANK
 from billing.payments import run as pay
-from billing.portal.my_share import share_of
+from billing.portal.my_share import document, share_of
 from billing.rules.afterwards import afterwards
 from billing.settings import BillingSettings
 from billing.tongue import LANGUAGES, SOURCE
@@ -37,7 +37,7 @@ from gateway.vault import Vault
 from meter.ids import MemberId
 from meter.window import DAY_US
 from tests.api_kit import GENEROUS, Api
-from tests.capital import move
+from tests.capital import gone, move
 from tests.coop import Coop
 from tests.integration.browser_kit import NARROW, Seen, complaints, picture, sign_in, window
 from tests.integration.test_payments import paid
@@ -359,20 +359,21 @@ async def test_who_left_reads_what_is_owed_and_what_came_since(site: Api) -> Non
     books, (a, *_) = await g18(site.co_op)
     lot = LotId(2024, a, Kind.PLAIN)
     await move(books, [(lot.account, -10_000), (BANK, 10_000)], key="2024", month=JANUARY, now_us=NOW)
-    asked = Leaving(a, date(2026, 7, 1), "2026-9", afterwards("es"), base_rate=Fraction(0))
+    asked = Leaving(a, date(2026, 10, 1), "2026-9", afterwards("es"), base_rate=Fraction(0))
+    await gone(site.co_op, a, now_us=NOW)
     await leave(books, asked, trial=False, now_us=NOW)
     await year_run.close(books, 2026, resolution=await decided(books), now_us=NOW)
     told = await page(site, a)
-    assert "2026-9 2026-07-01 100.00 100.00 2027-07-01 2031-07-01" in told
+    assert "2026-9 2026-10-01 100.00 100.00 2027-10-01 2031-10-01" in told
     assert "What stands below came by a closing after you left" in told
     await leave(books, replace(asked, resolution="2027-4"), trial=False, now_us=NOW)
     told = await page(site, a)
-    assert "2027-4 2026-07-01 258.31 258.31 2027-07-01 2031-07-01" in told
+    assert "2027-4 2026-10-01 258.31 258.31 2027-10-01 2031-10-01" in told
     assert "What stands below came by a closing after you left" not in told
-    owed = {"kind": "exit", "left_on": "2026-07-01", "next_on": "2027-07-01", "ends_on": "2031-07-01"}
+    owed = {"kind": "exit", "left_on": "2026-10-01", "next_on": "2027-10-01", "ends_on": "2031-10-01"}
     assert [
         {**owed, "resolution": "2026-9", "principal_minor": 10_000, "open_minor": 10_000},
         {**owed, "resolution": "2027-4", "principal_minor": 25_831, "open_minor": 25_831},
-    ] == (await site.told("/capital", await site.token(a)))["debts"]
+    ] == document(await share_of(books, a, currency="EUR", now_us=NOW))["debts"]
     assert "Was dir nach dem Austritt geschuldet wird" in await page(site, a, language="de")
     assert "Lo que se te debe después de tu baja" in await page(site, a, language="es")

@@ -124,9 +124,9 @@ def test_invariant_9_every_lot_adds_up_and_one_span_ends_where_the_next_begins(
     st.integers(0, 10**10), st.integers(1, 10), shares, st.sampled_from(InterestOn), dates, st.integers(1, 12)
 )
 def test_a_schedule_sums_to_the_debt_and_is_never_behind(
-    owed: int, years: int, rate: Fraction, interest: InterestOn, left_on: date, year_end: int
+    owed: int, years: int, rate: Fraction, interest: InterestOn, left_on: date, first_month: int
 ) -> None:
-    found = schedule(owed, Terms(years, rate, interest), left_on=left_on, year_end_month=year_end)
+    found = schedule(owed, Terms(years, rate, interest), left_on=left_on, first_month=first_month)
     assert owed == sum(one.principal_minor for one in found)
     assert [*range(1, len(found) + 1)] == [one.place for one in found]
     assert all(left_on < one.due_on <= months_after(left_on, 12 * years) for one in found)
@@ -142,9 +142,9 @@ def test_a_schedule_sums_to_the_debt_and_is_never_behind(
 def test_a_present_value_is_never_more_than_the_face_and_waiting_longer_is_worth_less(
     ledger: dict[LotId, int], rate: Fraction, cycle: int
 ) -> None:
-    values = present_values(ledger, rate=rate, cycle_years=cycle, year=2006)
+    values = present_values(ledger, rate=rate, cycle_years=cycle, died_on=date(2006, 5, 1), first_month=1)
     assert all(0 <= values[lot] <= ledger[lot] for lot in ledger)
-    longer = present_values(ledger, rate=rate, cycle_years=cycle + 1, year=2006)
+    longer = present_values(ledger, rate=rate, cycle_years=cycle + 1, died_on=date(2006, 5, 1), first_month=1)
     assert all(longer[lot] <= values[lot] for lot in ledger)
 
 

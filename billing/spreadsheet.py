@@ -6,6 +6,8 @@ import csv
 import io
 from collections.abc import Iterable, Sequence
 
+BYTE_ORDER_MARK = "\ufeff"
+"""Before a file's first cell: without it, spreadsheets read names that are not ASCII wrongly."""
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 

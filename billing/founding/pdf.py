@@ -5,7 +5,6 @@ What founders typed goes in as data and never as markup.
 
 from __future__ import annotations
 
-import json
 import re
 from functools import cache
 from pathlib import Path
@@ -18,12 +17,11 @@ TEMPLATE = Path(__file__).parents[1].joinpath("templates", "founding.typ")
 
 
 def sheet_pdf(sheet: Sheet, *, dated_us: int) -> bytes:
-    """The PDF in the paper's language, dated to the day of the founding. Raises Refusal where the extra `pdf` is not installed."""
+    """The PDF in the paper's language, dated to the day of the founding. Raises Refusal as `compiled` does."""
     with speaking(sheet.language):
         # Where the page's number and the number of pages go, typst alone knows.
         pages = re.split(r"\{page\}|\{pages\}", phrase_of_pages())
-    data = json.dumps({**as_data(sheet), "page_words": pages})
-    return compiled(_template(), data, dated_us=dated_us)
+        return compiled(_template(), {**as_data(sheet), "page_words": pages}, dated_us=dated_us)
 
 
 @cache

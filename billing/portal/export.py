@@ -12,7 +12,7 @@ from typing import IO
 import asyncpg
 
 from billing.portal.membership_store import EXPORT, own_papers, paper, rows_of
-from billing.spreadsheet import cell
+from billing.spreadsheet import BYTE_ORDER_MARK, cell
 from billing.tongue import _
 from meter.ids import MemberId
 from meter.postgres import Connection
@@ -90,6 +90,7 @@ def _csv(columns: Sequence[str], rows: Sequence[asyncpg.Record]) -> bytes:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\r\n")
     if columns:
+        out.write(BYTE_ORDER_MARK)
         writer.writerow(columns)
     for row in rows:
         writer.writerow([cell(_plain(value)) for value in row])

@@ -21,7 +21,7 @@ TOTALS_FORMAT = "weir-totals-1"
 README = """\
 Your statement, and all that is needed to check it without trusting us.
 
-    python -I verify.py
+    python3 -I verify.py        (Windows: py -I verify.py)
 
 It needs Python 3.11 or newer and nothing else: no network, no program of ours. It says `agrees` or `DIFFERS` for every
 sum, with both sides, and ends with 0 only if all agree. Read it before you run it; or write your own, from this page.
@@ -55,7 +55,7 @@ x-amz-request-id: compare them with your own log. Nor that the total is not too 
 fail to notice, but a charge of nobody could be in it. Whoever audits the co-op has the whole journal, and can look each
 of your records up by stream, segment and sequence.
 
-The key: ask somebody you trust for the co-op's public key, and run `python -I verify.py --key THE_KEY`.
+The key: ask somebody you trust for the co-op's public key, and run `python3 -I verify.py --key THE_KEY`.
 """
 
 

@@ -11,13 +11,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from billing.money import plain_number
+from billing.spreadsheet import BYTE_ORDER_MARK
 from billing.tongue import SOURCE, speaking
 from billing.year_parts import kinds
 from billing.year_statement import charged, settled
 
 HEADS = ("part", "what", "quantity", "amount_minor", "currency", "amount")
-BYTE_ORDER_MARK = "\ufeff"
-"""Without it, spreadsheets read names that are not ASCII wrongly."""
 _STARTS_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 Row = tuple[str, str, str, int | None]
@@ -61,6 +60,7 @@ def _month(document: Mapping[str, Any]) -> Iterator[Row]:
     for line in document["lines"]:
         yield "charged", line["words"], f"{line['quantity_text']} × {line['price']}", line["amount_minor"]
     yield "charged", "your charges", "", document["charges_minor"]
+    yield "all of us", "charges", "", document["co_op"]["charges_minor"]
     yield from _co_op(document["co_op"])
 
 
@@ -85,13 +85,14 @@ def _year(document: Mapping[str, Any]) -> Iterator[Row]:
 
 
 def _co_op(co_op: Mapping[str, Any]) -> Iterator[Row]:
+    """Costs and the result; after what came in, a sheet can add it up by itself."""
     for name, amount in co_op["costs"].items():
         yield "all of us", f"cost of {name}", "", amount
     yield "all of us", "result", "", co_op["result_minor"]
 
 
 def _whole(co_op: Mapping[str, Any]) -> Iterator[Row]:
-    """All that came in less what it cost is the result, and its parts sum to it: a sheet can add it up by itself."""
+    """All that came in less what it cost is the result, and its parts sum to it."""
     yield "all of us", "charges", "", charged(co_op)
     for name, amount in co_op["side_income"].items():
         yield "all of us", name, "", amount

@@ -1,23 +1,32 @@
 """Works a member's downloaded statement out again from their own records, without Weir and without trusting us.
 
-    python -I verify.py [DIRECTORY] [--key PUBLIC_KEY]
+    python3 -I verify.py [DIRECTORY] [--key PUBLIC_KEY]        (Windows: py -I verify.py)
 
 One file, nothing but Python's own library (3.11 or newer), no network. It prints each sum with both sides and ends
-with 0 when all agree, 1 when one does not. It is written apart from the program it checks, on purpose, and so
+with 0 when all agree, 1 when one does not, 2 when this Python is too old. It is written apart from the program it checks, on purpose, and so
 divides for itself. Formats: README.txt beside it, and meter/README.md of Weir.
 """
 
 from __future__ import annotations
 
+import sys
+
+if sys.version_info < (3, 11):  # noqa: UP036  whoever checks has the Python they have, and is told, not shown a trace
+    sys.stderr.write(
+        f"verify.py needs Python 3.11 or newer, and this is {sys.version_info[0]}.{sys.version_info[1]}\n"
+    )
+    sys.exit(2)
+
 import argparse
 import hashlib
+import io
 import json
 import struct
-import sys
 import tomllib
+from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from fractions import Fraction
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 from zlib import crc32
 
@@ -32,6 +41,7 @@ WITHOUT_MINOR = "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF
 THOUSANDTHS = "BHD IQD JOD KWD LYD OMR TND"
 SETTLED = ("amount", "cash", "retained", "loss_met", "withheld", "set_off", "given", "held", "paid")
 MANIFEST = "manifest.json"
+OF_DESKTOPS = (".DS_Store", "Thumbs.db", "desktop.ini")
 UNREADABLE = (
     OSError,
     ValueError,
@@ -120,19 +130,35 @@ def check_files(place: Path, check: Report, *, key: str | None) -> Document:
     check("the list of files is signed", is_signed(manifest["key"], text, signature))
     check.say(f"         by the key {manifest['key']}; give one from elsewhere with --key")
     check("by the key that you vouch for", manifest["key"], key or manifest["key"])
-    there = {str(path.relative_to(place)) for path in place.rglob("*") if path.is_file()}
-    check("files that are there", sorted(there - {MANIFEST}), sorted(manifest["files"]))
+    there, listed = (
+        names_in(place, (path for path in place.rglob("*") if path.is_file())),
+        set(manifest["files"]),
+    )
+    check("files that are listed and are not there", sorted(listed - there), [])
+    extra = {name for name in there - listed - {MANIFEST} if not is_of_a_desktop(name)}
+    check("files that are there and are not listed", sorted(extra), [])
     for name, wanted in sorted(manifest["files"].items()):
         with place.joinpath(name).open("rb") as file:
             check(f"SHA-256 of {name}", hashlib.file_digest(file, "sha256").hexdigest(), wanted)
     return manifest
 
 
+def names_in(place: PurePath, paths: Iterable[PurePath]) -> set[str]:
+    """Files as the list names them, on every system with slashes."""
+    return {path.relative_to(place).as_posix() for path in paths}
+
+
+def is_of_a_desktop(name: str) -> bool:
+    """Whether a system puts such a file beside others by itself, when a folder is unpacked or looked at."""
+    *above, last = name.split("/")
+    return last in OF_DESKTOPS or last.startswith("._") or "__MACOSX" in above
+
+
 def check_heads(place: Path, check: Report, manifest: Document, closing: Document, totals: Document) -> None:
     """The signed pages: each continues the one before, one closes the month, and they know the segments."""
     digests: dict[tuple[str, int], str] = {}
     closes, last, text = [], None, b""
-    for path in sorted((place / "heads").glob("*.head")):
+    for path in sorted((place / "heads").glob("[!.]*.head")):
         before, (text, signature, _) = text, path.read_bytes().split(b"\n")
         head = json.loads(text)
         check(f"head {head['number']} is signed", is_signed(head["key"], text, signature))
@@ -381,7 +407,7 @@ def check_year(place: Path, check: Report, manifest: Document, told: Document, t
         [page["digest"]] * 2,
     )
     charged: dict[str, int] = {}
-    for path in sorted((place / "months").glob("*")):
+    for path in sorted(one for one in (place / "months").glob("[!_]*") if one.is_dir()):
         check.say(f"         {path.name}:")
         month, closing = verify(path, check, key=manifest["key"]), _document(path, "closing")
         check("whose month it is", [month["member"]["id"], month["period"]], [manifest["member"], path.name])
@@ -567,4 +593,7 @@ def is_signed(key: str, message: bytes, signature: bytes) -> bool:
 
 
 if __name__ == "__main__":
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A name that a terminal cannot show is no error in the statement.
+        sys.stdout.reconfigure(errors="backslashreplace")
     sys.exit(main(sys.argv[1:]))

@@ -68,7 +68,7 @@ def download(member: str, period: str, directory: Path, as_json: bool) -> None:
     else:
         for name, digest in files.items():
             say(f"{digest}  {name}")
-        say(f"check them anywhere with: python -I {directory / 'verify.py'}")
+        say(f"check them anywhere with: python3 -I {directory / 'verify.py'}")
     if wrong := differences(directory):
         for line in wrong:
             click.echo(line, err=True)

@@ -49,6 +49,8 @@ class Founded:
     links: Mapping[str, str]
     resolution: str
     papers: Sequence[Path]
+    left_out: Sequence[str]
+    """Papers without a PDF, in sentences."""
 
 
 @click.command()
@@ -197,7 +199,7 @@ async def _found(
         with bar("founding", total=len(list(steps(answers, own)))) as advance:
             done = await carry_out(desk, answers, own, advance)
         numbers = {one.name: done[f"member {one.name}"] for one in answers.founders}
-        written = await write_papers(desk, answers, own, papers, resolution=done[RESOLUTION])
+        written, left_out = await write_papers(desk, answers, own, papers, resolution=done[RESOLUTION])
         portal_url = where_the_portal_will_be(desk.deploy, desk.billing)
         links = {}
         for name, number in numbers.items() if portal_url else ():
@@ -206,7 +208,7 @@ async def _found(
                 ttl_minutes=desk.deploy.founder_link_ttl_minutes, timeout_s=desk.meter.database_timeout_s,
             )  # fmt: skip
     finish(data)
-    return Founded(answers, numbers, links, done[RESOLUTION], written)
+    return Founded(answers, numbers, links, done[RESOLUTION], written, left_out)
 
 
 def where_the_portal_will_be(deploy: DeploySettings, billing: BillingSettings) -> str:
@@ -301,7 +303,7 @@ def document_of(done: Founded, data: Path) -> dict[str, object]:
             for name, number in done.numbers.items()
         ],
         "papers": [str(one) for one in done.papers],
-        "notes": warnings(done.answers),
+        "notes": [*warnings(done.answers), *done.left_out],
     }
 
 
@@ -311,6 +313,8 @@ def show(done: Founded, data: Path) -> None:
     say(
         f"{done.answers.name} is founded, by resolution {done.resolution}. The papers are in {done.papers[0].parent}"
     )
+    for one in done.left_out:
+        say(f"Note: {one}")
     if done.links:
         minutes = read(DeploySettings).founder_link_ttl_minutes
         say(f"Each founder signs in once with a link, within {minutes // 60} h, as soon as Weir runs:")

@@ -21,6 +21,7 @@ from billing.tongue import speaking
 from deploy.desk import Desk
 from deploy.found.keeping import Kept
 from deploy.place import DataRefused, replace_file
+from meter.refusal import Refusal
 from meter.store import members
 
 OWNER = None
@@ -36,21 +37,30 @@ def place_of(identity: str) -> Place:
 
 async def write_papers(
     desk: Desk, answers: Answers, kept: Kept, directory: Path, *, resolution: str
-) -> list[Path]:
-    """Write every paper into the directory, for the founders' eyes alone; where they are. Raises Refusal."""
+) -> tuple[list[Path], list[str]]:
+    """Write every paper into the directory, for the founders' eyes alone: where they are, and which has no PDF and why.
+
+    The Markdown says all: a PDF that cannot be made stops no founding. Raises Refusal where nothing can be written.
+    """
     document = await _register(desk, answers, at_us=kept.began_us)
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise DataRefused(f"the papers' directory {directory} cannot be made: {error.strerror}") from None
-    written = []
+    written, left_out = [], []
     for sheet in papers(answers, place_of(answers.rule_set), document, resolution=resolution):
         written.append(directory / f"{sheet.name}.md")
         replace_file(written[-1], markdown(sheet), mode=0o600)
-        if IS_THERE:
-            written.append(directory / f"{sheet.name}.pdf")
-            replace_file(written[-1], sheet_pdf(sheet, dated_us=kept.began_us), mode=0o600)
-    return written
+        if not IS_THERE:
+            continue
+        try:
+            content = sheet_pdf(sheet, dated_us=kept.began_us)
+        except Refusal as refusal:
+            left_out.append(f"{sheet.name} is written as Markdown alone: {refusal}")
+            continue
+        written.append(directory / f"{sheet.name}.pdf")
+        replace_file(written[-1], content, mode=0o600)
+    return written, left_out
 
 
 async def _register(desk: Desk, answers: Answers, *, at_us: int) -> Mapping[str, Any]:

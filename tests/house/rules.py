@@ -14,7 +14,7 @@ ARROWS = {
     "deploy": set(ROOMS),
 }
 MODULE_LINES_MAX = 400
-ONE_FILE = {"billing/statements/verifier.py": 570}
+ONE_FILE = {"billing/statements/verifier.py": 600}
 """What members take home as one file and run alone cannot be taken apart."""
 FUNCTION_LINES_MAX = 60
 PURE = {

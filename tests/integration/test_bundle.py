@@ -192,6 +192,23 @@ def test_everybody_s_statement_follows_from_what_they_downloaded(
         assert "all agree: this statement follows from these records, prices and totals" == said[-1]
 
 
+def test_files_of_a_desktop_are_passed_over_and_others_are_told_by_name(
+    bundles: Bundles, tmp_path: Path
+) -> None:
+    bundle = tmp_path / "bundle"
+    shutil.copytree(bundles["anna"], bundle)
+    (bundle / "__MACOSX").mkdir()
+    for name in (".DS_Store", "heads/._0001.head", "__MACOSX/._heads", "Thumbs.db", "desktop.ini"):
+        (bundle / name).write_bytes(b"\0\5\26\7")
+    status, said = verified(bundle)
+    assert (0, verifier.ALL_AGREE) == (status, said[-1])
+    (bundle / "zz.json").write_text("{}")
+    assert ["DIFFERS  files that are there and are not listed: ['zz.json'] is not []"] == wrong(bundle)
+    (bundle / "zz.json").unlink()
+    (bundle / "README.txt").unlink()
+    assert "DIFFERS  files that are listed and are not there: ['README.txt'] is not []" == wrong(bundle)[0]
+
+
 def test_the_sums_are_those_of_what_was_done(bundles: Bundles) -> None:
     _, said = verified(bundles["anna"])
     # 1,500 × 4 MB, a download of 10^9 + 5, 1,000 taken back, and the 7 GB of September that came late.

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from http.client import HTTPConnection
 from pathlib import Path
@@ -22,15 +23,19 @@ from urllib.parse import urlsplit
 import asyncpg
 import boto3
 import pytest
+from pypdf import PdfReader
 
+from billing.founding.pdf import sheet_pdf
+from billing.founding.sheet import Sheet
 from billing.rules.book import rule_set_ids
 from billing.run import close
 from deploy.cli import run
+from deploy.found import papers as found_papers
 from deploy.founding import found as found_at_start
 from meter.postgres import connect
 from meter.refusal import Refusal
 from meter.window import Month
-from tests.founding_kit import CURRENCIES, document, toml
+from tests.founding_kit import CURRENCIES, document, founders, toml
 from tests.ordinary import ROOT
 from tests.postgres import TestServer
 
@@ -257,6 +262,36 @@ def test_killed_after_the_last_step_it_writes_papers_and_links_again(
     assert {0o600} == {stat.S_IMODE(one.stat().st_mode) for one in papers.iterdir()}
     assert 3 == len({one["login_link"] for one in made["members"]})
     whole(place / "data", empty, postgres_server, answers, monkeypatch)
+
+
+def test_names_that_the_fonts_of_a_pdf_lack_stop_no_founding(weir: Command, place: Path) -> None:
+    answers = file_of(place, founder=founders({"full_name": "Li Na (李娜)"}), name="Linden 🌿")
+    assert -signal.SIGKILL == killed_at("papers", "--answers", answers, "--yes")
+    made = json.loads(weir("found", "--yes", "--json"))
+    assert {".md": 5, ".pdf": 5} == Counter(Path(one).suffix for one in made["papers"])
+    papers = place / "data" / "founding-papers"
+    assert "Li Na (李娜)" in papers.joinpath("3-founding-meeting.md").read_text("utf-8")
+    pages = PdfReader(papers / "3-founding-meeting.pdf").pages
+    assert "Li Na ([U+674E][U+5A1C])" in "".join(page.extract_text() for page in pages)
+
+
+def test_a_paper_that_cannot_be_a_pdf_is_told_and_stops_no_founding(
+    weir: Command, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(sheet: Sheet, *, dated_us: int) -> bytes:
+        if sheet.name == "1-checklist":
+            raise Refusal("no PDF can be made of this: why; its other forms say the same")
+        return sheet_pdf(sheet, dated_us=dated_us)
+
+    monkeypatch.setattr(found_papers, "sheet_pdf", refused)
+    told = weir("found", "--answers", file_of(place), "--yes")
+    assert "Note: 1-checklist is written as Markdown alone: no PDF can be made of this: why;" in " ".join(
+        told.split()
+    )
+    papers = place / "data" / "founding-papers"
+    assert (True, False) == tuple((papers / f"1-checklist.{one}").exists() for one in ("md", "pdf"))
+    assert 9 == len(list(papers.iterdir()))
+    assert "there is a co-op" in weir("found", "--answers", file_of(place), "--yes", status=REFUSED)
 
 
 def whole(data: Path, dsn: str, server: TestServer, answers: Path, monkeypatch: pytest.MonkeyPatch) -> None:

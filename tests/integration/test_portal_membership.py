@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import re
@@ -210,7 +211,14 @@ async def test_the_file_of_everything_has_the_member_s_rows_and_nobody_else_s(si
     assert (200, "application/zip") == (reply.status, reply.content_type)
     with zipfile.ZipFile(io.BytesIO(await reply.read())) as archive:
         assert archive.testzip() is None
-        files = {name: archive.read(name).decode() for name in archive.namelist()}
+        content = {name: archive.read(name) for name in archive.namelist()}
+    # A spreadsheet reads names that are not ASCII by it.
+    assert {name for name in content if name.endswith(".csv")} == {
+        name
+        for name, one in content.items()
+        if one.startswith(codecs.BOM_UTF8) and one.count(codecs.BOM_UTF8) == 1
+    }
+    files = {name: one.decode("utf-8-sig") for name, one in content.items()}
     assert {"ABOUT.txt", *(f"{name}.csv" for name in EXPORT)} == set(files)
     assert "in the folder papers" in files["ABOUT.txt"]
     rows = {name: list(csv.DictReader(io.StringIO(text, newline=""))) for name, text in files.items()}
@@ -291,7 +299,7 @@ async def test_the_file_has_what_a_member_proposed_and_nobody_else_s(site: Site)
     ):  # fmt: skip
         assert own.encode() in everything, own
     assert b"bens" not in everything
-    assert [b"proposal,has_voted", b"1,False"] == files["billing.turnout.csv"].splitlines()
+    assert [codecs.BOM_UTF8 + b"proposal,has_voted", b"1,False"] == files["billing.turnout.csv"].splitlines()
 
 
 async def test_a_file_that_would_be_too_large_is_refused(site: Site) -> None:

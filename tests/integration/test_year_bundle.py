@@ -162,7 +162,7 @@ def test_a_month_left_out_is_missed(
     forged = tmp_path / "forged"
     shutil.copytree(bundles["anna"], forged)
     shutil.rmtree(forged / "months" / "2026-11")
-    assert any("files that are there" in line for line in wrong(forged))
+    assert any("files that are listed and are not there" in line for line in wrong(forged))
 
 
 def test_an_open_year_is_refused(place: tuple[Path, str], tmp_path: Path) -> None:

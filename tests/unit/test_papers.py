@@ -338,6 +338,21 @@ def test_the_sheet_of_a_year_adds_up_by_itself(name: str) -> None:
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("name", CASES)
+def test_the_sheet_of_a_month_adds_up_by_itself(name: str) -> None:
+    """What everybody was charged less the costs is the result."""
+    text = statement_csv(CASES[name]).removeprefix("\ufeff")
+    rows = [
+        (what, int(minor))
+        for part, what, _, minor, *_ in csv.reader(io.StringIO(text))
+        if part == "all of us"
+    ]
+    assert ("charges", "result") == (rows[0][0], rows[-1][0])
+    costs = sum(minor for what, minor in rows if what.startswith("cost of "))
+    assert rows[-1][1] == rows[0][1] - costs
+    assert 2 == len([what for what, _ in rows if not what.startswith("cost of ")])
+
+
 def test_without_typst_it_is_said_how_to_get_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pdf, "IS_THERE", False)
     with pytest.raises(Refusal, match="install Weir with its extra `pdf`, or print the page"):

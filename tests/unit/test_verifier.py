@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ast
 import struct
+import subprocess
 import sys
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import pytest
@@ -71,6 +72,40 @@ def test_a_signature_with_the_order_added_is_refused() -> None:
     scalar = int.from_bytes(bytes.fromhex(signature)[32:], "little") + verifier.ORDER
     again = signature[:64] + scalar.to_bytes(32, "little").hex()
     assert not is_signed(key, bytes.fromhex(message), again.encode())
+
+
+@pytest.mark.parametrize("version", [(3, 8, 20), (3, 9, 25), (3, 10, 0)])
+def test_an_older_python_is_told_in_a_sentence_which_one_is_needed(version: tuple[int, int, int]) -> None:
+    """The file is parsed by that Python's grammar, and nothing newer is imported before the sentence."""
+    text = Path(verifier.__file__).read_text("utf-8")
+    ast.parse(text, feature_version=version[:2])
+    as_older = (
+        f"import sys; sys.version_info = {version}; sys.modules['tomllib'] = None\nexec(sys.stdin.read())"
+    )
+    done = subprocess.run([sys.executable, "-I", "-c", as_older], input=text, capture_output=True, text=True)
+    told = f"verify.py needs Python 3.11 or newer, and this is {version[0]}.{version[1]}\n"
+    assert (2, "", told) == (done.returncode, done.stdout, done.stderr)
+
+
+def test_a_file_has_the_same_name_on_every_system() -> None:
+    place = PureWindowsPath(r"C:\Users\anna\weir-2026-11")
+    paths = [place / "heads" / "0001.head", place / "months" / "2026-11" / "line.json", place / "line.json"]
+    wanted = {"heads/0001.head", "months/2026-11/line.json", "line.json"}
+    assert wanted == verifier.names_in(place, paths)
+
+
+def test_what_a_desktop_puts_there_is_no_file_of_the_bundle() -> None:
+    names = [
+        ".DS_Store",
+        "heads/.DS_Store",
+        "Thumbs.db",
+        "desktop.ini",
+        "heads/._0001.head",
+        "__MACOSX/months/x.json",
+    ]
+    assert [True] * 6 == [verifier.is_of_a_desktop(one) for one in names]
+    names = ["heads/0001.head", "_.json", "DS_Store", "x/Thumbs.db/y", "manifest.json", "x__MACOSX/y"]
+    assert [False] * 6 == [verifier.is_of_a_desktop(one) for one in names]
 
 
 def test_it_imports_nothing_but_the_standard_library() -> None:

@@ -242,23 +242,28 @@ async def verify_register(connection: Connection, *, now_us: int) -> list[str]:
 
 
 async def members_in(connection: Connection, month: Month) -> list[Member]:
-    """The list of members, each with the class they had in that month; of who came in it, the one they came with."""
+    """The list of members, each with the class they had in that month; of who came in it, the one they came with.
+
+    Who had left when it began, at its first instant too, is a customer in it, as `meter.usage_store` has it.
+    """
     known = await members(connection)
     changers = await register_store.class_changers(connection)
     steps = in_force(await register_store.operations(connection, members=changers)) if changers else {}
-    return [
-        replace(one, member_class=classes[0])
-        if one.id in steps
-        and (classes := classes_at(steps[one.id], max(month.start_us, steps[one.id][0].effective_us)))
-        else one
-        for one in known
-    ]
+
+    def class_of(one: Member) -> MemberClass:
+        if one.left_us is not None and one.left_us <= month.start_us:
+            return MemberClass.CUSTOMER
+        own = steps.get(one.id)
+        classes = classes_at(own, max(month.start_us, own[0].effective_us)) if own else ()
+        return classes[0] if classes else one.member_class
+
+    return [replace(one, member_class=class_of(one)) for one in known]
 
 
 async def changed_classes(connection: Connection, month: Month) -> dict[MemberId, MemberClass]:
     """Of those whose class was ever changed and who were there in the month: the class they are charged in.
 
-    Who uses and works is charged as a user; hours are told apart anyway.
+    Who had left when it began is not among them; `meter.usage_store` gives them as customers. Who uses and works is charged as a user; hours are told apart anyway.
     """
     changers = await register_store.class_changers(connection)
     steps = in_force(await register_store.operations(connection, members=changers)) if changers else {}

@@ -315,12 +315,14 @@ async def stored_bytes(connection: Connection, member: MemberId) -> int:
     return int(await connection.fetchval(query, member, list(LOGICAL)))
 
 
-async def stored_bytes_by_bucket(connection: Connection) -> dict[int, int]:
-    """What each bucket stores, by its number, as of the last shipped change, what was removed not counted."""
+async def stored_bytes_by_bucket(connection: Connection, member: MemberId | None = None) -> dict[int, int]:
+    """What each bucket stores, all or a member's, by its number, as of the last shipped change, what was removed not
+    counted."""
     rows = await connection.fetch(
-        "SELECT bucket, sum(delta) AS bytes FROM meter.stored WHERE line = ANY($1::smallint[]) GROUP BY bucket",
-        list(LOGICAL),
-    )
+        "SELECT bucket, sum(delta) AS bytes FROM meter.stored"
+        " WHERE line = ANY($1::smallint[]) AND ($2::bigint IS NULL OR member = $2) GROUP BY bucket",
+        list(LOGICAL), member,
+    )  # fmt: skip
     return {row["bucket"]: int(row["bytes"]) for row in rows}
 
 

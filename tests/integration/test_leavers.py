@@ -6,7 +6,9 @@ November 2026 and leaves his data there. By hand: each month charges 100.00 to e
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import asyncio
+import time
+from collections.abc import Callable, Iterable
 from datetime import date
 from typing import Any
 
@@ -20,7 +22,7 @@ from billing.governance.decisions import Body, Choice, Resolution, ResolutionKin
 from billing.month.closing import Closing
 from billing.month.member_month import MemberMonth
 from billing.month.proof import verify
-from billing.register.run import change_class, members_in
+from billing.register.run import change_class, members_in, verify_register
 from billing.rules.book import rule_set_text
 from billing.run import close, set_tariff, statement, trial, tried
 from billing.year_proof import verify_year
@@ -196,3 +198,46 @@ async def test_a_month_of_who_left_is_worked_out_again_bit_for_bit(co_op: Coop) 
     await set_member_status(await co_op.owner(), anna, MemberStatus.LEFT, now_us=NOVEMBER.start_us)
     assert before == await statement(books, anna, NOVEMBER, now_us=now_us)
     assert (await verify(books, anna, NOVEMBER, counted, now_us=now_us)).agrees
+
+
+async def bucket(co_op: Coop, owner: MemberId, name: str) -> None:
+    """In the directory by the number of its owner, as `stores` books it."""
+    await (await co_op.owner()).execute(
+        "INSERT INTO gateway.bucket (id, name, owner, created_at) OVERRIDING SYSTEM VALUE VALUES ($1, $2, $1, now())",
+        int(owner), name,
+    )  # fmt: skip
+
+
+async def test_who_stores_data_leaves_only_with_it(co_op: Coop, typed: Callable[..., str]) -> None:
+    anna, ben = await co_op.found("anna", "ben")
+    await stores(co_op, anna)
+    await bucket(co_op, anna, "films")
+    refused = await asyncio.to_thread(typed, "member", "leave", "anna", status=2)
+    assert (
+        "anna stores 100,000,000,000 bytes, in films (100,000,000,000 bytes): let them take their data away and empty the"
+        " buckets first, or leave it there with --with-data: what is stored goes on being charged, as a customer's"
+    ) in " ".join(refused.split())
+    owner = await co_op.owner()
+    standing = "SELECT status FROM meter.member WHERE id = $1"
+    assert "active" == await owner.fetchval(standing, anna)
+    await asyncio.to_thread(typed, "member", "leave", "anna", "--with-data")
+    await asyncio.to_thread(typed, "member", "leave", "ben")
+    assert ["left", "left"] == [await owner.fetchval(standing, one) for one in (anna, ben)]
+    again = await asyncio.to_thread(typed, "member", "leave", "anna", status=2)
+    assert "that member has left" in again
+
+
+async def test_a_taken_name_is_refused_with_a_free_one(co_op: Coop, typed: Callable[..., str]) -> None:
+    longest = "c" * 63
+    carla, *_ = await co_op.found("carla", "dora", "dora-2", longest)
+    await set_member_status(await co_op.owner(), carla, MemberStatus.LEFT, now_us=NOVEMBER.start_us)
+    for name, words in (
+        ("carla", "who has left; a new membership is a new line in the register, and 'carla-2' is free"),
+        ("dora", "there is a member named 'dora' already; 'dora-3' is free"),
+        (longest, f"'{longest[:61]}-2' is free"),
+    ):
+        told = await asyncio.to_thread(typed, "member", "add", name, status=2)
+        assert words in " ".join(told.split())
+    # The refusals left no gap in the register's numbers, and the free name is taken at once.
+    await asyncio.to_thread(typed, "member", "add", "carla-2")
+    assert [] == await verify_register(await co_op.owner(), now_us=time.time_ns() // 1000)

@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterable
-from datetime import date
+from dataclasses import replace
+from datetime import date, timedelta
 from typing import Any
 
 import asyncpg
@@ -17,8 +18,9 @@ import asyncpg
 from billing import year_run
 from billing.costs.costing import add_cost, set_pool
 from billing.costs.run import figures, trueups
+from billing.document import Document
 from billing.governance import store as governance_store
-from billing.governance.decisions import Body, Choice, Resolution, ResolutionKind
+from billing.governance.decisions import Body, Choice, Consent, Delivery, Hours, Resolution, ResolutionKind
 from billing.month.closing import Closing
 from billing.month.member_month import MemberMonth
 from billing.month.proof import verify
@@ -241,3 +243,108 @@ async def test_a_taken_name_is_refused_with_a_free_one(co_op: Coop, typed: Calla
     # The refusals left no gap in the register's numbers, and the free name is taken at once.
     await asyncio.to_thread(typed, "member", "add", "carla-2")
     assert [] == await verify_register(await co_op.owner(), now_us=time.time_ns() // 1000)
+
+
+async def test_a_consent_qualifies_what_came_after_it_and_while_they_were_members(co_op: Coop) -> None:
+    """26 USC 1388(c)(2)(B): for patronage after the by-laws were received, and while a member. 100.00 each of ten;
+    500.00 of costs in all; so 50.00 each, of which a fifth is money and 40.00 are kept."""
+    owner, books = await co_op.owner(), await co_op.books()
+    september, october = date(2026, 9, 1), date(2026, 10, 1)
+    cases: dict[str, tuple[list[date], date | None, int]] = {
+        "always": ([september], None, 4_000),
+        "left": ([september], date(2026, 11, 1), 4_000),
+        "quiet-in-september": ([october], None, 4_000),
+        "late": ([date(2026, 12, 30)], None, 0),
+        "one-day-late": ([date(2026, 9, 2)], None, 0),
+        "withdrawn": ([september], date(2026, 12, 31), 0),
+        "renewed": ([september, date(2026, 11, 1)], date(2026, 12, 1), 4_000),
+        "with-a-gap": ([september, date(2026, 12, 2)], date(2026, 12, 1), 0),
+        "never": ([], None, 0),
+    }
+    members = dict(zip(cases, await co_op.found(*cases), strict=True))
+    choice = Choice(
+        0, "us-subchapter-t", 2026, 1, None, rule_set_text("us-subchapter-t"), "", "test", SEPTEMBER.start_us
+    )
+    await governance_store.insert_choice(books, choice)
+    for name, (given, withdrawn, _) in cases.items():
+        await co_op.use(members[name], OCTOBER if name.startswith("quiet") else SEPTEMBER, STORED)
+        entered = [await consent(books, members[name], day) for day in given]
+        if withdrawn is not None:
+            first = replace(entered[0], evidence=None, from_on=withdrawn, withdraws=entered[0].number)
+            await governance_store.insert_consent(books, first)
+    # Who came later is judged from the day they came.
+    dora = (
+        await add_member(
+            owner, name="dora", member_class=USER, email="", now_us=OCTOBER.start_us + 9 * DAY_US
+        )
+    ).id
+    await consent(books, dora, october + timedelta(days=9))
+    await co_op.use(dora, OCTOBER, STORED, day=20)
+    await set_member_status(owner, members["left"], MemberStatus.LEFT, now_us=OCTOBER.start_us)
+    for month in (SEPTEMBER, OCTOBER, NOVEMBER, DECEMBER):
+        if month == SEPTEMBER:
+            await add_cost(books, month=month, pool="rack", amount="500.00", memo="", now_us=month.end_us)
+        await close(books, month, now_us=month.end_us)
+    now_us = Month(2027, 1).start_us + DAY_US
+    trial_page = (await year_run.trial(books, 2026, now_us=now_us)).page
+    page = await closed_year(books, 2026)
+    assert page["digest"] == trial_page["digest"]
+    for name, member in {**members, "dora": dora}.items():
+        (share,) = (await year_run.statement(books, member, 2026, now_us=now_us))["shares"]
+        qualified = 4_000 if name == "dora" else cases[name][2]
+        told = (share["qualified_minor"], share["nonqualified_minor"])
+        assert (qualified, 4_000 - qualified) == told, name
+
+
+async def test_a_year_that_runs_judges_consents_by_its_open_months(co_op: Coop) -> None:
+    """Anna is charged in September and consents in October; ben is charged in November, after his consent."""
+    anna, ben = await co_op.found("anna", "ben")
+    books = await co_op.books()
+    choice = Choice(
+        0, "us-subchapter-t", 2026, 1, None, rule_set_text("us-subchapter-t"), "", "test", SEPTEMBER.start_us
+    )
+    await governance_store.insert_choice(books, choice)
+    for member, month in ((anna, SEPTEMBER), (ben, NOVEMBER)):
+        await co_op.use(member, month, STORED)
+        await consent(books, member, date(2026, 10, 1))
+    now_us = DECEMBER.start_us + DAY_US
+    for member, qualified in ((anna, 0), (ben, 8_000)):
+        (share,) = (await year_run.statement(books, member, 2026, now_us=now_us))["shares"]
+        assert qualified == share["qualified_minor"]
+
+
+async def test_a_consent_need_not_be_older_than_what_a_customer_bought_or_no_hour_was_worked_in(
+    co_op: Coop,
+) -> None:
+    """Carl buys for 100.00 in September and uses for 100.00 as a member in October; wim works in October alone. 100.00
+    of costs leave 100.00, half of it the members', half of that to either class: 25.00, of which 20.00 are kept."""
+    (wim,) = await co_op.found("wim", member_class=WORKER)
+    owner, books = await co_op.owner(), await co_op.books()
+    carl = (
+        await add_member(owner, name="carl", member_class=CUSTOMER, email="", now_us=SEPTEMBER.start_us)
+    ).id
+    early = SEPTEMBER.start_us + DAY_US
+    await change_class(owner, carl, (USER,), OCTOBER, who="test", memo="", now_us=early)
+    weights = "[class_weights]\nuser = 50\nworker = 50\n"
+    law = "us-subchapter-t"
+    choice = Choice(0, law, 2026, 1, None, rule_set_text(law), weights, "test", SEPTEMBER.start_us)
+    await governance_store.insert_choice(books, choice)
+    for month in (SEPTEMBER, OCTOBER):
+        await co_op.use(carl, month, STORED)
+    await governance_store.insert_hours(books, Hours(0, wim, OCTOBER, 10_000, 1000, None, "", "test", early))
+    for member in (carl, wim):
+        await consent(books, member, date(2026, 10, 1))
+    await add_cost(books, month=OCTOBER, pool="rack", amount="100.00", memo="", now_us=OCTOBER.end_us)
+    for month in (SEPTEMBER, OCTOBER):
+        await close(books, month, now_us=NOVEMBER.start_us)
+    for member in (carl, wim):
+        (share,) = (await year_run.statement(books, member, 2026, now_us=NOVEMBER.start_us + DAY_US))[
+            "shares"
+        ]
+        assert (2_000, 0) == (share["qualified_minor"], share["nonqualified_minor"])
+
+
+async def consent(books: asyncpg.Connection, member: MemberId, day: date) -> Consent:
+    paper = Document("ab" * 32, "receipt.pdf")
+    given = Consent(0, member, "2026-1", day, Delivery("post"), paper, day, None, "test", DECEMBER.end_us)
+    return replace(given, number=await governance_store.insert_consent(books, given))

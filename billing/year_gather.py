@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from fractions import Fraction
+from functools import partial
 
 from billing import store, year_store
 from billing.charges.quick import Kept
 from billing.governance import store as governance_store
 from billing.governance.choices import Choices, rules_of
-from billing.governance.decisions import Choice, choice_for, weights_of
+from billing.governance.decisions import Choice, Hours, choice_for, current_hours, weights_of
 from billing.ledger.entry import LOSS, Account, receivable
 from billing.month.closing import Closing
 from billing.month.frozen import closing_of
 from billing.register import store as register_store
-from billing.register.run import consents_on
+from billing.register.run import consented
 from billing.register.year import share_interest, share_lots
 from billing.rules.book import rule_set
 from billing.rules.ruleset import RuleSet
@@ -26,7 +27,7 @@ from billing.run import MEMBERS_AT_ONCE, as_it_stands
 from billing.year.average import average_paid
 from billing.year.columns import People, Uses
 from billing.year.fiscal import FiscalYear
-from billing.year.inputs import ONE, ZERO, Reserves, ShareInterest, YearInputs
+from billing.year.inputs import CUSTOMER, ONE, ZERO, Reserves, ShareInterest, YearInputs
 from billing.year.reading import PLAIN
 from billing.year_booking import Owed
 from billing.year_page import Sources
@@ -141,6 +142,8 @@ class _Months:
     closings: Mapping[Month, Closing]
     trials: Mapping[Month, Closing]
     open_charges: Mapping[tuple[int, str], int]
+    open_first: Mapping[MemberId, Month]
+    """The first of the open months in which somebody is charged as a member."""
     later_losses_minor: int
     currency: str
 
@@ -153,19 +156,24 @@ class _Months:
             elif month > year.last:
                 later += min(closing_of(text).result.amount_minor, 0)
         charges: dict[tuple[int, str], int] = defaultdict(int)
+        first: dict[MemberId, Month] = {}
 
-        def add(line: Kept) -> None:
+        def add(line: Kept, month: Month) -> None:
             charges[line.member, line.member_class] += line.amount_minor
+            if line.amount_minor and line.member_class != CUSTOMER:
+                first.setdefault(MemberId(line.member), month)
 
         trials = {}
         begun = max(closings).next() if closings else await year_store.first_month(connection)
         for month in year.months:
             if month >= begun and month not in closings and month.start_us <= now_us:
-                trials[month] = await as_it_stands(connection, month, now_us=now_us, each=add)
+                trials[month] = await as_it_stands(
+                    connection, month, now_us=now_us, each=partial(add, month=month)
+                )
         if not closings and not trials:
             raise Refusal(f"the fiscal year {year} has no month in which anything happened")
         currency = next(iter({**closings, **trials}.values())).currency
-        return cls(closings, trials, charges, later, currency)
+        return cls(closings, trials, charges, first, later, currency)
 
     @property
     def every(self) -> dict[Month, Closing]:
@@ -237,7 +245,8 @@ class _Members:
     async def read(
         cls, connection: Connection, year: FiscalYear, months: _Months, rules: RuleSet, options: Options
     ) -> _Members:
-        worked = weights_of(await governance_store.hours(connection, year.first, year.last), year.months)
+        entered = await governance_store.hours(connection, year.first, year.last)
+        worked = weights_of(entered, year.months)
         rows = await _charges(
             connection, year, {**{(int(one), "worker"): 0 for one in worked}, **months.open_charges}
         )
@@ -257,7 +266,8 @@ class _Members:
             members=[True] * len(rows),
         )
         losses = await _losses(connection)
-        people = await _people(connection, named, losses, year, rules, options)
+        willing = await _consented(connection, year, months, entered) if rules.consent_kinds else set()
+        people = await _people(connection, named, losses, willing, options)
         return cls(uses, people, losses, -sum([min(amount, 0) for _, _, amount in rows]))
 
 
@@ -318,10 +328,24 @@ async def _losses(connection: Connection) -> dict[int, list[tuple[Account, int]]
     return dict(found)
 
 
+async def _consented(
+    connection: Connection, year: FiscalYear, months: _Months, entered: list[Hours]
+) -> set[MemberId]:
+    """Whose consent held for all of the year's patronage, by the months of their charges and hours."""
+    worked: dict[MemberId, Month] = {}
+    for one in current_hours(entered):
+        if one.weight:
+            worked.setdefault(one.member, one.month)
+    used = await year_store.first_charged(connection, year)
+    for more in (months.open_first, worked):
+        for member, month in more.items():
+            used[member] = min(used.get(member, month), month)
+    return await consented(connection, used, year.first, until_us=year.last.end_us)
+
+
 async def _people(
-    connection: Connection, named: _Named, losses: Owed, year: FiscalYear, rules: RuleSet, options: Options
+    connection: Connection, named: _Named, losses: Owed, willing: Container[MemberId], options: Options
 ) -> People:
-    consents = await consents_on(connection, year.last.end_us - 1) if rules.consent_kinds else {}
     owed = await year_store.balances_below(connection, "receivable:member:") if options.set_off else {}
     unmet = {member: sum([balance for _, balance in own]) for member, own in losses.items()}
     nothing = [0] * len(named.numbers)
@@ -332,7 +356,7 @@ async def _people(
         if owed
         else nothing,
         losses=[unmet.get(member, 0) for member in named.numbers] if unmet else nothing,
-        consents=[MemberId(member) in consents for member in named.numbers],
+        consents=[MemberId(member) in willing for member in named.numbers],
         withholds=[options.withhold] * len(nothing),
         joined=named.joined,
         left=named.left,

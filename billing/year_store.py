@@ -81,6 +81,16 @@ async def year_charges(
         yield list(map(tuple, rows))
 
 
+async def first_charged(connection: Connection, year: FiscalYear) -> dict[MemberId, Month]:
+    """The first closed month of a year in which somebody was charged as a member, of everybody who has a consent."""
+    rows = await connection.fetch(
+        "SELECT member, min(period) AS period FROM billing.charge WHERE period BETWEEN $1 AND $2"
+        " AND class <> 'customer' AND amount_minor <> 0 AND member IN (SELECT member FROM billing.consent) GROUP BY member",
+        _date(year.first), _date(year.last),
+    )  # fmt: skip
+    return {MemberId(row["member"]): _month(row["period"]) for row in rows}
+
+
 async def names(
     connection: Connection, *, rows_max: int
 ) -> AsyncIterator[list[tuple[int, str, date, date | None]]]:

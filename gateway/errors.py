@@ -13,7 +13,7 @@ _TABLE: dict[str, tuple[int, str]] = {
     "AccessDenied": (403, "Access Denied"),
     "AccessForbidden": (403, "CORSResponse: This CORS request is not allowed."),
     "AllAccessDisabled": (403, "All access to this bucket has been disabled: its owner's account is closed."),
-    "AccountProblem": (403, "This member's account is suspended. Ask the co-op's office."),
+    "AccountProblem": (403, "This member's account is suspended, or they have left. Ask the co-op's office."),
     "AuthorizationHeaderMalformed": (400, "The authorization header is malformed."),
     "AuthorizationQueryParametersError": (400, "The authorization query parameters are malformed."),
     "ExpiredToken": (400, "The provided token has expired."),

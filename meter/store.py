@@ -5,6 +5,7 @@ What the sums say is read in `usage_store.py`; corrections are entered in `corre
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Mapping
 from datetime import date
@@ -44,22 +45,36 @@ def _member(row: asyncpg.Record) -> Member:
 async def add_member(
     connection: Connection, *, name: str, member_class: MemberClass, email: str, now_us: int
 ) -> Member:
-    """Enter a member into the register. Raises Refusal for a name that is taken or not allowed."""
+    """Enter a member into the register. Raises Refusal for a name that is not allowed, or taken: it says one that is free."""
     try:
         row = await connection.fetchrow(
-            f"INSERT INTO meter.member (name, class, email, joined_at) VALUES ($1, $2, $3, $4) RETURNING {_MEMBER}",  # noqa: S608 - our own columns
+            "INSERT INTO meter.member (name, class, email, joined_at) VALUES ($1, $2, $3, $4)"  # noqa: S608 - our own columns
+            f" ON CONFLICT (name) DO NOTHING RETURNING {_MEMBER}",
             name, member_class.value, email, to_datetime(now_us),
         )  # fmt: skip
-    except asyncpg.UniqueViolationError:
-        raise Refusal(f"there is a member named '{name}' already") from None
     except asyncpg.CheckViolationError as error:
         if error.constraint_name == "member_email_check":
             raise Refusal("an e-mail address has at most 254 characters") from None
         raise Refusal(
             f"'{name}' cannot be a member's name: a small letter first, then small letters, digits or '-', at most 63"
         ) from None
-    assert row is not None
+    if row is None:
+        raise await _taken(connection, name)
     return _member(row)
+
+
+async def _taken(connection: Connection, name: str) -> Refusal:
+    rows = await connection.fetch(
+        "SELECT name, status FROM meter.member WHERE starts_with(name, $1)", name[:50]
+    )
+    known = {row["name"]: row["status"] for row in rows}
+    free = next(one for n in itertools.count(2) if (one := f"{name[: 62 - len(str(n))]}-{n}") not in known)
+    if known.get(name) == MemberStatus.LEFT:
+        return Refusal(
+            f"there is a member named '{name}' already, who has left; a new membership is a new line in the register,"
+            f" and '{free}' is free"
+        )
+    return Refusal(f"there is a member named '{name}' already; '{free}' is free")
 
 
 async def members(connection: Connection) -> list[Member]:

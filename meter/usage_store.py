@@ -89,7 +89,8 @@ _EVERYONE = """
                trunc(coalesce(removed_byte_us, 0))::text AS removed_byte_us
         FROM moved FULL JOIN kept USING (member)
     )
-    SELECT coalesce(member.id, used.member) AS member, used.member IS NOT NULL AS used, name, class, status,
+    SELECT coalesce(member.id, used.member) AS member, used.member IS NOT NULL AS used, name,
+           CASE WHEN left_at <= $4 THEN 'customer' ELSE class END AS class, status,
            (extract(epoch FROM joined_at) * 1000000)::bigint AS joined_us,
            (extract(epoch FROM left_at) * 1000000)::bigint AS left_us,
            coalesce(bytes_in, 0) AS bytes_in, coalesce(bytes_out, 0) AS bytes_out,
@@ -103,7 +104,8 @@ _EVERYONE = """
     ORDER BY 1
 """
 """All members of a month [$4, $5) with what is booked to it, stored bytes up to $2 ($3 is the month's start), as
-microseconds. Lines: 1 parts, 2 old versions, 3 removed (`meter.event.StorageLine`). What passes 64 bits is text."""
+microseconds. Lines: 1 parts, 2 old versions, 3 removed (`meter.event.StorageLine`). What passes 64 bits is text. Who had
+left when the month began, at its first instant too, is no member in it: what is still theirs is a customer's."""
 _ZONES = """
     coalesce(sum(bytes_out) FILTER (WHERE zone = 1), 0)::bigint AS bytes_out_peering,
     coalesce(sum(bytes_out) FILTER (WHERE zone = 2), 0)::bigint AS bytes_out_own
@@ -313,12 +315,14 @@ async def stored_bytes(connection: Connection, member: MemberId) -> int:
     return int(await connection.fetchval(query, member, list(LOGICAL)))
 
 
-async def stored_bytes_by_bucket(connection: Connection) -> dict[int, int]:
-    """What each bucket stores, by its number, as of the last shipped change, what was removed not counted."""
+async def stored_bytes_by_bucket(connection: Connection, member: MemberId | None = None) -> dict[int, int]:
+    """What each bucket stores, all or a member's, by its number, as of the last shipped change, what was removed not
+    counted."""
     rows = await connection.fetch(
-        "SELECT bucket, sum(delta) AS bytes FROM meter.stored WHERE line = ANY($1::smallint[]) GROUP BY bucket",
-        list(LOGICAL),
-    )
+        "SELECT bucket, sum(delta) AS bytes FROM meter.stored"
+        " WHERE line = ANY($1::smallint[]) AND ($2::bigint IS NULL OR member = $2) GROUP BY bucket",
+        list(LOGICAL), member,
+    )  # fmt: skip
     return {row["bucket"]: int(row["bytes"]) for row in rows}
 
 

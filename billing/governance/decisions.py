@@ -146,6 +146,21 @@ def consents_at(consents: Iterable[Consent], day: date) -> dict[MemberId, Consen
     return found
 
 
+def consented_through(given: Iterable[Consent], first: date, last: date) -> bool:
+    """Whether on each day from the first to the last one of a member's consents held; `given` with withdrawals."""
+    every = list(given)
+    ended = {one.withdraws: one.from_on for one in every if one.withdraws is not None}
+    begun = sorted((one.from_on, one.number) for one in every if one.withdraws is None)
+    day = first
+    for from_on, number in begun:
+        if from_on > day:
+            return False
+        if number not in ended or ended[number] > last:
+            return True
+        day = max(day, ended[number])
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class Hours:
     """What a worker worked in a month, in thousandths of an hour, and the published factor, in thousandths."""

@@ -52,6 +52,10 @@ def what_happens(rule: ExitRule | None) -> list[str]:
             "Your keys and your buckets go on until the co-op enters the day you left, so take your data with you "
             "before."
         ),
+        _(
+            "What you leave there stays stored and goes on being charged to you, from the next month on as a customer, "
+            "without a part in the surplus."
+        ),
         _("Until then you are a member like everybody, with your vote and your part of the year."),
     ]
     if rule is None:

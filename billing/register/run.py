@@ -6,13 +6,14 @@ acts as weir_office for shares; who is a member, and in which class, is entered 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import asyncpg
 
 from billing import store
 from billing.capital.solvency_run import refuse_insolvent
-from billing.governance.decisions import Consent, consents_at
+from billing.governance.decisions import Consent, consented_through, consents_at
 from billing.governance.store import consents
 from billing.register import store as register_store
 from billing.register.check import problems
@@ -242,23 +243,28 @@ async def verify_register(connection: Connection, *, now_us: int) -> list[str]:
 
 
 async def members_in(connection: Connection, month: Month) -> list[Member]:
-    """The list of members, each with the class they had in that month; of who came in it, the one they came with."""
+    """The list of members, each with the class they had in that month; of who came in it, the one they came with.
+
+    Who had left when it began, at its first instant too, is a customer in it, as `meter.usage_store` has it.
+    """
     known = await members(connection)
     changers = await register_store.class_changers(connection)
     steps = in_force(await register_store.operations(connection, members=changers)) if changers else {}
-    return [
-        replace(one, member_class=classes[0])
-        if one.id in steps
-        and (classes := classes_at(steps[one.id], max(month.start_us, steps[one.id][0].effective_us)))
-        else one
-        for one in known
-    ]
+
+    def class_of(one: Member) -> MemberClass:
+        if one.left_us is not None and one.left_us <= month.start_us:
+            return MemberClass.CUSTOMER
+        own = steps.get(one.id)
+        classes = classes_at(own, max(month.start_us, own[0].effective_us)) if own else ()
+        return classes[0] if classes else one.member_class
+
+    return [replace(one, member_class=class_of(one)) for one in known]
 
 
 async def changed_classes(connection: Connection, month: Month) -> dict[MemberId, MemberClass]:
     """Of those whose class was ever changed and who were there in the month: the class they are charged in.
 
-    Who uses and works is charged as a user; hours are told apart anyway.
+    Who had left when it began is not among them; `meter.usage_store` gives them as customers. Who uses and works is charged as a user; hours are told apart anyway.
     """
     changers = await register_store.class_changers(connection)
     steps = in_force(await register_store.operations(connection, members=changers)) if changers else {}
@@ -277,3 +283,33 @@ async def consents_on(connection: Connection, at_us: int) -> dict[MemberId, Cons
     found = consents_at(await consents(connection), to_datetime(at_us).date())
     there = people_at(await register_store.operations(connection, members=found), at_us) if found else {}
     return {member: one for member, one in found.items() if member in there and there[member].is_member}
+
+
+async def consented(
+    connection: Connection, used: Mapping[MemberId, Month], begin: Month, *, until_us: int
+) -> set[MemberId]:
+    """Whose consent held for all they did as a member from a month on: consent by membership works for patronage after
+    the by-laws were received, and while a member (26 USC 1388(c)(2)(B)).
+
+    `used` has the first month in which they did something. It counts from its first day, or from the one on which they
+    became a member in it; for who is not there, from the day they are a member on. The consent holds on to the day before
+    until_us, or to their last day as a member.
+    """
+    given: dict[MemberId, list[Consent]] = {}
+    for one in await consents(connection):
+        given.setdefault(one.member, []).append(one)
+    if not given:
+        return set()
+    there = people_at(await register_store.operations(connection, members=given), until_us - 1)
+    found = set()
+    for member, own in given.items():
+        person = there.get(member)
+        if person is None or person.entered_us is None:
+            continue
+        first_us = used.get(member, begin).start_us
+        if member not in used or Month.of(person.entered_us) == used[member]:
+            first_us = max(first_us, person.entered_us)
+        last_us = (until_us if person.ceased_us is None else person.ceased_us) - 1
+        if consented_through(own, to_datetime(first_us).date(), to_datetime(last_us).date()):
+            found.add(member)
+    return found

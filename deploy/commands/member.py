@@ -11,15 +11,18 @@ from deploy.commands.rate import rate, rates_document, rates_of
 from deploy.desk import Desk, as_board, as_operator, at_desk
 from deploy.instants import instant_text
 from deploy.output import print_json, print_table, say
-from gateway.store import limit_member, member_limit
+from gateway.store import bucket_names, limit_member, member_limit
+from meter.postgres import Connection
 from meter.refusal import Refusal
 from meter.sizes import limit_text, parse_limit
 from meter.store import add_member, find_member, members, set_member_status
 from meter.usage import Member, MemberClass, MemberStatus
-from meter.usage_store import stored_bytes
+from meter.usage_store import stored_bytes, stored_bytes_by_bucket
 
 OWNER = None
 """The register is changed by its owner alone; no room's own role may."""
+BUCKETS_NAMED_MAX = 5
+"""How many a refusal names."""
 
 
 def document(member: Member) -> dict[str, object]:
@@ -163,19 +166,45 @@ def suspend(name: str, lift: bool) -> None:
 
 @member.command("leave")
 @click.argument("name")
+@click.option(
+    "--with-data",
+    is_flag=True,
+    help="Although data of theirs is stored; it stays, and goes on being charged, as a customer's.",
+)
 @data_option
-def leave(name: str) -> None:
-    """NAME leaves the co-op; what they are owed stays in the books."""
-    changed = _set_status(name, MemberStatus.LEFT)
+def leave(name: str, with_data: bool) -> None:
+    """NAME leaves the co-op; what they are owed stays in the books. Refused while they store data."""
+    changed = _set_status(name, MemberStatus.LEFT, with_data=with_data)
     say(f"{changed.name} has left; their keys no longer open the door")
 
 
-def _set_status(name: str, status: MemberStatus) -> Member:
+def _set_status(name: str, status: MemberStatus, *, with_data: bool = True) -> Member:
     async def work(desk: Desk) -> Member:
         act = as_board(f"set a member's standing to {status.value}")
         async with desk.acting(OWNER, act) as connection:
             found = await find_member(connection, name)
             act.subject = found.id
-            return await set_member_status(connection, found.id, status, now_us=desk.now_us)
+            changed = await set_member_status(connection, found.id, status, now_us=desk.now_us)
+            if not with_data:
+                await _refuse_stored(connection, found)
+            return changed
 
     return at_desk(work)
+
+
+async def _refuse_stored(connection: Connection, leaver: Member) -> None:
+    """Raises Refusal naming the buckets in which something of theirs is stored, and how much."""
+    found = await stored_bytes_by_bucket(connection, leaver.id)
+    stored = {number: size_bytes for number, size_bytes in found.items() if size_bytes}
+    if not stored:
+        return
+    names = await bucket_names(connection, list(stored))
+    told = sorted(
+        f"{names.get(number, number)} ({size_bytes:,} bytes)" for number, size_bytes in stored.items()
+    )
+    more = f" and {len(told) - BUCKETS_NAMED_MAX} more" if len(told) > BUCKETS_NAMED_MAX else ""
+    raise Refusal(
+        f"{leaver.name} stores {sum(stored.values()):,} bytes, in {', '.join(told[:BUCKETS_NAMED_MAX])}{more}: let them"
+        " take their data away and empty the buckets first, or leave it there with --with-data: what is stored goes on"
+        " being charged, as a customer's"
+    )

@@ -102,6 +102,8 @@ def test_a_suspended_member_is_told_so_until_active_again(s3_gateway: RunningGat
     assert eventually(lambda: all(as_emil("GET", "/").status == 403 for _ in range(12)))
     refused = as_emil("PUT", "/emils-bucket/k", b"data")
     assert (403, "AccountProblem") == (refused.status, refused.code)
+    # The door is as shut for who has left, so the words fit both.
+    assert b"is suspended, or they have left" in refused.body
     s3_gateway.execute(f"UPDATE meter.member SET status = 'active' WHERE id = {emil.member}")
     assert eventually(lambda: all(as_emil("GET", "/").status == 200 for _ in range(12)))
     assert "NoSuchKey" == as_emil("GET", "/emils-bucket/k").code

@@ -289,3 +289,30 @@ def test_g20_a_scic_keeps_57_5_percent_and_shares_get_at_most_the_rest() -> None
     )
     assert "4250.00" == close(given | {"share_interest": "0"})["pool"]
     assert "3250.00" == step(close(given | {"public_aid": "1000.00"}), "share_interest")
+
+
+@pytest.mark.parametrize(
+    ("months", "stayed", "left", "results", "shared"),
+    [
+        # 4 × 50.00 left over; of 800.00 charged 200.00 were a customer's, so 50.00 are; 150.00 by 400 and 200.
+        (4, "400.00", "200.00", ("150.00", "50.00"), {"anna": "100.00", "ben": "50.00"}),
+        (12, "1200.00", None, ("300.00", "300.00"), {"anna": "300.00"}),
+    ],
+)
+def test_who_left_shares_by_the_months_they_were_in(
+    months: int, stayed: str, left: str | None, results: tuple[str, str], shared: dict[str, str]
+) -> None:
+    """Anna and ben are charged 100.00 a month each, the rack costs 150.00; ben left after two months of the first year,
+    and his data stayed, as a customer's."""
+    theirs = 100 * months - (0 if left is None else 200)
+    given = {
+        "currency": "EUR", "rule_set": "de-eg", "costs": f"{150 * months}.00",
+        "non_member_revenue": f"{theirs}.00",
+        "members": [
+            {"id": "anna", "class": "user", "charges": stayed},
+            *([] if left is None else [{"id": "ben", "class": "user", "charges": left}]),
+        ],
+    }  # fmt: skip
+    told = close(given)
+    assert results == (step(told, "member_result"), step(told, "non_member_result"))
+    assert shared == shares(told)

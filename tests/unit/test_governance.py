@@ -100,13 +100,15 @@ def test_the_rules_are_free_at_founding_and_until_something_is_closed() -> None:
 def test_what_is_in_force_follows_the_fiscal_year() -> None:
     choices = [replace(CHOICE, number=1), replace(CHOICE, number=2, rule_set="es"),
                replace(CHOICE, number=3, rule_set="it", from_year=2028)]  # fmt: skip
-    assert [None, "es", "es", "it"] == [
+    # Before the first start the earliest choice counts: a co-op may be founded before its books begin.
+    assert ["es", "es", "es", "it"] == [
         found and found.rule_set for found in (choice_for(choices, year) for year in (2025, 2026, 2027, 2028))
     ]
     days = ("2026-03-31", "2026-04-01", "2028-03-31", "2028-04-01")
-    assert [None, "es", "es", "it"] == [
+    assert ["es", "es", "es", "it"] == [
         found and found.rule_set for found in (choice_at(choices, at(day)) for day in days)
     ]
+    assert (None, None) == (choice_for([], 2026), choice_at([], at("2026-04-01")))
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from fractions import Fraction
 
 from billing import store, year_store
 from billing.charges.quick import Kept
+from billing.costs.store import trued_up
 from billing.governance import store as governance_store
 from billing.governance.choices import Choices, rules_of
 from billing.governance.decisions import Choice, choice_for, weights_of
@@ -62,6 +63,8 @@ class Gathered:
     owed: Owed
     open_before: tuple[int, ...]
     """Earlier fiscal years that are not closed yet."""
+    not_trued_up: tuple[Month, ...]
+    """Closed months whose prices were not adjusted to cost, where those of some of the year were."""
 
 
 async def fiscal_year(connection: Connection, number: int) -> FiscalYear:
@@ -108,7 +111,11 @@ async def gather(connection: Connection, year: FiscalYear, options: Options, *, 
         ),
         form=chosen.form,
     )
-    return Gathered(sources, inputs, swept, members.losses, tuple(await open_before(connection, year)))
+    adjusted = {*await trued_up(connection)} & {*year.months}
+    return Gathered(
+        sources, inputs, swept, members.losses, tuple(await open_before(connection, year)),
+        tuple(month for month in months.closings if month not in adjusted) if adjusted else (),
+    )  # fmt: skip
 
 
 async def _average(connection: Connection, year: FiscalYear, years: int) -> Fraction | None:

@@ -9,7 +9,7 @@ import gc
 import hashlib
 import json
 from bisect import bisect_left
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -49,11 +49,15 @@ class YearDone:
     closing: YearClosing | None = None
     open_before: tuple[int, ...] = ()
     """Earlier fiscal years that are not closed yet."""
+    not_trued_up: tuple[Month, ...] = ()
+    """Months without a true-up, where other months of the year have one."""
 
     def warnings(self) -> list[str]:
         """What whoever closes the year should know before, in words."""
         hours = Fraction(0) if self.closing is None else unweighed_hours(self.closing)
         found = [open_before_words(number) for number in self.open_before]
+        if self.not_trued_up:
+            found.append(not_trued_up_words(self.not_trued_up))
         return [*found, unweighed_words(hours)] if hours else found
 
     def shares(self) -> Iterator[tuple[int, str, int]]:
@@ -80,6 +84,14 @@ def open_before_words(number: int) -> str:
     )  # fmt: skip
 
 
+def not_trued_up_words(months: Sequence[Month]) -> str:
+    """That some months were adjusted to cost and these were not, in the language spoken now."""
+    return _(
+        "The prices of some months of the year were adjusted to cost, and no true-up is booked of: {months}. Once the "
+        "year is closed none can be.", months=", ".join(map(str, months))
+    )  # fmt: skip
+
+
 async def trial(
     connection: Connection, number: int, options: Options | None = None, *, now_us: int
 ) -> YearDone:
@@ -98,7 +110,7 @@ async def trial(
         for _, lines in Lines(closing).parts(MEMBERS_AT_ONCE):
             digests.update(b"".join([one.digest for one in lines]))
         page = year_page(gathered.sources, closing, lines_digest=digests.hexdigest())
-    return YearDone(page, TRIAL, closing, gathered.open_before)
+    return YearDone(page, TRIAL, closing, gathered.open_before, gathered.not_trued_up)
 
 
 async def close(
@@ -133,7 +145,7 @@ async def close(
                 lines=page["lines"], lines_digest=page["lines_digest"],
                 shared=sum(closing.settlements.amounts), told_as=FORMAT, now_us=now_us,
             )  # fmt: skip
-    return YearDone(page, FINAL, closing)
+    return YearDone(page, FINAL, closing, gathered.open_before, gathered.not_trued_up)
 
 
 async def statement(connection: Connection, member: MemberId, number: int, *, now_us: int) -> dict[str, Any]:

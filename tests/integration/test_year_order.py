@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import pytest
+
 from billing import year_run
 from billing.costs.costing import add_cost
+from billing.costs.run import post_trueup
 from billing.governance import store as governance_store
 from billing.governance.decisions import Choice
 from billing.rules.book import rule_set_text
 from billing.run import close
+from meter.refusal import Refusal
 from meter.window import Month
-from tests.coop import CENT, SEPTEMBER, Coop
+from tests.coop import CENT, SEPTEMBER, Coop, balances
 from tests.reference_year import JANUARY, MONTHS, NOW, decided
 
 
@@ -85,3 +89,25 @@ async def test_who_leaves_between_the_meeting_and_the_closing_leaves_the_digest_
     await owner.execute("UPDATE meter.member SET status = 'left', left_at = '2027-01-02' WHERE id = $1", anna)
     done = await year_run.close(books, 2026, resolution=await decided(books, calc_hash=approved), now_us=NOW)
     assert approved == done.page["digest"]
+
+
+async def test_a_true_up_comes_before_the_year_is_closed_and_months_without_one_are_named(
+    co_op: Coop,
+) -> None:
+    """September and October are charged 10.00 and cost nothing; only September is adjusted before the closing."""
+    (anna,) = await co_op.found("anna")
+    books = await co_op.books()
+    for month in MONTHS[:2]:
+        await co_op.use(anna, month, 1000 * CENT)
+    for month in MONTHS:
+        await close(books, month, now_us=NOW)
+    assert [] == (await year_run.trial(books, 2026, now_us=NOW)).warnings()
+    assert JANUARY == (await post_trueup(books, MONTHS[0], now_us=NOW))[0]
+    (warned,) = (await year_run.trial(books, 2026, now_us=NOW)).warnings()
+    assert "no true-up is booked of: 2026-10, 2026-11, 2026-12." in warned
+    done = await year_run.close(books, 2026, resolution=await decided(books), now_us=NOW)
+    assert [warned] == done.warnings()
+    before = await balances(books)
+    with pytest.raises(Refusal, match="2026-10 lies in the fiscal year 2026, which is closed"):
+        await post_trueup(books, MONTHS[1], now_us=NOW)
+    assert before == await balances(books)

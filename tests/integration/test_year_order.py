@@ -9,12 +9,14 @@ from billing.costs.costing import add_cost
 from billing.costs.run import post_trueup
 from billing.governance import store as governance_store
 from billing.governance.decisions import Choice
+from billing.notices.file import read_year
 from billing.rules.book import rule_set_text
 from billing.run import close
+from billing.year_allocations import allocations
 from meter.refusal import Refusal
 from meter.window import Month
 from tests.coop import CENT, SEPTEMBER, Coop, balances
-from tests.reference_year import JANUARY, MONTHS, NOW, decided
+from tests.reference_year import JANUARY, MONTHS, NOW, decided, g18
 
 
 async def test_a_co_op_founded_before_its_first_fiscal_year_begins_closes_years(co_op: Coop) -> None:
@@ -111,3 +113,17 @@ async def test_a_true_up_comes_before_the_year_is_closed_and_months_without_one_
     with pytest.raises(Refusal, match="2026-10 lies in the fiscal year 2026, which is closed"):
         await post_trueup(books, MONTHS[1], now_us=NOW)
     assert before == await balances(books)
+
+
+async def test_notices_are_made_from_the_shares_that_a_closed_year_kept(co_op: Coop) -> None:
+    """The reference year: A is allocated 369.02 of charges of 1,512.37; W1 115.58 of 1,200 hours."""
+    books, _ = await g18(co_op)
+    done = await year_run.close(books, 2026, resolution=await decided(books), now_us=NOW)
+    shares = await allocations(books, 2026, "EUR")
+    texts = dict.fromkeys(("comes_back", "tax", "see_more", "object", "decided_by"), "as the board says")
+    year = read_year({**done.page, "year": 2026, "allocations": shares, **texts})
+    assert (91_500, 73_200) == (year.terms.total_minor, year.class_pools["user"])
+    (first,) = year.shares["a"]
+    (worked,) = year.shares["w1"]
+    assert (36_902, 11_071, 1_512_370) == (first.amount_minor, first.cash_minor, first.base)
+    assert (11_558, 1_200_000) == (worked.amount_minor, worked.base)

@@ -12,12 +12,13 @@ from functools import partial
 
 from billing import store, year_store
 from billing.charges.quick import Kept
+from billing.costs.store import trued_up
 from billing.governance import store as governance_store
 from billing.governance.choices import Choices, rules_of
 from billing.governance.decisions import Choice, Hours, choice_for, current_hours, weights_of
 from billing.ledger.entry import LOSS, Account, receivable
 from billing.month.closing import Closing
-from billing.month.frozen import closing_of
+from billing.month.frozen import ONE_PAGE_A_MONTH, closing_of
 from billing.register import store as register_store
 from billing.register.run import consented
 from billing.register.year import share_interest, share_lots
@@ -61,6 +62,10 @@ class Gathered:
     inputs: YearInputs
     swept: Mapping[str, int]
     owed: Owed
+    open_before: tuple[int, ...]
+    """Earlier fiscal years that are not closed yet."""
+    not_trued_up: tuple[Month, ...]
+    """Closed months whose prices were not adjusted to cost, where those of some of the year were."""
 
 
 async def fiscal_year(connection: Connection, number: int) -> FiscalYear:
@@ -96,7 +101,7 @@ async def gather(connection: Connection, year: FiscalYear, options: Options, *, 
         class_weights=chosen.class_weights,
         class_keys=chosen.class_keys,
         empty=chosen.empty or rules.classes.empty,
-        prior_deficit_minor=await _prior_deficit(connection, months),
+        prior_deficit_minor=await _prior_deficit(connection, year, months),
         interest=await _interest(connection, year, chosen, options),
         resolved=options.resolved,
         reserves=Reserves(
@@ -107,7 +112,11 @@ async def gather(connection: Connection, year: FiscalYear, options: Options, *, 
         ),
         form=chosen.form,
     )
-    return Gathered(sources, inputs, swept, members.losses)
+    adjusted = {*await trued_up(connection)} & {*year.months}
+    return Gathered(
+        sources, inputs, swept, members.losses, tuple(await open_before(connection, year)),
+        tuple(month for month in months.closings if month not in adjusted) if adjusted else (),
+    )  # fmt: skip
 
 
 async def _average(connection: Connection, year: FiscalYear, years: int) -> Fraction | None:
@@ -210,11 +219,33 @@ def _sources(year: FiscalYear, months: _Months, swept: Mapping[str, int], taken_
     )
 
 
-async def _prior_deficit(connection: Connection, months: _Months) -> int:
-    """What of the loss carried is older than this year: its balance less the losses of months that are not."""
+async def _prior_deficit(connection: Connection, year: FiscalYear, months: _Months) -> int:
+    """What of the loss carried is older than this year: its balance less the losses of months that are not.
+
+    Earlier years that are still open count as their closings would: net, and in order.
+    """
     carried = -await year_store.credit_balance(connection, LOSS)
     own = sum(min(done.result.amount_minor, 0) for done in months.closings.values())
-    return max(carried + own + months.later_losses_minor, 0)
+    before = await open_before(connection, year)
+    losses = sum([min(minor, 0) for results in before.values() for minor in results])
+    deficit = max(carried + own + months.later_losses_minor + losses, 0)
+    for results in before.values():
+        deficit = max(deficit - sum(results), 0)
+    return deficit
+
+
+async def open_before(connection: Connection, year: FiscalYear) -> dict[int, list[int]]:
+    """Fiscal year → results of its closed months, of the years before this one that are not closed; in order.
+
+    Months that an older Weir shared out one by one belong to none.
+    """
+    closed = await year_store.closed_years(connection)
+    found: dict[int, list[int]] = defaultdict(list)
+    for month, text in await year_store.closing_texts(connection):
+        number = FiscalYear.of(month, year.first_month).number
+        if number < year.number and number not in closed and json.loads(text)["format"] != ONE_PAGE_A_MONTH:
+            found[number].append(closing_of(text).result.amount_minor)
+    return dict(sorted(found.items()))
 
 
 async def _interest(
@@ -359,5 +390,6 @@ async def _people(
         consents=[MemberId(member) in willing for member in named.numbers],
         withholds=[options.withhold] * len(nothing),
         joined=named.joined,
-        left=named.left,
+        # Who leaves between the meeting and the closing was a member all year, and the digest approved still fits.
+        left=[day if day < str(year.last.next()) else "" for day in named.left],
     )

@@ -30,10 +30,25 @@ BEARERS = {
 """Account → what it means that it gives: below zero it bears a part of what is missing."""
 
 
+IN_NOBODYS_NAME = ("collective:", "reserve:", "fund:")
+TOLD_APART = ("interest:shares", "loss:carried")
+"""Accounts that get of a result and are neither shared by use and work nor everyone's."""
+
+
 def account_words(name: str, amount_minor: int) -> str:
     """An account that is not a member's as its amount means it, in the language spoken now."""
     known = BEARERS if amount_minor < 0 else NOT_MEMBERS
     return phrase(known.get(name, NOT_MEMBERS.get(name, name)))
+
+
+def everyones(co_op: Mapping[str, Any]) -> int:
+    """What of a result stays in nobody's name: the collective account, reserves and funds; in minor units."""
+    return sum(minor for name, minor in co_op["accounts"].items() if name.startswith(IN_NOBODYS_NAME))
+
+
+def meets_losses(co_op: Mapping[str, Any]) -> bool:
+    """Whether nothing is shared because earlier losses are met first."""
+    return not co_op["pool_minor"] and co_op["accounts"].get("loss:carried", 0) > 0
 
 
 def is_missing(document: Mapping[str, Any]) -> bool:

@@ -9,7 +9,7 @@ import gc
 import hashlib
 import json
 from bisect import bisect_left
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -19,7 +19,6 @@ from billing import store, year_store
 from billing.canon import canonical
 from billing.governance import store as governance_store
 from billing.governance.decisions import Resolution, ResolutionKind
-from billing.month.frozen import ONE_PAGE_A_MONTH
 from billing.run import MEMBERS_AT_ONCE
 from billing.tongue import _
 from billing.year.closing import close_year
@@ -27,7 +26,7 @@ from billing.year.fiscal import FiscalYear
 from billing.year.outcome import YearClosing
 from billing.year.unweighed import unweighed_hours
 from billing.year_booking import member_entry, year_entry
-from billing.year_gather import Gathered, Options, fiscal_year, gather
+from billing.year_gather import Gathered, Options, fiscal_year, gather, open_before
 from billing.year_lines import Lines, read_line
 from billing.year_page import page_without_lines, year_page
 from billing.year_parts import TRIAL, measure_text
@@ -48,11 +47,18 @@ class YearDone:
     page: dict[str, Any]
     kind: str
     closing: YearClosing | None = None
+    open_before: tuple[int, ...] = ()
+    """Earlier fiscal years that are not closed yet."""
+    not_trued_up: tuple[Month, ...] = ()
+    """Months without a true-up, where other months of the year have one."""
 
     def warnings(self) -> list[str]:
         """What whoever closes the year should know before, in words."""
         hours = Fraction(0) if self.closing is None else unweighed_hours(self.closing)
-        return [unweighed_words(hours)] if hours else []
+        found = [open_before_words(number) for number in self.open_before]
+        if self.not_trued_up:
+            found.append(not_trued_up_words(self.not_trued_up))
+        return [*found, unweighed_words(hours)] if hours else found
 
     def shares(self) -> Iterator[tuple[int, str, int]]:
         """(number, name, what they were allocated) of everybody on the roll."""
@@ -68,6 +74,22 @@ def unweighed_words(hours: Fraction) -> str:
         "chosen: their pool is 0. Weights are chosen before the first month is closed, afterwards for a coming fiscal year.",
         hours=measure_text(f"{hours.numerator}/{hours.denominator}"),
     )
+
+
+def open_before_words(number: int) -> str:
+    """That an earlier year is open, and what this means for a trial of a later one, in the language spoken now."""
+    return _(
+        "The fiscal year {number} is still open: what its closing will leave of a loss is counted here as its months "
+        "stand, taken together.", number=number
+    )  # fmt: skip
+
+
+def not_trued_up_words(months: Sequence[Month]) -> str:
+    """That some months were adjusted to cost and these were not, in the language spoken now."""
+    return _(
+        "The prices of some months of the year were adjusted to cost, and no true-up is booked of: {months}. Once the "
+        "year is closed none can be.", months=", ".join(map(str, months))
+    )  # fmt: skip
 
 
 async def trial(
@@ -88,7 +110,7 @@ async def trial(
         for _, lines in Lines(closing).parts(MEMBERS_AT_ONCE):
             digests.update(b"".join([one.digest for one in lines]))
         page = year_page(gathered.sources, closing, lines_digest=digests.hexdigest())
-    return YearDone(page, TRIAL, closing)
+    return YearDone(page, TRIAL, closing, gathered.open_before, gathered.not_trued_up)
 
 
 async def close(
@@ -123,7 +145,7 @@ async def close(
                 lines=page["lines"], lines_digest=page["lines_digest"],
                 shared=sum(closing.settlements.amounts), told_as=FORMAT, now_us=now_us,
             )  # fmt: skip
-    return YearDone(page, FINAL, closing)
+    return YearDone(page, FINAL, closing, gathered.open_before, gathered.not_trued_up)
 
 
 async def statement(connection: Connection, member: MemberId, number: int, *, now_us: int) -> dict[str, Any]:
@@ -188,13 +210,8 @@ async def refuse_open(connection: Connection, year: FiscalYear, *, now_us: int) 
     if last is None or last < year.last:
         due = year.first if last is None or last < year.first else last.next()
         raise Refusal(f"{due} is still open; a year is closed when all its months are")
-    closed = await year_store.closed_years(connection)
-    for month, text in await year_store.closing_texts(connection):
-        own = FiscalYear.of(month, year.first_month)
-        if own < year and own.number not in closed and json.loads(text)["format"] != ONE_PAGE_A_MONTH:
-            raise Refusal(
-                f"the fiscal year {own} is still open; years are closed in order, so close it first"
-            )
+    for own in await open_before(connection, year):
+        raise Refusal(f"the fiscal year {own} is still open; years are closed in order, so close it first")
 
 
 async def deciding(connection: Connection, wanted: str) -> Resolution:

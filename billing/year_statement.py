@@ -17,13 +17,14 @@ from billing.words import amount_text, count_text, instant_again, instant_text, 
 from billing.year.inputs import CUSTOMER
 from billing.year.outcome import YearAllocation
 from billing.year_lines import SETTLED, YearLine
-from billing.year_losses import account_words, is_missing, is_spared, pool_words, spared_meaning
+from billing.year_losses import account_words, is_missing, is_spared, meets_losses, pool_words, spared_meaning
 from billing.year_parts import TRIAL, interest_words, kinds, measure_text, share_words
 
-FORMAT = "weir-year-statement-2"
+FORMAT = "weir-year-statement-3"
+SECOND = "weir-year-statement-2"
 EARLIER = "weir-year-statement-1"
-"""Years that were closed in it keep its words."""
-FORMATS = (FORMAT, EARLIER)
+"""Years that were closed in it, or in the second, keep its words."""
+FORMATS = (FORMAT, SECOND, EARLIER)
 FINAL = "final"
 WIDTH = 80
 INDENT = "  "
@@ -161,11 +162,12 @@ def meaning(document: Mapping[str, Any]) -> str:
         return spared_meaning(document)
     if amount and document["format"] == EARLIER:
         return _shared_as_was_said(document)
-    words = (
-        share_words(document)
-        if amount
-        else _("No part of the year's result is yours: shares follow use and work, by the co-op's rules.")
-    )
+    if amount:
+        words = share_words(document)
+    elif document["format"] == FORMAT and meets_losses(document["co_op"]):
+        words = _("Nothing is shared of this year: what is left over meets losses of earlier years first.")
+    else:
+        words = _("No part of the year's result is yours: shares follow use and work, by the co-op's rules.")
     interest = "" if document["format"] == EARLIER else interest_words(document)
     return f"{words} {interest}".rstrip()
 

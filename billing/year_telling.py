@@ -53,7 +53,7 @@ async def told(
         found |= {"used": _used(used), "compared": _compared(price_directory, tuple(used))}
     if document["member"]["classes"] != [CUSTOMER]:
         until = await year_store.last_entry(connection, number) if is_final else None
-        found["voting"] = await _voting(connection, number)
+        found["voting"] = await _voting(connection, number, document["rule_set"])
         found["capital"] = capital_rows(await lot_changes(connection, member, until_entry=until), first)
         found["losses"] = loss_rows(await losses_to_meet(connection, member, until_entry=until))
     if is_final:
@@ -61,11 +61,12 @@ async def told(
     return {**document, **found}
 
 
-async def _voting(connection: Connection, number: int) -> dict[str, Any]:
+async def _voting(connection: Connection, number: int, rule_set_id: str) -> dict[str, Any]:
     """Which classes vote by the rules of the year, and what their chambers weigh where there are some."""
     chosen = choice_for(await governance_store.choices(connection), number)
     rules = voting_rules("plain")
-    if chosen is not None:
+    # A year that was closed before anything was chosen was closed by the plain rules, and stays with them.
+    if chosen is not None and chosen.rule_set == rule_set_id:
         currency = await store.book_currency(connection) or NO_CURRENCY
         rule_set, choices = rules_of(chosen, currency=currency)
         rules = voting_rules(rule_set.id, choices.voting)

@@ -96,7 +96,10 @@ def _read(path: Path) -> bytes:
     except FileNotFoundError:
         if path.name == NEXT_NAME:
             raise
-        raise Refusal(f"the master key {path} cannot be read: there is no such file") from None
+        raise Refusal(
+            f"the master key {path} cannot be read: there is no such file. The first `weir up` makes it; "
+            "where it was there before, put it back from where you keep it"
+        ) from None
     except OSError as error:
         raise Refusal(f"the master key {path} cannot be read: {error.strerror}") from error
     if len(key) != KEY_BYTES:

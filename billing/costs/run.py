@@ -261,6 +261,12 @@ async def post_trueup(connection: Connection, month: Month, *, now_us: int) -> t
             await store.lock_books(connection)
             if await cost_store.was_trued_up(connection, month):
                 raise Refusal(f"the prices of {month} were adjusted already")
+            year = await cost_store.closed_year(connection, month)
+            if year is not None:
+                raise Refusal(
+                    f"{month} lies in the fiscal year {year}, which is closed: what was charged above cost was shared "
+                    "out with its surplus, and cannot be given back twice"
+                )
             found = await trueups(connection, month, now_us=now_us)
             last = await store.last_closed(connection)
             assert last is not None, "a month is closed"

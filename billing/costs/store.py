@@ -246,6 +246,21 @@ async def was_trued_up(connection: Connection, month: Month) -> bool:
     return bool(await connection.fetchval(query, f"trueup:{month}"))
 
 
+async def trued_up(connection: Connection) -> list[Month]:
+    """The months whose prices were adjusted, in order."""
+    rows = await connection.fetch(
+        "SELECT substr(idempotency_key, 8) AS month FROM billing.entry WHERE idempotency_key LIKE 'trueup:%' ORDER BY 1"
+    )
+    return [Month.parse(row["month"]) for row in rows]
+
+
+async def closed_year(connection: Connection, month: Month) -> int | None:
+    """The closed fiscal year that a month lies in; None while it is open."""
+    query = "SELECT year FROM billing.year WHERE $1 BETWEEN first_period AND last_period"
+    found: int | None = await connection.fetchval(query, _date(month))
+    return found
+
+
 async def charged(connection: Connection, month: Month) -> dict[MemberId, int]:
     """What each member was charged for a month that is closed, by the ledger, in minor units."""
     rows = await connection.fetch(

@@ -35,6 +35,9 @@ _MEMBER = re.compile(r"[a-z][a-z0-9-]{0,62}", re.ASCII)
 _ADDRESS = re.compile(r"[^@\s,<>]+@[^@\s,<>]+")
 
 
+POSTAL_CHARACTERS_MAX = 500
+
+
 @dataclass(frozen=True, slots=True)
 class Founder:
     """One of the first members."""
@@ -45,6 +48,8 @@ class Founder:
     member_class: MemberClass
     shares: int
     offices: tuple[Office, ...]
+    postal: str = ""
+    """Where letters reach them; empty where it was not said."""
 
     def __repr__(self) -> str:
         return f"Founder({self.name!r}, …)"
@@ -280,7 +285,10 @@ def _founder(one: Table) -> Founder:
     full_name = one.text("full_name") if one.has("full_name") else name
     if len(full_name) > 200:
         raise Refusal(f"{one.field('full_name')}: one line of at most 200 characters")
-    found = Founder(name, full_name, email, MemberClass(member_class), shares, tuple(_offices(one)))
+    postal = one.text("postal") if one.has("postal") else ""
+    if len(postal) > POSTAL_CHARACTERS_MAX:
+        raise Refusal(f"{one.field('postal')}: one line of at most {POSTAL_CHARACTERS_MAX} characters")
+    found = Founder(name, full_name, email, MemberClass(member_class), shares, tuple(_offices(one)), postal)
     one.finish()
     return found
 

@@ -23,9 +23,11 @@ BY = {
 }
 INTEREST = {
     Position.BEFORE_RESERVES: "Interest on shares is limited and is taken before reserves are filled; it is never paid out of a loss.",
-    Position.AFTER_RESERVES: "Interest on shares is limited and is taken after reserves are filled and before the rest is shared; it is never paid out of a loss.",
+    Position.AFTER_RESERVES: "Interest on shares is limited and is taken after the reserves that these rules name a part for, before what the meeting puts aside, and before the rest is shared; it is never paid out of a loss.",
     Position.BESIDE_PATRONAGE: "Interest on shares is limited and is taken beside patronage, out of what was earned with others; it is never paid out of a loss.",
 }
+STATUTES_MUST = {"de-eg": "Genossenschaftsgesetz § 7 Nr. 2"}
+"""Rule set → the law by which the by-laws themselves provide for a reserve, where the rule set names none."""
 LEVIES = {
     (Origin.MEMBERS, Base.SURPLUS): "{fund}: {percent} of the surplus of what was earned with members.",
     (Origin.MEMBERS, Base.REST): "{fund}: {percent} of what is then left of what was earned with members.",
@@ -95,7 +97,9 @@ def _reserves(rules: RuleSet) -> Iterator[Point]:
             _("The collective account is filled until it got {percent} of the year's whole result.", percent=percent_told(rules.target.share)),
             rules.target.source,
         )  # fmt: skip
-    if not rules.levies and rules.target is None:
+    if rules.id in STATUTES_MUST:
+        yield point(_("A reserve covers losses in the balance sheet: each year [per cent] of the year's surplus goes to it, until it holds at least [amount, or per cent of the shares]. The resolution on the year names the amount."), STATUTES_MUST[rules.id])  # fmt: skip
+    elif not rules.levies and rules.target is None:
         yield point(_("No reserve is compulsory by this rule set; what the by-laws want is filled in here: [per cent of the surplus]."), rules.law)  # fmt: skip
     yield point(_("A reserve stays the co-op's; it is in nobody's name and is not shared when somebody leaves."))  # fmt: skip
 

@@ -217,9 +217,14 @@ def _register(register: Mapping[str, Any]) -> Iterator[Block]:
     for part in register["registers"]:
         yield Heading(phrase(capital(str(part["name"]))))
         for row in part["rows"]:
-            cells = [(str(one["heading"]), _cell(row[one["key"]])) for one in part["columns"]]
+            # An address that is missing has its row, to be filled in: lists of members ask for it.
+            cells = [
+                (str(one["heading"]), _cell(row[one["key"]]))
+                for one in part["columns"]
+                if row[one["key"]] or one["key"] == Column.POSTAL.value
+            ]
             yield Grid(
-                _cell(row[Column.NAME.value]), (_("What"), _("As entered")), tuple(one for one in cells if one[1])
+                _cell(row[Column.NAME.value]), (_("What"), _("As entered")), tuple(cells)
             )  # fmt: skip
 
 

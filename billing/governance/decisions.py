@@ -269,12 +269,23 @@ def check_choice(
 
 
 def choice_for(choices: Iterable[Choice], year: int) -> Choice | None:
-    """What is in force for a fiscal year: the latest start, and of several the last that was entered."""
-    begun = [one for one in choices if one.from_year <= year]
-    return max(begun, key=lambda one: (one.from_year, one.number), default=None)
+    """What is in force for a fiscal year: the latest start, and of several the last that was entered.
+
+    The earliest choice counts for the years before it too: a co-op can have months before its books begin.
+    """
+    every = list(choices)
+    return _latest([one for one in every if one.from_year <= year]) or _earliest(every)
 
 
 def choice_at(choices: Iterable[Choice], at_us: int) -> Choice | None:
-    """What is in force at an instant, by the fiscal year it lies in."""
-    begun = [one for one in choices if one.start.start_us <= at_us]
+    """What is in force at an instant, by the fiscal year it lies in; before every start the earliest choice."""
+    every = list(choices)
+    return _latest([one for one in every if one.start.start_us <= at_us]) or _earliest(every)
+
+
+def _latest(begun: Sequence[Choice]) -> Choice | None:
     return max(begun, key=lambda one: (one.from_year, one.number), default=None)
+
+
+def _earliest(every: Sequence[Choice]) -> Choice | None:
+    return min(every, key=lambda one: (one.from_year, -one.number), default=None)

@@ -18,6 +18,7 @@ from aiohttp import web
 from billing import run, store, year_store
 from billing.capital.store import losses_to_meet
 from billing.pages import render
+from billing.payments.bank import reference
 from billing.portal import (
     account_pages,
     acts_pages,
@@ -322,7 +323,9 @@ async def _statement(request: web.Request) -> web.Response:
 
     def shown(context: Mapping[str, object]) -> str:
         meeting = portal.settings.next_meeting
-        more = {"meeting": meeting, "can_check": _can_check(portal, told)}
+        more: dict[str, object] = {"meeting": meeting, "can_check": _can_check(portal, told), "reference": ""}
+        if told["kind"] == FINAL and told["charges_minor"] > 0:
+            more["reference"] = reference(visitor.member, month)
         return render("statement_page.html", visitor=visitor, period=str(month), **more, **context)
 
     name = f"weir-{visitor.name}-{month}"

@@ -22,10 +22,19 @@ from billing.statements.paper import (
 from billing.tongue import _, many, phrase, pieces, spoken
 from billing.words import amount_text, bytes_text, day_text, instant_again, month_text, number_text
 from billing.year.inputs import CUSTOMER
-from billing.year_losses import account_words, is_spared, pool_words, spared_note, unmet
+from billing.year_losses import (
+    TOLD_APART,
+    account_words,
+    everyones,
+    is_spared,
+    pool_words,
+    spared_note,
+    unmet,
+)
 from billing.year_parts import BESIDES, kinds
 from billing.year_statement import (
     FINAL,
+    FORMAT,
     charged,
     exact_words,
     meaning_of,
@@ -121,16 +130,22 @@ def _below(document: Mapping[str, Any], *, is_final: bool) -> Iterator[Box]:
         kept = amount_text(document["retained_minor"] - document["loss_met_minor"], currency)
         note = _("in the co-op, until it decides to pay it back (retained patronage)")
         yield Box(_("Kept in your name"), kept, note)
-    everyone = co_op["result_minor"] - co_op["pool_minor"]
+    is_apart = document["format"] == FORMAT
+    everyone = everyones(co_op) if is_apart else co_op["result_minor"] - co_op["pool_minor"]
     if everyone > 0:
         note = _("reserves and funds, in nobody’s name; see below")
         yield Box(_("Everyone’s"), amount_text(everyone, currency), note)
+    met = co_op["accounts"].get("loss:carried", 0)
+    if is_apart and met > 0:
+        note = _("the co-op’s, before anything comes back to members")
+        yield Box(_("Meets earlier losses"), amount_text(met, currency), note)
 
 
-def parts(co_op: Mapping[str, Any]) -> list[Part]:
+def parts(co_op: Mapping[str, Any], *, is_apart: bool = True) -> list[Part]:
     """All that came in, cut into what each kind of cost took, what members share, and the rest.
 
-    Of a loss: what was covered, and what was not.
+    Of a loss: what was covered, and what was not. With `is_apart` false the rest is one part, as closed years told it
+    before interest on shares and earlier losses had parts of their own.
     """
     cost, result = co_op["costs_minor"], co_op["result_minor"]
     if result < 0:
@@ -142,16 +157,22 @@ def parts(co_op: Mapping[str, Any]) -> list[Part]:
         for place, (pool, amount) in enumerate(costs.items())
     ]
     shared = co_op["pool_minor"]
+    everyone = everyones(co_op) if is_apart else result - shared
     wanted += [
         (_("shared among the members"), "back", shared),
-        (_("everyone’s: reserves and funds"), "in", result - shared),
+        (_("everyone’s: reserves and funds"), "in", everyone),
     ]
+    if is_apart:
+        accounts = co_op["accounts"]
+        wanted += [
+            (account_words(name, accounts.get(name, 0)), "gap", accounts.get(name, 0)) for name in TOLD_APART
+        ]
     return cut(wanted, of_minor=cost + result)
 
 
 def _picture(document: Mapping[str, Any]) -> Picture | None:
     co_op, year = document["co_op"], document["fiscal_year"]
-    found = parts(co_op)
+    found = parts(co_op, is_apart=document["format"] == FORMAT)
     if not found:
         return None
     if co_op["result_minor"] < 0:

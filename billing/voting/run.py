@@ -16,7 +16,6 @@ import asyncpg
 from billing import store as books_store
 from billing.canon import digest
 from billing.governance import store as governance_store
-from billing.governance.choices import NO_CURRENCY, rules_of
 from billing.governance.decisions import (
     TEXT_CHARACTERS_MAX,
     Body,
@@ -24,8 +23,8 @@ from billing.governance.decisions import (
     ResolutionKind,
     Votes,
     check_resolution,
-    choice_at,
 )
+from billing.governance.run import rules_at
 from billing.register import store as register_store
 from billing.register.operations import people_at
 from billing.rules.voting import VotingRules, voting_rules
@@ -202,12 +201,7 @@ async def comment(
 
 async def rules_now(connection: Connection, now_us: int) -> VotingRules:
     """How members vote by the rule set in force; by the plain one where none was chosen."""
-    chosen = choice_at(await governance_store.choices(connection), now_us)
-    if chosen is None:
-        return voting_rules("plain")
-    currency = await books_store.book_currency(connection) or NO_CURRENCY
-    rules, choices = rules_of(chosen, currency=currency)
-    return voting_rules(rules.id, choices.voting)
+    return await rules_at(connection, now_us) or voting_rules("plain")
 
 
 async def openable(connection: Connection, number: int, asked: Asked, *, now_us: int) -> Proposal:

@@ -74,6 +74,8 @@ def add(
     if as_json:
         print_json(document(entered))
     else:
+        if entered.body is Body.BOARD and entered.kind is ResolutionKind.RULE_SET:
+            say("warning: once a rule set is chosen, the members' meeting changes it, and not the board")
         say(f"entered as resolution {entered.id}")
 
 

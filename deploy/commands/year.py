@@ -9,6 +9,7 @@ import click
 from billing import store, year_run
 from billing.money import format_amount
 from billing.year.fiscal import parse_year
+from billing.year_allocations import allocations
 from billing.year_gather import Options
 from billing.year_run import YearDone
 from billing.year_statement import FINAL
@@ -96,20 +97,29 @@ def close(
 
 @year.command("show")
 @click.argument("number", metavar="YYYY")
+@click.option(
+    "--allocations", "whole", is_flag=True, help="As JSON, with every share: for `weir capital notice make`."
+)
 @json_option
 @data_option
-def show(number: str, as_json: bool) -> None:
+def show(number: str, whole: bool, as_json: bool) -> None:
     """The page of a closed year."""
     wanted = parse_year(number)
 
-    async def work(desk: Desk) -> YearDone:
+    async def work(desk: Desk) -> tuple[YearDone, list[dict[str, Any]]]:
         async with desk.connected("weir_billing") as connection:
             done = await year_run.trial(connection, wanted, now_us=desk.now_us)
-        if done.kind != FINAL:
-            raise Refusal(f"the fiscal year {wanted} is open; `weir year trial {wanted}` shows how it stands")
-        return done
+            if done.kind != FINAL:
+                raise Refusal(
+                    f"the fiscal year {wanted} is open; `weir year trial {wanted}` shows how it stands"
+                )
+            return done, await allocations(connection, wanted, done.page["currency"]) if whole else []
 
-    _show(at_desk(work), as_json=as_json)
+    done, shares = at_desk(work)
+    if whole:
+        print_json({"kind": done.kind, **done.page, "year": wanted, "allocations": shares})
+    else:
+        _show(done, as_json=as_json)
 
 
 async def _options(

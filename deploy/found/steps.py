@@ -149,7 +149,7 @@ class _Entering:
             )  # fmt: skip
             doing.what, doing.subject = "enter a founder into the register", entered.id
             await change_particulars(
-                connection, entered.id, legal_name=founder.full_name, postal=None, email=founder.email,
+                connection, entered.id, legal_name=founder.full_name, postal=founder.postal or None, email=founder.email,
                 purposes=NOTICES, who=self._who, now_us=self._began_us,
             )  # fmt: skip
             return str(entered.id)

@@ -217,7 +217,11 @@ async def test_a_member_sees_their_own_statement_and_no_other(site: Site) -> Non
         assert 404 == (await site.get(path)).status
     text = await (await site.get(f"/statements/2026-10?format=json&member={anna}")).text()
     assert ben == json.loads(text)["member"]["id"]
-    assert "anna" not in await (await site.get("/statements/2026-10")).text()
+    page = await (await site.get("/statements/2026-10")).text()
+    assert "anna" not in page
+    # What the bank's line is matched by, told once the month is closed.
+    assert f"WEIR-{ben}-2026-10" in page
+    assert "WEIR-" not in await (await site.get("/statements/2026-11")).text()
 
 
 async def test_a_statement_is_downloaded_as_it_is_stored(site: Site) -> None:

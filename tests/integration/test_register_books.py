@@ -11,6 +11,7 @@ import asyncpg
 import pytest
 
 from billing.document import Document
+from billing.governance import run as governance_run
 from billing.governance import store as governance_store
 from billing.governance.decisions import (
     Body,
@@ -20,6 +21,7 @@ from billing.governance.decisions import (
     Hours,
     Resolution,
     ResolutionKind,
+    Votes,
     choice_for,
     current_hours,
     weights_of,
@@ -42,6 +44,7 @@ from billing.register.run import (
     verify_register,
 )
 from billing.register.year import members_of_year
+from billing.rules.book import rule_set_text
 from billing.run import close, statement
 from meter.ids import MemberId
 from meter.postgres import connect, migrate
@@ -397,7 +400,7 @@ async def test_a_rule_set_is_chosen_freely_until_a_month_is_closed(co_op: Coop) 
     await governance_store.insert_choice(books, replace(change, resolution=right, rule_set="it"))
     choices = await governance_store.choices(books)
     told = [choice_for(choices, year) for year in (2025, 2026, 2027, 2030)]
-    assert [None, "es", "it", "it"] == [one and one.rule_set for one in told]
+    assert ["es", "es", "it", "it"] == [one and one.rule_set for one in told]
 
 
 async def test_a_consent_holds_from_its_delivery_to_its_withdrawal_and_only_while_a_member(
@@ -468,3 +471,28 @@ async def test_shares_are_redeemed_only_while_a_rule_set_s_test_of_solvency_hold
         await money(books, 2_799)
     await enter_shares(books, back)
     assert 6_400 == -await balance(books, f"shares:member:{anna}")
+
+
+async def test_a_resolution_that_was_entered_before_it_was_held_to_a_majority_changes_no_rules(
+    co_op: Coop,
+) -> None:
+    await co_op.found("anna", "ben", "carl")
+    books = await co_op.books()
+    law = rule_set_text("de-eg")
+    await governance_store.insert_choice(books, Choice(0, "de-eg", 2026, 1, None, law, "", "test", NOW))
+    await close(books, OCTOBER, now_us=NOW)
+
+    async def plain(resolution: str) -> Choice:
+        return await governance_run.choose(
+            books, rule_set_text("plain"), from_year=2027, first_month=1, resolution=resolution, choices="",
+            who="test", now_us=NOW,
+        )  # fmt: skip
+
+    for votes, refused in ((Votes(2, 1, 0), True), (Votes(3, 0, 0), False)):
+        decided = replace(resolved(ResolutionKind.RULE_SET), body=Body.MEETING, votes=votes)
+        number = await governance_store.insert_resolution(books, decided)
+        if refused:
+            with pytest.raises(Refusal, match="2 for and 1 against carry nothing by the rules de-eg"):
+                await plain(number)
+        else:
+            assert "plain" == (await plain(number)).rule_set

@@ -176,6 +176,23 @@ def test_a_rule_set_is_chosen_and_decides_how_the_register_is_printed(weir: Comm
     assert "20 %" in weir("ruleset", "show", "us-selc")
 
 
+def test_two_thirds_of_a_meeting_or_the_board_alone_do_not_change_the_rules_of_a_german_co_op(
+    weir: Command,
+) -> None:
+    """Genossenschaftsgesetz § 16(2): three quarters of the votes cast."""
+    for name in ("anna", "ben", "carl"):
+        weir("member", "add", name)
+    today = read(weir("register", "history", "anna", "--json"))["operations"][0]["effective"][:10]
+    add = ("resolution", "add", "other rules", "--kind", "rule-set", "--date", today)
+    assert "warning: once a rule set is chosen" in weir(*add, "--body", "board")
+    weir("ruleset", "choose", "de-eg", "--from-year", "2020")
+    assert "carry nothing by the rules de-eg" in weir(
+        *add, "--body", "meeting", "--for", "2", "--against", "1", status=REFUSED
+    )
+    assert "the members' meeting changes the rules" in weir(*add, "--body", "board", status=REFUSED)
+    assert "entered" in weir(*add, "--body", "meeting", "--for", "3", "--against", "0")
+
+
 def test_hours_are_of_workers_and_exact(weir: Command) -> None:
     weir("member", "add", "wim", "--class", "worker")
     weir("member", "add", "anna")

@@ -403,7 +403,7 @@ async def test_a_closed_year_stays_in_the_format_it_was_closed_in(co_op: Coop) -
     """The newest writes its own name beside the closing; one that an older Weir wrote stands as the first."""
     connection, members = await g18(co_op)
     await year_run.close(connection, 2026, resolution=await decided(connection), now_us=NOW)
-    assert "weir-year-statement-2" == await connection.fetchval("SELECT statement_format FROM billing.year")
+    assert "weir-year-statement-3" == await connection.fetchval("SELECT statement_format FROM billing.year")
     owner = await co_op.owner()
     await owner.execute("ALTER TABLE billing.year DISABLE TRIGGER ALL")
     await owner.execute("UPDATE billing.year SET statement_format = DEFAULT")

@@ -181,6 +181,23 @@ def test_each_rule_set_has_a_checklist_of_its_own_with_sources_and_links(identit
     assert [] == [one.link for one in helpers() if f"<{one.link}>" not in told]
 
 
+def test_german_by_laws_have_the_reserve_that_the_law_wants_of_the_statutes() -> None:
+    """Genossenschaftsgesetz § 7 Nr. 2: which part of the surplus goes to it each year, and the least it is to reach."""
+    told = markdown(sheets(rule_set="de-eg")["2-by-law-clauses"]).replace("\\", "")
+    assert "each year [per cent] of the year's surplus goes to it, until it holds at least [amount" in told
+    assert "Genossenschaftsgesetz § 7 Nr. 2" in told
+    assert "No reserve is compulsory" not in told
+    assert "before what the meeting puts aside" in told
+
+
+def test_a_founder_s_postal_address_is_read_where_it_is_given() -> None:
+    first, *others = founders({"postal": "Linden Street 4, 12345 Elmtown"})
+    read = answers(founder=[first, *others]).founders
+    assert ["Linden Street 4, 12345 Elmtown", ""] == [one.postal for one in read[:2]]
+    with pytest.raises(Refusal, match="postal: one line of at most 500 characters"):
+        answers(founder=founders({"postal": "x" * 501}))
+
+
 def test_too_few_founders_are_told_so_and_not_refused() -> None:
     two = answers(rule_set="de-eg", founder=founders()[:2])
     assert "asks for 3 founders, and there are 2 (Genossenschaftsgesetz § 4)" in too_few(

@@ -263,3 +263,10 @@ def test_words_of_a_rule_set_are_told_to_members_too() -> None:
 )
 def test_the_language_a_terminal_is_set_to(environment: dict[str, str], language: str | None) -> None:
     assert language == language_of_terminal(environment)
+
+
+def test_whose_address_is_missing_has_a_row_to_fill_it_in() -> None:
+    """Anna's is known and Ben's and Carla's are not; Genossenschaftsgesetz § 30(2) Nr. 1 asks for it."""
+    told = markdown(sheets("de-eg", "en")[3])
+    rows = [row for row in told.splitlines() if row.startswith("| ") and "address" in row.lower()]
+    assert (3, 1) == (len(rows), sum("Lindenstraße 4" in row for row in rows)), rows

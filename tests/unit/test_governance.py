@@ -21,7 +21,9 @@ from billing.governance.decisions import (
     choice_for,
     hours,
 )
+from billing.governance.majorities import check_majority
 from billing.rules.book import rule_set, rule_set_ids
+from billing.rules.voting import voting_rules
 from meter.ids import MemberId
 from meter.refusal import Refusal
 from meter.window import Month
@@ -63,6 +65,46 @@ def test_a_resolution_that_did_not_carry_is_refused(change: dict[str, Any], sent
         check_resolution(replace(RESOLUTION, **change), today=TODAY, voters=5)
 
 
+@pytest.mark.parametrize(
+    ("rules", "change", "sentence"),
+    [
+        # Genossenschaftsgesetz § 16(2): three quarters of the votes cast; two thirds of 3 are 2.
+        (
+            "de-eg",
+            {"votes": Votes(2, 1, 0)},
+            "2 for and 1 against carry nothing by the rules de-eg.*at least 3/4",
+        ),
+        ("de-eg", {"votes": Votes(74, 25, 9)}, r"Genossenschaftsgesetz § 16\(2\)"),
+        ("es", {"votes": Votes(65, 35, 0)}, "at least 2/3 of the votes"),
+        (
+            "de-eg",
+            {"body": Body.BOARD, "votes": None},
+            "body: by the rules de-eg the members' meeting changes",
+        ),
+        ("plain", {"body": Body.BOARD}, "body: by the rules plain"),
+    ],
+)
+def test_the_rules_in_force_say_who_changes_them_and_by_what_majority(
+    rules: str, change: dict[str, Any], sentence: str
+) -> None:
+    with pytest.raises(Refusal, match=sentence):
+        check_majority(replace(RESOLUTION, **change), voting_rules(rules))
+
+
+@pytest.mark.parametrize(
+    ("rules", "change"),
+    [
+        ("de-eg", {"votes": Votes(3, 1, 9)}),
+        ("de-eg", {"votes": None}),
+        ("de-eg", {"votes": Votes(2, 1, 0), "kind": ResolutionKind.ALLOCATION}),
+        ("de-eg", {"body": Body.BOARD, "kind": ResolutionKind.TARIFF, "votes": Votes(2, 1, 0)}),
+        ("es", {"votes": Votes(2, 1, 0)}),
+    ],
+)
+def test_what_the_rules_in_force_carry_is_entered(rules: str, change: dict[str, Any]) -> None:
+    check_majority(replace(RESOLUTION, **change), voting_rules(rules))
+
+
 def test_a_board_counts_its_own_votes() -> None:
     check_resolution(replace(RESOLUTION, body=Body.BOARD, votes=Votes(9, 0, 0)), today=TODAY, voters=5)
 
@@ -100,13 +142,15 @@ def test_the_rules_are_free_at_founding_and_until_something_is_closed() -> None:
 def test_what_is_in_force_follows_the_fiscal_year() -> None:
     choices = [replace(CHOICE, number=1), replace(CHOICE, number=2, rule_set="es"),
                replace(CHOICE, number=3, rule_set="it", from_year=2028)]  # fmt: skip
-    assert [None, "es", "es", "it"] == [
+    # Before the first start the earliest choice counts: a co-op may be founded before its books begin.
+    assert ["es", "es", "es", "it"] == [
         found and found.rule_set for found in (choice_for(choices, year) for year in (2025, 2026, 2027, 2028))
     ]
     days = ("2026-03-31", "2026-04-01", "2028-03-31", "2028-04-01")
-    assert [None, "es", "es", "it"] == [
+    assert ["es", "es", "es", "it"] == [
         found and found.rule_set for found in (choice_at(choices, at(day)) for day in days)
     ]
+    assert (None, None) == (choice_for([], 2026), choice_at([], at("2026-04-01")))
 
 
 @pytest.mark.parametrize(

@@ -187,6 +187,52 @@ def test_the_picture_of_one_euro_is_all_that_came_in_and_never_rounded_to_someth
     assert ">3</text>" in page
 
 
+MIXED = PAGE | {
+    "pool": "800.00", "accounts": {"collective:main": "100.00", "reserve:compulsory": "70.00", "fund:education": "30.00",
+                                   "interest:shares": "20.00", "loss:carried": "200.00"},
+    "class_pools": {"user": "800.00"},
+}  # fmt: skip
+
+
+def test_interest_on_shares_and_what_meets_earlier_losses_are_not_everyones() -> None:
+    """1,220.00: 800.00 shared; 100.00 + 70.00 + 30.00 in nobody's name; 20.00 of interest; 200.00 meet losses."""
+    paper = year_paper(told(MIXED, line(30_000)), is_over=True)
+    assert [("Everyone’s", "200.00 EUR"), ("Meets earlier losses", "200.00 EUR")] == [
+        (box.words, box.figure) for box in paper.below[-2:]
+    ]
+    assert paper.picture is not None
+    assert [
+        ("shared among the members", 80_000), ("everyone’s: reserves and funds", 20_000),
+        ("interest on share capital", 2_000), ("meets losses of earlier years", 20_000),
+    ] == [(part.words, part.amount_minor) for part in paper.picture.parts[2:]]  # fmt: skip
+    assert 352_000 == sum(part.amount_minor for part in paper.picture.parts)
+
+
+def test_a_year_closed_in_an_earlier_format_keeps_its_boxes_and_its_picture() -> None:
+    paper = year_paper(told(MIXED, line(30_000)) | {"format": "weir-year-statement-2"}, is_over=True)
+    assert ("Everyone’s", "420.00 EUR") == (paper.below[-1].words, paper.below[-1].figure)
+    assert paper.picture is not None
+    assert ("everyone’s: reserves and funds", 42_000) == (
+        paper.picture.parts[-1].words, paper.picture.parts[-1].amount_minor,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("told_as", "beginning"),
+    [
+        (
+            "weir-year-statement-3",
+            "Nothing is shared of this year: what is left over meets losses of earlier years",
+        ),
+        ("weir-year-statement-2", "No part of the year's result is yours: shares follow use and work"),
+    ],
+)
+def test_nothing_shared_for_earlier_losses_is_said_to_be_for_them(told_as: str, beginning: str) -> None:
+    page = PAGE | {"pool": "0.00", "accounts": {"loss:carried": "1220.00"}, "class_pools": {"user": "0.00"}}
+    document = year_statement(page, line(0), kind=FINAL, resolution="2027-1", closed_us=0, told_as=told_as)
+    assert document["meaning"].startswith(beginning)
+
+
 def test_the_parts_of_the_picture_fill_it_exactly_whatever_its_width() -> None:
     """Parts of a page's width, in decimals without an end cut off: each begins where the one before ends."""
     parts = cut([("a", "out", 1), ("b", "out-2", 300), ("c", "back", 699)], of_minor=1000)

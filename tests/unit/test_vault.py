@@ -40,7 +40,7 @@ def test_the_same_secret_is_sealed_differently_each_time() -> None:
 
 
 def test_a_master_key_is_made_for_its_owner_only_and_never_made_up(tmp_path: Path) -> None:
-    with pytest.raises(Refusal):
+    with pytest.raises(Refusal, match=r"there is no such file\. The first `weir up` makes it"):
         Vault.open(tmp_path / "absent.key")
     Vault.open(tmp_path / "made.key", create=True)
     assert 0o600 == stat.S_IMODE((tmp_path / "made.key").stat().st_mode)

@@ -163,7 +163,7 @@ _SETTLED = (
 )  # fmt: skip
 YEAR_STATEMENT = record(
     {
-        "format": {"type": "string", "enum": ["weir-year-statement-2", "weir-year-statement-1"]},
+        "format": {"type": "string", "enum": ["weir-year-statement-3", "weir-year-statement-2", "weir-year-statement-1"]},
         "kind": KIND,
         "fiscal_year": TEXT,
         "first_month": MONTH,
@@ -240,7 +240,7 @@ MONTH_EXAMPLE: Mapping[str, Any] = {
     "meaning": "A month shares nothing out.", "line_digest": _ZEROS, "digest": _ZEROS,
 }  # fmt: skip
 YEAR_EXAMPLE: Mapping[str, Any] = {
-    "format": "weir-year-statement-2", "kind": "trial", "fiscal_year": "2026", "first_month": "2026-01",
+    "format": "weir-year-statement-3", "kind": "trial", "fiscal_year": "2026", "first_month": "2026-01",
     "last_month": "2026-12", "member": {"id": 1, "name": "anna", "classes": ["user"]}, "currency": "EUR",
     "rule_set": "us-selc",
     "co_op": {

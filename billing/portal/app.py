@@ -49,6 +49,8 @@ from billing.portal.api import door as api
 from billing.portal.bundles import Bundles
 from billing.portal.caps import now_page, read_caps, typed_again
 from billing.portal.desk import (
+    AGAIN,
+    BY_ITSELF,
     PORTAL,
     UNREAD,
     Clock,
@@ -92,8 +94,6 @@ STATIC_TYPES = {
     "style.css": "text/css", "icon.svg": "image/svg+xml", "passkey.js": "text/javascript",
     "htmx.min.js": "text/javascript",
 }  # fmt: skip
-AGAIN = "HX-Request"
-"""Says that htmx asks, to put a part of the answer into a page that is open."""
 HTMX = {
     "allowEval": False, "includeIndicatorStyles": False, "selfRequestsOnly": True, "historyEnabled": False,
     "responseHandling": [
@@ -189,7 +189,8 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
     if not same_origin(request.method, request.headers, portal_url=portal.settings.portal_url):
         words = _("This came from another site, so nothing was done. Use the portal's own pages.")
         return html_page(
-            render("refused.html", sentence=words, visitor=None, typed=[], back=None), status=403
+            render("refused.html", sentence=words, visitor=None, typed=[], back=None, to_door=False),
+            status=403,
         )
     if request.method not in SAFE_METHODS:
         request[UNREAD] = request.clone()
@@ -197,12 +198,17 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
         return await handler(request)
     except web.HTTPRedirection as away:
         if AGAIN in request.headers:  # The whole page goes there, not a part of it.
-            return web.Response(headers={"HX-Redirect": away.headers["Location"]})
+            response = web.Response(headers={"HX-Redirect": away.headers["Location"]})
+            response.cookies.load(away.cookies)
+            return response
         raise
     except web.HTTPException as error:
         await look_up(request)
         words = _("There is no such page.") if error.status == 404 else f"{phrase(error.reason)}."
-        return await refused(request, words, error.status)
+        response = await refused(request, words, error.status)
+        if isinstance(error, web.HTTPMethodNotAllowed):
+            response.headers["Allow"] = error.headers["Allow"]  # RFC 9110, section 15.5.6
+        return response
     except SignedOut:
         return await signed_out(request)
     except Refusal as refusal:
@@ -269,6 +275,7 @@ async def _now(request: web.Request) -> web.Response:
     told = {
         "is_watched": "watch" in request.query,
         "is_again": AGAIN in request.headers,
+        "by_itself": f"/now?watch={BY_ITSELF}",
         "htmx": json.dumps(HTMX),
     }
     page = render("now.html", visitor=visitor, refresh_s=refresh_s, **told, **context)

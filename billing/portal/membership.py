@@ -15,16 +15,26 @@ from billing.words import numeral
 from meter.refusal import Refusal
 
 FIELDS = ("legal_name", "postal", "email", "purposes")
+SHOWN = "shown_"
+"""Before the name of a field: what stood in it when the form was made."""
 WHY_CHARACTERS_MAX = 500
 NOTICE_DAYS_MAX = 3660
 
 
 def read_particulars(known: Particulars, form: Mapping[str, Any]) -> Particulars:
-    """What the form says in place of what was known. Raises Refusal naming the field."""
+    """What the form says in place of what was known, but for fields left as the form showed them.
+
+    A form that stood open knows nothing of what was changed meanwhile, and must not put it back. Raises Refusal naming the field.
+    """
     typed = {name: form.get(name) for name in FIELDS}
     if not all(isinstance(text, str) for text in typed.values()):
         raise Refusal("the form is not one of ours; go back and try again")
-    legal_name, postal, email, purposes = (str(typed[name]) for name in FIELDS)
+    legal_name, postal, email, purposes = (
+        getattr(known, name)
+        if " ".join(str(typed[name]).split()) == form.get(SHOWN + name)
+        else str(typed[name])
+        for name in FIELDS
+    )
     return changed(known, legal_name=legal_name, postal=postal, email=email, purposes=purposes)
 
 

@@ -72,6 +72,25 @@ async def test_a_change_of_address_is_in_the_register_as_the_member_s_own_act(si
     assert before == await owner.fetchval("SELECT count(*) FROM billing.operation")
 
 
+def shown_in(page: str) -> dict[str, str]:
+    """What a browser would send of the form of addresses, untouched."""
+    form = page.partition('action="/membership/address"')[2].partition("</form>")[0]
+    return dict(re.findall(r'name="(\w+)" value="([^"]*)"', form))
+
+
+async def test_a_form_that_stood_open_puts_no_older_address_back(site: Site) -> None:
+    (anna,) = await site.co_op.found("anna")
+    await site.sign_in(anna)
+    await site.post("/membership/address", **ADDRESS)
+    open_meanwhile = shown_in(await site.text("/membership"))
+    assert ADDRESS == {name: open_meanwhile[name] for name in ADDRESS}
+    await site.post("/membership/address", **(open_meanwhile | {"email": "new@example.org"}))
+    await site.post("/membership/address", **(open_meanwhile | {"postal": " New street  2 "}))
+    now = shown_in(await site.text("/membership"))
+    expected = ADDRESS | {"email": "new@example.org", "postal": "New street 2"}
+    assert expected == {name: now[name] for name in ADDRESS}
+
+
 @pytest.mark.parametrize(
     "wrong", [{"email": "nobody"}, {"legal_name": "x" * 201}, {"postal": "a\x00b"}, {"purposes": "\u202e"}]
 )
@@ -91,7 +110,8 @@ async def test_script_in_what_a_member_may_type_is_shown_as_text(site: Site) -> 
     for path in ("/membership", "/membership/leave", "/"):
         text = await site.text(path)
         assert "<script" not in text
-    assert (await site.text("/membership")).count("&#34;&gt;&lt;script&gt;") == len(ADDRESS)
+    # In the field, and in what says how the form showed it.
+    assert (await site.text("/membership")).count("&#34;&gt;&lt;script&gt;") == 2 * len(ADDRESS)
 
 
 async def test_the_portal_s_role_reads_and_writes_no_register_but_one_member_at_a_time(site: Site) -> None:

@@ -354,7 +354,7 @@ async def _year(request: web.Request) -> web.Response:
     def shown(context: Mapping[str, object]) -> str:
         more = {
             "number": number, "others": others, "meeting": portal.settings.next_meeting,
-            "can_check": _can_check(portal, told),
+            "can_check": _can_check(portal, told), "bears_loss": told["amount_minor"] < 0 or bool(told.get("losses")),
         }  # fmt: skip
         assert share is not None, "a page is asked for"
         closed_year = number if told["kind"] == FINAL else None

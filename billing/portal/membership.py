@@ -54,21 +54,43 @@ def read_leaving(form: Mapping[str, Any], *, today: date) -> tuple[date, str]:
     return wanted, why
 
 
-def what_happens(rule: ExitRule | None) -> list[str]:
-    """What becomes of what is kept in a leaver's name, sentence by sentence."""
-    told = [
-        _("This is a notice. Nothing is cut off by it."),
-        _(
-            "Your keys and your buckets go on until the co-op enters the day you left, so take your data with you "
-            "before."
-        ),
-        _("Until then you are a member like everybody, with your vote and your part of the year."),
-    ]
+def what_happens(
+    rule: ExitRule | None, *, is_suspended: bool = False, is_customer: bool = False, has_capital: bool = True
+) -> list[str]:
+    """What becomes of what is kept in a leaver's name, sentence by sentence, for whoever reads it."""
+    told = [_("This is a notice. Nothing is cut off by it.")]
+    if is_suspended:
+        told.append(
+            _(
+                "You are suspended, so your keys are closed already. Ask the co-op how to take your data with you "
+                "before it enters the day you left."
+            )
+        )
+    else:
+        told.append(
+            _(
+                "Your keys and your buckets go on until the co-op enters the day you left, so take your data with you "
+                "before."
+            )
+        )
+    if is_customer:
+        told.append(
+            _("Until then you go on as a customer: you pay the tariff, with no vote and no part of the year.")
+        )
+    else:
+        told.append(
+            _("Until then you are a member like everybody, with your vote and your part of the year.")
+        )
+    return [*told, *([] if is_customer and not has_capital else _capital_of(rule))]
+
+
+def _capital_of(rule: ExitRule | None) -> list[str]:
+    told = list[str]()
     if rule is None:
         no_rule = _(
             "Your co-op has chosen no rules yet for those who leave; a resolution says when you are paid."
         )
-        return [*told, no_rule]
+        return [no_rule]
     if rule.years_max:
         told.append(
             many(

@@ -153,15 +153,16 @@ async def end_other_sessions(connection: Connection, member: MemberId, *, but: i
 async def members_with_email(
     connection: Connection, email: str, *, count_max: int
 ) -> list[tuple[MemberId, str, str, str | None]]:
-    """(number, name, address, chosen language) of those who have that address, but for ASCII case, and have not left.
+    """(number, name, address, chosen language) of those who have that address, but for ASCII case; who left comes last.
 
+    Whoever left reads what they are still owed, so the door stays open to them.
     The address is the one that is registered: a mail must not go to what somebody typed.
     """
     rows = await connection.fetch(
         "SELECT id, name, email, language FROM meter.member"
         " LEFT JOIN billing.member_language ON member_language.member = id"
-        " WHERE lower(email COLLATE \"C\") = lower($1 COLLATE \"C\") AND email <> '' AND status <> 'left'"
-        " ORDER BY id LIMIT $2",
+        " WHERE lower(email COLLATE \"C\") = lower($1 COLLATE \"C\") AND email <> ''"
+        " ORDER BY status = 'left', id LIMIT $2",
         email, count_max,
     )  # fmt: skip
     return [(MemberId(row["id"]), row["name"], row["email"], row["language"]) for row in rows]

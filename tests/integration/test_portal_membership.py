@@ -30,9 +30,10 @@ from billing.tongue import LANGUAGES, SOURCE, speaking
 from billing.voting import run
 from billing.voting.proposal import withdrawal, wording
 from meter.refusal import Refusal
+from meter.usage import MemberClass
 from tests.coop import NOVEMBER, NOW, OCTOBER, Coop
 from tests.portal import Site, running_site
-from tests.voting_kit import DURING, SETTINGS, opened, proposed
+from tests.voting_kit import DURING, SETTINGS, join, opened, proposed
 
 EVIL = '"><script>alert(1)</script>'
 ADDRESS = {
@@ -150,6 +151,32 @@ async def test_leaving_is_confirmed_noted_and_told_with_what_becomes_of_the_capi
     assert "You gave notice to leave on 2026-12-31" in await site.text("/membership")
     await site.sign_in(ben)
     assert "You gave notice" not in await site.text("/membership")
+
+
+async def test_who_cannot_leave_as_a_member_does_is_told_what_is_true_for_them(site: Site) -> None:
+    (anna,) = await site.co_op.found("anna")
+    carl = await join(site.co_op, "carl", MemberClass.CUSTOMER)
+    owner = await site.co_op.owner()
+    await site.sign_in(carl)
+    text = await site.text("/membership/leave")
+    assert "Until then you go on as a customer" in text
+    assert "like everybody" not in text
+    assert "has chosen no rules yet" not in text
+    await site.sign_in(anna)
+    await site.post("/membership/leave", on="2026-12-31", why="", sure="yes")
+    await owner.execute("UPDATE meter.member SET status = 'suspended' WHERE id = $1", anna)
+    text = await site.text("/membership/leave")
+    assert "your keys are closed already" in text
+    assert "Your keys and your buckets go on" not in text
+    assert "like everybody" in text
+    assert "has chosen no rules yet" in text
+    await owner.execute("UPDATE meter.member SET status = 'left', left_at = now() WHERE id = $1", anna)
+    text = await site.text("/membership/leave")
+    assert "You have left already." in text
+    assert 'name="sure"' not in text
+    text = await site.text("/membership")
+    assert "You gave notice" not in text
+    assert 'href="/membership/leave"' not in text
 
 
 def test_what_happens_to_a_leaver_has_its_source_in_every_rule_set() -> None:

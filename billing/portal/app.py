@@ -92,7 +92,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 STATIC = Path(__file__).parents[1].joinpath("static")
 STATIC_TYPES = {
     "style.css": "text/css", "icon.svg": "image/svg+xml", "passkey.js": "text/javascript",
-    "htmx.min.js": "text/javascript",
+    "htmx.min.js": "text/javascript", "now.js": "text/javascript",
 }  # fmt: skip
 HTMX = {
     "allowEval": False, "includeIndicatorStyles": False, "selfRequestsOnly": True, "historyEnabled": False,

@@ -298,7 +298,7 @@ class _Members:
         )
         losses = await _losses(connection)
         willing = await _consented(connection, year, months, entered) if rules.consent_kinds else set()
-        people = await _people(connection, named, losses, willing, options)
+        people = await _people(connection, named, losses, year, willing, options)
         return cls(uses, people, losses, -sum([min(amount, 0) for _, _, amount in rows]))
 
 
@@ -375,7 +375,12 @@ async def _consented(
 
 
 async def _people(
-    connection: Connection, named: _Named, losses: Owed, willing: Container[MemberId], options: Options
+    connection: Connection,
+    named: _Named,
+    losses: Owed,
+    year: FiscalYear,
+    willing: Container[MemberId],
+    options: Options,
 ) -> People:
     owed = await year_store.balances_below(connection, "receivable:member:") if options.set_off else {}
     unmet = {member: sum([balance for _, balance in own]) for member, own in losses.items()}

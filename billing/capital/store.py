@@ -285,3 +285,22 @@ async def requests(connection: Connection) -> dict[MemberId, date]:
     """For when each member last asked to leave."""
     rows = await connection.fetch("SELECT member, wanted_on FROM billing.capital_request ORDER BY number")
     return {MemberId(row["member"]): row["wanted_on"] for row in rows}
+
+
+@dataclass(frozen=True, slots=True)
+class AskedToLeave:
+    """A member who gave notice and has not left yet."""
+
+    name: str
+    wanted_on: date
+    made_us: int
+
+
+async def asked_to_leave(connection: Connection) -> list[AskedToLeave]:
+    """Whose notice to leave waits for the co-op, by the day they want; of several notices the last counts."""
+    rows = await connection.fetch(
+        "SELECT name, wanted_on, made_at FROM (SELECT DISTINCT ON (member) member, wanted_on, made_at"
+        "  FROM billing.capital_request ORDER BY member, number DESC) AS r"
+        " JOIN meter.member AS m ON m.id = r.member WHERE m.status <> 'left' ORDER BY wanted_on, name"
+    )
+    return [AskedToLeave(row["name"], row["wanted_on"], to_us(row["made_at"])) for row in rows]

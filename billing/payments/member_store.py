@@ -27,6 +27,7 @@ class Standing:
     """Kept in their name by months, before years had lots."""
     decided: str | None
     """Digest of the last decision that paid capital back; None where there was none."""
+    has_left: bool
 
 
 async def movements(connection: Connection, member: MemberId) -> list[Movement]:
@@ -88,7 +89,8 @@ async def standing(connection: Connection, member: MemberId) -> Standing:
     """Whether an account is known and the member can be reached, and what was decided last."""
     row = await connection.fetchrow(
         "SELECT k.last_four, k.set_at, c.reached, a.digest,"
-        " (SELECT coalesce(-sum(amount_minor), 0)::bigint FROM billing.posting WHERE account = $2) AS older"
+        " (SELECT coalesce(-sum(amount_minor), 0)::bigint FROM billing.posting WHERE account = $2) AS older,"
+        " EXISTS (SELECT FROM meter.member WHERE id = $1 AND status = 'left') AS has_left"
         " FROM (SELECT) AS one"
         " LEFT JOIN LATERAL (SELECT last_four, set_at FROM billing.bank_account WHERE member = $1"
         "  ORDER BY number DESC LIMIT 1) AS k ON true"
@@ -100,7 +102,9 @@ async def standing(connection: Connection, member: MemberId) -> Standing:
     )  # fmt: skip
     assert row is not None, "it is one row whatever there is"
     since = None if row["set_at"] is None else to_us(row["set_at"])
-    return Standing(row["last_four"], since, row["reached"] is not False, row["older"], row["digest"])
+    return Standing(
+        row["last_four"], since, row["reached"] is not False, row["older"], row["digest"], row["has_left"]
+    )
 
 
 async def decision(connection: Connection, digest: str) -> tuple[str, date]:

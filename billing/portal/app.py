@@ -50,6 +50,8 @@ from billing.portal.api import door as api
 from billing.portal.bundles import Bundles
 from billing.portal.caps import now_page, read_caps, typed_again
 from billing.portal.desk import (
+    AGAIN,
+    BY_ITSELF,
     PORTAL,
     UNREAD,
     Clock,
@@ -91,10 +93,8 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 STATIC = Path(__file__).parents[1].joinpath("static")
 STATIC_TYPES = {
     "style.css": "text/css", "icon.svg": "image/svg+xml", "passkey.js": "text/javascript",
-    "htmx.min.js": "text/javascript",
+    "htmx.min.js": "text/javascript", "now.js": "text/javascript",
 }  # fmt: skip
-AGAIN = "HX-Request"
-"""Says that htmx asks, to put a part of the answer into a page that is open."""
 HTMX = {
     "allowEval": False, "includeIndicatorStyles": False, "selfRequestsOnly": True, "historyEnabled": False,
     "responseHandling": [
@@ -190,7 +190,8 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
     if not same_origin(request.method, request.headers, portal_url=portal.settings.portal_url):
         words = _("This came from another site, so nothing was done. Use the portal's own pages.")
         return html_page(
-            render("refused.html", sentence=words, visitor=None, typed=[], back=None), status=403
+            render("refused.html", sentence=words, visitor=None, typed=[], back=None, to_door=False),
+            status=403,
         )
     if request.method not in SAFE_METHODS:
         request[UNREAD] = request.clone()
@@ -198,12 +199,17 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
         return await handler(request)
     except web.HTTPRedirection as away:
         if AGAIN in request.headers:  # The whole page goes there, not a part of it.
-            return web.Response(headers={"HX-Redirect": away.headers["Location"]})
+            response = web.Response(headers={"HX-Redirect": away.headers["Location"]})
+            response.cookies.load(away.cookies)
+            return response
         raise
     except web.HTTPException as error:
         await look_up(request)
         words = _("There is no such page.") if error.status == 404 else f"{phrase(error.reason)}."
-        return await refused(request, words, error.status)
+        response = await refused(request, words, error.status)
+        if isinstance(error, web.HTTPMethodNotAllowed):
+            response.headers["Allow"] = error.headers["Allow"]  # RFC 9110, section 15.5.6
+        return response
     except SignedOut:
         return await signed_out(request)
     except Refusal as refusal:
@@ -270,6 +276,7 @@ async def _now(request: web.Request) -> web.Response:
     told = {
         "is_watched": "watch" in request.query,
         "is_again": AGAIN in request.headers,
+        "by_itself": f"/now?watch={BY_ITSELF}",
         "htmx": json.dumps(HTMX),
     }
     page = render("now.html", visitor=visitor, refresh_s=refresh_s, **told, **context)
@@ -350,7 +357,7 @@ async def _year(request: web.Request) -> web.Response:
     def shown(context: Mapping[str, object]) -> str:
         more = {
             "number": number, "others": others, "meeting": portal.settings.next_meeting,
-            "can_check": _can_check(portal, told),
+            "can_check": _can_check(portal, told), "bears_loss": told["amount_minor"] < 0 or bool(told.get("losses")),
         }  # fmt: skip
         assert share is not None, "a page is asked for"
         closed_year = number if told["kind"] == FINAL else None

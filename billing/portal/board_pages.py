@@ -11,6 +11,7 @@ from aiohttp import web
 from billing.acts import store as acts_store
 from billing.acts.act import OFFICE_WORDS, Doing, Office
 from billing.acts.run import note
+from billing.capital import store as capital_store
 from billing.governance import store as governance_store
 from billing.pages import render
 from billing.portal.desk import download, html_page
@@ -44,6 +45,7 @@ async def _overview(request: web.Request) -> web.Response:
         people = people_at(await register_store.operations(connection), holder.now_us).values()
         told = {
             "resolutions": decided[::-1][:RESOLUTIONS_SHOWN], "kinds": KINDS, "words": OFFICE_WORDS,
+            "leaving": await capital_store.asked_to_leave(connection),
             "held": [one for one in await acts_store.held(connection) if one.is_held(holder.now_us)],
             "classes": sorted(Counter(list_text(one.classes) for one in people if one.is_member).items()),
             "members": sum(one.is_member for one in people),

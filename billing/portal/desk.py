@@ -20,7 +20,7 @@ from billing.canon import canonical
 from billing.metrics import PortalMetrics
 from billing.portal import login
 from billing.portal.bundles import Bundles
-from billing.portal.guard import HEADERS, POLICY, SAFE_METHODS, Attempts, own_path
+from billing.portal.guard import HEADERS, POLICY, SAFE_METHODS, Attempts, own_path, page_of
 from billing.portal.mailer import Mailer
 from billing.portal.old_address import OldAddresses
 from billing.portal.provider import Outside
@@ -36,6 +36,10 @@ from meter.refusal import Refusal
 
 Clock = Callable[[], int]
 PIECE_BYTES = 256 * 1024
+AGAIN = "HX-Request"
+"""Says that htmx asks, to put a part of the answer into a page that is open."""
+BY_ITSELF = "again"
+"""How a page asks for itself that looks again without a script."""
 ONWARD_S = 3600
 """For how long a browser remembers the page that was asked for before somebody signed in."""
 
@@ -151,8 +155,8 @@ async def visitor_of(request: web.Request, connection: Connection) -> login.Visi
 
 
 def keep_onward(response: web.Response, portal: Portal, path: str) -> None:
-    """Have whoever signs in with this browser sent on to a path of ours; one that is none is left out."""
-    if (found := own_path(path)) is not None and found != "/":
+    """Have whoever signs in with this browser sent on to a page of ours; what is no path of ours is left out."""
+    if (found := own_path(page_of(path))) is not None and found != "/":
         response.set_cookie(
             portal.onward_cookie, found, max_age=ONWARD_S, path="/", httponly=True, samesite="Lax",
             secure=portal.is_https,
@@ -176,12 +180,15 @@ async def came_from(request: web.Request) -> str | None:
 
 
 async def maybe_visitor(request: web.Request, connection: Connection) -> login.Visitor | None:
-    """Who is signed in, if anybody is."""
+    """Who is signed in, if anybody is. A page that looks again by itself is nobody who was seen."""
     portal = request.app[PORTAL]
     session = request.cookies.get(portal.cookie)
     if session is None:
         return None
-    found = await login.visitor(connection, session, portal.settings, now_us=portal.clock())
+    by_itself = AGAIN in request.headers or request.query.get("watch") == BY_ITSELF
+    found = await login.visitor(
+        connection, session, portal.settings, is_seen=not by_itself, now_us=portal.clock()
+    )
     if found is not None:
         request[VISITOR] = found
         if found.language is not None:

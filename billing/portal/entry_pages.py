@@ -11,7 +11,7 @@ from billing.portal.entry import HAPPENED_WORDS, WAY_WORDS
 from billing.portal.guard import neighbourhood
 from billing.portal.mail import is_address
 from billing.portal.passkey import NAME_CHARACTERS_MAX, place_of
-from billing.portal.refusing import refused
+from billing.portal.refusing import look_up, refused
 from billing.tongue import _
 from meter.refusal import Refusal
 
@@ -125,9 +125,9 @@ def count_try(request: web.Request) -> None:
 
 
 async def _stale_link(request: web.Request) -> web.Response:
-    return await refused(
-        request, _("This link was used already, or its time is over. Ask for a new one."), 410
-    )
+    await look_up(request)
+    words = _("This link was used already, or its time is over. Ask for a new one.")
+    return await refused(request, words, 410, is_form_dead=True)
 
 
 async def _sign_out(request: web.Request) -> web.Response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from ipaddress import ip_network
 from urllib.parse import urlsplit
@@ -55,6 +56,25 @@ def own_path(text: str) -> str | None:
         return None
     # Dots are taken out before a browser looks: /./ and /x/.. in front of a slash would leave two.
     return None if "//" in text.partition("?")[0] or "/." in text.partition("?")[0] else text
+
+
+_FILE = re.compile(
+    r"(/statements/[^/]+|/years/[^/]+)/bundle|(/proposals/[^/]+)/attachments/[^/]+"
+    r"|(/treasurer)/(?:ledger|tariff|reports/[^/]+)|(/treasurer/payments)/[^/]+"
+)
+
+
+def page_of(path: str) -> str:
+    """The page where a file of ours is asked for, in place of the file; of a page, the page itself.
+
+    A browser keeps a file and stays where it was, so who is sent to one after signing in is left at the dead form.
+    """
+    place, _, query = path.partition("?")
+    file = _FILE.fullmatch(place)
+    if file is not None:
+        return next(page for page in file.groups() if page is not None)
+    kept = "&".join(one for one in query.split("&") if one.partition("=")[0] != "format")
+    return f"{place}?{kept}" if kept else place
 
 
 def neighbourhood(address: str) -> str:

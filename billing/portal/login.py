@@ -161,9 +161,12 @@ async def take_try(
 
 
 async def visitor(
-    connection: Connection, session: str, settings: BillingSettings, *, now_us: int
+    connection: Connection, session: str, settings: BillingSettings, *, is_seen: bool = True, now_us: int
 ) -> Visitor | None:
-    """Who is signed in with this session; None when it is unknown or over."""
+    """Who is signed in with this session; None when it is unknown or over.
+
+    is_seen: somebody asked, which keeps it from idling out.
+    """
     if len(session) > TOKEN_CHARACTERS_MAX:
         return None
     found = await store.session_member(
@@ -171,6 +174,7 @@ async def visitor(
         digest_of(session),
         begun_after_us=now_us - settings.session_absolute_hours * HOUR_US,
         seen_after_us=now_us - settings.session_idle_minutes * MINUTE_US,
+        is_seen=is_seen,
         now_us=now_us,
     )
     return None if found is None else Visitor(*found)

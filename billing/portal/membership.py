@@ -15,16 +15,26 @@ from billing.words import numeral
 from meter.refusal import Refusal
 
 FIELDS = ("legal_name", "postal", "email", "purposes")
+SHOWN = "shown_"
+"""Before the name of a field: what stood in it when the form was made."""
 WHY_CHARACTERS_MAX = 500
 NOTICE_DAYS_MAX = 3660
 
 
 def read_particulars(known: Particulars, form: Mapping[str, Any]) -> Particulars:
-    """What the form says in place of what was known. Raises Refusal naming the field."""
+    """What the form says in place of what was known, but for fields left as the form showed them.
+
+    A form that stood open knows nothing of what was changed meanwhile, and must not put it back. Raises Refusal naming the field.
+    """
     typed = {name: form.get(name) for name in FIELDS}
     if not all(isinstance(text, str) for text in typed.values()):
         raise Refusal("the form is not one of ours; go back and try again")
-    legal_name, postal, email, purposes = (str(typed[name]) for name in FIELDS)
+    legal_name, postal, email, purposes = (
+        getattr(known, name)
+        if " ".join(str(typed[name]).split()) == form.get(SHOWN + name)
+        else str(typed[name])
+        for name in FIELDS
+    )
     return changed(known, legal_name=legal_name, postal=postal, email=email, purposes=purposes)
 
 
@@ -44,25 +54,49 @@ def read_leaving(form: Mapping[str, Any], *, today: date) -> tuple[date, str]:
     return wanted, why
 
 
-def what_happens(rule: ExitRule | None) -> list[str]:
-    """What becomes of what is kept in a leaver's name, sentence by sentence."""
-    told = [
-        _("This is a notice. Nothing is cut off by it."),
-        _(
-            "Your keys and your buckets go on until the co-op enters the day you left, so take your data with you "
-            "before."
-        ),
+def what_happens(
+    rule: ExitRule | None, *, is_suspended: bool = False, is_customer: bool = False, has_capital: bool = True
+) -> list[str]:
+    """What becomes of what is kept in a leaver's name, sentence by sentence, for whoever reads it."""
+    told = [_("This is a notice. Nothing is cut off by it.")]
+    if is_suspended:
+        told.append(
+            _(
+                "You are suspended, so your keys are closed already. Ask the co-op how to take your data with you "
+                "before it enters the day you left."
+            )
+        )
+    else:
+        told.append(
+            _(
+                "Your keys and your buckets go on until the co-op enters the day you left, so take your data with you "
+                "before."
+            )
+        )
+    told.append(
         _(
             "What you leave there stays stored and goes on being charged to you, from the next month on as a customer, "
             "without a part in the surplus."
-        ),
-        _("Until then you are a member like everybody, with your vote and your part of the year."),
-    ]
+        )
+    )
+    if is_customer:
+        told.append(
+            _("Until then you go on as a customer: you pay the tariff, with no vote and no part of the year.")
+        )
+    else:
+        told.append(
+            _("Until then you are a member like everybody, with your vote and your part of the year.")
+        )
+    return [*told, *([] if is_customer and not has_capital else _capital_of(rule))]
+
+
+def _capital_of(rule: ExitRule | None) -> list[str]:
+    told = list[str]()
     if rule is None:
         no_rule = _(
             "Your co-op has chosen no rules yet for those who leave; a resolution says when you are paid."
         )
-        return [*told, no_rule]
+        return [no_rule]
     if rule.years_max:
         told.append(
             many(

@@ -125,11 +125,19 @@ async def _leave_page(request: web.Request) -> web.Response:
             held = (await register_store.holdings(connection, member=visitor.member)).get(visitor.member, {})
             currency = await store.book_currency(connection)
             leaving = await membership_store.asked_to_leave(connection, visitor.member)
+            status, _ = await membership_store.standing(connection, visitor.member)
+            is_customer = await membership_store.is_customer(
+                connection, visitor.member, now_us=portal.clock()
+            )
+    paid = sum(one.paid_minor for one in held.values())
+    told = membership.what_happens(
+        rule, is_suspended=status == MemberStatus.SUSPENDED, is_customer=is_customer,
+        has_capital=bool(kept or paid),
+    )  # fmt: skip
     return html_page(
         render(
             "leave.html", visitor=visitor, kept_minor=kept, loss_minor=sum(losses.values()), currency=currency, leaving=leaving,
-            paid_minor=sum(one.paid_minor for one in held.values()), told=membership.what_happens(rule),
-            today=to_datetime(portal.clock()).date(),
+            paid_minor=paid, told=told, has_left=status == MemberStatus.LEFT, today=to_datetime(portal.clock()).date(),
         )
     )  # fmt: skip
 

@@ -50,9 +50,9 @@ async def limit_of(connection: Connection, member: MemberId) -> int | None:
 async def members_like(
     connection: Connection, name: str, *, count_max: int
 ) -> list[tuple[MemberId, str, str]]:
-    """(number, name, standing) of members whose name begins so, by name."""
+    """(number, name, standing) of members whose name begins so, by name. Names in the register are in small letters."""
     rows = await connection.fetch(
-        "SELECT id, name, status FROM meter.member WHERE starts_with(name, $1) ORDER BY name LIMIT $2",
+        "SELECT id, name, status FROM meter.member WHERE starts_with(name, lower($1)) ORDER BY name LIMIT $2",
         name, count_max,
     )  # fmt: skip
     return [(MemberId(row["id"]), row["name"], row["status"]) for row in rows]

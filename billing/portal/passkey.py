@@ -33,6 +33,7 @@ from webauthn.helpers.structs import (
     UserVerificationRequirement,
 )
 
+from billing.register.particulars import unseen
 from meter.ids import MemberId
 from meter.refusal import Refusal
 
@@ -110,7 +111,7 @@ def place_of(portal_url: str) -> Place | None:
 def read_name(typed: object) -> str:
     """What a member calls a passkey. Raises Refusal."""
     text = " ".join(typed.split()) if isinstance(typed, str) else ""
-    if not 1 <= len(text) <= NAME_CHARACTERS_MAX or not text.isprintable():
+    if not 1 <= len(text) <= NAME_CHARACTERS_MAX or unseen(text, joins=True):
         raise Refusal(
             f"name: say on which device it is, in one line of at most {NAME_CHARACTERS_MAX} characters"
         )

@@ -18,7 +18,7 @@ from billing.portal.entry_pages import (
     take_cookie,
 )
 from billing.portal.mailer import Notice
-from billing.portal.passkey import Place, place_of
+from billing.portal.passkey import Place, place_of, read_name
 from meter.refusal import Refusal
 
 
@@ -65,8 +65,11 @@ async def _sign_in(request: web.Request) -> web.Response:
 async def _begin_new(request: web.Request) -> web.Response:
     portal, place = request.app[PORTAL], _place(request)
     count_try(request)
+    form = await request.post()
     async with portal.database() as connection:
         visitor = await visitor_of(request, connection)
+        if "name" in form:
+            read_name(form["name"])  # Refused later, the device would keep a key that nobody here knows.
         token, wanted = await passkey_acts.ask_for_new(
             connection, visitor, place, portal.settings, now_us=portal.clock()
         )

@@ -35,6 +35,13 @@ async def listed(
     return rows(shown, polls, adopted, now_us=now_us), last
 
 
+async def still_to_vote(connection: Connection, member: MemberId, *, now_us: int) -> list[dict[str, object]]:
+    """What somebody who is no member any more may vote on now, for they were one on its record date."""
+    numbers = await store.open_votes_of(connection, member, now_us=now_us)
+    found = [await found_proposal(connection, one) for one in numbers]
+    return rows(found, await store.polls(connection, numbers), {}, now_us=now_us)
+
+
 @dataclass(frozen=True, slots=True)
 class Told:
     """All that is known of one proposal."""

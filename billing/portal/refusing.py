@@ -18,13 +18,19 @@ from meter.postgres import AWAY
 log = logging.getLogger("billing.portal")
 
 
-async def refused(request: web.Request, words: str, status: int) -> web.Response:
-    """The page that says why not, with the pages of whoever is known to be signed in, and what their form said."""
+async def refused(
+    request: web.Request, words: str, status: int, *, is_form_dead: bool = False
+) -> web.Response:
+    """The page that says why not, with the pages of whoever is known to be signed in, and what their form said.
+
+    is_form_dead: to send it again is of no use, so the way on is the door.
+    """
     visitor = request.get(VISITOR)
     context: dict[str, Any] = {
         "sentence": words, "visitor": visitor,
         "typed": [] if visitor is None else shown(request.path, await _texts(request)),
-        "back": None if request.method in SAFE_METHODS else await came_from(request),
+        "back": None if is_form_dead or request.method in SAFE_METHODS else await came_from(request),
+        "to_door": is_form_dead and visitor is None,
     }  # fmt: skip
     return html_page(render("refused.html", **context), status=status)
 

@@ -16,16 +16,18 @@ from aiohttp import web
 
 from billing.governance.decisions import ResolutionKind
 from billing.pages import render
-from billing.portal.desk import PORTAL, NotFound, Portal, html_page, visitor_of
+from billing.portal.desk import PORTAL, VISITOR, NotFound, Portal, html_page, visitor_of
 from billing.portal.login import Visitor
 from billing.portal.multipart import Form, read_form
 from billing.portal.proposals import KINDS, result_page
 from billing.portal.proposals_told import (
+    Strangers,
     found_proposal,
     listed,
     proposal_of,
     refuse_strangers,
     result_of,
+    still_to_vote,
     voters_of,
 )
 from billing.portal.typed import field_of, refusal_told
@@ -129,13 +131,21 @@ def _noted(what: str, number: int) -> Iterator[None]:
 
 async def _list(request: web.Request) -> web.Response:
     before = request.query.get("before", "")
-    async with _asking(request) as asking:
-        most = asking.portal.settings.proposals_listed_max
-        before_number = int(before[:9]) if before[:9].isdecimal() else None
-        told, last = await listed(
-            asking.connection, count_max=most, before=before_number, now_us=asking.now_us
-        )
-    return html_page(render("proposals.html", visitor=asking.visitor, rows=told, last=last))
+    try:
+        async with _asking(request) as asking:
+            most = asking.portal.settings.proposals_listed_max
+            before_number = int(before[:9]) if before[:9].isdecimal() else None
+            told, last = await listed(
+                asking.connection, count_max=most, before=before_number, now_us=asking.now_us
+            )
+    except Strangers:
+        portal, visitor = request.app[PORTAL], request[VISITOR]
+        async with portal.database() as connection:
+            told = await still_to_vote(connection, visitor.member, now_us=portal.clock())
+        if not told:
+            raise
+        return html_page(render("proposals.html", visitor=visitor, rows=told, last=None, is_member=False))
+    return html_page(render("proposals.html", visitor=asking.visitor, rows=told, last=last, is_member=True))
 
 
 async def _new(request: web.Request) -> web.Response:

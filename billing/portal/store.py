@@ -89,19 +89,25 @@ async def forget_sessions(
 
 
 async def session_member(
-    connection: Connection, digest: bytes, *, begun_after_us: int, seen_after_us: int, now_us: int
+    connection: Connection,
+    digest: bytes,
+    *,
+    begun_after_us: int,
+    seen_after_us: int,
+    is_seen: bool,
+    now_us: int,
 ) -> tuple[MemberId, str, int, frozenset[Office], str | None] | None:
     """(member, name, session's number, offices held, chosen language) of whose session it is, while it lasts.
 
-    Being seen keeps it from idling out.
+    Being seen keeps it from idling out, so without is_seen nothing is written down.
     """
     row = await connection.fetchrow(
-        "UPDATE billing.session SET seen_at = $4 FROM meter.member WHERE member.id = session.member"
+        "UPDATE billing.session SET seen_at = CASE WHEN $6 THEN $4 ELSE seen_at END FROM meter.member WHERE member.id = session.member"
         " AND token_sha256 = $1 AND created_at > $2 AND seen_at > $3 RETURNING member.id, member.name, session.number,"
         " ARRAY(SELECT role FROM unnest($5::text[]) AS role WHERE billing.holds_office(member.id, role, $4)) AS offices,"
         " (SELECT language FROM billing.member_language AS l WHERE l.member = session.member) AS language",
         digest, to_datetime(begun_after_us), to_datetime(seen_after_us), to_datetime(now_us),
-        [one.value for one in Office],
+        [one.value for one in Office], is_seen,
     )  # fmt: skip
     if row is None:
         return None
@@ -147,15 +153,16 @@ async def end_other_sessions(connection: Connection, member: MemberId, *, but: i
 async def members_with_email(
     connection: Connection, email: str, *, count_max: int
 ) -> list[tuple[MemberId, str, str, str | None]]:
-    """(number, name, address, chosen language) of those who have that address, but for ASCII case, and have not left.
+    """(number, name, address, chosen language) of those who have that address, but for ASCII case; who left comes last.
 
+    Whoever left reads what they are still owed, so the door stays open to them.
     The address is the one that is registered: a mail must not go to what somebody typed.
     """
     rows = await connection.fetch(
         "SELECT id, name, email, language FROM meter.member"
         " LEFT JOIN billing.member_language ON member_language.member = id"
-        " WHERE lower(email COLLATE \"C\") = lower($1 COLLATE \"C\") AND email <> '' AND status <> 'left'"
-        " ORDER BY id LIMIT $2",
+        " WHERE lower(email COLLATE \"C\") = lower($1 COLLATE \"C\") AND email <> ''"
+        " ORDER BY status = 'left', id LIMIT $2",
         email, count_max,
     )  # fmt: skip
     return [(MemberId(row["id"]), row["name"], row["email"], row["language"]) for row in rows]

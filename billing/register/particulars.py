@@ -41,7 +41,7 @@ def changed(
         option = "name" if name == "legal_name" else name
         if len(text) > _LENGTHS_MAX[name]:
             raise Refusal(f"{option}: one line of at most {_LENGTHS_MAX[name]} characters")
-        hidden = _hidden(text, joins=name in JOINED)
+        hidden = unseen(text, joins=name in JOINED)
         if hidden:
             raise Refusal(
                 f"{option}: it has a character that cannot be seen, {hidden}; write it without that"
@@ -51,7 +51,7 @@ def changed(
     return replace(known, **told)
 
 
-def _hidden(text: str, *, joins: bool) -> str:
+def unseen(text: str, *, joins: bool) -> str:
     """The first character that nobody sees, as Unicode numbers it; empty where there is none.
 
     joins: what joins and parts letters may stand between others, for Persian and Indian names are not written without.

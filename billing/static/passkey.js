@@ -27,15 +27,29 @@
     },
   };
 
-  const say = (part, which) => {
-    for (const one of part.querySelectorAll("[data-say]")) one.hidden = one.dataset.say !== which;
+  const say = (part, which, words) => {
+    for (const one of part.querySelectorAll("[data-say]")) {
+      one.hidden = one.dataset.say !== which;
+      if (words && !one.hidden) one.textContent = words;
+    }
   };
 
+  // A refusal is a page; what it says stands there.
+  const why = async (reply) =>
+    new DOMParser().parseFromString(await reply.text(), "text/html").querySelector("#main .lead")?.textContent;
+
+  // Whether the form is on its way.
   const send = async (part, form) => {
     say(part, "");
     let wanted;
     try {
-      const reply = await fetch(form.dataset.begin, { method: "POST" });
+      const body = new URLSearchParams(form.elements.name ? { name: form.elements.name.value } : {});
+      const reply = await fetch(form.dataset.begin, { method: "POST", body });
+      if (reply.status === 403 && form.dataset.passkey === "create") return location.reload();  // Signed out meanwhile.
+      if ([400, 403, 429].includes(reply.status)) {
+        const words = await why(reply);
+        return say(part, words ? "why" : "away", words);
+      }
       if (!reply.ok) throw new Error(reply.statusText);
       wanted = await reply.json();
     } catch {
@@ -47,6 +61,7 @@
       form.elements.credential.value = JSON.stringify(
         { id: credential.id, rawId: toText(credential.rawId), type: credential.type, response });
       form.submit();
+      return true;
     } catch (error) {
       say(part, error.name === "InvalidStateError" ? "known" : "nothing");
     }
@@ -54,10 +69,15 @@
 
   for (const part of document.querySelectorAll("[data-passkeys]")) {
     const form = part.querySelector("form[data-passkey]");
-    form.addEventListener("submit", (event) => {
+    // A second press would begin anew, and what the device says to the first would fit nothing any more.
+    let busy = false;
+    form.addEventListener("submit", async (event) => {
       event.preventDefault();
-      send(part, form);
+      if (busy) return;
+      busy = true;
+      busy = Boolean(await send(part, form));
     });
+    window.addEventListener("pageshow", () => { busy = false; });
     part.hidden = false;
   }
   for (const one of document.querySelectorAll("[data-without-passkeys]")) one.hidden = true;

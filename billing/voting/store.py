@@ -247,6 +247,16 @@ async def voter(connection: Connection, number: int, member: MemberId) -> Voter 
     return None if row is None else Voter(MemberId(row["member"]), row["chamber"])
 
 
+async def open_votes_of(connection: Connection, member: MemberId, *, now_us: int) -> list[int]:
+    """Proposals on whose roll this member is and that are voted on now."""
+    rows = await connection.fetch(
+        "SELECT proposal FROM billing.voter JOIN billing.poll USING (proposal)"
+        " WHERE member = $1 AND opens_at <= $2 AND closes_at > $2 ORDER BY proposal",
+        member, to_datetime(now_us),
+    )  # fmt: skip
+    return [row["proposal"] for row in rows]
+
+
 async def mark_voted(connection: Connection, number: int, member: MemberId, *, now_us: int) -> bool:
     """Note that a member on the roll votes; False when they have already. Of two at once the second waits and sees."""
     marked = await connection.fetchval(

@@ -6,9 +6,9 @@ import click
 
 from billing.capital.exit_standing import Standing, standings
 from billing.capital.exits import ExitState
-from billing.capital.run import book_currency
 from billing.capital.store import Debt
 from billing.money import format_number
+from billing.store import book_currency
 from deploy.commands.options import data_option, json_option
 from deploy.desk import Desk, at_desk
 from deploy.output import print_json, print_table, say
@@ -22,12 +22,17 @@ from meter.store import members
 def exits(as_json: bool) -> None:
     """Everybody who asked to leave or left, and how far they are paid."""
 
-    async def work(desk: Desk) -> tuple[str, dict[MemberId, str], list[Standing]]:
+    async def work(desk: Desk) -> tuple[str | None, dict[MemberId, str], list[Standing]]:
         async with desk.connected("weir_billing") as connection:
             names = {one.id: one.name for one in await members(connection)}
             return await book_currency(connection), names, await standings(connection)
 
     currency, names, found = at_desk(work)
+
+    def amount(minor: int) -> str:
+        """Before there is a currency, nobody can be owed anything."""
+        return "" if currency is None else format_number(minor, currency)
+
     if as_json:
         print_json({"currency": currency, "exits": [_standing(one) for one in found]})
         return
@@ -36,15 +41,15 @@ def exits(as_json: bool) -> None:
             names[one.member],
             one.state.value,
             one.debts[-1].left_on if one.debts else one.left_on or one.wanted_on,
-            format_number(one.owed_minor, currency),
-            format_number(one.payable_minor, currency),
+            amount(one.owed_minor),
+            amount(one.payable_minor),
             f"{sum(debt.due for debt in one.debts)} of {sum(debt.instalments for debt in one.debts)}"
             if one.debts
             else "",
             min((debt.next_on for debt in one.debts if debt.next_on), default=None),
             max((debt.ends_on for debt in one.debts if debt.ends_on), default=None),
-            format_number(one.came_since_minor, currency) if one.came_since_minor else "",
-            format_number(one.shares_minor, currency) if one.shares_minor else "",
+            amount(one.came_since_minor) if one.came_since_minor else "",
+            amount(one.shares_minor) if one.shares_minor else "",
         )
         for one in found
     ]

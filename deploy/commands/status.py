@@ -8,6 +8,7 @@ from pathlib import Path
 import asyncpg
 import click
 
+from billing.capital import store as capital_store
 from deploy.commands.options import data_option, json_option
 from deploy.desk import Desk, at_desk, gateway_settings
 from deploy.instants import instant_text, window
@@ -32,7 +33,7 @@ from meter.window import MICROSECONDS, Month
 TOTALS = ("bytes_in", "bytes_out", "requests_a", "requests_b")
 FROM_DATABASE = (
     "postgres_version", "unshipped_events", "stream_alarms", "exchanges_cut", "last_head", "last_head_day", "moves",
-    "engine_drift_bytes", "members", "members_active", *TOTALS,
+    "engine_drift_bytes", "members", "members_active", "members_asked_to_leave", *TOTALS,
 )  # fmt: skip
 """What is None while PostgreSQL is away."""
 LOST = (
@@ -111,6 +112,8 @@ async def _from_database(desk: Desk) -> dict[str, object]:
     async with desk.connected("weir_gateway") as connection:
         moving = await open_moves(connection)
         drifted = await inventory_store.drifted(connection)
+    async with desk.connected("weir_billing") as connection:
+        leaving = await capital_store.asked_to_leave(connection)
     return {
         "postgres_version": version,
         "unshipped_events": waiting,
@@ -131,6 +134,7 @@ async def _from_database(desk: Desk) -> dict[str, object]:
         "engine_drift_bytes": sum(abs(one.drift_bytes) for one in drifted),
         "members": len(register),
         "members_active": sum(member.status is MemberStatus.ACTIVE for member in register),
+        "members_asked_to_leave": [{"member": one.name, "on": str(one.wanted_on)} for one in leaving],
         **totals,
     }
 
@@ -239,6 +243,11 @@ def _move_rows(moves: object) -> list[tuple[str, str]]:
     ]
 
 
+def _leaving_rows(members: object) -> list[tuple[str, str]]:
+    assert isinstance(members, list)
+    return [(f"member {one['member']} asked to leave", f"on {one['on']}") for one in members]
+
+
 def _print(told: dict[str, object]) -> None:
     if told["running"]:
         say(f"Weir {told['version']} runs as process {told['pid']} since {told['started']}")
@@ -271,6 +280,7 @@ def _database_rows(told: dict[str, object]) -> list[tuple[str, object]]:
         *_move_rows(told["moves"]),
         ("bytes that engines hold otherwise than counted", told["engine_drift_bytes"] or None),
         ("members, active", f"{told['members']}, {told['members_active']}"),
+        *_leaving_rows(told["members_asked_to_leave"]),
         (f"received in {told['month']}", bytes_text(int(str(told["bytes_in"])))),
         (f"sent in {told['month']}", bytes_text(int(str(told["bytes_out"])))),
     ]

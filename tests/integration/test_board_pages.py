@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -56,6 +57,23 @@ async def test_who_decided_is_named_in_each_language_as_one_who_acts(
     typed = RESOLUTION | {"body": "board", "in_favour": "", "against": "", "abstained": "", "quorum": ""}
     assert f"<dd>{board}</dd>" in await (await site.post("/board/resolutions", **typed)).text()
     assert by_the_board in await site.text(f"/proposals/{number}")
+
+
+async def test_the_board_sees_who_asked_to_leave_until_they_left(site: Site) -> None:
+    await site.sign_in(BEA)
+    assert "Who asked to leave" not in await site.text("/board")
+    await site.sign_in(ANNA)
+    for day in ("2026-12-31", "2027-01-31"):
+        await site.post("/membership/leave", on=day, why="moving", sure="yes")
+    await site.sign_in(BEA)
+    told = (await site.text("/board")).partition("Who asked to leave")[2].partition("</section>")[0]
+    row = re.findall(r"<tr><th scope=\"row\">(.*?)</th><td>(.*?)</td><td>(.*?)</td></tr>", told)
+    assert [("anna", "2027-01-31", True)] == [
+        (name, day, at.startswith("6 November 2026,")) for name, day, at in row
+    ]
+    owner = await site.co_op.owner()
+    await owner.execute("UPDATE meter.member SET status = 'left', left_at = now() WHERE id = $1", ANNA)
+    assert "Who asked to leave" not in await site.text("/board")
 
 
 async def test_a_resolution_is_shown_then_entered_and_members_can_read_it(site: Site) -> None:

@@ -91,6 +91,18 @@ async def test_what_was_met_is_told_no_more_and_a_closed_statement_stays(site: S
         assert "still to be met" not in await site.text(path), path
 
 
+async def test_who_left_reads_that_no_coming_year_meets_their_part(site: Site) -> None:
+    _, (a, *_) = await a_loss(site.co_op)
+    owner = await site.co_op.owner()
+    words = "what is said here of coming years is not for you"
+    await site.sign_in(a)
+    assert words not in await site.text("/years/2026")
+    await owner.execute("UPDATE meter.member SET status = 'left', left_at = now() WHERE id = $1", a)
+    assert words in await site.text("/years/2026")
+    # The statement itself stays as it was closed.
+    assert words not in await (await site.get("/years/2026?format=text")).text()
+
+
 async def test_who_bore_no_loss_reads_of_none(site: Site) -> None:
     _, (a, *_) = await g18(site.co_op)
     await site.sign_in(a)

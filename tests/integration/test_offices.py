@@ -279,6 +279,7 @@ async def test_an_operator_s_look_and_act_are_seen_by_the_member_and_by_others_w
     anna, tom, olga, _ = await with_offices(site)
     await site.sign_in(olga)
     assert f'href="/operator/members/{anna}"' in await site.text("/operator/members?name=an")
+    assert f'href="/operator/members/{anna}"' in await site.text("/operator/members?name=An")
     assert [] == await acts(site.co_op)
     await site.text(f"/operator/members/{anna}")
     path = f"/operator/members/{anna}/caps"

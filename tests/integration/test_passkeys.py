@@ -247,7 +247,7 @@ async def test_a_copy_s_counter_is_refused_noted_and_logged(
     assert 2 == (await site.text("/sessions")).count("a passkey was refused")
 
 
-async def test_a_removed_passkey_and_one_of_who_left_open_nothing(site: Site) -> None:
+async def test_a_removed_passkey_opens_nothing_and_one_of_who_left_still_does(site: Site) -> None:
     anna, ben = await site.co_op.found("anna", "ben")
     key, other = await with_key(site, anna), await with_key(site, ben)
     owner = await site.co_op.owner()
@@ -261,7 +261,9 @@ async def test_a_removed_passkey_and_one_of_who_left_open_nothing(site: Site) ->
     status, page = await enter(site, key)
     assert (400, True, "") == (status, "or was removed" in page, await is_in(site))
     await owner.execute("UPDATE meter.member SET status = 'left', left_at = now() WHERE id = $1", ben)
-    assert (400, "") == ((await enter(site, other))[0], await is_in(site))
+    # What they are owed stands on their own page; a new passkey is for members alone.
+    assert (303, "ben") == ((await enter(site, other))[0], await is_in(site))
+    assert 400 == await add(site, SecurityKey(PORTAL))
 
 
 async def test_a_member_has_so_many_passkeys_and_no_more(site: Site) -> None:
@@ -381,7 +383,7 @@ def test_passkeys_hold_where_browsers_let_them(url: str, place: Place | None) ->
     assert place == place_of(url)
 
 
-@pytest.mark.parametrize("typed", ["", "  ", "x" * 61, "a\x00b", None, b"x"])
+@pytest.mark.parametrize("typed", ["", "  ", "x" * 61, "a\x00b", "a\u202eb", "\u200dx", None, b"x"])
 def test_a_name_is_one_short_line(typed: object) -> None:
     with pytest.raises(Refusal, match="name: say on which device"):
         read_name(typed)
@@ -389,6 +391,19 @@ def test_a_name_is_one_short_line(typed: object) -> None:
 
 def test_a_name_keeps_its_words() -> None:
     assert "my old phone" == read_name("  my old\n phone ")
+    # A woman who is a technician is three signs, joined by one that nobody sees.
+    technician = "\U0001f469\u200d\U0001f4bb laptop"
+    assert technician == read_name(technician)
+
+
+async def test_a_name_is_refused_before_the_device_makes_a_key(site: Site) -> None:
+    (anna,) = await site.co_op.found("anna")
+    await site.sign_in(anna)
+    for name, status in (("a\u202eb", 400), (" ", 400), ("my key", 200)):
+        reply = await site.post("/passkeys/begin", name=name)
+        assert status == reply.status, name
+        assert (status == 400) == ("say on which device" in await reply.text())
+    assert 1 == await (await site.co_op.owner()).fetchval("SELECT count(*) FROM billing.entry_try")
 
 
 async def test_a_passkey_that_lives_on_many_devices_is_called_so(site: Site) -> None:

@@ -81,6 +81,22 @@ async def test_a_link_comes_by_mail_over_tls_and_signs_in(mailing: Site, mails: 
     assert [b"EHLO", b"STARTTLS"] == [one.split()[0] for one in mails.in_clear]
 
 
+async def test_who_left_gets_a_link_after_the_members_of_that_address(
+    mailing: Site, mails: MailServer
+) -> None:
+    anna, ben = await mailing.co_op.found("anna", "ben")
+    for member in (anna, ben):
+        await with_email(mailing, member, "both@example.org")
+    owner = await mailing.co_op.owner()
+    await owner.execute("UPDATE meter.member SET status = 'left', left_at = now() WHERE id = $1", anna)
+    await mailing.post("/login", email="both@example.org")
+    texts = [(await mails.next()).get_content() for _ in range(2)]
+    assert [True, True] == ["ben" in texts[0], "anna" in texts[1]]
+    link = re.findall(r"http://portal\.example(/login/\S{43})\s", texts[1])[0]
+    assert 303 == (await mailing.post(link)).status
+    assert "Sign out anna" in await mailing.text("/years")
+
+
 async def test_an_address_that_only_looks_the_same_in_small_letters_finds_nobody(
     postgres_server: TestServer, mails: MailServer, tmp_path: Path
 ) -> None:

@@ -31,9 +31,10 @@ from billing.tongue import LANGUAGES, SOURCE, speaking
 from billing.voting import run
 from billing.voting.proposal import withdrawal, wording
 from meter.refusal import Refusal
+from meter.usage import MemberClass
 from tests.coop import NOVEMBER, NOW, OCTOBER, Coop
 from tests.portal import Site, running_site
-from tests.voting_kit import DURING, SETTINGS, opened, proposed
+from tests.voting_kit import DURING, SETTINGS, join, opened, proposed
 
 EVIL = '"><script>alert(1)</script>'
 ADDRESS = {
@@ -73,6 +74,25 @@ async def test_a_change_of_address_is_in_the_register_as_the_member_s_own_act(si
     assert before == await owner.fetchval("SELECT count(*) FROM billing.operation")
 
 
+def shown_in(page: str) -> dict[str, str]:
+    """What a browser would send of the form of addresses, untouched."""
+    form = page.partition('action="/membership/address"')[2].partition("</form>")[0]
+    return dict(re.findall(r'name="(\w+)" value="([^"]*)"', form))
+
+
+async def test_a_form_that_stood_open_puts_no_older_address_back(site: Site) -> None:
+    (anna,) = await site.co_op.found("anna")
+    await site.sign_in(anna)
+    await site.post("/membership/address", **ADDRESS)
+    open_meanwhile = shown_in(await site.text("/membership"))
+    assert ADDRESS == {name: open_meanwhile[name] for name in ADDRESS}
+    await site.post("/membership/address", **(open_meanwhile | {"email": "new@example.org"}))
+    await site.post("/membership/address", **(open_meanwhile | {"postal": " New street  2 "}))
+    now = shown_in(await site.text("/membership"))
+    expected = ADDRESS | {"email": "new@example.org", "postal": "New street 2"}
+    assert expected == {name: now[name] for name in ADDRESS}
+
+
 @pytest.mark.parametrize(
     "wrong", [{"email": "nobody"}, {"legal_name": "x" * 201}, {"postal": "a\x00b"}, {"purposes": "\u202e"}]
 )
@@ -92,7 +112,8 @@ async def test_script_in_what_a_member_may_type_is_shown_as_text(site: Site) -> 
     for path in ("/membership", "/membership/leave", "/"):
         text = await site.text(path)
         assert "<script" not in text
-    assert (await site.text("/membership")).count("&#34;&gt;&lt;script&gt;") == len(ADDRESS)
+    # In the field, and in what says how the form showed it.
+    assert (await site.text("/membership")).count("&#34;&gt;&lt;script&gt;") == 2 * len(ADDRESS)
 
 
 async def test_the_portal_s_role_reads_and_writes_no_register_but_one_member_at_a_time(site: Site) -> None:
@@ -131,6 +152,32 @@ async def test_leaving_is_confirmed_noted_and_told_with_what_becomes_of_the_capi
     assert "You gave notice to leave on 2026-12-31" in await site.text("/membership")
     await site.sign_in(ben)
     assert "You gave notice" not in await site.text("/membership")
+
+
+async def test_who_cannot_leave_as_a_member_does_is_told_what_is_true_for_them(site: Site) -> None:
+    (anna,) = await site.co_op.found("anna")
+    carl = await join(site.co_op, "carl", MemberClass.CUSTOMER)
+    owner = await site.co_op.owner()
+    await site.sign_in(carl)
+    text = await site.text("/membership/leave")
+    assert "Until then you go on as a customer" in text
+    assert "like everybody" not in text
+    assert "has chosen no rules yet" not in text
+    await site.sign_in(anna)
+    await site.post("/membership/leave", on="2026-12-31", why="", sure="yes")
+    await owner.execute("UPDATE meter.member SET status = 'suspended' WHERE id = $1", anna)
+    text = await site.text("/membership/leave")
+    assert "your keys are closed already" in text
+    assert "Your keys and your buckets go on" not in text
+    assert "like everybody" in text
+    assert "has chosen no rules yet" in text
+    await owner.execute("UPDATE meter.member SET status = 'left', left_at = now() WHERE id = $1", anna)
+    text = await site.text("/membership/leave")
+    assert "You have left already." in text
+    assert 'name="sure"' not in text
+    text = await site.text("/membership")
+    assert "You gave notice" not in text
+    assert 'href="/membership/leave"' not in text
 
 
 def test_what_happens_to_a_leaver_has_its_source_in_every_rule_set() -> None:

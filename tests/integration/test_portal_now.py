@@ -57,7 +57,7 @@ async def test_a_running_transfer_and_unshipped_records_are_on_the_members_page_
         # It looks again by itself only for whoever asked for that.
         assert 'http-equiv="refresh"' not in text
         watched = await text_of(site, "/now?watch=on")
-        assert '<noscript><meta http-equiv="refresh" content="3"></noscript>' in watched
+        assert '<noscript><meta http-equiv="refresh" content="3; url=/now?watch=again"></noscript>' in watched
         assert 'hx-get="/now?watch=on" hx-trigger="every 3s"' in watched
         slot.moved(bytes_in=12_000, bytes_out=345_000_001, now_us=NOW)
         assert ">about 345 MB<" in await text_of(site, "/now")

@@ -71,6 +71,21 @@ async def test_what_goes_wrong_is_said_where_the_numbers_stood(chrome: Browser, 
         assert 1 == await page.get_by_role("navigation").count()
 
 
+async def test_while_the_portal_is_away_the_numbers_are_said_to_be_old(
+    chrome: Browser, watched: Seen
+) -> None:
+    async with window(chrome) as context:
+        page = await sign_in(watched, context, watched.members[0])
+        await opened(watched, page)
+        assert 0 == await page.get_by_role("alert").count()
+        await context.set_offline(True)
+        await page.get_by_text("The portal cannot be reached. These numbers are from").wait_for()
+        assert await page.get_by_text(BEFORE).is_visible()
+        await context.set_offline(False)
+        await page.get_by_text("The portal cannot be reached.").wait_for(state="hidden")
+        assert [] == await complaints(page)
+
+
 async def test_without_script_the_page_loads_itself_again(chrome: Browser, watched: Seen) -> None:
     async with window(chrome, java_script_enabled=False) as context:
         page = await sign_in(watched, context, watched.members[0])

@@ -20,7 +20,8 @@ from billing.voting import run, store
 from billing.voting.document import recount
 from billing.words import iso_text
 from meter.ids import MemberId
-from meter.usage import MemberClass
+from meter.store import set_member_status
+from meter.usage import MemberClass, MemberStatus
 from tests.coop import NOW, Coop
 from tests.portal import Site, running_site
 from tests.voting_kit import CLOSES, DURING, NAMES, join, opened, proposed
@@ -357,3 +358,22 @@ async def test_an_open_result_says_who_voted_how_and_a_secret_one_does_not(site:
     assert [set(), {1, 2}] == [
         {ballot["member"] for ballot in one["ballots"] if "member" in ballot} for one in told
     ]
+
+
+async def test_who_left_after_the_record_date_finds_what_they_may_still_vote_on(site: Say) -> None:
+    number, other = await proposed(site.books), await proposed(site.books)
+    await opened(site.books, number)
+    owner = await site.co_op.owner()
+    await site.sign_in(5)
+    await set_member_status(owner, MemberId(5), MemberStatus.LEFT, now_us=NOW + 1)
+    asked = run.Asked(is_secret=True, record_us=NOW + 2, opens_us=DURING - 1, closes_us=CLOSES)
+    await run.open_poll(site.books, other, asked, who="test", now_us=NOW + 2)
+    site.now_us = DURING
+    text = await site.text("/proposals")
+    assert [True, False] == [f'href="/proposals/{one}"' in text for one in (number, other)]
+    assert "you may still vote on them" in text
+    assert "/proposals/new" not in text
+    assert 200 == (await site.vote(number, "for")).status
+    site.now_us = CLOSES
+    reply = await site.get("/proposals")
+    assert (400, True) == (reply.status, "the register has you as none" in await reply.text())

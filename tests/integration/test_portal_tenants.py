@@ -48,6 +48,7 @@ OPEN = {
     "/style.css",
     "/icon.svg",
     "/htmx.min.js",
+    "/now.js",
     "/passkey.js",
 }
 """What anybody may ask for."""

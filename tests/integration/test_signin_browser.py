@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, CDPSession, Page, expect
+from playwright.async_api import Browser, CDPSession, Page, Route, expect
 
 from billing.portal.provider import BACK
 from tests.coop import Coop
@@ -142,6 +143,47 @@ async def test_a_passkey_is_added_signs_in_is_refused_as_a_copy_and_once_removed
         await sign_out(page)
         await press_passkey(page, seen.address)
         await expect(page.get_by_role("main")).to_contain_text("or was removed")
+
+
+async def test_a_second_press_while_the_first_is_under_way_begins_nothing_anew(
+    chrome: Browser, seen: Seen
+) -> None:
+    async with window(chrome) as context:
+        page = await sign_in(seen, context, seen.members[0])
+        await device(page)
+        await add_passkey(page, seen.address, "\U0001f469\u200d\U0001f4bb laptop")
+        await page.wait_for_url("**/sessions?added")
+        await sign_out(page)
+        begun, pressed = list[Route](), asyncio.Event()
+
+        async def hold(route: Route) -> None:
+            begun.append(route)
+            await pressed.wait()
+            await route.continue_()
+
+        await page.route("**/login/passkey/begin", hold)
+        await page.goto(f"{seen.address}/login")
+        button = page.get_by_role("button", name="Sign in with a passkey")
+        async with page.expect_request("**/login/passkey/begin"):
+            await button.click()
+        await button.click()
+        pressed.set()
+        await page.wait_for_url(f"{seen.address}/")
+        assert 1 == len(begun)
+
+
+async def test_a_refusal_before_the_device_is_asked_says_why(chrome: Browser, seen: Seen) -> None:
+    async with window(chrome) as context:
+        page = await sign_in(seen, context, seen.members[0])
+        held = await device(page)
+        await add_passkey(page, seen.address, "a\u202eb")
+        await expect(page.get_by_role("alert")).to_contain_text("say on which device it is")
+        assert [] == await held.keys()
+        await (await seen.co_op.owner()).execute("DELETE FROM billing.session")
+        await page.get_by_label("What to call it").fill("my laptop")
+        await page.get_by_role("button", name="Add a passkey").click()
+        await page.wait_for_url(f"{seen.address}/login")
+        assert [] == await held.keys()
 
 
 async def test_without_the_right_finger_nothing_is_sent(chrome: Browser, seen: Seen) -> None:

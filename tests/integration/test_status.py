@@ -62,3 +62,24 @@ def test_both_answers_have_the_same_keys(
     away = json.loads(capsys.readouterr().out)
     assert whole.keys() == away.keys()
     assert HERE <= {name for name in away if name == "database_problem" or away[name] == whole[name]}
+
+
+def test_who_asked_to_leave_is_told_before_there_is_a_currency(typed: Command) -> None:
+    typed("db", "migrate")
+    assert [] == json.loads(typed("status", "--json"))["members_asked_to_leave"]
+    for name in ("anna", "ben", "carla"):
+        typed("member", "add", name)
+    for name, day in (
+        ("ben", "2036-12-31"),
+        ("anna", "2036-11-30"),
+        ("ben", "2036-10-31"),
+        ("carla", "2036-12-31"),
+    ):
+        typed("capital", "request", name, "--date", day)
+    typed("member", "leave", "carla")
+    asked = [{"member": "ben", "on": "2036-10-31"}, {"member": "anna", "on": "2036-11-30"}]
+    assert asked == json.loads(typed("status", "--json"))["members_asked_to_leave"]
+    assert "member ben asked to leave" in typed("status")
+    exits = json.loads(typed("capital", "exits", "--json"))
+    assert (None, 3) == (exits["currency"], len(exits["exits"]))
+    assert "exit requested" in typed("capital", "exits")

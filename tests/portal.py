@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -52,6 +54,14 @@ class Site:
     async def post(self, path: str, **form: str) -> ClientResponse:
         """Send a form from our own page and follow nothing."""
         return await self.client.post(path, data=form, allow_redirects=False)
+
+    async def sure_form(self, path: str, **form: str) -> dict[str, str]:
+        """Take the first step of two; what the form of the second holds for whoever presses its button."""
+        page = await (await self.post(path, **form)).text()
+        mine = re.search(rf'<form method="post" action="{re.escape(path)}".*?</form>', page, re.DOTALL)
+        assert mine, page
+        held = re.findall(r'<input type="hidden" name="([^"]*)" value="([^"]*)"', mine[0])
+        return {name: html.unescape(value) for name, value in held}
 
     async def text(self, path: str) -> str:
         """A page that is there."""

@@ -72,22 +72,26 @@ async def _order(request: web.Request) -> web.Response:
             if left_out.without_account or left_out.lost:
                 await _look(holder)  # the page names them
         total = sum(one.amount_minor for one in due)
-        context = {"fields": fields, "day": day, "count": len(due), "total": total, "left_out": left_out}
+        context = {
+            "fields": fields, "day": day, "count": len(due), "total": total, "left_out": left_out,
+            "digest": ordering.due_digest(due),
+        }  # fmt: skip
         return html_page(render("payments_sure.html", visitor=holder.visitor, currency=currency, **context))
-    return to(f"/treasurer/payments?ordered={await _ordered(request, day, fields['minimum'])}")
+    number = await _ordered(request, day, fields["minimum"], shown=form.get("digest", ""))
+    return to(f"/treasurer/payments?ordered={number}")
 
 
 def _minimum(text: str, currency: str) -> int:
     return parse_amount(text or "0", currency, field="minimum")
 
 
-async def _ordered(request: web.Request, day: date, minimum: str) -> int:
+async def _ordered(request: web.Request, day: date, minimum: str, *, shown: str) -> int:
     doing = Doing(TREASURER, "pay export", "order the payment of what is owed to members")
     async with act_as(request, doing) as connection:
         currency = await books.currency(connection)
         done = await ordering.order(
             connection, execute_on=day, minimum_minor=_minimum(minimum, currency),
-            now_us=request.app[PORTAL].clock(),
+            now_us=request.app[PORTAL].clock(), shown=shown,
         )  # fmt: skip
         if done is None:
             raise Refusal("nobody is owed anything that is not ordered already")

@@ -28,7 +28,7 @@ from billing.governance.decisions import choice_at
 from billing.ledger import books
 from billing.ledger.export import Format
 from billing.ledger.reports import Report
-from billing.month.closing import FORMAT
+from billing.month.closing import FORMAT, looked_at_digest
 from billing.pages import render
 from billing.payments import store as payments_store
 from billing.portal import treasury
@@ -236,7 +236,7 @@ async def _unsummed(holder: Holder, month: Month) -> str:
 async def _close(request: web.Request) -> web.Response:
     form = await form_of(request, TREASURER)
     month = _of_path(request)
-    seen = form.get("result", "")
+    seen = form.get("digest", "")
     async with request.app[PORTAL].searching:
         if not is_sure(form):
             async with holding(request, TREASURER) as holder:
@@ -248,6 +248,7 @@ async def _close(request: web.Request) -> web.Response:
                 await _refused(request, month, why_not)
             context = {
                 "month": month, "missing": missing, "without_key": keyless, **treasury.trial_page(document),
+                "looked_at": looked_at_digest(document),
             }  # fmt: skip
             return html_page(render("close_sure.html", visitor=holder.visitor, **context))
         async with holding(request, TREASURER) as holder:
@@ -257,7 +258,7 @@ async def _close(request: web.Request) -> web.Response:
         doing = _closing(month)
         async with act_as(request, doing) as connection:
             done = await run.close(connection, month, now_us=request.app[PORTAL].clock())
-            if seen != str(done.result.amount_minor):
+            if seen != looked_at_digest(done.to_document()):
                 raise Refusal(f"{month} has changed since you looked at it; look again, then close it")
             doing.what = run.closed_words(done)
     return to(f"/treasurer?closed={month}")

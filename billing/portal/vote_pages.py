@@ -92,7 +92,8 @@ async def _open(request: web.Request) -> web.Response:
     doing = Doing(BOARD, "proposal open", f"open the vote on proposal {number}")
     async with act_as(request, doing) as connection:
         now_us = request.app[PORTAL].clock()
-        await run.open_poll(connection, number, typed.asked(now_us), who=who, now_us=now_us)
+        read = form.get("digest", "")
+        await run.open_poll(connection, number, typed.asked(now_us), who=who, now_us=now_us, read=read)
     return to(f"/proposals/{number}")
 
 
@@ -105,6 +106,7 @@ async def _looked_at(holder: Holder, number: int, typed: Typed, fields: Mapping[
     context = {
         "proposal": found, "asked": asked, "fields": fields, "voters": len(voters), "is_now": typed.opens is None,
         "rules": rules, "majority": rules.majority(found.kind.value).words,
+        "digest": await run.wording_digest(holder.connection, found),
     }  # fmt: skip
     return html_page(render("open_vote_sure.html", visitor=holder.visitor, **context))
 

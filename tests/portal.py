@@ -57,17 +57,24 @@ class Site:
 
     async def sure_form(self, path: str, **form: str) -> dict[str, str]:
         """Take the first step of two; what the form of the second holds for whoever presses its button."""
-        page = await (await self.post(path, **form)).text()
-        mine = re.search(rf'<form method="post" action="{re.escape(path)}".*?</form>', page, re.DOTALL)
-        assert mine, page
-        held = re.findall(r'<input type="hidden" name="([^"]*)" value="([^"]*)"', mine[0])
-        return {name: html.unescape(value) for name, value in held}
+        return _held(await (await self.post(path, **form)).text(), path)
+
+    async def held(self, page: str, path: str) -> dict[str, str]:
+        """What the form on a page that is sent to a path holds unseen."""
+        return _held(await self.text(page), path)
 
     async def text(self, path: str) -> str:
         """A page that is there."""
         reply = await self.get(path)
         assert 200 == reply.status, (path, reply.status, await reply.text())
         return await reply.text()
+
+
+def _held(page: str, path: str) -> dict[str, str]:
+    mine = re.search(rf'<form method="post" action="{re.escape(path)}".*?</form>', page, re.DOTALL)
+    assert mine, page
+    held = re.findall(r'<input type="hidden" name="([^"]*)" value="([^"]*)"', mine[0])
+    return {name: html.unescape(value) for name, value in held}
 
 
 SomeSite = TypeVar("SomeSite", bound=Site)

@@ -19,6 +19,7 @@ from billing.pages import render
 from billing.portal.desk import PORTAL, NotFound, Portal, html_page, visitor_of
 from billing.portal.login import Visitor
 from billing.portal.multipart import Form, read_form
+from billing.portal.once import NAME, done_once, form_name
 from billing.portal.proposals import KINDS, result_page
 from billing.portal.proposals_told import (
     found_proposal,
@@ -251,12 +252,20 @@ async def _comment(request: web.Request) -> web.Response:
     number, form = _number(request), await _read(request)
     async with _asking(request) as asking:
         await _found(asking, number)
-        with _noted("a comment", number):
+        connection, member, now_us = asking.connection, asking.visitor.member, asking.now_us
+
+        async def comment() -> str:
             place = await run.comment(
-                asking.connection, number, asking.visitor.member, form.texts.get("comment", ""),
-                settings=asking.portal.settings, now_us=asking.now_us,
+                connection, number, member, form.texts.get("comment", ""), settings=asking.portal.settings, now_us=now_us
             )  # fmt: skip
-    return _to(f"/proposals/{number}#comment-{place}")
+            return f"/proposals/{number}#comment-{place}"
+
+        with _noted("a comment", number):
+            async with connection.transaction():
+                path, _now = await done_once(
+                    connection, form.texts.get(NAME, ""), comment, member=member, page=request.path, now_us=now_us
+                )  # fmt: skip
+    return _to(path)
 
 
 async def _vote(request: web.Request) -> web.Response:
@@ -300,6 +309,7 @@ async def _show(request: web.Request) -> web.Response:
             "cast": told.cast,
             "roll": told.roll,
             "is_own": found.member == asking.visitor.member,
+            "form": form_name(),
             "own": await _own_vote(asking, poll),
             "votes": [one.value for one in Vote],
             "election": None if poll is None else poll.terms.election,

@@ -14,7 +14,9 @@ from billing.costs.costing import tariff_in_force
 from billing.month.closing import Closing
 from billing.pages import render
 from billing.portal.desk import PORTAL, html_page
-from billing.portal.office import Holder, act_as, form_of, holding, is_sure, to
+from billing.portal.office import Holder, act_once, form_of, holding, is_sure
+from billing.portal.once import form_name
+from meter.postgres import Connection
 from meter.refusal import Refusal
 from meter.window import Month
 
@@ -60,14 +62,19 @@ async def _set(request: web.Request) -> web.Response:
             wanted = parse_tariff(text)
             await run.refuse_tariff(holder.connection, wanted, after=after)
             context = await _trial(holder, wanted) | {"after": await store.last_tariff(holder.connection)}
-        return html_page(render("tariff_sure.html", visitor=holder.visitor, text=text, **context))
+        return html_page(
+            render("tariff_sure.html", visitor=holder.visitor, text=text, form=form_name(), **context)
+        )
     doing = Doing(TREASURER, "tariff set", "put a tariff in force")
-    async with act_as(request, doing) as connection:
+
+    async def put(connection: Connection) -> str:
         done = await run.set_tariff(
             connection, text, now_us=request.app[PORTAL].clock(), after=-1 if after is None else after
         )  # fmt: skip
         doing.what = f"put a tariff in force from {done.effective_from} on"
-    return to(f"/treasurer?tariff={done.effective_from}")
+        return f"/treasurer?tariff={done.effective_from}"
+
+    return await act_once(request, doing, form, put)
 
 
 def _after(text: str) -> int | None:

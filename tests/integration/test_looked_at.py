@@ -30,7 +30,7 @@ from tests.voting_kit import SETTINGS, proposed
 
 TOM = MemberId(2)
 CLOSE = "/treasurer/months/2026-10/close"
-DOUBLE = TARIFF.replace("2026-09", "2026-12").replace("1.00", "2.00")
+DOUBLE = TARIFF.replace("2026-01", "2026-12").replace("1.00", "2.00")
 
 
 @pytest_asyncio.fixture

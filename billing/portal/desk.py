@@ -75,6 +75,11 @@ class Portal:
         return "__Host-weir" if self.is_https else "weir_session"
 
     @property
+    def link_cookie(self) -> str:
+        """The name of the cookie by which a one-time link knows its browser; it goes to that link's page alone."""
+        return "__Secure-weir-link" if self.is_https else "weir_link"
+
+    @property
     def try_cookie(self) -> str:
         """The name of the cookie for a way in that is under way."""
         return "__Host-weir-entry" if self.is_https else "weir_entry"

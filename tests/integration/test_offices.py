@@ -361,7 +361,7 @@ async def test_the_portal_s_ordinary_connection_cannot_write_the_books(co_op: Co
         "billing.proposal_attachment", "billing.proposal_comment", "billing.vote_result", "billing.capital_request",
         "billing.api_token", "billing.member_language", "billing.proposal_withdrawal",
         "billing.entry_try", "billing.entry_record", "billing.passkey", "billing.passkey_holder", "billing.outside_account",
-        "billing.form_sent",
+        "billing.form_sent", "billing.link_used",
     } == set(may)  # fmt: skip
     for connection, outcome in ((ordinary, "permission denied"), (office, None)):
         await _books(connection, outcome)

@@ -141,7 +141,7 @@ async def test_something_is_said_once_and_said_again_when_it_is_meant(site: Site
 
     form = await say()
     led = f"/proposals/{number}#comment-"
-    assert [f"{led}1"] * 2 == await asyncio.gather(send(form), send(form))
+    assert {f"{led}1"} == set(await asyncio.gather(send(form), send(form)))
     assert f"{led}2" == await send(await say())
 
 

@@ -19,7 +19,7 @@ from billing.pages import render
 from billing.portal.desk import PORTAL, NotFound, Portal, html_page, visitor_of
 from billing.portal.login import Visitor
 from billing.portal.multipart import Form, read_form
-from billing.portal.once import NAME, done_once, form_name
+from billing.portal.once import NAME, NAME_CHARACTERS_MAX, done_once, form_name
 from billing.portal.proposals import KINDS, result_page
 from billing.portal.proposals_told import (
     found_proposal,
@@ -273,17 +273,16 @@ async def _vote(request: web.Request) -> web.Response:
     async with _asking(request, number=number) as asking:
         found = await _found(asking, number)
         form = await request.post()
+        chosen = ",".join(str(one) for one in form.getall("vote", []))
+        name = str(form.get(NAME, ""))[:NAME_CHARACTERS_MAX]
         with _noted("a vote", number):
-            receipt = await run.cast(
-                asking.connection,
-                number,
-                asking.visitor.member,
-                ",".join(str(one) for one in form.getall("vote", [])),
-                now_us=asking.now_us,
-            )
+            receipt: str = await asking.portal.told_once.once(
+                lambda: run.cast(asking.connection, number, asking.visitor.member, chosen, now_us=asking.now_us),
+                member=asking.visitor.member, form=name and f"vote {number} {name} {chosen}", now_us=asking.now_us,
+            )  # fmt: skip
         poll = (await store.polls(asking.connection, [number]))[number]
     grouped = " ".join(receipt[place : place + 4] for place in range(0, len(receipt), 4))
-    # Told in the answer itself and kept nowhere: a page to come back to would have to know whose it is.
+    # Told in the answer itself, and kept beside nobody: a page to come back to would have to know whose it is.
     return html_page(render("voted.html", visitor=asking.visitor, proposal=found, poll=poll, receipt=grouped))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from billing.acts.act import Office
 from billing.costs.costing import add_cost, list_costs
 from billing.costs.invoices import Paper
 from billing.governance.store import resolutions
+from billing.portal.just_made import KEPT_US as TOLD_AGAIN_US
 from billing.portal.once import KEPT_US
 from billing.settings import BillingSettings
 from billing.voting import store as voting_store
@@ -21,7 +23,7 @@ from meter.ids import MemberId
 from tests.coop import CENT, NOW, OCTOBER, TARIFF, Coop
 from tests.offices import acts, holds
 from tests.portal import Site, running_site
-from tests.voting_kit import proposed
+from tests.voting_kit import opened, proposed
 
 ANNA, TOM = MemberId(1), MemberId(2)
 INVOICE = {
@@ -143,6 +145,54 @@ async def test_something_is_said_once_and_said_again_when_it_is_meant(site: Site
     led = f"/proposals/{number}#comment-"
     assert {f"{led}1"} == set(await asyncio.gather(send(form), send(form)))
     assert f"{led}2" == await send(await say())
+
+
+async def told(site: Site, path: str, pattern: str, form: dict[str, str]) -> list[str]:
+    """Press three times, twice at once; what each answer tells."""
+    together = await asyncio.gather(site.post(path, **form), site.post(path, **form))
+    pages = [await one.text() for one in (*together, await site.post(path, **form))]
+    return ["".join(re.findall(pattern, one)) for one in pages]
+
+
+async def test_a_receipt_is_told_again_for_seconds_and_the_vote_is_cast_once(site: Site) -> None:
+    books = await site.co_op.books()
+    number = await proposed(books, member=ANNA)
+    await opened(books, number, opens_us=NOW)
+    path, pattern = f"/proposals/{number}/vote", r"<code[^>]*>([0-9a-f ]{39})<"
+    form = {**await site.held(f"/proposals/{number}", path), "vote": "for"}
+    receipts = await told(site, path, pattern, form)
+    assert (39, 1) == (len(receipts[0]), len(set(receipts)))
+    owner = await site.co_op.owner()
+    kept = await owner.fetch("SELECT receipt, vote, member FROM billing.ballot")
+    assert [(receipts[0].replace(" ", ""), "for", None)] == [tuple(one) for one in kept]
+    # Nothing in the database stands beside the ballot: no form that was sent, and the receipt is not made of the form.
+    assert 0 == await owner.fetchval("SELECT count(*) FROM billing.form_sent")
+    for other in (form | {"vote": "against"}, form | {"form": "ab" * 16}, {"vote": "for"}):
+        reply = await site.post(path, **other)
+        assert (400, True) == (reply.status, "You have voted already" in await reply.text())
+    await site.sign_in(ANNA)
+    reply = await site.post(path, **form)
+    assert receipts[0] not in await reply.text()
+    await site.sign_in(TOM)
+    site.now_us += TOLD_AGAIN_US
+    assert 400 == (await site.post(path, **form)).status
+
+
+async def test_a_token_is_made_once_and_told_again_for_seconds(site: Site) -> None:
+    form = {
+        **await site.held("/tokens", "/tokens"),
+        "name": "mine",
+        "scopes": "usage:read",
+        "expires_days": "7",
+    }
+    pattern = r'id="token">(weir_[^<]*)<'
+    tokens = await told(site, "/tokens", pattern, form)
+    assert (65, 1) == (len(tokens[0]), len(set(tokens)))
+    owner = await site.co_op.owner()
+    assert 1 == await owner.fetchval("SELECT count(*) FROM billing.api_token")
+    # The same again on another page is another token.
+    assert tokens[0] not in await told(site, "/tokens", pattern, form | await site.held("/tokens", "/tokens"))
+    assert 2 == await owner.fetchval("SELECT count(*) FROM billing.api_token")
 
 
 async def test_a_form_is_its_senders_and_its_pages(site: Site) -> None:

@@ -7,7 +7,7 @@ that takes it.
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -155,7 +155,7 @@ def _form_page(
         "number": number, "fields": fields, "kinds": PLAIN_KINDS, "is_election": is_election,
         "file_max": largest(asking.portal.settings.proposal_attachment_bytes_max),
         "wrong": "" if refusal is None else refusal_told(refusal), "wrong_field": FIELD_OF.get(field, field),
-        "lost_file": lost_file, **LIMITS,
+        "lost_file": lost_file, "form": form_name(), **LIMITS,
     }  # fmt: skip
     page = render("proposal_form.html", visitor=asking.visitor, **context)
     return html_page(page, status=200 if refusal is None else 400)
@@ -173,11 +173,24 @@ def _again(asking: Asking, form: Form, refusal: Refusal, number: int | None = No
 async def _propose(request: web.Request) -> web.Response:
     form = await _read(request)
     async with _asking(request) as asking:
+
+        async def propose() -> str:
+            return f"/proposals/{await _proposed(asking, form)}"
+
         try:
-            number = await _proposed(asking, form)
+            path = await _once(request, asking, form, propose)
         except Refusal as refusal:
             return _again(asking, form, refusal)
-    return _to(f"/proposals/{number}")
+    return _to(path)
+
+
+async def _once(request: web.Request, asking: Asking, form: Form, act: Callable[[], Awaitable[str]]) -> str:
+    name, member = form.texts.get(NAME, ""), asking.visitor.member
+    async with asking.connection.transaction():
+        path, _now = await done_once(
+            asking.connection, name, act, member=member, page=request.path, now_us=asking.now_us
+        )
+    return path
 
 
 async def _proposed(asking: Asking, form: Form) -> int:
@@ -261,10 +274,7 @@ async def _comment(request: web.Request) -> web.Response:
             return f"/proposals/{number}#comment-{place}"
 
         with _noted("a comment", number):
-            async with connection.transaction():
-                path, _now = await done_once(
-                    connection, form.texts.get(NAME, ""), comment, member=member, page=request.path, now_us=now_us
-                )  # fmt: skip
+            path = await _once(request, asking, form, comment)
     return _to(path)
 
 

@@ -128,23 +128,36 @@ async def test_a_vote_is_opened_and_a_tariff_set_once(site: Site) -> None:
     assert 2 == len(await done(site))
 
 
+async def sent(site: Site, path: str, form: dict[str, str]) -> str:
+    """Send a form that may carry a file; where it led."""
+    body = aiohttp.FormData(form, default_to_multipart=True)
+    reply = await site.client.post(path, data=body, allow_redirects=False)
+    assert 303 == reply.status, await reply.text()
+    return reply.headers["Location"]
+
+
 async def test_something_is_said_once_and_said_again_when_it_is_meant(site: Site) -> None:
     number = await proposed(await site.co_op.books(), member=ANNA)
-    path = f"/proposals/{number}/comment"
+    page, path = f"/proposals/{number}", f"/proposals/{number}/comment"
+    form = {**await site.held(page, path), "comment": "I am for it."}
+    led = await asyncio.gather(sent(site, path, form), sent(site, path, form))
+    assert {f"{page}#comment-1"} == set(led)
+    assert f"{page}#comment-2" == await sent(site, path, form | await site.held(page, path))
 
-    async def say() -> dict[str, str]:
-        return {**await site.held(f"/proposals/{number}", path), "comment": "I am for it."}
 
-    async def send(form: dict[str, str]) -> str:
-        body = aiohttp.FormData(form, default_to_multipart=True)
-        reply = await site.client.post(path, data=body, allow_redirects=False)
-        assert 303 == reply.status, await reply.text()
-        return reply.headers["Location"]
+async def test_a_proposal_is_made_once(site: Site) -> None:
+    path = "/proposals/new"
+    said = {"title": "A disk", "kind": "other", "body": "We buy one.", "calc_hash": ""}
+    form = {**await site.held(path, path), **said}
+    assert {"/proposals/1"} == set(await asyncio.gather(sent(site, path, form), sent(site, path, form)))
+    assert "/proposals/2" == await sent(site, path, form | await site.held(path, path))
 
-    form = await say()
-    led = f"/proposals/{number}#comment-"
-    assert {f"{led}1"} == set(await asyncio.gather(send(form), send(form)))
-    assert f"{led}2" == await send(await say())
+
+async def test_a_pool_gets_its_key_once(site: Site) -> None:
+    path = "/treasurer/pools"
+    form = await site.sure_form(path, pool="staff", key="equal", start="2026-12", memo="")
+    assert f"{path}?changed=staff" == await pressed(site, path, form)
+    assert 1 == len(await done(site))
 
 
 async def told(site: Site, path: str, pattern: str, form: dict[str, str]) -> list[str]:

@@ -14,7 +14,8 @@ from typing import Generic, TypeVar
 from meter.ids import MemberId
 
 Told = TypeVar("Told")
-KEPT_US = 30 * 10**6
+KEPT_S = 30
+KEPT_US = KEPT_S * 10**6
 COUNT_MAX = 1_000
 
 
@@ -48,6 +49,8 @@ class JustMade(Generic[Told]):
             while len(self._kept) >= COUNT_MAX:
                 del self._kept[next(iter(self._kept))]
             self._kept[name] = (now_us, told)
+            # An idle portal lets go too: nobody may come to ask for anything more.
+            asyncio.get_running_loop().call_later(KEPT_S, self._kept.pop, name, None)
         return told
 
     def _let_go(self, now_us: int) -> None:

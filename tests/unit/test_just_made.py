@@ -7,6 +7,7 @@ from itertools import count
 
 import pytest
 
+from billing.portal import just_made
 from billing.portal.just_made import COUNT_MAX, KEPT_US, JustMade
 from meter.ids import MemberId
 from meter.refusal import Refusal
@@ -60,6 +61,24 @@ def test_two_at_once_are_made_one_after_the_other() -> None:
         )
 
     assert ["making 1"] * 2 == asyncio.run(both())
+
+
+def test_an_idle_portal_lets_go_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(just_made, "KEPT_S", 0)
+
+    async def idle() -> int:
+        made, numbers = JustMade[int](), count(1)
+
+        async def make() -> int:
+            return next(numbers)
+
+        await made.once(make, member=ANNA, form="a", now_us=0)
+        let_go = asyncio.Event()
+        asyncio.get_running_loop().call_later(0, let_go.set)
+        await let_go.wait()
+        return await made.once(make, member=ANNA, form="a", now_us=0)
+
+    assert 2 == asyncio.run(idle())
 
 
 def test_a_refusal_is_not_kept() -> None:

@@ -53,18 +53,21 @@ Each = Callable[[MemberMonth], object]
 Progress = Callable[[int], object]
 
 
-async def set_tariff(connection: Connection, text: str, *, now_us: int) -> Tariff:
-    """Put a tariff file into force. Raises Refusal for a wrong file, another currency or a closed month."""
+async def set_tariff(connection: Connection, text: str, *, now_us: int, after: int | None = None) -> Tariff:
+    """Put a tariff file into force. Raises Refusal for a wrong file, another currency or a closed month.
+
+    after: the number of the last tariff that was set when it was looked at; over a newer one it is refused.
+    """
     tariff = parse_tariff(text)
     async with connection.transaction():
         await store.lock_books(connection)
-        await refuse_tariff(connection, tariff)
+        await refuse_tariff(connection, tariff, after=after)
         await store.insert_tariff(connection, tariff, text, now_us=now_us)
     return tariff
 
 
-async def refuse_tariff(connection: Connection, tariff: Tariff) -> None:
-    """Raises Refusal for another currency than that of the books, or a closed month."""
+async def refuse_tariff(connection: Connection, tariff: Tariff, *, after: int | None = None) -> None:
+    """Raises Refusal for another currency than that of the books, a closed month, or where `after` is not the last."""
     currency = await store.book_currency(connection)
     if currency is not None and currency != tariff.currency:
         raise Refusal(f"currency: the books are kept in {currency}, the tariff is in {tariff.currency}")
@@ -73,6 +76,8 @@ async def refuse_tariff(connection: Connection, tariff: Tariff) -> None:
         raise Refusal(
             f"effective_from: {last} is closed; a tariff can start in {last.next()} at the earliest"
         )
+    if after not in (None, await store.last_tariff(connection)):
+        raise Refusal("another tariff was set since you looked at it; look again, then put yours in force")
 
 
 async def trial(connection: Connection, month: Month, *, now_us: int, each: Each | None = None) -> Closing:

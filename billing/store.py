@@ -54,6 +54,11 @@ async def insert_tariff(connection: Connection, tariff: Tariff, text: str, *, no
     )  # fmt: skip
 
 
+async def last_tariff(connection: Connection) -> int:
+    """The number of the tariff that was set last, in force or still to come; 0 while there is none."""
+    return int(await connection.fetchval("SELECT coalesce(max(number), 0) FROM billing.tariff"))
+
+
 async def tariff_at(connection: Connection, month: Month) -> Tariff | None:
     """The tariff in force in a month: the latest start, and of several with one start the last that was set."""
     text = await connection.fetchval(

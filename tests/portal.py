@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -53,11 +55,26 @@ class Site:
         """Send a form from our own page and follow nothing."""
         return await self.client.post(path, data=form, allow_redirects=False)
 
+    async def sure_form(self, path: str, **form: str) -> dict[str, str]:
+        """Take the first step of two; what the form of the second holds for whoever presses its button."""
+        return _held(await (await self.post(path, **form)).text(), path)
+
+    async def held(self, page: str, path: str) -> dict[str, str]:
+        """What the form on a page that is sent to a path holds unseen."""
+        return _held(await self.text(page), path)
+
     async def text(self, path: str) -> str:
         """A page that is there."""
         reply = await self.get(path)
         assert 200 == reply.status, (path, reply.status, await reply.text())
         return await reply.text()
+
+
+def _held(page: str, path: str) -> dict[str, str]:
+    mine = re.search(rf'<form method="post" action="{re.escape(path)}".*?</form>', page, re.DOTALL)
+    assert mine, page
+    held = re.findall(r'<input type="hidden" name="([^"]*)" value="([^"]*)"', mine[0])
+    return {name: html.unescape(value) for name, value in held}
 
 
 SomeSite = TypeVar("SomeSite", bound=Site)

@@ -88,6 +88,17 @@ class Closing:
         return {**_body(self), "digest": self.digest}
 
 
+def looked_at_digest(document: Mapping[str, Any]) -> str:
+    """SHA-256 of a closing's document as somebody can see it before the month is closed.
+
+    Without how far each stream was summed, which is settled by closing and not before, and so without the closing's
+    own digest; what the sums say is in the digest of the lines.
+    """
+    inputs = {name: value for name, value in document["inputs"].items() if name != "watermark"}
+    seen = {name: value for name, value in document.items() if name != "digest"}
+    return digest(canonical({**seen, "inputs": inputs}))
+
+
 class MonthSum:
     """Members added up into a closing, in ascending order of their numbers."""
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
+from billing.canon import canonical, digest
 from billing.capital import unclaimed_store
 from billing.ledger.books import currency
 from billing.payments import store
@@ -46,12 +47,20 @@ class Ordered:
     left_out: LeftOut
 
 
+def due_digest(due: Sequence[Due]) -> str:
+    """SHA-256 of who would be paid how much, to which account: what somebody saw before they said yes."""
+    return digest(
+        canonical({"due": [[int(one.member), one.amount_minor, one.account.number] for one in due]})
+    )
+
+
 async def order(
-    connection: Connection, *, execute_on: date, minimum_minor: int, now_us: int
+    connection: Connection, *, execute_on: date, minimum_minor: int, now_us: int, shown: str | None = None
 ) -> Ordered | None:
     """Order everything that is owed and not ordered yet, account numbers unopened; None when that is nothing.
 
-    Raises Refusal for a day that is over, a co-op without an account, or when nobody who is owed can be paid.
+    shown: due_digest() of what was looked at before. Raises Refusal when it is not that any more, for a day that is
+    over, a co-op without an account, or when nobody who is owed can be paid.
     """
     check_currency(await currency(connection))
     if execute_on < to_datetime(now_us).date():
@@ -67,6 +76,8 @@ async def order(
         if not due:
             _refuse_left_out(left_out)
             return None
+        if shown is not None and shown != due_digest(due):
+            raise Refusal("what is owed has changed since you looked at it; look again, then order it")
         message_id = f"WEIR-PAY-{await store.next_batch(connection)}"
         number = await store.insert_batch(
             connection,

@@ -21,6 +21,7 @@ from billing.metrics import PortalMetrics
 from billing.portal import login
 from billing.portal.bundles import Bundles
 from billing.portal.guard import HEADERS, POLICY, SAFE_METHODS, Attempts, own_path, page_of
+from billing.portal.just_made import JustMade
 from billing.portal.mailer import Mailer
 from billing.portal.old_address import OldAddresses
 from billing.portal.provider import Outside
@@ -65,6 +66,8 @@ class Portal:
     """Tells members at the address that was theirs, where one is set."""
     outside: Outside | None = None
     """Asks the provider of accounts elsewhere, where one is set."""
+    told_once: JustMade[Any] = field(default_factory=JustMade)
+    """Secrets, tokens and receipts of the last seconds."""
     bundles: Bundles | None = None
     """Asks for the files by which members check statements, where somebody makes them."""
 
@@ -77,6 +80,11 @@ class Portal:
     def cookie(self) -> str:
         """The session cookie's name; with __Host- no other host name can set it."""
         return "__Host-weir" if self.is_https else "weir_session"
+
+    @property
+    def link_cookie(self) -> str:
+        """The name of the cookie by which a one-time link knows its browser; it goes to that link's page alone."""
+        return "__Secure-weir-link" if self.is_https else "weir_link"
 
     @property
     def try_cookie(self) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import secrets
+
 from aiohttp import web
 
 from billing.pages import render
@@ -16,6 +18,8 @@ from billing.tongue import _
 from meter.refusal import Refusal
 
 NUMBER_DIGITS_MAX = 18
+LINK_COOKIE_S = 3600
+"""For how long a browser may take to press the button of a one-time link and still be known by it."""
 LINES_SHOWN_MAX = 30
 DONE = ("ended", "added", "removed", "linked", "unlinked")
 """What a page that was just sent on can say has been done."""
@@ -70,7 +74,14 @@ async def _confirm(request: web.Request) -> web.Response:
         works = await login.link_works(connection, token, now_us=portal.clock())
     if not works:
         return await _stale_link(request)
-    return html_page(render("confirm.html", visitor=None))
+    response = html_page(render("confirm.html", visitor=None))
+    if not request.cookies.get(portal.link_cookie):
+        # Strict, though the link came from elsewhere: it is our page's own button that brings it back.
+        response.set_cookie(
+            portal.link_cookie, secrets.token_urlsafe(login.TOKEN_BYTES), max_age=LINK_COOKIE_S, path=request.path,
+            httponly=True, samesite="Strict", secure=portal.is_https,
+        )  # fmt: skip
+    return response
 
 
 async def _sign_in(request: web.Request) -> web.Response:
@@ -79,7 +90,8 @@ async def _sign_in(request: web.Request) -> web.Response:
     async with portal.database() as connection:
         session = await login.sign_in(
             connection, request.match_info["token"], portal.settings, now_us=portal.clock(),
-            address=client_of(request), agent=request.headers.get("User-Agent", ""),
+            browser=request.cookies.get(portal.link_cookie, ""), address=client_of(request),
+            agent=request.headers.get("User-Agent", ""),
         )  # fmt: skip
     if session is None:
         return await _stale_link(request)

@@ -1,4 +1,7 @@
-"""Members' own keys over HTTP: listed, made, rotated, revoked. A secret is in one answer, once, and nowhere else."""
+"""Members' own keys over HTTP: listed, made, rotated, revoked. A secret is in one answer and nowhere else.
+
+For seconds the same form is answered with it again, because a browser shows the second answer to a button pressed twice.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from billing.pages import render
 from billing.portal import key_acts, key_store, keys
 from billing.portal.clients import settings_of
 from billing.portal.desk import PORTAL, Portal, html_page, visitor_of
+from billing.portal.just_made import as_sent
 from billing.portal.key_acts import NewKey
 from billing.portal.login import Visitor
 from meter.credentials import new_access_key
@@ -52,7 +56,11 @@ async def _make(request: web.Request) -> web.Response:
         )
         named = [one for one in form.getall("buckets", []) if isinstance(one, str) and one]
         wanted = keys.read_wanted(form, named, own, now_us=portal.clock())
-        made = await key_acts.make_key(portal, connection, visitor.member, wanted, now_us=portal.clock())
+        now = portal.clock()
+        made: NewKey = await portal.told_once.once(
+            lambda: key_acts.make_key(portal, connection, visitor.member, wanted, now_us=now),
+            member=visitor.member, form=f"key {as_sent(form)}", now_us=now,
+        )  # fmt: skip
     return _shown(portal, visitor, made)
 
 
@@ -63,9 +71,12 @@ async def _rotate(request: web.Request) -> web.Response:
         visitor = await visitor_of(request, connection)
         form = await request.post()
         access_key, ends_us = keys.read_name(form), keys.read_end(form, now_us=now)
-        made = await key_acts.rotate_key(
-            portal, connection, visitor.member, request.match_info["access_key"], access_key, ends_us=ends_us,
-            now_us=now,
+        old = request.match_info["access_key"]
+        made: NewKey = await portal.told_once.once(
+            lambda: key_acts.rotate_key(
+                portal, connection, visitor.member, old, access_key, ends_us=ends_us, now_us=now
+            ),
+            member=visitor.member, form=f"after {old[:40]} {as_sent(form)}", now_us=now,
         )  # fmt: skip
     return _shown(portal, visitor, made)
 

@@ -20,6 +20,8 @@ ADDRESS_CHARACTERS_MAX = 64
 AGENT_CHARACTERS_MAX = 200
 MINUTE_US = 60 * 10**6
 HOUR_US = 60 * MINUTE_US
+PRESSED_AGAIN_US = 30 * 10**6
+"""For how long a link that was used signs the very browser in once more that used it: a hand presses twice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,21 +65,51 @@ async def link_works(connection: Connection, token: str, *, now_us: int) -> bool
 
 
 async def sign_in(
-    connection: Connection, token: str, settings: BillingSettings, *, address: str, agent: str, now_us: int
-) -> str | None:
+    connection: Connection, token: str, settings: BillingSettings, *, browser: str, address: str, agent: str, now_us: int,
+) -> str | None:  # fmt: skip
     """Use the link up and begin a session; the session's token, or None when the link does not work.
 
-    address and agent: from where, as the member will be shown it.
+    browser: the random text that the link's page left in a cookie; empty where there is none. Within PRESSED_AGAIN_US
+    it gets another session in the place of the first, whose answer the browser never showed. address and agent: from
+    where, as the member will be shown it.
     """
-    if len(token) > TOKEN_CHARACTERS_MAX:
+    if len(token) > TOKEN_CHARACTERS_MAX or len(browser) > TOKEN_CHARACTERS_MAX:
         return None
+    link = digest_of(token)
     async with connection.transaction():
-        member = await store.take_link(connection, digest_of(token), now_us=now_us)
+        member = await store.take_link(connection, link, now_us=now_us)
         if member is None:
-            return None
-        return await begin_session(
+            return await _again(
+                connection, link, settings, browser=browser, address=address, agent=agent, now_us=now_us
+            )
+        session = await begin_session(
             connection, member, settings, way=Way.LINK, name="", address=address, agent=agent, now_us=now_us
         )
+        await store.forget_links_used(connection, until_us=now_us - PRESSED_AGAIN_US)
+        if browser:
+            await store.note_link_used(
+                connection, link, browser=digest_of(browser), session=digest_of(session), now_us=now_us
+            )
+    return session
+
+
+async def _again(
+    connection: Connection, link: bytes, settings: BillingSettings, *, browser: str, address: str, agent: str, now_us: int,
+) -> str | None:  # fmt: skip
+    """A session in the place of the one this browser began a moment ago, while that one lasts."""
+    if not browser:
+        return None
+    before = await store.link_used_by(
+        connection, link, browser=digest_of(browser), after_us=now_us - PRESSED_AGAIN_US
+    )
+    member = None if before is None else await store.take_session(connection, before)
+    if member is None:
+        return None
+    session = await _kept_session(
+        connection, member, settings, way=Way.LINK, address=address, agent=agent, now_us=now_us
+    )
+    await store.replace_link_session(connection, link, digest_of(session))
+    return session
 
 
 _SAID = {
@@ -102,6 +134,17 @@ async def begin_session(
 
     name: of the passkey or the provider. Within a transaction of the caller's.
     """
+    session = await _kept_session(
+        connection, member, settings, way=way, address=address, agent=agent, now_us=now_us
+    )
+    await note(connection, member, _SAID[way], settings, name=name, address=address, now_us=now_us)
+    return session
+
+
+async def _kept_session(
+    connection: Connection, member: MemberId, settings: BillingSettings, *, way: Way, address: str, agent: str,
+    now_us: int,
+) -> str:  # fmt: skip
     session = secrets.token_urlsafe(TOKEN_BYTES)
     await store.insert_session(
         connection, digest_of(session), member, now_us=now_us, address=address[:ADDRESS_CHARACTERS_MAX], way=way,
@@ -111,7 +154,6 @@ async def begin_session(
     await store.forget_sessions(
         connection, member, begun_before_us=begun_before_us, keep=settings.sessions_per_member_max
     )
-    await note(connection, member, _SAID[way], settings, name=name, address=address, now_us=now_us)
     return session
 
 

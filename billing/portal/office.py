@@ -6,7 +6,7 @@ here and nowhere else, after that was settled; the database looks once more when
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -16,6 +16,7 @@ from billing.acts.act import Actor, Doing, Office
 from billing.acts.run import acting
 from billing.portal.desk import PORTAL, NotFound, Portal, visitor_of
 from billing.portal.login import Visitor
+from billing.portal.once import NAME, done_once
 from meter.postgres import Connection
 
 
@@ -56,6 +57,23 @@ async def act_as(request: web.Request, doing: Doing) -> AsyncIterator[Connection
         acting(connection, actor, doing, now_us=now_us),
     ):
         yield connection
+
+
+async def act_once(
+    request: web.Request, doing: Doing, form: Mapping[str, str], act: Callable[[Connection], Awaitable[str]]
+) -> web.Response:
+    """On to the path that act() gives; a form that was sent before does nothing and leads where it led then.
+
+    A second press is no act: it has no line in the log.
+    """
+    async with holding(request, doing.office) as holder:
+        member, now_us = holder.visitor.member, holder.now_us
+    async with act_as(request, doing) as connection:
+        path, is_now = await done_once(
+            connection, form.get(NAME, ""), lambda: act(connection), member=member, page=request.path, now_us=now_us
+        )  # fmt: skip
+        doing.nothing = not is_now
+    return to(path)
 
 
 async def form_of(request: web.Request, office: Office) -> Mapping[str, str]:

@@ -5,6 +5,7 @@ Account numbers are sealed, and this portal cannot open them: the bank's own fil
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date
 
 from aiohttp import web
@@ -18,8 +19,10 @@ from billing.pages import render
 from billing.payments import ordering, store
 from billing.payments.store import KeptOrder
 from billing.portal.desk import PORTAL, NotFound, download, html_page
-from billing.portal.office import Holder, act_as, form_of, holding, is_sure, to
+from billing.portal.office import Holder, act_once, form_of, holding, is_sure
+from billing.portal.once import form_name
 from billing.spreadsheet import csv_text
+from meter.postgres import Connection
 from meter.refusal import Refusal
 from meter.window import to_datetime
 
@@ -72,28 +75,34 @@ async def _order(request: web.Request) -> web.Response:
             if left_out.without_account or left_out.lost:
                 await _look(holder)  # the page names them
         total = sum(one.amount_minor for one in due)
-        context = {"fields": fields, "day": day, "count": len(due), "total": total, "left_out": left_out}
+        context = {
+            "fields": fields, "day": day, "count": len(due), "total": total, "left_out": left_out,
+            "digest": ordering.due_digest(due), "form": form_name(),
+        }  # fmt: skip
         return html_page(render("payments_sure.html", visitor=holder.visitor, currency=currency, **context))
-    return to(f"/treasurer/payments?ordered={await _ordered(request, day, fields['minimum'])}")
+    return await _ordered(request, form, day, fields["minimum"])
 
 
 def _minimum(text: str, currency: str) -> int:
     return parse_amount(text or "0", currency, field="minimum")
 
 
-async def _ordered(request: web.Request, day: date, minimum: str) -> int:
+async def _ordered(request: web.Request, form: Mapping[str, str], day: date, minimum: str) -> web.Response:
     doing = Doing(TREASURER, "pay export", "order the payment of what is owed to members")
-    async with act_as(request, doing) as connection:
+
+    async def order(connection: Connection) -> str:
         currency = await books.currency(connection)
         done = await ordering.order(
             connection, execute_on=day, minimum_minor=_minimum(minimum, currency),
-            now_us=request.app[PORTAL].clock(),
+            now_us=request.app[PORTAL].clock(), shown=form.get("digest", ""),
         )  # fmt: skip
         if done is None:
             raise Refusal("nobody is owed anything that is not ordered already")
         total = format_amount(done.batch.total_minor, currency)
         doing.what = f"order payment batch {done.batch.number}: {done.batch.orders:,} payments, {total}"
-    return done.batch.number
+        return f"/treasurer/payments?ordered={done.batch.number}"
+
+    return await act_once(request, doing, form, order)
 
 
 async def _list(request: web.Request) -> web.Response:

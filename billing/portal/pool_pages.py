@@ -17,7 +17,8 @@ from billing.costs.pools import KEY_CHARACTERS_MAX
 from billing.pages import render
 from billing.portal import treasury
 from billing.portal.desk import PORTAL, html_page
-from billing.portal.office import act_as, form_of, holding, is_sure, to
+from billing.portal.office import act_once, form_of, holding, is_sure
+from billing.portal.once import form_name
 from meter.postgres import Connection
 from meter.window import Month
 
@@ -68,12 +69,14 @@ async def _set(request: web.Request) -> web.Response:
         async with holding(request, TREASURER) as holder:
             read = await checked_key(holder.connection, name=name, month=month, key=key, memo=memo)
             before = (await cost_store.pool_keys(holder.connection, month)).get(name, "")
-        context = {"fields": fields, "month": month, "key": read.text, "before": before}
+        context = {"fields": fields, "month": month, "key": read.text, "before": before, "form": form_name()}
         return html_page(render("pool_sure.html", visitor=holder.visitor, **context))
-    async with act_as(
-        request, Doing(TREASURER, "pool set", f"share pool {name} by the key '{key}' from {month} on")
-    ) as connection:
+    doing = Doing(TREASURER, "pool set", f"share pool {name} by the key '{key}' from {month} on")
+
+    async def share(connection: Connection) -> str:
         await set_pool(
             connection, name=name, month=month, key=key, memo=memo, now_us=request.app[PORTAL].clock()
         )
-    return to(f"{PATH}?changed={name}")
+        return f"{PATH}?changed={name}"
+
+    return await act_once(request, doing, form, share)

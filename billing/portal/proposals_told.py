@@ -10,7 +10,7 @@ from billing.portal.proposals import rows, state, voters, who_voted
 from billing.register import store as register_store
 from billing.register.operations import people_at
 from billing.voting import run, store
-from billing.voting.poll import Poll
+from billing.voting.poll import Poll, no_vote
 from billing.voting.proposal import Attachment, Comment, Proposal
 from meter.ids import MemberId
 from meter.postgres import Connection
@@ -96,6 +96,20 @@ async def found_proposal(connection: Connection, number: int) -> Proposal:
         return await run.find(connection, number)
     except Refusal as refusal:
         raise NotFound(str(refusal)) from None
+
+
+async def own_vote(
+    connection: Connection, member: MemberId, poll: Poll | None, *, now_us: int
+) -> dict[str, object]:
+    """What a member can do about the vote, or why not."""
+    if poll is None:
+        return {"can": False, "has_voted": False, "why_not": ""}
+    if await store.voter(connection, poll.proposal, member) is None:
+        told = await register_store.operations(connection, members=[member])
+        then, now = (people_at(told, at_us).get(member) for at_us in (poll.record_us, now_us))
+        return {"can": False, "has_voted": False, "why_not": str(no_vote(then, now, poll))}
+    has_voted = await store.has_voted(connection, poll.proposal, member)
+    return {"can": not has_voted and poll.is_open(now_us), "has_voted": has_voted, "why_not": ""}
 
 
 async def refuse_strangers(

@@ -7,7 +7,7 @@ that takes it.
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -19,11 +19,13 @@ from billing.pages import render
 from billing.portal.desk import PORTAL, VISITOR, NotFound, Portal, html_page, visitor_of
 from billing.portal.login import Visitor
 from billing.portal.multipart import Form, read_form
+from billing.portal.once import NAME, NAME_CHARACTERS_MAX, done_once, form_name
 from billing.portal.proposals import KINDS, result_page
 from billing.portal.proposals_told import (
     Strangers,
     found_proposal,
     listed,
+    own_vote,
     proposal_of,
     refuse_strangers,
     result_of,
@@ -31,12 +33,10 @@ from billing.portal.proposals_told import (
     voters_of,
 )
 from billing.portal.typed import field_of, refusal_told
-from billing.register import store as register_store
-from billing.register.operations import people_at
 from billing.tongue import _
 from billing.voting import run, store
 from billing.voting.count import Vote
-from billing.voting.poll import Poll, VoteRefused, no_vote
+from billing.voting.poll import VoteRefused
 from billing.voting.proposal import (
     BODY_CHARACTERS_MAX,
     COMMENT_CHARACTERS_MAX,
@@ -164,7 +164,7 @@ def _form_page(
         "number": number, "fields": fields, "kinds": PLAIN_KINDS, "is_election": is_election,
         "file_max": largest(asking.portal.settings.proposal_attachment_bytes_max),
         "wrong": "" if refusal is None else refusal_told(refusal), "wrong_field": FIELD_OF.get(field, field),
-        "lost_file": lost_file, **LIMITS,
+        "lost_file": lost_file, "form": form_name(), **LIMITS,
     }  # fmt: skip
     page = render("proposal_form.html", visitor=asking.visitor, **context)
     return html_page(page, status=200 if refusal is None else 400)
@@ -182,11 +182,24 @@ def _again(asking: Asking, form: Form, refusal: Refusal, number: int | None = No
 async def _propose(request: web.Request) -> web.Response:
     form = await _read(request)
     async with _asking(request) as asking:
+
+        async def propose() -> str:
+            return f"/proposals/{await _proposed(asking, form)}"
+
         try:
-            number = await _proposed(asking, form)
+            path = await _once(request, asking, form, propose)
         except Refusal as refusal:
             return _again(asking, form, refusal)
-    return _to(f"/proposals/{number}")
+    return _to(path)
+
+
+async def _once(request: web.Request, asking: Asking, form: Form, act: Callable[[], Awaitable[str]]) -> str:
+    name, member = form.texts.get(NAME, ""), asking.visitor.member
+    async with asking.connection.transaction():
+        path, _now = await done_once(
+            asking.connection, name, act, member=member, page=request.path, now_us=asking.now_us
+        )
+    return path
 
 
 async def _proposed(asking: Asking, form: Form) -> int:
@@ -261,12 +274,17 @@ async def _comment(request: web.Request) -> web.Response:
     number, form = _number(request), await _read(request)
     async with _asking(request) as asking:
         await _found(asking, number)
-        with _noted("a comment", number):
+        connection, member, now_us = asking.connection, asking.visitor.member, asking.now_us
+
+        async def comment() -> str:
             place = await run.comment(
-                asking.connection, number, asking.visitor.member, form.texts.get("comment", ""),
-                settings=asking.portal.settings, now_us=asking.now_us,
+                connection, number, member, form.texts.get("comment", ""), settings=asking.portal.settings, now_us=now_us
             )  # fmt: skip
-    return _to(f"/proposals/{number}#comment-{place}")
+            return f"/proposals/{number}#comment-{place}"
+
+        with _noted("a comment", number):
+            path = await _once(request, asking, form, comment)
+    return _to(path)
 
 
 async def _vote(request: web.Request) -> web.Response:
@@ -274,17 +292,16 @@ async def _vote(request: web.Request) -> web.Response:
     async with _asking(request, number=number) as asking:
         found = await _found(asking, number)
         form = await request.post()
+        chosen = ",".join(str(one) for one in form.getall("vote", []))
+        name = str(form.get(NAME, ""))[:NAME_CHARACTERS_MAX]
         with _noted("a vote", number):
-            receipt = await run.cast(
-                asking.connection,
-                number,
-                asking.visitor.member,
-                ",".join(str(one) for one in form.getall("vote", [])),
-                now_us=asking.now_us,
-            )
+            receipt: str = await asking.portal.told_once.once(
+                lambda: run.cast(asking.connection, number, asking.visitor.member, chosen, now_us=asking.now_us),
+                member=asking.visitor.member, form=name and f"vote {number} {name} {chosen}", now_us=asking.now_us,
+            )  # fmt: skip
         poll = (await store.polls(asking.connection, [number]))[number]
     grouped = " ".join(receipt[place : place + 4] for place in range(0, len(receipt), 4))
-    # Told in the answer itself and kept nowhere: a page to come back to would have to know whose it is.
+    # Told in the answer itself, and kept beside nobody: a page to come back to would have to know whose it is.
     return html_page(render("voted.html", visitor=asking.visitor, proposal=found, poll=poll, receipt=grouped))
 
 
@@ -310,24 +327,12 @@ async def _show(request: web.Request) -> web.Response:
             "cast": told.cast,
             "roll": told.roll,
             "is_own": found.member == asking.visitor.member,
-            "own": await _own_vote(asking, poll),
+            "form": form_name(),
+            "own": await own_vote(asking.connection, asking.visitor.member, poll, now_us=asking.now_us),
             "votes": [one.value for one in Vote],
             "election": None if poll is None else poll.terms.election,
         }
     return html_page(render("proposal.html", visitor=asking.visitor, **context, **LIMITS))
-
-
-async def _own_vote(asking: Asking, poll: Poll | None) -> dict[str, Any]:
-    """What this member can do about the vote, or why not."""
-    if poll is None:
-        return {"can": False, "has_voted": False, "why_not": ""}
-    connection, member = asking.connection, asking.visitor.member
-    if await store.voter(connection, poll.proposal, member) is None:
-        told = await register_store.operations(connection, members=[member])
-        then, now = (people_at(told, at_us).get(member) for at_us in (poll.record_us, asking.now_us))
-        return {"can": False, "has_voted": False, "why_not": str(no_vote(then, now, poll))}
-    has_voted = await store.has_voted(connection, poll.proposal, member)
-    return {"can": not has_voted and poll.is_open(asking.now_us), "has_voted": has_voted, "why_not": ""}
 
 
 async def _result(request: web.Request) -> web.Response:

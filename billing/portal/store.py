@@ -58,6 +58,46 @@ async def take_link(connection: Connection, digest: bytes, *, now_us: int) -> Me
     return None if member is None else MemberId(member)
 
 
+async def note_link_used(
+    connection: Connection, link: bytes, *, browser: bytes, session: bytes, now_us: int
+) -> None:
+    """Note which browser used a link, and which session it began."""
+    await connection.execute(
+        "INSERT INTO billing.link_used (token_sha256, browser_sha256, session_sha256, used_at) VALUES ($1, $2, $3, $4)",
+        link, browser, session, to_datetime(now_us),
+    )  # fmt: skip
+
+
+async def forget_links_used(connection: Connection, *, until_us: int) -> None:
+    """Remove what was noted up to an instant."""
+    await connection.execute("DELETE FROM billing.link_used WHERE used_at <= $1", to_datetime(until_us))
+
+
+async def link_used_by(connection: Connection, link: bytes, *, browser: bytes, after_us: int) -> bytes | None:
+    """The session that a browser began by a link after an instant, locked until the transaction ends."""
+    found: bytes | None = await connection.fetchval(
+        "SELECT session_sha256 FROM billing.link_used WHERE token_sha256 = $1 AND browser_sha256 = $2 AND used_at > $3"
+        " FOR UPDATE",
+        link, browser, to_datetime(after_us),
+    )  # fmt: skip
+    return found
+
+
+async def replace_link_session(connection: Connection, link: bytes, session: bytes) -> None:
+    """Another session came in the place of the one that a link began."""
+    await connection.execute(
+        "UPDATE billing.link_used SET session_sha256 = $2 WHERE token_sha256 = $1", link, session
+    )
+
+
+async def take_session(connection: Connection, digest: bytes) -> MemberId | None:
+    """End a session; whose it was, or None where it was over before."""
+    member = await connection.fetchval(
+        "DELETE FROM billing.session WHERE token_sha256 = $1 RETURNING member", digest
+    )
+    return None if member is None else MemberId(member)
+
+
 async def insert_session(
     connection: Connection,
     digest: bytes,

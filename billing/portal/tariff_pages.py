@@ -7,20 +7,24 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from billing import run
+from billing import run, store
 from billing.acts.act import Doing, Office
 from billing.charges.tariff import WORDS, Service, Tariff, parse_tariff, tariff_toml
 from billing.costs.costing import tariff_in_force
 from billing.month.closing import Closing
 from billing.pages import render
 from billing.portal.desk import PORTAL, html_page
-from billing.portal.office import Holder, act_as, form_of, holding, is_sure, to
+from billing.portal.office import Holder, act_once, form_of, holding, is_sure
+from billing.portal.once import form_name
+from meter.postgres import Connection
 from meter.refusal import Refusal
 from meter.window import Month
 
 TREASURER = Office.TREASURER
 TEXT_CHARACTERS_MAX = 8_000
 """What fits a form as portal_body_bytes_max is shipped; a longer file is set at the command line."""
+
+AFTER_DIGITS_MAX = 19
 
 
 def routes() -> list[web.RouteDef]:
@@ -30,9 +34,9 @@ def routes() -> list[web.RouteDef]:
 
 async def _form(request: web.Request) -> web.Response:
     async with holding(request, TREASURER) as holder:
-        text = await _present(holder)
+        context = {"text": await _present(holder), "after": await store.last_tariff(holder.connection)}
     return html_page(
-        render("tariff_form.html", visitor=holder.visitor, text=text, text_max=TEXT_CHARACTERS_MAX)
+        render("tariff_form.html", visitor=holder.visitor, text_max=TEXT_CHARACTERS_MAX, **context)
     )
 
 
@@ -51,18 +55,31 @@ async def _set(request: web.Request) -> web.Response:
         raise Refusal(
             f"the tariff: more than {TEXT_CHARACTERS_MAX:,} characters, which is for the command line"
         )
+    after = _after(form.get("after", ""))
     if not is_sure(form):
         # Worked out from everybody's usage, so one at a time.
         async with request.app[PORTAL].searching, holding(request, TREASURER) as holder:
             wanted = parse_tariff(text)
-            await run.refuse_tariff(holder.connection, wanted)
-            context = await _trial(holder, wanted)
-        return html_page(render("tariff_sure.html", visitor=holder.visitor, text=text, **context))
+            await run.refuse_tariff(holder.connection, wanted, after=after)
+            context = await _trial(holder, wanted) | {"after": await store.last_tariff(holder.connection)}
+        return html_page(
+            render("tariff_sure.html", visitor=holder.visitor, text=text, form=form_name(), **context)
+        )
     doing = Doing(TREASURER, "tariff set", "put a tariff in force")
-    async with act_as(request, doing) as connection:
-        done = await run.set_tariff(connection, text, now_us=request.app[PORTAL].clock())
+
+    async def put(connection: Connection) -> str:
+        done = await run.set_tariff(
+            connection, text, now_us=request.app[PORTAL].clock(), after=-1 if after is None else after
+        )  # fmt: skip
         doing.what = f"put a tariff in force from {done.effective_from} on"
-    return to(f"/treasurer?tariff={done.effective_from}")
+        return f"/treasurer?tariff={done.effective_from}"
+
+    return await act_once(request, doing, form, put)
+
+
+def _after(text: str) -> int | None:
+    """Which tariff was the last when this one was begun; None where a form does not say."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < AFTER_DIGITS_MAX else None
 
 
 async def _trial(holder: Holder, wanted: Tariff) -> dict[str, object]:

@@ -1,4 +1,7 @@
-"""Members' tokens for the API over HTTP: listed, made, revoked. A token is in one answer, once, and nowhere else."""
+"""Members' tokens for the API over HTTP: listed, made, revoked. A token is in one answer and nowhere else.
+
+For seconds the same form is answered with it again, because a browser shows the second answer to a button pressed twice.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,9 @@ from aiohttp import web
 from billing.pages import render
 from billing.portal import bearer, token_store
 from billing.portal.desk import PORTAL, NotFound, Portal, html_page, visitor_of
+from billing.portal.just_made import as_sent
 from billing.portal.login import Visitor
+from billing.portal.once import NAME, form_name
 from billing.portal.tokens import EXPIRIES, NAME_CHARACTERS_MAX, SCOPE_WORDS, read_wanted
 from billing.tongue import _, many
 from meter.postgres import Connection
@@ -39,7 +44,11 @@ async def _make(request: web.Request) -> web.Response:
             form.get("name"), form.getall("scopes", []), form.get("expires_days"),
             days_max=portal.settings.api_token_days_max, now_us=now,
         )  # fmt: skip
-        made = await bearer.make_token(connection, visitor.member, wanted, portal.settings, now_us=now)
+        name = form.get(NAME)
+        made: str = await portal.told_once.once(
+            lambda: bearer.make_token(connection, visitor.member, wanted, portal.settings, now_us=now),
+            member=visitor.member, form=f"token {as_sent(form)}" if name else "", now_us=now,
+        )  # fmt: skip
         return await _page(portal, connection, visitor, made=made, revoked=False)
 
 
@@ -59,7 +68,7 @@ async def _page(
     now, days_max = portal.clock(), portal.settings.api_token_days_max
     return html_page(
         render(
-            "tokens.html", visitor=visitor, made=made, revoked=revoked, scopes=SCOPE_WORDS,
+            "tokens.html", visitor=visitor, form=form_name(), made=made, revoked=revoked, scopes=SCOPE_WORDS,
             expiries=[(days, _(words)) for days, words in EXPIRIES if days <= days_max] or [(days_max, many("in {number} day", "in {number} days", number=days_max))],
             name_max=NAME_CHARACTERS_MAX, open_tokens=[one for one in found if one.is_open(now)],
             closed=[one for one in found if not one.is_open(now)],

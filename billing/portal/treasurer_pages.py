@@ -28,12 +28,13 @@ from billing.governance.decisions import choice_at
 from billing.ledger import books
 from billing.ledger.export import Format
 from billing.ledger.reports import Report
-from billing.month.closing import FORMAT
+from billing.month.closing import FORMAT, looked_at_digest
 from billing.pages import render
 from billing.payments import store as payments_store
 from billing.portal import treasury
 from billing.portal.desk import PORTAL, NotFound, download, html_page, send_file, sentence
-from billing.portal.office import Holder, act_as, form_of, holding, is_sure, to
+from billing.portal.office import Holder, act_as, act_once, form_of, holding, is_sure, to
+from billing.portal.once import form_name
 from billing.portal.treasury import REPORTS
 from billing.year.fiscal import FiscalYear
 from meter.live import unsummed_before
@@ -162,16 +163,27 @@ async def _add_invoice(request: web.Request) -> web.Response:
                 booked_us=holder.now_us, paper=paper,
             )  # fmt: skip
             same = treasury.same_as(asked, await list_costs(holder.connection, month))
-        context = {"asked": asked, "fields": fields, "same": same}
+        context = {"asked": asked, "fields": fields, "same": same, "form": form_name()}
         return html_page(render("invoice_sure.html", visitor=holder.visitor, **context))
     doing = Doing(TREASURER, "cost add", f"book an invoice in pool {fields['pool'][:63]} of {month}")
-    async with act_as(request, doing) as connection:
+
+    async def book(connection: Connection) -> str:
+        await store.lock_books(connection)
+        before = await list_costs(connection, month)
         booked = await add_cost(
             connection, month=month, pool=fields["pool"], amount=amount, memo=fields["memo"],
             now_us=request.app[PORTAL].clock(), paper=paper,
         )  # fmt: skip
+        same = treasury.same_as(booked, before)
+        if same is not None and str(same.number) != form.get("same", ""):
+            raise Refusal(
+                f"invoice {same.number}, booked since you looked, says the same; look again, then book yours if it is"
+                " another bill"
+            )
         doing.what = booked_words(booked)
-    return to(f"/treasurer?booked={booked.number}")
+        return f"/treasurer?booked={booked.number}"
+
+    return await act_once(request, doing, form, book)
 
 
 async def _month(request: web.Request) -> web.Response:
@@ -236,7 +248,7 @@ async def _unsummed(holder: Holder, month: Month) -> str:
 async def _close(request: web.Request) -> web.Response:
     form = await form_of(request, TREASURER)
     month = _of_path(request)
-    seen = form.get("result", "")
+    seen = form.get("digest", "")
     async with request.app[PORTAL].searching:
         if not is_sure(form):
             async with holding(request, TREASURER) as holder:
@@ -248,6 +260,7 @@ async def _close(request: web.Request) -> web.Response:
                 await _refused(request, month, why_not)
             context = {
                 "month": month, "missing": missing, "without_key": keyless, **treasury.trial_page(document),
+                "looked_at": looked_at_digest(document),
             }  # fmt: skip
             return html_page(render("close_sure.html", visitor=holder.visitor, **context))
         async with holding(request, TREASURER) as holder:
@@ -256,8 +269,13 @@ async def _close(request: web.Request) -> web.Response:
             await _refused(request, month, why_not)
         doing = _closing(month)
         async with act_as(request, doing) as connection:
+            await store.lock_books(connection)
+            before = await run.closing_document(connection, month)
+            if before is not None and before["format"] == FORMAT and seen == looked_at_digest(before):
+                doing.nothing = True  # Pressed a second time: it is closed as they saw it.
+                return to(f"/treasurer?closed={month}")
             done = await run.close(connection, month, now_us=request.app[PORTAL].clock())
-            if seen != str(done.result.amount_minor):
+            if seen != looked_at_digest(done.to_document()):
                 raise Refusal(f"{month} has changed since you looked at it; look again, then close it")
             doing.what = run.closed_words(done)
     return to(f"/treasurer?closed={month}")

@@ -12,11 +12,13 @@ from billing.acts.act import Doing, Office
 from billing.governance.typed import read_day
 from billing.pages import render
 from billing.portal.desk import PORTAL, html_page
-from billing.portal.office import Holder, act_as, form_of, holding, is_sure, to
+from billing.portal.office import Holder, act_once, form_of, holding, is_sure
+from billing.portal.once import form_name
 from billing.portal.proposals_told import found_proposal
 from billing.register import store as register_store
 from billing.voting import run
 from billing.voting.poll import DAYS_MAX, roll
+from meter.postgres import Connection
 from meter.refusal import Refusal
 from meter.window import DAY_US, to_us
 
@@ -90,10 +92,14 @@ async def _open(request: web.Request) -> web.Response:
         if not is_sure(form):
             return await _looked_at(holder, number, typed, fields)
     doing = Doing(BOARD, "proposal open", f"open the vote on proposal {number}")
-    async with act_as(request, doing) as connection:
+
+    async def open_it(connection: Connection) -> str:
         now_us = request.app[PORTAL].clock()
-        await run.open_poll(connection, number, typed.asked(now_us), who=who, now_us=now_us)
-    return to(f"/proposals/{number}")
+        read = form.get("digest", "")
+        await run.open_poll(connection, number, typed.asked(now_us), who=who, now_us=now_us, read=read)
+        return f"/proposals/{number}"
+
+    return await act_once(request, doing, form, open_it)
 
 
 async def _looked_at(holder: Holder, number: int, typed: Typed, fields: Mapping[str, str]) -> web.Response:
@@ -105,19 +111,23 @@ async def _looked_at(holder: Holder, number: int, typed: Typed, fields: Mapping[
     context = {
         "proposal": found, "asked": asked, "fields": fields, "voters": len(voters), "is_now": typed.opens is None,
         "rules": rules, "majority": rules.majority(found.kind.value).words,
+        "digest": await run.wording_digest(holder.connection, found), "form": form_name(),
     }  # fmt: skip
     return html_page(render("open_vote_sure.html", visitor=holder.visitor, **context))
 
 
 async def _adopt(request: web.Request) -> web.Response:
     """Its ballots are with its result; the resolution says which proposal it was."""
-    number = _number(request)
+    form, number = await form_of(request, BOARD), _number(request)
     async with holding(request, BOARD) as holder:
         who = holder.visitor.name
     doing = Doing(BOARD, "resolution adopt", f"enter adopted proposal {number} as a resolution")
-    async with act_as(request, doing) as connection:
+
+    async def adopt(connection: Connection) -> str:
         now_us = request.app[PORTAL].clock()
         asked = await run.resolution_for(connection, number, who=who, now_us=now_us)
         entered = await run.adopt(connection, number, asked, now_us=now_us)
         doing.what = f"enter adopted proposal {number} as resolution {entered.id}"
-    return to(f"/board/resolutions?entered={entered.id}")
+        return f"/board/resolutions?entered={entered.id}"
+
+    return await act_once(request, doing, form, adopt)

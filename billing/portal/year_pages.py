@@ -16,7 +16,8 @@ from billing.governance import store as governance_store
 from billing.governance.decisions import Resolution
 from billing.pages import render
 from billing.portal.desk import PORTAL, NotFound, html_page
-from billing.portal.office import Holder, act_as, form_of, holding, is_sure, to
+from billing.portal.office import Holder, act_as, act_once, form_of, holding, is_sure
+from billing.portal.once import form_name
 from billing.portal.treasury import year_rows
 from billing.year.fiscal import parse_year
 from billing.year_gather import Options, fiscal_year
@@ -126,9 +127,16 @@ async def _close(request: web.Request) -> web.Response:
             async with holding(request, TREASURER) as holder:
                 decided = await year_run.deciding(holder.connection, wanted)
                 done = await _tried(holder, number, await _options(holder.connection, fields))
-            context = {"number": number, "fields": fields, "decided": decided, **_told(done)}
+            context = {
+                "number": number,
+                "fields": fields,
+                "decided": decided,
+                "form": form_name(),
+                **_told(done),
+            }
             return html_page(render("year_sure.html", visitor=holder.visitor, **context))
-        async with act_as(request, doing) as connection:
+
+        async def close(connection: Connection) -> str:
             doing.what = f"close the fiscal year {number} by resolution {wanted}"
             options = await _options(connection, fields)
             now_us = request.app[PORTAL].clock()
@@ -137,4 +145,6 @@ async def _close(request: web.Request) -> web.Response:
                 raise Refusal(
                     f"the fiscal year {number} has changed since you looked at it; look again, then close it"
                 )
-    return to(f"/treasurer/years/{number}?closed")
+            return f"/treasurer/years/{number}?closed"
+
+        return await act_once(request, doing, form, close)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import asyncpg
 
 from billing import store as books_store
-from billing.canon import digest
+from billing.canon import canonical, digest
 from billing.governance import store as governance_store
 from billing.governance.decisions import (
     TEXT_CHARACTERS_MAX,
@@ -214,8 +214,30 @@ async def openable(connection: Connection, number: int, asked: Asked, *, now_us:
     return found
 
 
-async def open_poll(connection: Connection, number: int, asked: Asked, *, who: str, now_us: int) -> Poll:
-    """Open a vote: terms and roll are frozen here. Raises Refusal."""
+async def wording_digest(connection: Connection, found: Proposal) -> str:
+    """SHA-256 of what would be voted on, its papers too: what somebody read before they opened the vote."""
+    said, papers = found.wording, await store.attachments(connection, found.number)
+    return digest(
+        canonical(
+            {
+                "proposal": found.number,
+                "title": said.title,
+                "text": said.body,
+                "calc_hash": said.calc_hash,
+                "slate": None if said.slate is None else {"seats": said.slate.seats, "options": list(said.slate.options)},
+                "attachments": [[one.name, one.sha256] for one in papers],
+            }
+        )
+    )  # fmt: skip
+
+
+async def open_poll(
+    connection: Connection, number: int, asked: Asked, *, who: str, now_us: int, read: str | None = None
+) -> Poll:
+    """Open a vote: terms and roll are frozen here. Raises Refusal.
+
+    read: wording_digest() of what was looked at before; other words, or another paper, are refused.
+    """
     async with connection.transaction():
         await store.lock_proposal(connection, number)
         found = await openable(connection, number, asked, now_us=now_us)
@@ -223,6 +245,10 @@ async def open_poll(connection: Connection, number: int, asked: Asked, *, who: s
         voters = roll(await register_store.operations(connection), asked.record_us, rules)
         if not voters:
             raise Refusal("record: nobody in the register of that day has a vote")
+        if read is not None and read != await wording_digest(connection, found):
+            raise Refusal(
+                f"proposal {number} has changed since you looked at it; look again, then open the vote"
+            )
         document = poll_document(
             found, await store.attachments(connection, number), rules, eligible(voters), is_secret=asked.is_secret,
             record_us=asked.record_us, opens_us=asked.opens_us, closes_us=asked.closes_us,

@@ -146,7 +146,7 @@ async def test_the_board_puts_a_proposal_to_the_vote_and_enters_what_became_of_i
     assert "4, by the register of" in shown
     assert "more than 1/2 of the votes for and against" in shown
     assert {} == await store.polls(books, [number])
-    reply = await site.post(f"{page}/open", **form, sure="yes")
+    reply = await site.post(f"{page}/open", **await site.sure_form(f"{page}/open", **form))
     assert (303, f"/proposals/{number}") == (reply.status, reply.headers["Location"])
     poll = (await store.polls(books, [number]))[number]
     assert (NOW, NOW + 3 * DAY, True) == (poll.opens_us, poll.closes_us, poll.is_secret)

@@ -70,7 +70,8 @@ async def test_a_scanner_that_follows_the_link_does_not_use_it_up(site: Site) ->
     for _ in range(3):
         reply = await site.get(link)
         assert (200, True) == (reply.status, '<form method="post"><button>Sign in' in await reply.text())
-        assert "Set-Cookie" not in reply.headers
+        # Looking signs nobody in: what it leaves says which browser looked, to this link alone.
+        assert {"weir_link"} >= set(reply.cookies)
     assert 303 == (await site.client.post(link, allow_redirects=False)).status
     assert 200 == (await site.get("/")).status
 

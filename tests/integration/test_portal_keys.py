@@ -14,6 +14,7 @@ import pytest_asyncio
 from botocore.exceptions import ClientError
 
 from billing.portal.clients import settings_of
+from billing.portal.just_made import KEPT_US
 from billing.settings import BillingSettings
 from deploy.founding import found
 from gateway.keys import create_key, publish_letterbox
@@ -119,12 +120,16 @@ async def test_a_rotated_key_goes_on_until_its_hour_and_its_follower_has_the_sam
     assert f"/keys/{at_once}/rotate" in text
 
 
-async def test_the_secret_is_shown_once_and_a_form_sent_twice_makes_one_key(site: Site) -> None:
+async def test_the_secret_is_shown_for_seconds_and_a_form_sent_twice_makes_one_key(site: Site) -> None:
     (anna,) = await site.co_op.found("anna")
     await site.sign_in(anna)
     name = re.findall(r'name="access_key" value="(WEIR[A-Z0-9]{16})"', await site.text("/keys"))[0]
     access_key, secret = await made(site, access_key=name)
     assert name == access_key
+    # A button pressed twice shows what the first press made; half a minute later nobody can.
+    both = await asyncio.gather(made(site, access_key=name), made(site, access_key=name))
+    assert [(access_key, secret)] * 2 == list(both)
+    site.now_us += KEPT_US
     again = await site.post("/keys", access_key=name)
     assert (400, True) == (again.status, "made already" in await again.text())
     text = await site.text("/keys")
@@ -132,6 +137,18 @@ async def test_the_secret_is_shown_once_and_a_form_sent_twice_makes_one_key(site
     owner = await site.co_op.owner()
     (sealed,) = [row["secret"] for row in await owner.fetch("SELECT secret FROM gateway.access_key")]
     assert secret.encode() not in sealed
+
+
+async def test_a_rotation_pressed_twice_shows_one_key(site: Site) -> None:
+    (anna,) = await site.co_op.found("anna")
+    await site.sign_in(anna)
+    old, old_secret = await made(site)
+    for hours in ("24", "0"):
+        form = {"access_key": new_access_key(), "ends_in_hours": hours}
+        pairs = await asyncio.gather(*(made(site, f"/keys/{old}/rotate", **form) for _ in range(2)))
+        ((access_key, secret),) = set(pairs)
+        assert (form["access_key"], True) == (access_key, secret != old_secret)
+    assert 3 == await (await site.co_op.owner()).fetchval("SELECT count(*) FROM gateway.access_key")
 
 
 async def test_a_member_has_so_many_open_keys_and_no_more(site: Site) -> None:

@@ -70,7 +70,9 @@ async def test_a_tariff_is_tried_on_this_month_before_it_is_set(site: Site) -> N
     assert [] == await acts(site.co_op)
     december = NOVEMBER.next()
     assert parse_tariff(TARIFF) == await tariff_in_force(books, december)
-    reply = await site.post("/treasurer/tariff/new", text=DOUBLE.replace("\n", "\r\n"), sure="yes")
+    sure = await site.sure_form("/treasurer/tariff/new", text=DOUBLE)
+    assert DOUBLE.strip() == sure["text"].strip()
+    reply = await site.post("/treasurer/tariff/new", **(sure | {"text": DOUBLE.replace("\n", "\r\n")}))
     assert (303, "/treasurer?tariff=2026-12") == (reply.status, reply.headers["Location"])
     assert parse_tariff(DOUBLE) == await tariff_in_force(books, december)
     assert [("tariff set", "put a tariff in force from 2026-12 on", True)] == await lines(site)
@@ -238,7 +240,8 @@ async def test_payments_are_looked_at_ordered_once_and_taken_as_a_list_without_a
     shown = await (await site.post("/treasurer/payments", **form)).text()
     assert "Order 2 payments of 75.92 EUR together, for 2026-11-09?" in shown
     assert [] == await pay_store.batches(books)
-    reply = await site.post("/treasurer/payments", **form, sure="yes")
+    sure = await site.sure_form("/treasurer/payments", **form)
+    reply = await site.post("/treasurer/payments", **sure)
     assert (303, "/treasurer/payments?ordered=1") == (reply.status, reply.headers["Location"])
     again = await site.post("/treasurer/payments", **form, sure="yes")
     # Chloe is still owed, and nobody else.
@@ -255,6 +258,7 @@ async def test_payments_are_looked_at_ordered_once_and_taken_as_a_list_without_a
     assert [
         ("pay list", LOOKED, True),
         ("pay list", LOOKED, True),
+        ("pay list", LOOKED, True),
         ("pay export", "order payment batch 1: 2 payments, 75.92 EUR", True),
         ("pay export", "order the payment of what is owed to members", False),
         ("pay list", "take out the list of payment batch 1", True),
@@ -262,7 +266,7 @@ async def test_payments_are_looked_at_ordered_once_and_taken_as_a_list_without_a
     assert 404 == (await site.get("/treasurer/payments/2")).status
     # Members read in the log that it was looked at.
     await site.sign_in(MemberId(1))
-    assert 2 == (await site.text("/acts")).count(LOOKED)
+    assert 3 == (await site.text("/acts")).count(LOOKED)
 
 
 async def test_who_orders_payments_and_sees_no_name_leaves_no_line_of_a_look(site: Site) -> None:

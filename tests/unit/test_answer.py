@@ -96,7 +96,8 @@ def exchange(place: Path, operation: Operation = Operation.GET_OBJECT) -> Iterat
         here.setblocking(False)
         transport = Transport(here)
         raw = SimpleNamespace(
-            keep_alive=True, descriptor=here.fileno(), transport=transport, headers={}, content_length=0,
+            keep_alive=True, knows_interim=True, descriptor=here.fileno(), transport=transport, headers={},
+            content_length=0,
             content=SimpleNamespace(is_eof=lambda: True),
         )  # fmt: skip
         tab = Tab(b"\x09" * 16, now_us(), operation, MemberId(1), MemberId(1), authorised=True)

@@ -157,7 +157,9 @@ def test_strong_values_stand_at_odd_places(language: str) -> None:
 def test_script_in_a_value_is_escaped_in_every_language(language: str) -> None:
     bad = "<script>alert(1)</script>"
     with speaking(language):
-        page = render("refused.html", sentence=bad, visitor=None, typed=[(bad, bad)], back=None)
+        page = render(
+            "refused.html", sentence=bad, visitor=None, typed=[(bad, bad)], back=None, to_door=False
+        )
         made = environment(language).from_string("{% trans name=bad %}Sign out {{ name }}{% endtrans %}")
         assert "&lt;script&gt;" in made.render(bad=bad)
         assert "<script" not in page + made.render(bad=bad)

@@ -52,8 +52,11 @@ def test_without_an_address_it_is_the_year_that_runs() -> None:
 def test_the_picture_is_one_whole_and_its_parts_are_to_scale() -> None:
     # 3 each, so that all can be seen; of the other 631 the costs have 2,300.00 / 3,520.00, 412.3, the shares 161.3.
     made = parts(
-        {"costs": {"rack": 230_000}, "costs_minor": 230_000, "result_minor": 122_000, "pool_minor": 90_000}
-    )
+        {
+            "costs": {"rack": 230_000}, "costs_minor": 230_000, "result_minor": 122_000, "pool_minor": 90_000,
+            "accounts": {"collective:reserve": 32_000},
+        }
+    )  # fmt: skip
     assert [("out", 230_000, 0, 415), ("back", 90_000, 415, 164), ("in", 32_000, 579, 61)] == [
         (one.kind, one.amount_minor, one.x, one.width) for one in made
     ]
@@ -67,6 +70,8 @@ def test_of_a_loss_the_picture_shows_what_is_missing() -> None:
 
 
 def test_what_is_nothing_is_not_drawn_and_what_is_little_can_be_seen() -> None:
-    assert [] == parts({"costs": {}, "costs_minor": 0, "result_minor": 0, "pool_minor": 0})
-    made = parts({"costs": {"rack": 10**9}, "costs_minor": 10**9, "result_minor": 1, "pool_minor": 1})
+    assert [] == parts({"costs": {}, "costs_minor": 0, "result_minor": 0, "pool_minor": 0, "accounts": {}})
+    made = parts(
+        {"costs": {"rack": 10**9}, "costs_minor": 10**9, "result_minor": 1, "pool_minor": 1, "accounts": {}}
+    )
     assert [("out", WIDTH - 4), ("back", 4)] == [(one.kind, one.width) for one in made]

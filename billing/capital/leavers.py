@@ -33,14 +33,14 @@ class Law:
     first_month: int
 
 
-async def law_of(connection: Connection, day: date, *, rule_set: str | None, now_us: int) -> Law:
-    """The rules named, or those in force on the day they left; of a day before the first choice, those in force now.
+async def law_of(connection: Connection, day: date, *, rule_set: str | None) -> Law:
+    """The rules named, or those in force on the day they left; of a day before the first choice, that one's.
 
     Raises Refusal for a rule set that is none.
     """
     choices = await governance_store.choices(connection)
     on_the_day = to_us(datetime(day.year, day.month, day.day, tzinfo=UTC))
-    chosen = choice_at(choices, on_the_day) or choice_at(choices, now_us)
+    chosen = choice_at(choices, on_the_day)
     if chosen is None:
         return Law(afterwards(rule_set or NO_CHOICE), 1)
     return Law(afterwards(rule_set or chosen.rule_set), chosen.first_month)

@@ -172,7 +172,7 @@ def exit_(
             found = await find_member(connection, member)
             act.subject = found.id
             left_on = day(on, field="date")
-            law = await law_of(connection, left_on, rule_set=rule_set, now_us=desk.now_us)
+            law = await law_of(connection, left_on, rule_set=rule_set)
             asked = Leaving(
                 found.id, left_on, resolution, law.rules, years, rate, kept, heirs, set_off, law.first_month
             )
@@ -212,7 +212,7 @@ def estate(
             found = await find_member(connection, member)
             act.subject = found.id
             died_on = day(on, field="date")
-            law = await law_of(connection, died_on, rule_set=rule_set, now_us=desk.now_us)
+            law = await law_of(connection, died_on, rule_set=rule_set)
             asked = Estate(
                 found.id, died_on, resolution, law.rules, EstateMethod(method), cycle, discount, set_off,
                 law.first_month,

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ from tests.coop import CENT, OCTOBER, Coop
 from tests.integration.conftest import Command
 from tests.offices import acts
 
+NEXT_MONTH = f"{datetime.now(UTC) + timedelta(days=30):%Y-%m-%d}"
 COMMANDS: tuple[tuple[Sequence[str], str | None], ...] = (
     (("ledger", "post", "--debit", "bank:main", "5", "--credit", "income:grants", "5", "--memo", "a gift", "--period", "2026-11"),
      "book an entry by hand"),
@@ -39,7 +41,7 @@ COMMANDS: tuple[tuple[Sequence[str], str | None], ...] = (
     (("register", "print", "--law", "plain"), "print the register, with every member's name and addresses"),
     (("proposal", "list"), None),
     (("capital", "unclaimed", "mark", "anna", "--why", "two letters"), "note that a member cannot be reached"),
-    (("capital", "request", "anna", "--date", "2099-12-31", "--why", "moving"), "note that a member will leave"),
+    (("capital", "request", "anna", "--date", NEXT_MONTH, "--why", "moving"), "note that a member will leave"),
     (("bill", "trial", "2026-10"), None),
     (("bill", "close", "2026-10"), "close the month 2026-10: result"),
     (("statement", "anna", "2026-10"), "look at a member's statement of 2026-10"),

@@ -239,7 +239,7 @@ async def test_a_session_opens_nothing_of_the_api_and_a_token_no_page(site: Api)
     closed = [
         one
         for one in pages
-        if not one.startswith(("/login", "/how", "/style", "/icon", "/passkey.js", "/htmx"))
+        if not one.startswith(("/login", "/how", "/style", "/icon", "/passkey.js", "/now.js", "/htmx"))
     ]
     assert len(closed) >= 20
     for page in closed:

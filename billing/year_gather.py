@@ -18,7 +18,7 @@ from billing.governance.choices import Choices, rules_of
 from billing.governance.decisions import Choice, Hours, choice_for, current_hours, weights_of
 from billing.ledger.entry import LOSS, Account, receivable
 from billing.month.closing import Closing
-from billing.month.frozen import ONE_PAGE_A_MONTH, closing_of
+from billing.month.frozen import closing_of, was_shared_out
 from billing.register import store as register_store
 from billing.register.run import consented
 from billing.register.year import share_interest, share_lots
@@ -243,7 +243,7 @@ async def open_before(connection: Connection, year: FiscalYear) -> dict[int, lis
     found: dict[int, list[int]] = defaultdict(list)
     for month, text in await year_store.closing_texts(connection):
         number = FiscalYear.of(month, year.first_month).number
-        if number < year.number and number not in closed and json.loads(text)["format"] != ONE_PAGE_A_MONTH:
+        if number < year.number and number not in closed and not was_shared_out(text):
             found[number].append(closing_of(text).result.amount_minor)
     return dict(sorted(found.items()))
 

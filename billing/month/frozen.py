@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 from typing import Any
 
 from billing.charges.tariff import Service, tariff_of
@@ -15,10 +16,15 @@ from meter.window import Month
 
 ONE_PAGE_A_MONTH = "weir-closing-1"
 """The format before this one: it held every member, and shared out each month's surplus at once."""
+CLOSINGS_KEPT = 128
 
 
+@lru_cache(maxsize=CLOSINGS_KEPT)
 def closing_of(text: str) -> Closing:
-    """A stored closing. Raises Refusal for a format this Weir does not read."""
+    """A stored closing. Raises Refusal for a format this Weir does not read.
+
+    What is closed stays as it is, and a page of a year asks for every month of several: the last ones read are kept.
+    """
     document: dict[str, Any] = json.loads(text)
     _refuse_others(document)
     return Closing(
@@ -33,6 +39,12 @@ def closing_of(text: str) -> Closing:
         checks=tuple(Check(one["name"], one["left"], one["right"]) for one in document["checks"]),
         digest=document["digest"],
     )
+
+
+@lru_cache(maxsize=CLOSINGS_KEPT)
+def was_shared_out(text: str) -> bool:
+    """Whether an older Weir closed the month and shared its surplus out at once, so that it is part of no year."""
+    return bool(json.loads(text)["format"] == ONE_PAGE_A_MONTH)
 
 
 def _refuse_others(document: dict[str, Any]) -> None:

@@ -1,6 +1,7 @@
 """`weir status` where PostgreSQL does not answer: what the machine knows by itself, and then that sentence."""
 
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -69,15 +70,11 @@ def test_who_asked_to_leave_is_told_before_there_is_a_currency(typed: Command) -
     assert [] == json.loads(typed("status", "--json"))["members_asked_to_leave"]
     for name in ("anna", "ben", "carla"):
         typed("member", "add", name)
-    for name, day in (
-        ("ben", "2036-12-31"),
-        ("anna", "2036-11-30"),
-        ("ben", "2036-10-31"),
-        ("carla", "2036-12-31"),
-    ):
+    first, second, last = (f"{datetime.now(UTC) + timedelta(days=days):%Y-%m-%d}" for days in (30, 60, 90))
+    for name, day in (("ben", last), ("anna", second), ("ben", first), ("carla", last)):
         typed("capital", "request", name, "--date", day)
     typed("member", "leave", "carla")
-    asked = [{"member": "ben", "on": "2036-10-31"}, {"member": "anna", "on": "2036-11-30"}]
+    asked = [{"member": "ben", "on": first}, {"member": "anna", "on": second}]
     assert asked == json.loads(typed("status", "--json"))["members_asked_to_leave"]
     assert "member ben asked to leave" in typed("status")
     exits = json.loads(typed("capital", "exits", "--json"))

@@ -73,12 +73,6 @@ def what_happens(
                 "before."
             )
         )
-    told.append(
-        _(
-            "What you leave there stays stored and goes on being charged to you, from the next month on as a customer, "
-            "without a part in the surplus."
-        )
-    )
     if is_customer:
         told.append(
             _("Until then you go on as a customer: you pay the tariff, with no vote and no part of the year.")
@@ -87,6 +81,12 @@ def what_happens(
         told.append(
             _("Until then you are a member like everybody, with your vote and your part of the year.")
         )
+    told.append(
+        _(
+            "What you leave there stays stored and goes on being charged to you, from the next month on as a customer, "
+            "without a part in the surplus."
+        )
+    )
     return [*told, *([] if is_customer and not has_capital else _capital_of(rule))]
 
 

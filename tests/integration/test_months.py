@@ -109,7 +109,7 @@ async def test_closing_leaves_the_next_month_open(closed: Coop) -> None:
     meter = await closed.connection("weir_meter")
     await meter.execute("SELECT meter.ensure_month('2026-12-01')")
     await meter.execute(f"INSERT INTO meter.reading_2026_12 {READING.format(month='2026-12')}")
-    await meter.execute("UPDATE meter.reading_2026_12 SET bytes_out = bytes_out + 1")
+    assert "UPDATE 1" == await meter.execute("UPDATE meter.reading_2026_12 SET bytes_out = bytes_out + 1")
 
 
 async def test_a_role_cannot_give_itself_a_closed_month(closed: Coop) -> None:

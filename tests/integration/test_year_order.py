@@ -13,10 +13,13 @@ from billing.notices.file import read_year
 from billing.rules.book import rule_set_text
 from billing.run import close
 from billing.year_allocations import allocations
+from meter.postgres import Connection
 from meter.refusal import Refusal
 from meter.window import Month
 from tests.coop import CENT, SEPTEMBER, Coop, balances
 from tests.reference_year import JANUARY, MONTHS, NOW, decided, g18
+
+AFTER = Month(2027, 2).start_us
 
 
 async def test_a_co_op_founded_before_its_first_fiscal_year_begins_closes_years(co_op: Coop) -> None:
@@ -43,39 +46,36 @@ async def test_a_co_op_founded_before_its_first_fiscal_year_begins_closes_years(
         )  # fmt: skip
 
 
-async def test_a_year_is_tried_as_if_the_open_one_before_were_closed(co_op: Coop) -> None:
-    """2026: a gain of 720.00 and a loss of 400.00, not closed. The 100.00 of January 2027 meet no loss."""
+async def with_2026_open(co_op: Coop, *, used_minor: int, cost: str) -> Connection:
+    """Months of 2026 closed with one's use and another's cost, the year not; 100.00 used in January 2027, closed."""
     (anna,) = await co_op.found("anna")
     books = await co_op.books()
-    await co_op.use(anna, MONTHS[0], 72_000 * CENT)
-    await add_cost(books, month=MONTHS[1], pool="rack", amount="400.00", memo="", now_us=NOW)
-    after = Month(2027, 2).start_us
+    await co_op.use(anna, MONTHS[0], used_minor * CENT)
+    await add_cost(books, month=MONTHS[1], pool="rack", amount=cost, memo="", now_us=NOW)
     for month in MONTHS:
-        await close(books, month, now_us=after)
+        await close(books, month, now_us=AFTER)
     await co_op.use(anna, JANUARY, 10_000 * CENT)
-    await close(books, JANUARY, now_us=after)
-    before = await year_run.trial(books, 2027, now_us=after)
+    await close(books, JANUARY, now_us=AFTER)
+    return books
+
+
+async def test_a_year_is_tried_as_if_the_open_one_before_were_closed(co_op: Coop) -> None:
+    """2026: a gain of 720.00 and a loss of 400.00, not closed. The 100.00 of January 2027 meet no loss."""
+    books = await with_2026_open(co_op, used_minor=72_000, cost="400.00")
+    before = await year_run.trial(books, 2027, now_us=AFTER)
     assert ("100.00", "2026") == (before.page["pool"], str(before.open_before[0]))
     assert ["The fiscal year 2026 is still open"] == [text.split(":")[0] for text in before.warnings()]
-    await year_run.close(books, 2026, resolution=await decided(books), now_us=after)
-    closed = await year_run.trial(books, 2027, now_us=after)
+    await year_run.close(books, 2026, resolution=await decided(books), now_us=AFTER)
+    closed = await year_run.trial(books, 2027, now_us=AFTER)
     assert (before.page["digest"], []) == (closed.page["digest"], closed.warnings())
 
 
 async def test_a_loss_of_the_open_year_before_is_met_net(co_op: Coop) -> None:
     """2026: a gain of 100.00 and a loss of 160.00, together 60.00 carried; of the 100.00 of January 40.00 are left."""
-    (anna,) = await co_op.found("anna")
-    books = await co_op.books()
-    await co_op.use(anna, MONTHS[0], 10_000 * CENT)
-    await add_cost(books, month=MONTHS[1], pool="rack", amount="160.00", memo="", now_us=NOW)
-    after = Month(2027, 2).start_us
-    for month in MONTHS:
-        await close(books, month, now_us=after)
-    await co_op.use(anna, JANUARY, 10_000 * CENT)
-    await close(books, JANUARY, now_us=after)
-    assert "40.00" == (await year_run.trial(books, 2027, now_us=after)).page["pool"]
-    await year_run.close(books, 2026, resolution=await decided(books), now_us=after)
-    assert "40.00" == (await year_run.trial(books, 2027, now_us=after)).page["pool"]
+    books = await with_2026_open(co_op, used_minor=10_000, cost="160.00")
+    assert "40.00" == (await year_run.trial(books, 2027, now_us=AFTER)).page["pool"]
+    await year_run.close(books, 2026, resolution=await decided(books), now_us=AFTER)
+    assert "40.00" == (await year_run.trial(books, 2027, now_us=AFTER)).page["pool"]
 
 
 async def test_who_leaves_between_the_meeting_and_the_closing_leaves_the_digest_as_approved(

@@ -80,6 +80,9 @@ def test_a_program_ends_when_its_test_is_killed(tmp_path: Path) -> None:
     ) as parent:  # fmt: skip
         assert parent.stdout is not None
         sleeper = int(parent.stdout.readline())
+        # Before it runs as what it becomes, the kernel has not been asked yet.
+        comm = Path(f"/proc/{sleeper}/comm")
+        assert eventually(lambda: comm.read_text() == "sleep\n")
         parent.send_signal(signal.SIGKILL)
     assert eventually(lambda: not _runs(sleeper))
 

@@ -184,7 +184,6 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
         yield Scene(running)
 
 
-@pytest.mark.timeout(900)
 def test_each_alert_fires_because_of_its_fault(scene: Scene) -> None:
     one = scene.rig
     assert wait_for(one.prometheus.is_scraping, within_s=60)

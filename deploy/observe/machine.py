@@ -22,6 +22,7 @@ LOOK_EVERY_S = 15.0
 TICKS = os.sysconf("SC_CLK_TCK")
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 CERTIFICATE_BYTES_MAX = 1 << 20
+PEM_BEGINS = b"-----BEGIN CERTIFICATE-----"
 REPORT_BYTES_MAX = 1 << 20
 AUDIT = "audit.json"
 """{"at_us": when, "differences": how many, "bytes": of how many bytes}, kept there by `weir audit`."""
@@ -175,10 +176,13 @@ def _told(path: Path, name: str) -> int:
 
 
 def expiry_s(path: Path) -> float:
-    """When the first certificate of a PEM file to end ends, as seconds since 1970; 0 where it cannot be read."""
+    """When the first certificate of a PEM file to end ends, as seconds since 1970; 0 where one cannot be read."""
     try:
         with path.open("rb") as file:
-            found = x509.load_pem_x509_certificates(file.read(CERTIFICATE_BYTES_MAX))
+            content = file.read(CERTIFICATE_BYTES_MAX)
+        found = x509.load_pem_x509_certificates(content)
     except (OSError, ValueError):
         return 0.0
+    if len(found) < content.count(PEM_BEGINS):
+        return 0.0  # a chain that is half written: what is not whole is passed over by the library
     return min(one.not_valid_after_utc.timestamp() for one in found)

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from deploy.observe.machine import Machine, names_apart
+from deploy.observe.machine import Machine, expiry_s, names_apart
 
 NOON = datetime(2026, 11, 27, 12, tzinfo=UTC)
 
@@ -47,3 +47,14 @@ def test_a_file_keeps_its_name_where_no_other_has_it() -> None:
     )
     assert ["a/x/one.pem", "b/x/one.pem", "one.pem", "two.pem", "c/two.pem", "three.pem"] == list(told)
     assert ["one.pem"] == list(names_apart([Path("/a/one.pem"), Path("/a/one.pem")]))
+
+
+def test_a_file_that_is_half_written_cannot_be_read(tmp_path: Path) -> None:
+    """A proxy that is reloaded now would refuse it, or serve a chain that clients cannot follow."""
+    own, chain = certificate(NOON), certificate(NOON + timedelta(days=900))
+    file = tmp_path / "fullchain.pem"
+    found = []
+    for content in (own + chain, own + chain[: len(chain) // 2], own[: len(own) // 2], b""):
+        file.write_bytes(content)
+        found.append(expiry_s(file))
+    assert [NOON.timestamp(), 0, 0, 0] == found

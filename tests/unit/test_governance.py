@@ -19,6 +19,7 @@ from billing.governance.decisions import (
     check_resolution,
     choice_at,
     choice_for,
+    first_month_of,
     hours,
 )
 from billing.governance.majorities import check_majority
@@ -201,3 +202,18 @@ def test_choosing_nothing_is_allowed_by_every_rule_set(name: str) -> None:
 def test_choices_the_rules_do_not_leave_are_refused(text: str, sentence: str) -> None:
     with pytest.raises(Refusal, match=sentence):
         check_choices(parse_choices(text, currency="EUR"), rule_set("us-selc"), currency="EUR")
+
+
+def test_all_fiscal_years_begin_with_the_month_that_was_said_last() -> None:
+    """July for 2026, then January for 2027: were each to keep its own, the first half of 2027 would lie in both."""
+    choices = [replace(CHOICE, number=1, first_month=7), replace(CHOICE, number=2, rule_set="es", from_year=2027, first_month=1)]  # fmt: skip
+    assert (1, 1) == (first_month_of(choices), first_month_of([]))
+    days = ("2026-01-01", "2026-12-31", "2027-01-01", "2027-07-01")
+    assert ["plain", "plain", "es", "es"] == [
+        found and found.rule_set for found in (choice_at(choices, at(day)) for day in days)
+    ]
+    later = [choices[1], replace(choices[0], number=3)]
+    assert ["plain", "es"] == [
+        found and found.rule_set
+        for found in (choice_at(later, at(day)) for day in ("2027-06-30", "2027-07-01"))
+    ]

@@ -151,7 +151,8 @@ def _show(done: YearDone, *, as_json: bool) -> None:
     currency = page["currency"]
     for warning in done.warnings():
         say(f"warning: {warning}")
-    say(f"the fiscal year {page['fiscal_year']}, {done.kind}, by the rules {page['rule_set']}")
+    months = f"{page['first_month']} to {page['last_month']}"
+    say(f"the fiscal year {page['fiscal_year']}, {months}, {done.kind}, by the rules {page['rule_set']}")
     # In the order of members' numbers.
     shared = [] if done.closing is None else list(enumerate(done.closing.settlements))
     if shared:

@@ -90,10 +90,11 @@ async def book_reports(connection: Connection, *, now_us: int) -> tuple[str, tup
     """(currency, reports) of the co-op's books up to now, members' own accounts summed by kind, of one instant."""
     month = Month.of(now_us)
     currency = await books.currency(connection)
+    first = (await fiscal_year_of(connection, month)).first
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         return currency, (
             await books.balance_sheet(connection, month),
-            await books.income_statement(connection, Month(month.year, 1), month),
+            await books.income_statement(connection, first, month),
             await books.trial_balance(connection, month, by_member=False),
         )
 

@@ -294,7 +294,8 @@ async def _report(request: web.Request) -> web.Response:
     async with request.app[PORTAL].searching, holding(request, TREASURER) as holder:
         running = Month.of(holder.now_us)
         last = _asked_month(request.query.get("to"), running)
-        first = _asked_month(request.query.get("from"), Month(last.year, 1))
+        begins = (await fiscal_year_of(holder.connection, last)).first
+        first = _asked_month(request.query.get("from"), begins)
         if last < first:
             raise Refusal(f"from: {first} is after {last}")
         made = await _made(holder.connection, name, first, last)

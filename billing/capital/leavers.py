@@ -83,7 +83,7 @@ async def refuse_no_notice(connection: Connection, member: MemberId, day: date, 
         raise Refusal(f"member: they left already, on {left}; `weir capital exit` books what follows")
     today = to_datetime(now_us).date()
     if not today <= day <= today + timedelta(days=NOTICE_DAYS_MAX):
-        raise Refusal(f"date: {day} is not a day from today on, within ten years")
+        raise Refusal(f"date: {day} is not a day from today on (in UTC it is {today}), within ten years")
 
 
 def left_days(operations: Iterable[Operation]) -> dict[MemberId, date]:

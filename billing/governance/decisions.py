@@ -90,7 +90,7 @@ def check_resolution(asked: Resolution, *, today: date, voters: int) -> None:
             f"text: a resolution says what was decided, in at most {TEXT_CHARACTERS_MAX:,} characters"
         )
     if asked.decided_on > today:
-        raise Refusal(f"date: {asked.decided_on} is still to come")
+        raise Refusal(f"date: {asked.decided_on} is still to come; in UTC it is {today}")
     votes = asked.votes
     if asked.quorum is not None and asked.quorum < 1:
         raise Refusal("quorum: it is a number of votes, 1 or more")
@@ -131,7 +131,7 @@ def check_consent(asked: Consent, *, today: date) -> None:
     if not 1 <= len(asked.bylaws.strip()) <= 60:
         raise Refusal("bylaws: name the version, in at most 60 characters, like 2026-1")
     if asked.delivered_on > today:
-        raise Refusal(f"delivered-at: {asked.delivered_on} is still to come")
+        raise Refusal(f"delivered-at: {asked.delivered_on} is still to come; in UTC it is {today}")
     if asked.from_on < asked.delivered_on:
         raise Refusal(f"from: consent counts from the delivery on, {asked.delivered_on}, and not before")
 

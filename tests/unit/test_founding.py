@@ -101,7 +101,7 @@ def test_without_prices_the_shipped_example_counts_in_the_founders_currency() ->
         ({"meeting": {"for": 1, "against": 1}}, "meeting.for: 1 for and 1 against carry nothing"),
         ({"meeting": {"for": 4}}, "meeting.for: 4 votes were cast, and there are 3 founders"),
         ({"meeting": {"against": 1}}, "meeting.for: a count of votes names those for it"),
-        ({"meeting": {"date": "2026-11-27"}}, "meeting.date: 2026-11-27 is still to come"),
+        ({"meeting": {"date": "2026-11-27"}}, "meeting.date: 2026-11-27 is still to come (in UTC it is 2026-11-26)"),
         ({"meeting": {"date": "2026-11-20", "for": 3}}, "meeting.for: votes are held against the register of the day"),
         ({"meeting": {"date": "tomorrow"}}, "meeting.date: 'tomorrow' is not a day"),
         ({"class_weights": {"customer": 1}}, "class_weights.customer: is no class of members"),

@@ -51,7 +51,7 @@ CHOICE = Choice(0, "plain", 2026, 4, None, "", "", "test", 0)
     ("change", "sentence"),
     [
         ({"text": "  "}, "text: a resolution says what was decided"),
-        ({"decided_on": date(2026, 11, 6)}, "date: 2026-11-06 is still to come"),
+        ({"decided_on": date(2026, 11, 6)}, "date: 2026-11-06 is still to come; in UTC it is 2026-11-05$"),
         ({"votes": Votes(2, 2, 9)}, "votes: 2 for and 2 against carry nothing"),
         ({"votes": Votes(3, -1, 0)}, "votes: a count is 0 or more"),
         ({"votes": Votes(3, 1, 0)}, "quorum: 4 votes were cast, and 5 were needed"),

@@ -285,3 +285,10 @@ def test_the_example_founds_and_stands_in_the_docs() -> None:
     assert ("Linden Hosting", 3) == (told.name, len(told.founders))
     page = ROOT.joinpath("docs/founding.md").read_text("utf-8")
     assert "\n".join(f"    {line}".rstrip() for line in text.splitlines()) in page
+
+
+def test_a_short_first_year_is_closed_after_its_own_last_month() -> None:
+    """Books from December on, years from January: the first year is one month, and not twelve."""
+    told = markdown(sheets(begin="2026-12")["1-checklist"]).replace("\\", "")
+    assert "After 2026-12, with which the first fiscal year ends: " in told
+    assert "twelve months" not in told

@@ -106,7 +106,7 @@ def migrations(room: str, directory: Path) -> list[Migration]:
     for path in sorted(directory.glob("*.sql")):
         match = _MIGRATION.fullmatch(path.name)
         assert match, f"{path} is not named NNNN_words.sql"
-        found.append(Migration(room, int(match[1]), match[2], path.read_text()))
+        found.append(Migration(room, int(match[1]), match[2], path.read_text("utf-8")))
     return found
 
 

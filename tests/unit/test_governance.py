@@ -25,6 +25,7 @@ from billing.governance.decisions import (
 from billing.governance.majorities import check_majority
 from billing.rules.book import rule_set, rule_set_ids
 from billing.rules.voting import voting_rules
+from billing.tongue import phrase, speaking
 from meter.ids import MemberId
 from meter.refusal import Refusal
 from meter.window import Month
@@ -62,8 +63,11 @@ CHOICE = Choice(0, "plain", 2026, 4, None, "", "", "test", 0)
 )
 def test_a_resolution_that_did_not_carry_is_refused(change: dict[str, Any], sentence: str) -> None:
     check_resolution(RESOLUTION, today=TODAY, voters=5)
-    with pytest.raises(Refusal, match=sentence):
+    with pytest.raises(Refusal, match=sentence) as refused:
         check_resolution(replace(RESOLUTION, **change), today=TODAY, voters=5)
+    for language in ("de", "es"):
+        with speaking(language):
+            assert phrase(str(refused.value)) != str(refused.value)
 
 
 @pytest.mark.parametrize(

@@ -224,3 +224,14 @@ def test_a_migration_s_digest_is_that_of_its_file_in_every_locale() -> None:
 def test_deadlines_say_after_which_day_they_are(capsys: pytest.CaptureFixture[str]) -> None:
     assert 0 == run(["capital", "deadlines", "2026", "--rule-set", "us-selc", "--ends", "6"])
     assert "after the fiscal year that ends on 2026-06-30" in capsys.readouterr().out
+
+
+def test_every_option_that_takes_a_time_says_whose_zone_it_is_in() -> None:
+    taken = [
+        (name, option)
+        for name, command in commands(weir)
+        for option in command.params
+        if isinstance(option, click.Option) and option.metavar in ("T", "WHEN")
+    ]
+    assert len(taken) > 10
+    assert [] == [(name, option.opts[0]) for name, option in taken if "UTC" not in (option.help or "")]

@@ -68,12 +68,6 @@ class Gathered:
     """Closed months whose prices were not adjusted to cost, where those of some of the year were."""
 
 
-async def fiscal_year(connection: Connection, number: int) -> FiscalYear:
-    """The fiscal year of that number, beginning in the month the co-op chose."""
-    choice = choice_for(await governance_store.choices(connection), number)
-    return FiscalYear(number, 1 if choice is None else choice.first_month)
-
-
 async def gather(connection: Connection, year: FiscalYear, options: Options, *, now_us: int) -> Gathered:
     """Everything as it stands, in the caller's transaction; months that are open as a trial of theirs.
 

@@ -26,7 +26,8 @@ from billing.year.fiscal import FiscalYear
 from billing.year.outcome import YearClosing
 from billing.year.unweighed import unweighed_hours
 from billing.year_booking import member_entry, year_entry
-from billing.year_gather import Gathered, Options, fiscal_year, gather, open_before
+from billing.year_calendar import fiscal_year
+from billing.year_gather import Gathered, Options, gather, open_before
 from billing.year_lines import Lines, read_line
 from billing.year_page import page_without_lines, year_page
 from billing.year_parts import TRIAL, measure_text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import sys
 import time
@@ -113,7 +114,17 @@ def weir() -> None:
 def main() -> None:
     """Entry point of the `weir` script."""
     require_assertions()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        _be_heard(sys.stdout)
     sys.exit(run(sys.argv[1:]))
+
+
+def _be_heard(out: io.TextIOWrapper) -> None:
+    """Into a file or another program goes UTF-8 in every locale; a terminal shows a mark for what its own lacks."""
+    if out.isatty():
+        out.reconfigure(errors="replace")
+    else:
+        out.reconfigure(encoding="utf-8", errors=out.errors)
 
 
 def run(arguments: Sequence[str]) -> int:

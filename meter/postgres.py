@@ -51,9 +51,11 @@ class Migration:
         return hashlib.sha256(self.text.encode()).hexdigest()
 
 
-SESSION = {"application_name": "weir", "timezone": "UTC", "max_parallel_workers_per_gather": "0"}
-"""What every connection of ours sets. Starting parallel workers costs more than a member's whole month takes to read,
-and the other processors belong to those who serve."""
+SESSION = {
+    "application_name": "weir", "timezone": "UTC", "datestyle": "ISO, MDY", "max_parallel_workers_per_gather": "0",
+}  # fmt: skip
+"""What every connection of ours sets, so that neither a server's zone nor how it writes days is in what we keep. Starting
+parallel workers costs more than a member's whole month takes to read, and the other processors belong to those who serve."""
 
 
 class PooledAsSomebodyElse(Refusal):
@@ -106,7 +108,7 @@ def migrations(room: str, directory: Path) -> list[Migration]:
     for path in sorted(directory.glob("*.sql")):
         match = _MIGRATION.fullmatch(path.name)
         assert match, f"{path} is not named NNNN_words.sql"
-        found.append(Migration(room, int(match[1]), match[2], path.read_text()))
+        found.append(Migration(room, int(match[1]), match[2], path.read_text("utf-8")))
     return found
 
 

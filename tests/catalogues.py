@@ -71,7 +71,7 @@ REFUSALS = (
 )
 REFUSING = (
     "billing/portal/*.py", "billing/voting/poll.py", "billing/voting/proposal.py", "billing/voting/run.py",
-    "billing/governance/majorities.py", "billing/register/particulars.py", "billing/run.py", "billing/year_run.py", "billing/year_gather.py", "billing/year/fiscal.py",
+    "billing/governance/decisions.py", "billing/governance/majorities.py", "billing/governance/typed.py", "billing/register/particulars.py", "billing/run.py", "billing/year_run.py", "billing/year_gather.py", "billing/year/fiscal.py",
     "billing/statements/pdf.py", "billing/payments/ordering.py", "billing/costs/costing.py", "billing/costs/invoices.py", "billing/costs/pools.py",
     "billing/costs/run.py", "billing/costs/variance.py", "billing/money.py", "billing/acts/run.py", "meter/sizes.py", "meter/caps.py", "meter/requests.py", "meter/window.py",
 )  # fmt: skip

@@ -54,17 +54,32 @@ def month_end(year: int, month: int) -> date:
 def months_after(day: date, months: int, *, on: int = 0) -> date:
     """The same day so many months later, or the day `on` of that month; a day that month lacks is its last.
 
-    The last day of a month stays the last: 28 February and six months are 31 August.
+    The last day of a month stays the last, as where months are counted from the end of a year: 28 February and six
+    months are 31 August.
     """
-    index = day.year * 12 + day.month - 1 + months
-    year, month = divmod(index, 12)
-    last = month_end(year, month + 1)
+    last = month_end(*_later(day, months))
     if on:
         return last.replace(day=min(on, last.day))
     return last if day == month_end(day.year, day.month) else last.replace(day=min(day.day, last.day))
 
 
+def date_to_date(day: date, months: int) -> date:
+    """The same day so many months later; a day that month lacks is its last: 28 February and six months are 28 August.
+
+    So months and years are counted from something that happened (Spain: Código Civil art. 5.1; Germany: BGB § 188(2)).
+    """
+    last = month_end(*_later(day, months))
+    return last.replace(day=min(day.day, last.day))
+
+
+def _later(day: date, months: int) -> tuple[int, int]:
+    year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
+    return year, month + 1
+
+
 def _counted(rule: DeadlineRule, start: date) -> date:
     if rule.days:
         return start + timedelta(days=rule.days)
+    if rule.after and not rule.day:
+        return date_to_date(start, rule.months)
     return months_after(start, rule.months, on=rule.day)

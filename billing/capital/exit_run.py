@@ -286,8 +286,8 @@ async def _carry_out(
     connection: Connection, book: _Booking, work: Callable[[_Books], _Outcome], *, trial: bool, now_us: int
 ) -> Left:
     resolution = check_resolution(book.resolution)
-    if book.day > to_datetime(now_us).date():
-        raise Refusal(f"date: {book.day} is still to come; book it on the day, until then it is a request")
+    if book.day > (today := to_datetime(now_us).date()):
+        raise Refusal(f"date: {book.day} is still to come (in UTC it is {today}); until then it is a request")
     currency = await book_currency(connection)
     asked = {**book.words, "member": book.member, "date": str(book.day), "resolution": resolution}
     if trial:

@@ -11,7 +11,7 @@ from datetime import date
 from enum import StrEnum
 from fractions import Fraction
 
-from billing.capital.deadlines import month_end, months_after
+from billing.capital.deadlines import date_to_date, month_end, months_after
 from billing.capital.lots import LotId
 from billing.ledger.entry import Account
 from billing.money import apportion, divide_half_up
@@ -230,10 +230,10 @@ def _year_end(year: int, first_month: int) -> date:
 
 def _dues(agreed: Terms, *, left_on: date, first_month: int) -> list[date]:
     if agreed.interest is InterestOn.OUTSTANDING:
-        return [months_after(left_on, 12 * year) for year in range(1, agreed.years + 1)]
+        return [date_to_date(left_on, 12 * year) for year in range(1, agreed.years + 1)]
     # From the year that ended last before they left: it can be named by the year before.
     ends = (_year_end(left_on.year + add, first_month) for add in range(-1, agreed.years + 1))
-    latest = months_after(left_on, 12 * agreed.years)
+    latest = date_to_date(left_on, 12 * agreed.years)
     return [end for end in ends if left_on < end <= latest]
 
 
@@ -254,6 +254,7 @@ def _years(agreed: Terms, start: date, end: date) -> Fraction:
     """A whole year counts as one; a part of one by its days; none before it begins."""
     if end <= start:
         return Fraction(0)
-    if agreed.interest is InterestOn.YEAR_END or end == months_after(start, 12):
+    # Between the anniversaries of a 29 February: from the 28th to the 29th is a year as well.
+    if agreed.interest is InterestOn.YEAR_END or end in (date_to_date(start, 12), months_after(start, 12)):
         return Fraction(1)
     return Fraction((end - start).days, DAYS_A_YEAR)

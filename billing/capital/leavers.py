@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
 from billing.governance import store as governance_store
-from billing.governance.decisions import choice_at
+from billing.governance.decisions import choice_at, first_month_of
 from billing.register import store as register_store
 from billing.register.operations import Operation, OperationKind, Person, in_force, people_at
 from billing.rules.afterwards import Afterwards, afterwards
@@ -43,7 +43,7 @@ async def law_of(connection: Connection, day: date, *, rule_set: str | None) -> 
     chosen = choice_at(choices, on_the_day)
     if chosen is None:
         return Law(afterwards(rule_set or NO_CHOICE), 1)
-    return Law(afterwards(rule_set or chosen.rule_set), chosen.first_month)
+    return Law(afterwards(rule_set or chosen.rule_set), first_month_of(choices))
 
 
 async def refuse_unless_left(connection: Connection, member: MemberId, day: date, *, now_us: int) -> None:
@@ -83,7 +83,7 @@ async def refuse_no_notice(connection: Connection, member: MemberId, day: date, 
         raise Refusal(f"member: they left already, on {left}; `weir capital exit` books what follows")
     today = to_datetime(now_us).date()
     if not today <= day <= today + timedelta(days=NOTICE_DAYS_MAX):
-        raise Refusal(f"date: {day} is not a day from today on, within ten years")
+        raise Refusal(f"date: {day} is not a day from today on (in UTC it is {today}), within ten years")
 
 
 def left_days(operations: Iterable[Operation]) -> dict[MemberId, date]:

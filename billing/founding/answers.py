@@ -322,7 +322,9 @@ def _meeting(table: Table, founders: int, *, now_us: int) -> Meeting:
         except ValueError:
             raise Refusal(f"meeting.date: '{str(value)[:20]}' is not a day; write it as 2026-11-05") from None
     if held_on > today:
-        raise Refusal(f"meeting.date: {held_on} is still to come; found the co-op when it has met")
+        raise Refusal(
+            f"meeting.date: {held_on} is still to come (in UTC it is {today}); found the co-op when it has met"
+        )
     place = table.text("place") if table.has("place") else ""
     if not table.has("for"):
         if table.has("against") or table.has("abstained"):

@@ -103,7 +103,7 @@ def _checklist(answers: Answers, place: Place) -> Iterator[Block]:
             Point(_("Entered the members and the shares they subscribed; enter each payment with `weir share pay`.")),
             Point(_("Put the rule set in force from the fiscal year {year} on, and prices from {month} on: `weir tariff show`.", year=answers.from_year, month=month_told(answers.begin))),
             Point(_("Each month: `weir cost add` for every invoice, `weir bill trial`, then `weir bill close`.")),
-            Point(_("After twelve months: `weir year trial`, the meeting, `weir year close`.")),
+            Point(_("After {month}, with which the first fiscal year ends: `weir year trial`, the meeting, `weir year close`.", month=month_told(budget(answers).months[-1]))),
             Point(_("From the first day: `weir backup take`, with its passphrase kept where the machine is not.")),
         )
     )  # fmt: skip

@@ -13,6 +13,7 @@ from enum import StrEnum
 
 from billing.document import Document
 from billing.money import parse_decimal
+from billing.year.fiscal import FiscalYear
 from meter.ids import MemberId
 from meter.refusal import Refusal
 from meter.window import DAY_US, HOUR_US, Month
@@ -89,7 +90,7 @@ def check_resolution(asked: Resolution, *, today: date, voters: int) -> None:
             f"text: a resolution says what was decided, in at most {TEXT_CHARACTERS_MAX:,} characters"
         )
     if asked.decided_on > today:
-        raise Refusal(f"date: {asked.decided_on} is still to come")
+        raise Refusal(f"date: {asked.decided_on} is still to come; in UTC it is {today}")
     votes = asked.votes
     if asked.quorum is not None and asked.quorum < 1:
         raise Refusal("quorum: it is a number of votes, 1 or more")
@@ -130,7 +131,7 @@ def check_consent(asked: Consent, *, today: date) -> None:
     if not 1 <= len(asked.bylaws.strip()) <= 60:
         raise Refusal("bylaws: name the version, in at most 60 characters, like 2026-1")
     if asked.delivered_on > today:
-        raise Refusal(f"delivered-at: {asked.delivered_on} is still to come")
+        raise Refusal(f"delivered-at: {asked.delivered_on} is still to come; in UTC it is {today}")
     if asked.from_on < asked.delivered_on:
         raise Refusal(f"from: consent counts from the delivery on, {asked.delivered_on}, and not before")
 
@@ -280,7 +281,16 @@ def choice_for(choices: Iterable[Choice], year: int) -> Choice | None:
 def choice_at(choices: Iterable[Choice], at_us: int) -> Choice | None:
     """What is in force at an instant, by the fiscal year it lies in; before every start the earliest choice."""
     every = list(choices)
-    return _latest([one for one in every if one.start.start_us <= at_us]) or _earliest(every)
+    return choice_for(every, FiscalYear.of(Month.of(at_us), first_month_of(every)).number)
+
+
+def first_month_of(choices: Sequence[Choice]) -> int:
+    """The month with which every fiscal year begins, of choices in the order they were entered; January without one.
+
+    It is the last one's for all of them, also for years of earlier choices: were each to keep its own, a month could
+    lie in two years or in none. Once a month is closed no choice names another.
+    """
+    return choices[-1].first_month if choices else 1
 
 
 def _latest(begun: Sequence[Choice]) -> Choice | None:

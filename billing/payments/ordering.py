@@ -63,8 +63,8 @@ async def order(
     over, a co-op without an account, or when nobody who is owed can be paid.
     """
     check_currency(await currency(connection))
-    if execute_on < to_datetime(now_us).date():
-        raise Refusal(f"--on: {execute_on} is over; a bank executes today or later")
+    if execute_on < (today := to_datetime(now_us).date()):
+        raise Refusal(f"--on: {execute_on} is over (in UTC it is {today}); a bank executes today or later")
     async with connection.transaction():
         await lock_books(connection)
         own = await store.own_account(connection)

@@ -47,7 +47,7 @@ def read_leaving(form: Mapping[str, Any], *, today: date) -> tuple[date, str]:
     except ValueError:
         raise Refusal("on: write the day as 2026-12-31") from None
     if not today <= wanted <= today + timedelta(days=NOTICE_DAYS_MAX):
-        raise Refusal("on: a day from today on, within ten years")
+        raise Refusal(f"on: a day from today on (in UTC it is {today}), within ten years")
     why = " ".join(str(form.get("why", "")).split())
     if len(why) > WHY_CHARACTERS_MAX or not why.isprintable():
         raise Refusal(f"why: one line of at most {WHY_CHARACTERS_MAX} characters")

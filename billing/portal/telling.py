@@ -9,7 +9,6 @@ from typing import Any
 
 from billing import year_store, year_telling
 from billing.capital.store import losses_to_meet, lot_changes
-from billing.governance.decisions import choice_at
 from billing.governance.store import choices
 from billing.ledger import books
 from billing.ledger.reports import Report
@@ -17,7 +16,7 @@ from billing.portal.desk import NotFound, Portal
 from billing.portal.years import Years, years
 from billing.register import store as register_store
 from billing.register.operations import Holding
-from billing.year.fiscal import FiscalYear
+from billing.year_calendar import fiscal_year_of
 from meter.cap_store import caps, stored_by
 from meter.caps import NO_CAPS, Caps
 from meter.ids import MemberId
@@ -91,10 +90,11 @@ async def book_reports(connection: Connection, *, now_us: int) -> tuple[str, tup
     """(currency, reports) of the co-op's books up to now, members' own accounts summed by kind, of one instant."""
     month = Month.of(now_us)
     currency = await books.currency(connection)
+    first = (await fiscal_year_of(connection, month)).first
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         return currency, (
             await books.balance_sheet(connection, month),
-            await books.income_statement(connection, Month(month.year, 1), month),
+            await books.income_statement(connection, first, month),
             await books.trial_balance(connection, month, by_member=False),
         )
 
@@ -119,8 +119,7 @@ async def capital_of(connection: Connection, member: MemberId, *, now_us: int) -
     """A member's capital accounts and shares up to now, of one instant."""
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         currency = await books.currency(connection)
-        choice = choice_at(await choices(connection), now_us)
-        first = FiscalYear.of(Month.of(now_us), 1 if choice is None else choice.first_month).first
+        first = (await fiscal_year_of(connection, Month.of(now_us))).first
         changes = await lot_changes(connection, member, until_entry=None)
         losses = year_telling.loss_rows(await losses_to_meet(connection, member))
         kept = await year_store.kept_minor(connection, member)

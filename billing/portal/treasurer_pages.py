@@ -23,8 +23,6 @@ from billing.costs import run as costs_run
 from billing.costs.costing import add_cost, booked_words, list_costs, tariff_in_force
 from billing.costs.invoices import MEMO_CHARACTERS_MAX, SUPPLIER_CHARACTERS_MAX, Paper, invoice
 from billing.costs.variance import by_pool, by_service, collected_by, without_key
-from billing.governance import store as governance_store
-from billing.governance.decisions import choice_at
 from billing.ledger import books
 from billing.ledger.export import Format
 from billing.ledger.reports import Report
@@ -36,7 +34,7 @@ from billing.portal.desk import PORTAL, NotFound, download, html_page, send_file
 from billing.portal.office import Holder, act_as, act_once, form_of, holding, is_sure, to
 from billing.portal.once import form_name
 from billing.portal.treasury import REPORTS
-from billing.year.fiscal import FiscalYear
+from billing.year_calendar import fiscal_year_of
 from meter.live import unsummed_before
 from meter.postgres import Connection
 from meter.refusal import Refusal
@@ -107,10 +105,8 @@ async def _variance(connection: Connection, running: Month, now_us: int) -> dict
 
 async def _years(connection: Connection, running: Month) -> list[int]:
     """The fiscal year that runs and those before it, back to the last that is closed, or to the first there was."""
-    chosen = choice_at(await governance_store.choices(connection), running.start_us)
-    first_month = 1 if chosen is None else chosen.first_month
-    last = FiscalYear.of(running, first_month).number
-    founded = FiscalYear.of(await year_store.first_month(connection), first_month).number
+    last = (await fiscal_year_of(connection, running)).number
+    founded = (await fiscal_year_of(connection, await year_store.first_month(connection))).number
     first = max(await year_store.closed_years(connection), default=founded)
     return list(range(last, max(first, last - YEARS_SHOWN_MAX) - 1, -1))
 
@@ -298,7 +294,8 @@ async def _report(request: web.Request) -> web.Response:
     async with request.app[PORTAL].searching, holding(request, TREASURER) as holder:
         running = Month.of(holder.now_us)
         last = _asked_month(request.query.get("to"), running)
-        first = _asked_month(request.query.get("from"), Month(last.year, 1))
+        begins = (await fiscal_year_of(holder.connection, last)).first
+        first = _asked_month(request.query.get("from"), begins)
         if last < first:
             raise Refusal(f"from: {first} is after {last}")
         made = await _made(holder.connection, name, first, last)

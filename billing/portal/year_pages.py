@@ -20,7 +20,8 @@ from billing.portal.office import Holder, act_as, act_once, form_of, holding, is
 from billing.portal.once import form_name
 from billing.portal.treasury import year_rows
 from billing.year.fiscal import parse_year
-from billing.year_gather import Options, fiscal_year
+from billing.year_calendar import fiscal_year
+from billing.year_gather import Options
 from billing.year_run import DECIDING, YearDone
 from billing.year_statement import FINAL
 from billing.year_typed import typed_options

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from billing.governance.decisions import Choice, choice_at
+from billing.governance.decisions import Choice, first_month_of
 from billing.year.fiscal import FiscalYear, parse_year
 from meter.window import Month
 
@@ -27,8 +27,7 @@ def years(
     choices: Sequence[Choice], founded: Month, *, closed: Iterable[int], own: Iterable[int], now_us: int
 ) -> Years:
     """From the co-op's first month on; of closed years those in which something was booked to the member."""
-    choice = choice_at(choices, now_us)
-    first_month = 1 if choice is None else choice.first_month
+    first_month = first_month_of(choices)
     running = FiscalYear.of(Month.of(now_us), first_month).number
     done = set(closed)
     first = max(done, default=FiscalYear.of(founded, first_month).number - 1) + 1

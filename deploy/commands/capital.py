@@ -167,6 +167,7 @@ def deadlines_(year: int, rule_set: str, ends: int, approved: str | None, as_jso
     elif not found:
         say(f"the rule set {rule_set} names no deadline; your by-laws may")
     else:
+        say(f"after the fiscal year that ends on {end}")
         print_table(
             ("last day", "what", "", "source"),
             [(one.due_on or f"counts from: {one.after}", one.name, one.what, one.source) for one in found],

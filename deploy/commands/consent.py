@@ -130,7 +130,7 @@ def withdraw(member: str, bylaws: str | None, day: str | None, as_json: bool) ->
 
 @consent.command("list")
 @click.argument("member", required=False)
-@click.option("--at", metavar="T", help="Only what holds then, of those who are members then.")
+@click.option("--at", metavar="T", help="Only what holds then, UTC, of those who are members then.")
 @json_option
 @data_option
 def list_(member: str | None, at: str | None, as_json: bool) -> None:

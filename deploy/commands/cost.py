@@ -12,6 +12,7 @@ from billing.costs.invoices import Invoice, Paper
 from billing.costs.variance import MonthFigures, Row, added_up, by_pool, by_service
 from billing.documents import fetch, keep
 from billing.money import format_amount
+from billing.year_calendar import fiscal_year_of
 from deploy.commands.options import data_option, json_option
 from deploy.desk import Desk, as_treasurer, at_desk, ship_up_to_now
 from deploy.instants import instant_text
@@ -190,7 +191,7 @@ def document_(number: int, target: Path) -> None:
 @cost.command("variance")
 @click.option("--month", "text", metavar="YYYY-MM", help="Up to this month; the running one if not given.")
 @click.option(
-    "--since", metavar="YYYY-MM", help="Added up from here on; from January of its year if not given."
+    "--since", metavar="YYYY-MM", help="Added up from here on; since its fiscal year began if not given."
 )
 @json_option
 @data_option
@@ -200,11 +201,12 @@ def variance(text: str | None, since: str | None, as_json: bool) -> None:
     async def work(desk: Desk) -> list[MonthFigures]:
         await ship_up_to_now(desk)
         last = Month.of(desk.now_us) if text is None else Month.parse(text)
-        month = Month(last.year, 1) if since is None else Month.parse(since)
-        if last < month:
-            raise Refusal(f"since: {month} is after {last}")
+        begun = None if since is None else Month.parse(since)
         found = []
         async with desk.connected("weir_billing") as connection:
+            month = (await fiscal_year_of(connection, last)).first if begun is None else begun
+            if last < month:
+                raise Refusal(f"since: {month} is after {last}")
             while month <= last:
                 if month == last or await list_costs(connection, month):
                     found.append(await costs_run.figures(connection, month, now_us=desk.now_us))

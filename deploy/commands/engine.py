@@ -165,7 +165,7 @@ def read_secret(file: Path | None) -> str:
     """The secret out of a file, the environment, or a prompt: never an argument, which others could see."""
     if file is not None:
         try:
-            text = file.read_text()
+            text = file.read_text("utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise Refusal(f"the secret cannot be read from {file}: {error}") from None
         secret = text.partition("\n")[0].strip()

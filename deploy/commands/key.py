@@ -60,7 +60,11 @@ def key() -> None:
 @click.argument("member")
 @click.option("--read-only", is_flag=True, help="The key may read and list, and change nothing.")
 @click.option("--bucket", "buckets", multiple=True, metavar="NAME", help="Only this bucket; may be repeated.")
-@click.option("--expires", metavar="WHEN", help="A span like 30d or 12h, or a time like 2026-12-31.")
+@click.option(
+    "--expires",
+    metavar="WHEN",
+    help="A span like 30d or 12h, or a time, UTC, like 2026-12-31, which is the start of that day.",
+)
 @json_option
 @data_option
 def create(

@@ -16,6 +16,7 @@ from billing.ledger.chain import Booked
 from billing.ledger.export import Format
 from billing.ledger.reports import Report
 from billing.money import format_number
+from billing.year_calendar import fiscal_year_of
 from deploy.commands.options import data_option, json_option
 from deploy.desk import Desk, as_treasurer, at_desk
 from deploy.instants import instant_text
@@ -42,7 +43,9 @@ def ledger() -> None:
 
 
 as_of_option = click.option("--as-of", metavar="YYYY-MM", help="At the end of this month; else of this one.")
-from_option = click.option("--from", "first", metavar="YYYY-MM", help="From this month; else January.")
+from_option = click.option(
+    "--from", "first", metavar="YYYY-MM", help="From this month; else since the fiscal year began."
+)
 to_option = click.option("--to", "last", metavar="YYYY-MM", help="To the end of this month; else this one.")
 
 
@@ -99,10 +102,10 @@ def _report(made: Made, first: str | None, last: str | None, *, as_json: bool) -
 
     async def work(desk: Desk) -> tuple[Report, str]:
         to = Month.of(desk.now_us) if end is None else end
-        since = Month(to.year, 1) if begin is None else begin
-        if since > to:
-            raise Refusal(f"--from: {since} is after {to}")
         async with desk.connected("weir_billing") as connection:
+            since = (await fiscal_year_of(connection, to)).first if begin is None else begin
+            if since > to:
+                raise Refusal(f"--from: {since} is after {to}")
             return await made(connection, since, to), await books.currency(connection)
 
     report, currency = at_desk(work)

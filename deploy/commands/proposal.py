@@ -276,10 +276,17 @@ def document(one: Proposal, papers: list[Attachment], comments: list[Comment], h
 @proposal.command("open")
 @click.argument("number", type=int)
 @click.option(
-    "--closes", required=True, metavar="T", help="When the vote ends: an instant, or a span like 14d."
+    "--closes",
+    required=True,
+    metavar="T",
+    help="When the vote ends: an instant, UTC (a date means the start of that day), or a span like 14d.",
 )
-@click.option("--opens", metavar="T", help="When it begins; now if not given.")
-@click.option("--record", metavar="T", help="The register of this instant says who votes; now if not given.")
+@click.option("--opens", metavar="T", help="When it begins, UTC; now if not given.")
+@click.option(
+    "--record",
+    metavar="T",
+    help="The register of this instant, UTC, says who votes (a date means the start of that day); now if not given.",
+)
 @click.option("--open-ballot", is_flag=True, help="Everybody will see who voted how; else it is secret.")
 @json_option
 @data_option

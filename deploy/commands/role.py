@@ -27,8 +27,12 @@ def role() -> None:
 @role.command("grant")
 @click.argument("member")
 @click.argument("office", type=OFFICES)
-@click.option("--from", "start", metavar="T", help="From when on; now if not given.")
-@click.option("--until", metavar="T", help="To when; without it until `weir role end`.")
+@click.option("--from", "start", metavar="T", help="From when on, UTC; now if not given.")
+@click.option(
+    "--until",
+    metavar="T",
+    help="To when, UTC; a date means the start of that day. Without it until `weir role end`.",
+)
 @click.option("--resolution", metavar="ID", help="Which decided it: `weir resolution list`.")
 @json_option
 @data_option
@@ -61,7 +65,7 @@ def grant(
 @role.command("end")
 @click.argument("member")
 @click.argument("office", type=OFFICES)
-@click.option("--on", "ends", metavar="T", help="When; now if not given.")
+@click.option("--on", "ends", metavar="T", help="When, UTC; now if not given.")
 @click.option("--resolution", metavar="ID", help="Which decided it.")
 @json_option
 @data_option

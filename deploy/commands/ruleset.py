@@ -134,7 +134,8 @@ def choose(
         print_json(document(entered))
     else:
         say(
-            f"years from {entered.from_year} on are closed by {entered.rule_set}, entered as choice {entered.number}"
+            f"years from {entered.from_year} on are closed by {entered.rule_set}, entered as choice {entered.number};"
+            f" every fiscal year begins with month {entered.first_month}"
         )
 
 

@@ -212,7 +212,7 @@ def convert(
 @click.argument("number", type=int)
 @click.option("--why", required=True, help="The reason; it stays in the register.")
 @click.option(
-    "--at", metavar="T", help="From when on; if not given from the start, where that month is open."
+    "--at", metavar="T", help="From when on, UTC; if not given from the start, where that month is open."
 )
 @json_option
 @data_option

@@ -37,7 +37,7 @@ def decided(command: Any) -> Any:
         click.option("--put-aside", multiple=True, metavar="ACCOUNT=AMOUNT",
                      help="reserve:voluntary=100.00, fund:education=50.00; once for each."),
         click.option("--set-off", is_flag=True, help="Take what members owe off what they are paid."),
-        click.option("--withhold", is_flag=True, help="Withhold tax as the rule set says."),
+        click.option("--withhold", is_flag=True, help="Withhold tax as the rule set says, from everybody."),
         click.option("--reference-rate", metavar="RATE",
                      help="The published rate that the rule set's cap on interest builds on, like 0.03."),
     ):  # fmt: skip
@@ -151,7 +151,8 @@ def _show(done: YearDone, *, as_json: bool) -> None:
     currency = page["currency"]
     for warning in done.warnings():
         say(f"warning: {warning}")
-    say(f"the fiscal year {page['fiscal_year']}, {done.kind}, by the rules {page['rule_set']}")
+    months = f"{page['first_month']} to {page['last_month']}"
+    say(f"the fiscal year {page['fiscal_year']}, {months}, {done.kind}, by the rules {page['rule_set']}")
     # In the order of members' numbers.
     shared = [] if done.closing is None else list(enumerate(done.closing.settlements))
     if shared:

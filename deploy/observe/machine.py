@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +22,7 @@ LOOK_EVERY_S = 15.0
 TICKS = os.sysconf("SC_CLK_TCK")
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 CERTIFICATE_BYTES_MAX = 1 << 20
+PEM_BEGINS = b"-----BEGIN CERTIFICATE-----"
 REPORT_BYTES_MAX = 1 << 20
 AUDIT = "audit.json"
 """{"at_us": when, "differences": how many, "bytes": of how many bytes}, kept there by `weir audit`."""
@@ -90,7 +91,9 @@ class Machine:
 
     def __init__(self, data: Path, certificate_files: str) -> None:
         self._data = data
-        self._certificates = [Path(one.strip()) for one in certificate_files.split(",") if one.strip()]
+        self._certificates = names_apart(
+            Path(one.strip()) for one in certificate_files.split(",") if one.strip()
+        )
         self._looked_s = -LOOK_EVERY_S
         self._seen = Snapshot()
 
@@ -115,11 +118,25 @@ class Machine:
         yield "weir_meter_audit_timestamp_seconds", _told(self._data / AUDIT, "at_us") / 1e6
         yield "weir_meter_audit_differences", _told(self._data / AUDIT, "differences")
         yield "weir_meter_audit_difference_bytes", _told(self._data / AUDIT, "bytes")
-        for path in self._certificates:
-            yield (
-                series("weir_certificate_expiry_timestamp_seconds", file=label_text(path.name)),
-                expiry_s(path),
-            )
+        for name, path in self._certificates.items():
+            yield series("weir_certificate_expiry_timestamp_seconds", file=label_text(name)), expiry_s(path)
+
+
+def names_apart(paths: Iterable[Path]) -> dict[str, Path]:
+    """What each file is called: its name, with as many directories before it as tell it from the others.
+
+    certbot calls every certificate fullchain.pem, in a directory that is named after the host.
+    """
+    every = [path.parts for path in dict.fromkeys(paths)]
+    found = {}
+    for parts in every:
+        counts = (
+            count
+            for count in range(1, len(parts) + 1)
+            if [other[-count:] for other in every].count(parts[-count:]) == 1
+        )
+        found[str(Path(*parts[-next(counts, len(parts)) :]))] = Path(*parts)
+    return found
 
 
 def label_text(text: str) -> str:
@@ -159,10 +176,13 @@ def _told(path: Path, name: str) -> int:
 
 
 def expiry_s(path: Path) -> float:
-    """When the first certificate of a PEM file to end ends, as seconds since 1970; 0 where it cannot be read."""
+    """When the first certificate of a PEM file to end ends, as seconds since 1970; 0 where one cannot be read."""
     try:
         with path.open("rb") as file:
-            found = x509.load_pem_x509_certificates(file.read(CERTIFICATE_BYTES_MAX))
+            content = file.read(CERTIFICATE_BYTES_MAX)
+        found = x509.load_pem_x509_certificates(content)
     except (OSError, ValueError):
         return 0.0
+    if len(found) < content.count(PEM_BEGINS):
+        return 0.0  # a chain that is half written: what is not whole is passed over by the library
     return min(one.not_valid_after_utc.timestamp() for one in found)

@@ -374,3 +374,21 @@ async def test_rows_of_before_are_moved_over_whole(postgres_server: TestServer, 
     finally:
         await owner.close()
         postgres_server.drop(dsn)
+
+
+async def test_a_month_opened_on_a_server_that_writes_days_otherwise_is_the_same_elsewhere(
+    co_op: Coop,
+) -> None:
+    """Its partitions keep their month as a text: 01/12/2026 would be the twelfth of January after a restore."""
+    owner = await co_op.owner()
+    name = await owner.fetchval("SELECT current_database()")
+    await owner.execute(f"ALTER DATABASE {name} SET datestyle = 'SQL, DMY'")
+    there = await co_op.connection("weir_meter")
+    await there.execute("SELECT meter.ensure_month('2026-11-01')")
+    books = await co_op.books()
+    async with books.transaction():
+        await store.close_month(books, NOVEMBER, now_us=NOVEMBER.end_us)
+    await there.execute("SELECT meter.ensure_month('2026-12-01')")
+    await owner.execute(f"ALTER DATABASE {name} RESET datestyle")
+    elsewhere = await co_op.connection("weir_meter")
+    await elsewhere.execute(f"INSERT INTO meter.reading_2026_12 {READING.format(month='2026-12')}")

@@ -14,7 +14,7 @@ from billing.ledger import store as ledger_store
 from billing.ledger.entry import Account, Entry, EntryKind, Posting, payable, receivable
 from billing.payments import run as pay
 from billing.payments import store as pay_store
-from billing.payments.ordering import LeftOut
+from billing.payments.ordering import LeftOut, order
 from billing.payments.run import Exported
 from billing.run import set_tariff
 from deploy.commands.pay import MasterSeal
@@ -97,6 +97,14 @@ async def test_what_is_owed_goes_to_the_bank_once(co_op: Coop, seal: MasterSeal)
     assert second is not None
     assert (1, 4209) == (second.batch.orders, second.batch.total_minor)
     assert await ordered(connection, seal) is None
+
+
+async def test_a_day_that_is_over_in_utc_is_refused_with_the_day_it_is_there(
+    co_op: Coop, seal: MasterSeal
+) -> None:
+    connection = await a_co_op(co_op, seal)
+    with pytest.raises(Refusal, match=r"2026-11-05 is over \(in UTC it is 2026-11-06\)"):
+        await order(connection, execute_on=date(2026, 11, 5), minimum_minor=0, now_us=NOW)
 
 
 async def test_whoever_cannot_be_reached_is_left_out_and_named_until_they_can(

@@ -7,7 +7,7 @@ from fractions import Fraction
 from hypothesis import given
 from hypothesis import strategies as st
 
-from billing.capital.deadlines import months_after
+from billing.capital.deadlines import date_to_date
 from billing.capital.exits import Terms, present_values, schedule
 from billing.capital.lots import Change, Kind, LotId, capital_accounts
 from billing.capital.retirement import Method, YearShare, plan
@@ -129,7 +129,7 @@ def test_a_schedule_sums_to_the_debt_and_is_never_behind(
     found = schedule(owed, Terms(years, rate, interest), left_on=left_on, first_month=first_month)
     assert owed == sum(one.principal_minor for one in found)
     assert [*range(1, len(found) + 1)] == [one.place for one in found]
-    assert all(left_on < one.due_on <= months_after(left_on, 12 * years) for one in found)
+    assert all(left_on < one.due_on <= date_to_date(left_on, 12 * years) for one in found)
     assert [one.due_on for one in found] == sorted({one.due_on for one in found})
     paid = 0
     for place, one in enumerate(found, 1):

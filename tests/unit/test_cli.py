@@ -1,5 +1,6 @@
 """The command line: one sentence and exit 2 for what is refused, and never a traceback."""
 
+import hashlib
 import json
 import os
 import subprocess
@@ -180,3 +181,57 @@ def test_an_address_that_is_none_is_refused_before_anything_is_opened(
 ) -> None:
     assert 2 == run(["member", "add", "bob", "--email", "notmail"])
     assert "'notmail' is no e-mail address" in capsys.readouterr().err
+
+
+OLD_LOCALE = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "latin-1"}
+"""A locale whose encoding is not UTF-8; the real ones are not on every machine."""
+BARS = (sys.executable, "-m", "deploy", "capital", "plan", "--growth", "5")
+
+
+def test_what_goes_into_a_file_is_utf_8_in_every_locale() -> None:
+    done = subprocess.run(
+        BARS, capture_output=True, cwd=ROOT, env={**os.environ, **OLD_LOCALE}, timeout=60, check=False
+    )
+    assert (0, b"") == (done.returncode, done.stderr)
+    assert "█" in done.stdout.decode("utf-8")
+
+
+def test_a_terminal_of_an_old_encoding_shows_a_mark_for_what_it_lacks() -> None:
+    ours, theirs = os.openpty()
+    try:
+        done = subprocess.run(
+            BARS, stdout=theirs, stderr=subprocess.PIPE, cwd=ROOT, env={**os.environ, **OLD_LOCALE}, timeout=60,
+            check=False,
+        )  # fmt: skip
+        assert (0, b"") == (done.returncode, done.stderr)
+        assert b"??" in os.read(ours, 1 << 16)
+    finally:
+        os.close(ours)
+        os.close(theirs)
+
+
+def test_a_migration_s_digest_is_that_of_its_file_in_every_locale() -> None:
+    """The database keeps it, and a text read otherwise would count as edited."""
+    read = "from meter.postgres import migrations; from pathlib import Path; print(*[one.sha256 for one in migrations('meter', Path('meter/sql'))])"
+    done = subprocess.run(
+        [sys.executable, "-c", read], capture_output=True, text=True, cwd=ROOT, env={**os.environ, **OLD_LOCALE},
+        timeout=60, check=True,
+    )  # fmt: skip
+    files = sorted(ROOT.joinpath("meter", "sql").glob("*.sql"))
+    assert [hashlib.sha256(path.read_bytes()).hexdigest() for path in files] == done.stdout.split()
+
+
+def test_deadlines_say_after_which_day_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    assert 0 == run(["capital", "deadlines", "2026", "--rule-set", "us-selc", "--ends", "6"])
+    assert "after the fiscal year that ends on 2026-06-30" in capsys.readouterr().out
+
+
+def test_every_option_that_takes_a_time_says_whose_zone_it_is_in() -> None:
+    taken = [
+        (name, option)
+        for name, command in commands(weir)
+        for option in command.params
+        if isinstance(option, click.Option) and option.metavar in ("T", "WHEN")
+    ]
+    assert len(taken) > 10
+    assert [] == [(name, option.opts[0]) for name, option in taken if "UTC" not in (option.help or "")]

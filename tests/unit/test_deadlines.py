@@ -39,6 +39,23 @@ def test_spain_drafts_within_three_months_and_files_one_month_after_the_meeting(
     assert "2027-06-20" == due("es", date(2026, 12, 31), date(2027, 5, 20))["filed"]
 
 
+@pytest.mark.parametrize(
+    ("approved", "filed", "worked_out"),
+    [
+        ("2027-06-30", "2027-07-30", "2027-09-30"),
+        ("2027-04-30", "2027-05-30", "2027-07-30"),
+        ("2027-02-28", "2027-03-28", "2027-05-28"),
+        ("2027-05-31", "2027-06-30", "2027-08-31"),
+    ],
+)
+def test_what_counts_from_the_meeting_counts_from_date_to_date(
+    approved: str, filed: str, worked_out: str
+) -> None:
+    """Código Civil art. 5.1; where the month has no such day, its last."""
+    found = due("es", date(2026, 12, 31), date.fromisoformat(approved))
+    assert (filed, worked_out) == (found["filed"], found["exits worked out"])
+
+
 def test_laws_that_count_months_from_the_year_s_end() -> None:
     """UK 2014 Act s. 89: seven months beginning immediately after the end. Canada s. 50: six months."""
     assert {"annual return": "2027-07-31"} == due("uk-society", date(2026, 12, 31))

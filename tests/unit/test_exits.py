@@ -72,10 +72,20 @@ def test_selc_pays_within_five_years_at_fiscal_year_ends_with_interest_on_what_s
 def test_spain_pays_a_fifth_a_year_with_legal_interest_on_the_anniversaries() -> None:
     agreed = terms(ES, years=None, base_rate=Fraction(325, 10000))
     found = schedule(10_000, agreed, left_on=date(2024, 2, 29), first_month=1)
-    # 3.25 % of 100, 80, 60, 40, 20. A 29 February is the last of its month: so is the 28th.
+    # 3.25 % of 100, 80, 60, 40, 20. Of a 29 February it is the 28th in a year that lacks one.
     assert [
         ("2025-02-28", 2000, 325), ("2026-02-28", 2000, 260), ("2027-02-28", 2000, 195),
         ("2028-02-29", 2000, 130), ("2029-02-28", 2000, 65),
+    ] == rows(found)  # fmt: skip
+
+
+def test_who_left_on_28_february_waits_no_day_longer_than_the_years_of_the_law() -> None:
+    """From date to date (Código Civil art. 5.1): five years from 28 February 2023 end on 28 February 2028."""
+    agreed = terms(ES, years=None, base_rate=Fraction(325, 10000))
+    found = schedule(10_000, agreed, left_on=date(2023, 2, 28), first_month=1)
+    assert [
+        ("2024-02-28", 2000, 325), ("2025-02-28", 2000, 260), ("2026-02-28", 2000, 195),
+        ("2027-02-28", 2000, 130), ("2028-02-28", 2000, 65),
     ] == rows(found)  # fmt: skip
 
 

@@ -101,7 +101,7 @@ def test_without_prices_the_shipped_example_counts_in_the_founders_currency() ->
         ({"meeting": {"for": 1, "against": 1}}, "meeting.for: 1 for and 1 against carry nothing"),
         ({"meeting": {"for": 4}}, "meeting.for: 4 votes were cast, and there are 3 founders"),
         ({"meeting": {"against": 1}}, "meeting.for: a count of votes names those for it"),
-        ({"meeting": {"date": "2026-11-27"}}, "meeting.date: 2026-11-27 is still to come"),
+        ({"meeting": {"date": "2026-11-27"}}, "meeting.date: 2026-11-27 is still to come (in UTC it is 2026-11-26)"),
         ({"meeting": {"date": "2026-11-20", "for": 3}}, "meeting.for: votes are held against the register of the day"),
         ({"meeting": {"date": "tomorrow"}}, "meeting.date: 'tomorrow' is not a day"),
         ({"class_weights": {"customer": 1}}, "class_weights.customer: is no class of members"),
@@ -285,3 +285,10 @@ def test_the_example_founds_and_stands_in_the_docs() -> None:
     assert ("Linden Hosting", 3) == (told.name, len(told.founders))
     page = ROOT.joinpath("docs/founding.md").read_text("utf-8")
     assert "\n".join(f"    {line}".rstrip() for line in text.splitlines()) in page
+
+
+def test_a_short_first_year_is_closed_after_its_own_last_month() -> None:
+    """Books from December on, years from January: the first year is one month, and not twelve."""
+    told = markdown(sheets(begin="2026-12")["1-checklist"]).replace("\\", "")
+    assert "After 2026-12, with which the first fiscal year ends: " in told
+    assert "twelve months" not in told

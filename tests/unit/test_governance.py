@@ -19,11 +19,13 @@ from billing.governance.decisions import (
     check_resolution,
     choice_at,
     choice_for,
+    first_month_of,
     hours,
 )
 from billing.governance.majorities import check_majority
 from billing.rules.book import rule_set, rule_set_ids
 from billing.rules.voting import voting_rules
+from billing.tongue import phrase, speaking
 from meter.ids import MemberId
 from meter.refusal import Refusal
 from meter.window import Month
@@ -50,7 +52,7 @@ CHOICE = Choice(0, "plain", 2026, 4, None, "", "", "test", 0)
     ("change", "sentence"),
     [
         ({"text": "  "}, "text: a resolution says what was decided"),
-        ({"decided_on": date(2026, 11, 6)}, "date: 2026-11-06 is still to come"),
+        ({"decided_on": date(2026, 11, 6)}, "date: 2026-11-06 is still to come; in UTC it is 2026-11-05$"),
         ({"votes": Votes(2, 2, 9)}, "votes: 2 for and 2 against carry nothing"),
         ({"votes": Votes(3, -1, 0)}, "votes: a count is 0 or more"),
         ({"votes": Votes(3, 1, 0)}, "quorum: 4 votes were cast, and 5 were needed"),
@@ -61,8 +63,11 @@ CHOICE = Choice(0, "plain", 2026, 4, None, "", "", "test", 0)
 )
 def test_a_resolution_that_did_not_carry_is_refused(change: dict[str, Any], sentence: str) -> None:
     check_resolution(RESOLUTION, today=TODAY, voters=5)
-    with pytest.raises(Refusal, match=sentence):
+    with pytest.raises(Refusal, match=sentence) as refused:
         check_resolution(replace(RESOLUTION, **change), today=TODAY, voters=5)
+    for language in ("de", "es"):
+        with speaking(language):
+            assert phrase(str(refused.value)) != str(refused.value)
 
 
 @pytest.mark.parametrize(
@@ -201,3 +206,18 @@ def test_choosing_nothing_is_allowed_by_every_rule_set(name: str) -> None:
 def test_choices_the_rules_do_not_leave_are_refused(text: str, sentence: str) -> None:
     with pytest.raises(Refusal, match=sentence):
         check_choices(parse_choices(text, currency="EUR"), rule_set("us-selc"), currency="EUR")
+
+
+def test_all_fiscal_years_begin_with_the_month_that_was_said_last() -> None:
+    """July for 2026, then January for 2027: were each to keep its own, the first half of 2027 would lie in both."""
+    choices = [replace(CHOICE, number=1, first_month=7), replace(CHOICE, number=2, rule_set="es", from_year=2027, first_month=1)]  # fmt: skip
+    assert (1, 1) == (first_month_of(choices), first_month_of([]))
+    days = ("2026-01-01", "2026-12-31", "2027-01-01", "2027-07-01")
+    assert ["plain", "plain", "es", "es"] == [
+        found and found.rule_set for found in (choice_at(choices, at(day)) for day in days)
+    ]
+    later = [choices[1], replace(choices[0], number=3)]
+    assert ["plain", "es"] == [
+        found and found.rule_set
+        for found in (choice_at(later, at(day)) for day in ("2027-06-30", "2027-07-01"))
+    ]

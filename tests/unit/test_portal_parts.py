@@ -5,9 +5,11 @@ from datetime import UTC, date, datetime
 import pytest
 
 from billing.portal.guard import Attempts, neighbourhood, own_path, same_origin
+from billing.portal.membership import read_leaving
 from billing.portal.overview import Day, days, picture
 from billing.words import bytes_text, instant_text, iso_text, month_text, quantity_text
 from meter.ids import MemberId
+from meter.refusal import Refusal
 from meter.usage import Usage
 from meter.window import Month, to_us
 
@@ -136,3 +138,9 @@ def test_a_path_of_ours_may_be_led_to(path: str) -> None:
 )  # fmt: skip
 def test_what_a_browser_could_take_for_another_site_is_no_path_of_ours(path: str) -> None:
     assert own_path(path) is None
+
+
+def test_a_day_that_is_over_in_utc_is_refused_with_the_day_it_is_there() -> None:
+    """West of Greenwich an evening's own day is over already."""
+    with pytest.raises(Refusal, match=r"from today on \(in UTC it is 2026-11-27\)"):
+        read_leaving({"sure": "yes", "on": "2026-11-26"}, today=date(2026, 11, 27))

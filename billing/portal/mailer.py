@@ -10,13 +10,13 @@ import logging
 import random
 import smtplib
 import ssl
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.utils import format_datetime, make_msgid
-from typing import cast
+from typing import TypeVar, cast
 
 from billing.metrics import PortalMetrics
 from billing.portal import login, store
@@ -30,6 +30,7 @@ from meter.postgres import AWAY, Connection, Pool
 from meter.refusal import Refusal
 
 log = logging.getLogger("billing.mail")
+One = TypeVar("One")
 MEMBERS_OF_AN_ADDRESS_MAX = 10
 HOUR_US = 3600 * 10**6
 PAUSE_S = 3
@@ -46,7 +47,7 @@ class Notice:
 
 
 class Mailer:
-    """A bounded line of addresses that asked for a link, and of notices."""
+    """A bounded line of addresses that asked for a link, and one of notices, each served in its turn."""
 
     def __init__(
         self, pool: Pool, settings: BillingSettings, metrics: PortalMetrics, clock: Callable[[], int]
@@ -58,8 +59,9 @@ class Mailer:
         self._settings = settings
         self._metrics = metrics
         self._clock = clock
-        self._waiting: asyncio.Queue[str | Notice] = asyncio.Queue(settings.login_mails_waiting_max)
-        # Counted apart: whoever asks for many links must not keep a notice back.
+        # Waiting and counted apart: whoever asks for many links must not keep a notice back.
+        self._asked: asyncio.Queue[str] = asyncio.Queue(settings.login_mails_waiting_max)
+        self._noticed: asyncio.Queue[Notice] = asyncio.Queue(settings.login_mails_waiting_max)
         self._links, self._notices = (
             Attempts(
                 tries_max=settings.login_mails_per_hour_max,
@@ -71,15 +73,15 @@ class Mailer:
 
     def ask(self, email: str) -> None:
         """Note that this address asked; dropped when too many wait."""
-        self._line_up(email)
+        self._line_up(self._asked, email)
 
     def tell(self, notice: Notice) -> None:
         """Note that a member is to be told something; dropped when too many wait."""
-        self._line_up(notice)
+        self._line_up(self._noticed, notice)
 
-    def _line_up(self, one: str | Notice) -> None:
+    def _line_up(self, line: asyncio.Queue[One], one: One) -> None:
         try:
-            self._waiting.put_nowait(one)
+            line.put_nowait(one)
         except asyncio.QueueFull:
             self._metrics.mailed("dropped")
 
@@ -88,10 +90,15 @@ class Mailer:
         return beside(self._work())
 
     async def _work(self) -> None:
+        await asyncio.gather(
+            self._in_turn(self._asked, self._serve), self._in_turn(self._noticed, self._notify)
+        )
+
+    async def _in_turn(self, line: asyncio.Queue[One], serve: Callable[[One], Awaitable[None]]) -> None:
         while True:
-            one = await self._waiting.get()
+            one = await line.get()
             try:
-                await (self._notify(one) if isinstance(one, Notice) else self._serve(one))
+                await serve(one)
             except AWAY as error:
                 self._metrics.mailed("failed")
                 log.warning("a mail was not made, the database is away: %s", type(error).__name__)

@@ -457,3 +457,27 @@ async def test_a_member_is_told_by_mail_of_a_new_passkey_however_many_links_were
             False,
         )
         assert mails.mails.empty()
+
+
+async def test_links_that_wait_for_a_slow_mail_server_keep_no_notice_back(
+    co_op: Coop, tmp_path: Path, mails: MailServer
+) -> None:
+    settings = BillingSettings(
+        smtp_host="127.0.0.1", smtp_port=mails.port, smtp_from="coop@example.org", portal_url=PORTAL,
+        login_mails_waiting_max=1,
+    )  # fmt: skip
+    async with running_site(co_op, tmp_path / "journal", settings, origin=PORTAL) as site:
+        anna, ben = await co_op.found("anna", "ben")
+        for member, email in ((anna, "anna@example.org"), (ben, "ben@example.org")):
+            await (await co_op.owner()).execute(
+                "UPDATE meter.member SET email = $2 WHERE id = $1", member, email
+            )
+        mails.slow_to = b"ben@"
+        await site.post("/login", email="ben@example.org")
+        await asyncio.wait_for(mails.waits.wait(), 30)
+        for _ in range(3):
+            await site.post("/login", email="ben@example.org")
+        await with_key(site, anna)
+        assert "A new passkey of yours" == (await mails.next())["Subject"]
+        mails.goes_on.set()
+        assert ["ben@example.org"] * 2 == [(await mails.next())["To"] for _ in range(2)]

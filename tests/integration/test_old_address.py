@@ -155,11 +155,12 @@ async def test_a_mail_that_was_not_taken_waits_and_is_tried_again(
     monkeypatch.setattr(old_address, "AGAIN_AFTER_S", 0)
     anna = await anna_at(site.co_op, "anna@old.example")
     await site.sign_in(anna)
-    mails.answers = ["451 later"]
+    # More often than a member may be sent mails in an hour.
+    mails.answers = ["451 later"] * 4
     await moves_to(site, "anna@new.example")
     assert "anna@old.example" == (await mails.next())["To"]
     await nothing_waits(site.co_op)
-    assert 2 == mails.tries
+    assert 5 == mails.tries
 
 
 async def test_nobody_s_mailbox_is_filled_by_changing_to_and_fro(site: Site, mails: MailServer) -> None:

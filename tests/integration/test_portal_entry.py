@@ -183,6 +183,18 @@ async def test_a_passing_fault_is_tried_again_and_a_lasting_one_is_not(
     assert 5 == mails.tries
 
 
+async def test_links_that_a_mail_server_was_too_busy_for_do_not_count_against_a_member(
+    mailing: Site, mails: MailServer
+) -> None:
+    (anna,) = await mailing.co_op.found("anna")
+    await with_email(mailing, anna, "anna@example.org")
+    mails.answers = ["451 later"] * 9
+    for _ in range(5):
+        await mailing.post("/login", email="anna@example.org")
+    assert ["anna@example.org"] * 2 == [(await mails.next())["To"] for _ in range(2)]
+    assert 11 == mails.tries
+
+
 async def test_a_link_is_never_sent_in_clear_where_tls_was_asked_for(
     mailing: Site, mails: MailServer
 ) -> None:

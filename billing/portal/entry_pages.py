@@ -11,9 +11,9 @@ from billing.portal import entry_store, login, passkey_store, store
 from billing.portal.desk import PORTAL, NotFound, Portal, client_of, get_of, html_page, visitor_of
 from billing.portal.entry import HAPPENED_WORDS, WAY_WORDS
 from billing.portal.guard import neighbourhood
-from billing.portal.mail import is_address
 from billing.portal.passkey import NAME_CHARACTERS_MAX, place_of
 from billing.portal.refusing import look_up, refused
+from billing.register.particulars import is_address
 from billing.tongue import _
 from meter.refusal import Refusal
 

@@ -10,19 +10,6 @@ from billing.portal.entry import Happened
 from billing.tongue import _
 from billing.words import instant_text
 
-EMAIL_CHARACTERS_MAX = 254
-
-
-def is_address(text: str) -> bool:
-    """Whether it could be one e-mail address: no blanks, no line ends, something on both sides of its last '@'."""
-    local, _, domain = text.rpartition("@")
-    return (
-        bool(local and domain)
-        and len(text) <= EMAIL_CHARACTERS_MAX
-        and text.isprintable()
-        and not any(one in text for one in ' <>,;:"()[]\\')
-    )
-
 
 def login_mail(*, sender: str, to: str, name: str, link: str, minutes: int) -> EmailMessage:
     """The mail. Raises ValueError for an address that cannot stand in a header."""

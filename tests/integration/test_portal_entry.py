@@ -15,7 +15,8 @@ from pydantic import ValidationError
 
 from billing.portal import mailer
 from billing.portal.desk import PORTAL
-from billing.portal.mail import is_address, login_mail
+from billing.portal.mail import login_mail
+from billing.register.particulars import is_address
 from billing.settings import BillingSettings
 from meter.ids import MemberId
 from meter.postgres import migrate
@@ -223,6 +224,7 @@ def test_settings_that_could_not_send_or_would_tell_a_password_are_refused(wrong
     [
         ("anna@example.org", True), ("a+b@x", True), ("anna", False), ("@x", False), ("a@", False), ("a@b\nBcc: c@d", False),
         ("a b@c", False), ("a@b,c@d", False), ("a" * 250 + "@b.org", False), ("<a@b>", False),
+        ("a@b@c.org", False),
     ],
 )  # fmt: skip
 def test_what_may_be_an_address(text: str, *, is_one: bool) -> None:

@@ -36,6 +36,8 @@ class Visitor:
     """What they may act in, asked anew for every request."""
     language: str | None = None
     """In which they want to be told things; None where they never said."""
+    has_left: bool = False
+    """They read what they are owed; nothing new opens the door for them."""
 
 
 async def create_login_link(

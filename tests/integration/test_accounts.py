@@ -273,6 +273,14 @@ async def test_who_has_left_does_not_get_in(site: Visited) -> None:
     owner = await site.co_op.owner()
     await owner.execute("UPDATE meter.member SET status = 'left', left_at = now()")
     assert (400, "") == ((await site.enter())[0], await site.who())
+    # Their page says so, and lets go of the account: who comes again, comes as a new member.
+    await site.sign_in(anna)
+    page = await site.text("/sessions")
+    assert (True, False) == ("it signs nobody in here" in page, "can sign in here as you" in page)
+    assert 303 == (await site.post("/account/unlink")).status
+    assert "Link your account" not in await site.text("/sessions")
+    reply = await site.post("/account")
+    assert (400, True) == (reply.status, "end with the membership" in await reply.text())
 
 
 async def test_the_way_back_works_once_in_the_browser_that_began_and_in_time(site: Visited) -> None:

@@ -263,7 +263,21 @@ async def test_a_removed_passkey_opens_nothing_and_one_of_who_left_still_does(si
     await owner.execute("UPDATE meter.member SET status = 'left', left_at = now() WHERE id = $1", ben)
     # What they are owed stands on their own page; a new passkey is for members alone.
     assert (303, "ben") == ((await enter(site, other))[0], await is_in(site))
-    assert 400 == await add(site, SecurityKey(PORTAL))
+    page = await site.text("/sessions")
+    assert (True, False) == ("You have left: no passkey is added" in page, "Add a passkey" in page)
+    # Before the device is asked, which would keep a key that nobody here knows.
+    reply = await site.post("/passkeys/begin")
+    assert (400, True) == (reply.status, "no passkey is added" in await reply.text())
+
+
+async def test_who_leaves_while_their_device_makes_a_passkey_has_none_of_it_kept(site: Site) -> None:
+    (anna,) = await site.co_op.found("anna")
+    await site.sign_in(anna)
+    made = SecurityKey(PORTAL).create(await options(site, "/passkeys/begin"))
+    owner = await site.co_op.owner()
+    await owner.execute("UPDATE meter.member SET status = 'left', left_at = now()")
+    assert 400 == (await site.post("/passkeys", name="late", credential=made)).status
+    assert 0 == await owner.fetchval("SELECT count(*) FROM billing.passkey")
 
 
 async def test_a_member_has_so_many_passkeys_and_no_more(site: Site) -> None:

@@ -71,10 +71,11 @@ async def _confirm(request: web.Request) -> web.Response:
     portal, token = request.app[PORTAL], request.match_info["token"]
     count_try(request)
     async with portal.database() as connection:
-        works = await login.link_works(connection, token, now_us=portal.clock())
-    if not works:
+        name = await login.whose_link(connection, token, now_us=portal.clock())
+    if name is None:
         return await _stale_link(request)
-    response = html_page(render("confirm.html", visitor=None))
+    # Two of one household share a mailbox, and somebody may pass on a link of theirs to be mistaken for another's.
+    response = html_page(render("confirm.html", visitor=None, name=name))
     if not request.cookies.get(portal.link_cookie):
         # Strict, though the link came from elsewhere: it is our page's own button that brings it back.
         response.set_cookie(

@@ -43,10 +43,14 @@ async def forget_links(connection: Connection, member: MemberId, *, now_us: int,
     )  # fmt: skip
 
 
-async def link_works(connection: Connection, digest: bytes, *, now_us: int) -> bool:
-    """Whether the link could be used now; uses nothing."""
-    query = "SELECT EXISTS (SELECT FROM billing.login_link WHERE token_sha256 = $1 AND expires_at > $2)"
-    return bool(await connection.fetchval(query, digest, to_datetime(now_us)))
+async def whose_link(connection: Connection, digest: bytes, *, now_us: int) -> str | None:
+    """The name of the member whose link this is; None for one that cannot be used now. Uses nothing."""
+    found: str | None = await connection.fetchval(
+        "SELECT m.name FROM billing.login_link AS l JOIN meter.member AS m ON m.id = l.member"
+        " WHERE l.token_sha256 = $1 AND l.expires_at > $2",
+        digest, to_datetime(now_us),
+    )  # fmt: skip
+    return found
 
 
 async def take_link(connection: Connection, digest: bytes, *, now_us: int) -> MemberId | None:

@@ -171,7 +171,7 @@ def _seconds(claims: Mapping[str, Any], name: str) -> int:
 
 def _is_strong(key: Mapping[str, Any]) -> bool:
     kind, size = key.get("kty"), str(key.get("n", ""))
-    if kind not in KINDS or key.get("alg", KINDS[str(kind)]) != KINDS[str(kind)]:
+    if not isinstance(kind, str) or kind not in KINDS or key.get("alg", KINDS[kind]) != KINDS[kind]:
         return False
     return key.get("crv") == "P-256" if kind == "EC" else len(size) * 3 >= RSA_BYTES_MIN * 4
 

@@ -456,7 +456,7 @@ SAID: list[dict[str, Any]] = [
     {"issuer": "http://127.0.0.1:1"}, {"issuer": None}, {"token_endpoint": None}, {"token_endpoint": "http://evil.example/token"},
     {"jwks_uri": "ftp://127.0.0.1/keys"}, {"jwks_uri": 7}, {"authorization_endpoint": "javascript:alert(1)"},
     {"authorization_endpoint": "http://user@127.0.0.1/"}, {"token_endpoint_auth_methods_supported": ["private_key_jwt"]},
-    {"token_endpoint_auth_methods_supported": 7},
+    {"token_endpoint_auth_methods_supported": 7}, {"jwks_uri": "https://["}, {"token_endpoint": "https://\N{ACCOUNT OF}.example/"},
 ]  # fmt: skip
 
 
@@ -488,6 +488,7 @@ async def test_a_new_key_is_asked_for_once_a_minute_at_most_and_weak_or_odd_ones
         {"kty": "RSA", "kid": "broken"},
         7,
         {"kty": "oct", "k": "AAAA"},
+        {"kty": ["RSA"]},
         rsa_jwk("new", fresh),
     ]  # type: ignore[list-item]
     before = site.provider.asked.count("/keys")

@@ -510,6 +510,25 @@ async def test_a_new_key_is_asked_for_once_a_minute_at_most_and_weak_or_odd_ones
     assert (400, "") == ((await site.enter())[0], await site.who())
 
 
+@pytest.mark.parametrize("kid", [None, "default"])
+async def test_a_new_key_under_the_old_name_or_under_none_is_asked_for_too(
+    site: Visited, kid: str | None
+) -> None:
+    (anna,) = await site.co_op.found("anna")
+    site.provider.header = {"alg": "RS256"} | ({} if kid is None else {"kid": kid})
+
+    def has(key: rsa.RSAPrivateKey) -> None:
+        shown = {name: value for name, value in rsa_jwk("", key).items() if name != "kid"}
+        site.provider.keys = [shown | ({} if kid is None else {"kid": kid})]
+        site.provider.sign = lambda header, claims: rsa_signed(header, claims, key)
+
+    has(rsa.generate_private_key(65537, 2048))
+    await site.linked(anna, "subject-of-anna")
+    has(rsa.generate_private_key(65537, 2048))
+    site.now_us += MINUTE
+    assert ((303, "/"), "anna") == (await site.enter(), await site.who())
+
+
 async def test_no_secret_code_token_or_name_of_an_account_is_logged(
     site: Visited, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -190,6 +190,18 @@ async def test_who_signs_in_after_a_form_comes_to_the_form(site: Site) -> None:
     assert "/proposals/new?election" == reply.headers["Location"]
 
 
+async def test_a_proxy_that_asks_under_another_name_loses_nobody_s_page(co_op: Coop, tmp_path: Path) -> None:
+    public = "https://portal.example"
+    async with running_site(co_op, tmp_path, BillingSettings(portal_url=public), origin=public) as site:
+        for referer, led in (
+            (f"{public}/usage?by=day", "/usage?by=day"), ("https://evil.example/usage", "/"), ("http://[", "/"), ("/usage", "/"),
+        ):  # fmt: skip
+            reply = await site.client.post(
+                "/language", data={"language": "de"}, headers={"Referer": referer}, allow_redirects=False
+            )
+            assert (303, led) == (reply.status, reply.headers["Location"]), referer
+
+
 @pytest.mark.parametrize(
     "path",
     ["//evil.example", "/\\evil.example", "\\\\evil.example", "https://evil.example", "https:evil", "/./evil//x",

@@ -28,6 +28,11 @@ _SECRETS = (
     # A password in an address, and one-time links to the portal.
     re.compile(r"(\w+://[^\s/:@]*:)[^\s/@]+(?=@)"),
     re.compile(r"(/login/)[A-Za-z0-9_-]{16,}"),
+    # A member's token for the API, which bears its beginning for such finders, and a provider's code on its way back.
+    re.compile(r"(\bweir_[0-9a-f]{16}_)[A-Za-z0-9_-]{20,}"),
+    re.compile(r"([?&](?:code|state)=)[^\s&\"']{8,}"),
+    # The portal's own cookies, also where the header they came in is none.
+    re.compile(r"(\b(?:__Host-weir|__Secure-weir|weir_session|weir_entry|weir_link)[a-z-]*=)[^\s;,'\"]+"),
     re.compile(r"((?:password|passphrase|secret_key|secret)['\"]? ?[:=] ?['\"]?)[^\s'\"&,]+", re.IGNORECASE),
 )
 _BREAKS = str.maketrans({"\r": "\\r", "\x1b": "\\x1b", "\0": "\\0", "\x85": "\\x85", "\u2028": "\\u2028"})

@@ -36,6 +36,10 @@ AWAY = (
 connection is then in a state of its own, and a fresh one is all that is needed."""
 
 
+NO_TEXT = asyncpg.CharacterNotInRepertoireError
+"""What says that a text has something in it that no text of the server's can have: a NUL."""
+
+
 @dataclass(frozen=True, slots=True)
 class Migration:
     """One numbered file of one room."""

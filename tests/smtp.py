@@ -55,6 +55,11 @@ class MailServer:
     offers_tls: bool = True
     answers: list[str] = field(default_factory=list)
     """To the next mails' DATA, instead of '250'."""
+    slow_to: bytes = b"nobody@"
+    """A mail to an address with this in it is not answered before `goes_on`."""
+    waits: asyncio.Event = field(default_factory=asyncio.Event)
+    """That such a mail came."""
+    goes_on: asyncio.Event = field(default_factory=asyncio.Event)
     mails: asyncio.Queue[EmailMessage] = field(default_factory=asyncio.Queue)
     tries: int = 0
     in_clear: list[bytes] = field(default_factory=list)
@@ -87,6 +92,9 @@ class MailServer:
                 await say("354 go on")
                 body = await reader.readuntil(b"\r\n.\r\n")
                 self.tries += 1
+                if self.slow_to in body.partition(b"\r\n\r\n")[0]:
+                    self.waits.set()
+                    await self.goes_on.wait()
                 answer = self.answers.pop(0) if self.answers else "250 taken"
                 if answer.startswith("250"):
                     found = message_from_bytes(body[:-5], _class=EmailMessage, policy=policy.default)

@@ -19,7 +19,7 @@ from meter.refusal import Refusal
 
 try:
     from joserfc import jws, jwt
-    from joserfc.errors import InvalidKeyIdError, JoseError
+    from joserfc.errors import BadSignatureError, InvalidKeyIdError, JoseError
     from joserfc.jwk import JWKRegistry, KeySet
 
     IS_THERE = True
@@ -42,7 +42,7 @@ class NotThisAccount(Refusal):
 
 
 class UnknownKey(NotThisAccount):
-    """The token names a key that the provider did not have when it was asked last."""
+    """The token is by a key that the provider did not have, or not under that name, when it was asked last."""
 
 
 class ProviderAway(Refusal):
@@ -128,7 +128,8 @@ def proven_subject(
     try:
         registry = jws.JWSRegistry(algorithms=list(ALGORITHMS), strict_check_header=False)
         claims = jwt.decode(text, keys, algorithms=list(ALGORITHMS), registry=registry).claims
-    except InvalidKeyIdError as error:
+    except (InvalidKeyIdError, BadSignatureError) as error:
+        # A provider with one key need not name it, and has another one day.
         raise UnknownKey(NOT_ACCEPTED) from error
     except (JoseError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise NotThisAccount(NOT_ACCEPTED) from error
@@ -171,7 +172,7 @@ def _seconds(claims: Mapping[str, Any], name: str) -> int:
 
 def _is_strong(key: Mapping[str, Any]) -> bool:
     kind, size = key.get("kty"), str(key.get("n", ""))
-    if kind not in KINDS or key.get("alg", KINDS[str(kind)]) != KINDS[str(kind)]:
+    if not isinstance(kind, str) or kind not in KINDS or key.get("alg", KINDS[kind]) != KINDS[kind]:
         return False
     return key.get("crv") == "P-256" if kind == "EC" else len(size) * 3 >= RSA_BYTES_MIN * 4
 

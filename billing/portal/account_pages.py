@@ -48,6 +48,8 @@ async def _begin_link(request: web.Request) -> web.Response:
     portal, outside = request.app[PORTAL], _outside(request)
     async with portal.database() as connection:
         visitor = await visitor_of(request, connection)
+    if visitor.has_left:
+        raise Refusal("you have left, and accounts elsewhere end with the membership; one-time links go on")
     count_try(request)
     return await _off(request, outside, Purpose.NEW_ACCOUNT, visitor=visitor)
 

@@ -69,7 +69,7 @@ from billing.portal.mailer import Mailer
 from billing.portal.old_address import OldAddresses
 from billing.portal.overview import page
 from billing.portal.provider import Outside
-from billing.portal.refusing import look_up, refused, signed_out
+from billing.portal.refusing import is_garbage, look_up, refused, signed_out
 from billing.portal.telling import book_reports, just_now, year_of
 from billing.portal.typed import field_of, refusal_told
 from billing.settings import BillingSettings
@@ -219,7 +219,9 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
         log.warning("the database does not answer: %s", type(error).__name__)
         words = _("The co-op's books cannot be reached just now. Your data is safe; try again soon.")
         return await refused(request, words, 503)
-    except Exception:  # the one place that keeps a bug of ours from showing a trace to a member
+    except Exception as error:  # the one place that keeps a bug of ours from showing a trace to a member
+        if await is_garbage(request, error):
+            return await refused(request, _("What was sent cannot be read; use the portal's pages."), 400)
         log.exception("a page failed: %s", request.match_info.route.resource)
         return await refused(request, _("Something went wrong on our side. It has been noted."), 500)
 

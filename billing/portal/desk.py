@@ -20,7 +20,7 @@ from billing.canon import canonical
 from billing.metrics import PortalMetrics
 from billing.portal import login
 from billing.portal.bundles import Bundles
-from billing.portal.guard import HEADERS, POLICY, SAFE_METHODS, Attempts, own_path, page_of
+from billing.portal.guard import HEADERS, POLICY, SAFE_METHODS, Attempts, host_of, own_path, page_of
 from billing.portal.just_made import JustMade
 from billing.portal.mailer import Mailer
 from billing.portal.old_address import OldAddresses
@@ -182,9 +182,13 @@ async def get_of(request: web.Request, path: str) -> str | None:
 
 async def came_from(request: web.Request) -> str | None:
     """The page of ours they came from, where it can be asked for again. Never a page of another site."""
-    came = urlsplit(request.headers.get("Referer", ""))
-    path = came.path + (f"?{came.query}" if came.query else "")
-    return await get_of(request, path) if came.netloc == request.host else None
+    referer = request.headers.get("Referer", "")
+    host = host_of(referer)
+    # A proxy may ask us under another name than the browser asked it; by what name, the setting knows.
+    if not host or host not in (request.host, host_of(request.app[PORTAL].settings.portal_url)):
+        return None
+    came = urlsplit(referer)
+    return await get_of(request, came.path + (f"?{came.query}" if came.query else ""))
 
 
 async def maybe_visitor(request: web.Request, connection: Connection) -> login.Visitor | None:

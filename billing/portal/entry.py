@@ -95,7 +95,10 @@ def is_safe(url: object, *, issuer: str) -> bool:
     """Whether a URL may be asked: over TLS, or on this machine where the issuer is."""
     if not isinstance(url, str):
         return False
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
     if parts.username or parts.fragment or not parts.hostname:
         return False
     return parts.scheme == "https" or (is_on_this_machine(issuer) and is_on_this_machine(url))

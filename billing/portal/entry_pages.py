@@ -11,9 +11,9 @@ from billing.portal import entry_store, login, passkey_store, store
 from billing.portal.desk import PORTAL, NotFound, Portal, client_of, get_of, html_page, visitor_of
 from billing.portal.entry import HAPPENED_WORDS, WAY_WORDS
 from billing.portal.guard import neighbourhood
-from billing.portal.mail import is_address
 from billing.portal.passkey import NAME_CHARACTERS_MAX, place_of
 from billing.portal.refusing import look_up, refused
+from billing.register.particulars import is_address
 from billing.tongue import _
 from meter.refusal import Refusal
 
@@ -71,10 +71,11 @@ async def _confirm(request: web.Request) -> web.Response:
     portal, token = request.app[PORTAL], request.match_info["token"]
     count_try(request)
     async with portal.database() as connection:
-        works = await login.link_works(connection, token, now_us=portal.clock())
-    if not works:
+        name = await login.whose_link(connection, token, now_us=portal.clock())
+    if name is None:
         return await _stale_link(request)
-    response = html_page(render("confirm.html", visitor=None))
+    # Two of one household share a mailbox, and somebody may pass on a link of theirs to be mistaken for another's.
+    response = html_page(render("confirm.html", visitor=None, name=name))
     if not request.cookies.get(portal.link_cookie):
         # Strict, though the link came from elsewhere: it is our page's own button that brings it back.
         response.set_cookie(

@@ -42,7 +42,16 @@ def same_origin(method: str, headers: Mapping[str, str], *, portal_url: str) -> 
     origin = headers.get("Origin", "")
     if portal_url:
         return origin == "{0.scheme}://{0.netloc}".format(urlsplit(portal_url))
-    return bool(origin) and urlsplit(origin).netloc == headers.get("Host")
+    host = host_of(origin)
+    return bool(host) and host == headers.get("Host")
+
+
+def host_of(url: str) -> str:
+    """Host and port as a URL has them; empty where it has none, or is nothing that can be read."""
+    try:
+        return urlsplit(url).netloc
+    except ValueError:
+        return ""
 
 
 def own_path(text: str) -> str | None:

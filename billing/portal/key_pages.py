@@ -36,12 +36,13 @@ async def _keys(request: web.Request) -> web.Response:
         buckets = await key_store.live_buckets(connection, visitor.member, count_max=listed_max)
     now = portal.clock()
     # A name for each form: one that is sent twice makes one key.
-    shown = [(one, new_access_key()) for one in found if one.is_open(now)]
+    opening = [one for one in found if one.is_open(now) and not visitor.has_left]
+    shown = [(one, new_access_key()) for one in opening]
     return html_page(
         render(
-            "keys.html", visitor=visitor, open_keys=shown, closed=[one for one in found if not one.is_open(now)],
+            "keys.html", visitor=visitor, open_keys=shown, closed=[one for one in found if one not in opening],
             buckets=buckets, name=new_access_key(), expiries=keys.EXPIRIES, overlaps=keys.OVERLAPS,
-            revoked="revoked" in request.query,
+            revoked="revoked" in request.query, now_us=now,
         )
     )  # fmt: skip
 

@@ -36,6 +36,8 @@ class Visitor:
     """What they may act in, asked anew for every request."""
     language: str | None = None
     """In which they want to be told things; None where they never said."""
+    has_left: bool = False
+    """They read what they are owed; nothing new opens the door for them."""
 
 
 async def create_login_link(
@@ -57,11 +59,11 @@ async def create_login_link(
     return f"{portal_url.rstrip('/')}/login/{token}"
 
 
-async def link_works(connection: Connection, token: str, *, now_us: int) -> bool:
-    """Whether the link could be used; looking uses nothing up, because mail scanners look too."""
-    return len(token) <= TOKEN_CHARACTERS_MAX and await store.link_works(
-        connection, digest_of(token), now_us=now_us
-    )
+async def whose_link(connection: Connection, token: str, *, now_us: int) -> str | None:
+    """The name of whom the link would sign in, or None; looking uses nothing up, because mail scanners look too."""
+    if len(token) > TOKEN_CHARACTERS_MAX:
+        return None
+    return await store.whose_link(connection, digest_of(token), now_us=now_us)
 
 
 async def sign_in(

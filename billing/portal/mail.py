@@ -10,19 +10,6 @@ from billing.portal.entry import Happened
 from billing.tongue import _
 from billing.words import instant_text
 
-EMAIL_CHARACTERS_MAX = 254
-
-
-def is_address(text: str) -> bool:
-    """Whether it could be one e-mail address: no blanks, no line ends, something on both sides of its last '@'."""
-    local, _, domain = text.rpartition("@")
-    return (
-        bool(local and domain)
-        and len(text) <= EMAIL_CHARACTERS_MAX
-        and text.isprintable()
-        and not any(one in text for one in ' <>,;:"()[]\\')
-    )
-
 
 def login_mail(*, sender: str, to: str, name: str, link: str, minutes: int) -> EmailMessage:
     """The mail. Raises ValueError for an address that cannot stand in a header."""
@@ -99,11 +86,12 @@ def old_address_mail(
         changed
         + _(
             "If it was you, or somebody of the co-op for you, there is nothing to do.\n\n"
-            "If it was not: somebody else is signed in as you. Where you are still signed in yourself, end all other\n"
-            "sessions at {portal}/sessions and put your address back at {portal}/membership.\n"
+            "If it was not: somebody else is signed in as you. Where you are still signed in yourself, put your address back\n"
+            "at {portal}/membership first, and then end all other sessions at {portal}/sessions.\n"
             "Where you are not, tell your co-op's board today, by phone or in person; it puts the address back. Then ask for a\n"
-            "link to sign in, and end all other sessions. The register of members keeps when the address was changed, and\n"
-            "what stood there before.\n", **told,
+            "link to sign in, and end all other sessions. Remove on that page the passkeys and accounts that are not yours, and\n"
+            "at {portal}/keys such keys and tokens. The register of members keeps when the address was changed, and what\n"
+            "stood there before.\n", **told,
         ),
     )  # fmt: skip
 

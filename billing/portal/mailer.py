@@ -10,13 +10,14 @@ import logging
 import random
 import smtplib
 import ssl
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.utils import format_datetime, make_msgid
-from typing import cast
+from enum import Enum
+from typing import TypeVar, cast
 
 from billing.metrics import PortalMetrics
 from billing.portal import login, store
@@ -30,9 +31,18 @@ from meter.postgres import AWAY, Connection, Pool
 from meter.refusal import Refusal
 
 log = logging.getLogger("billing.mail")
+One = TypeVar("One")
 MEMBERS_OF_AN_ADDRESS_MAX = 10
 HOUR_US = 3600 * 10**6
 PAUSE_S = 3
+
+
+class Delivery(Enum):
+    """What became of a mail: taken, refused for good, or nobody there to take it."""
+
+    SENT = "sent"
+    REFUSED = "refused"
+    AWAY = "away"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +56,7 @@ class Notice:
 
 
 class Mailer:
-    """A bounded line of addresses that asked for a link, and of notices."""
+    """A bounded line of addresses that asked for a link, and one of notices, each served in its turn."""
 
     def __init__(
         self, pool: Pool, settings: BillingSettings, metrics: PortalMetrics, clock: Callable[[], int]
@@ -58,8 +68,9 @@ class Mailer:
         self._settings = settings
         self._metrics = metrics
         self._clock = clock
-        self._waiting: asyncio.Queue[str | Notice] = asyncio.Queue(settings.login_mails_waiting_max)
-        # Counted apart: whoever asks for many links must not keep a notice back.
+        # Waiting and counted apart: whoever asks for many links must not keep a notice back.
+        self._asked: asyncio.Queue[str] = asyncio.Queue(settings.login_mails_waiting_max)
+        self._noticed: asyncio.Queue[Notice] = asyncio.Queue(settings.login_mails_waiting_max)
         self._links, self._notices = (
             Attempts(
                 tries_max=settings.login_mails_per_hour_max,
@@ -71,15 +82,15 @@ class Mailer:
 
     def ask(self, email: str) -> None:
         """Note that this address asked; dropped when too many wait."""
-        self._line_up(email)
+        self._line_up(self._asked, email)
 
     def tell(self, notice: Notice) -> None:
         """Note that a member is to be told something; dropped when too many wait."""
-        self._line_up(notice)
+        self._line_up(self._noticed, notice)
 
-    def _line_up(self, one: str | Notice) -> None:
+    def _line_up(self, line: asyncio.Queue[One], one: One) -> None:
         try:
-            self._waiting.put_nowait(one)
+            line.put_nowait(one)
         except asyncio.QueueFull:
             self._metrics.mailed("dropped")
 
@@ -88,10 +99,15 @@ class Mailer:
         return beside(self._work())
 
     async def _work(self) -> None:
+        await asyncio.gather(
+            self._in_turn(self._asked, self._serve), self._in_turn(self._noticed, self._notify)
+        )
+
+    async def _in_turn(self, line: asyncio.Queue[One], serve: Callable[[One], Awaitable[None]]) -> None:
         while True:
-            one = await self._waiting.get()
+            one = await line.get()
             try:
-                await (self._notify(one) if isinstance(one, Notice) else self._serve(one))
+                await serve(one)
             except AWAY as error:
                 self._metrics.mailed("failed")
                 log.warning("a mail was not made, the database is away: %s", type(error).__name__)
@@ -107,12 +123,16 @@ class Mailer:
         if not found:
             self._metrics.mailed("unknown")
         for member, name, registered, language in found:
-            if self._links.allow(str(member), now_us=self._clock()):
-                await self._mail(member, name, registered, language or self._settings.portal_language)
-            else:
+            now = self._clock()
+            if self._links.is_spent(str(member), now_us=now):
                 self._metrics.mailed("limited")
+                continue
+            told = language or self._settings.portal_language
+            # What nobody took counts for nothing: a mail server's bad quarter of an hour would cost members the next hour.
+            if await self._mail(member, name, registered, told) is not Delivery.AWAY:
+                self._links.allow(str(member), now_us=now)
 
-    async def _mail(self, member: MemberId, name: str, email: str, language: str) -> None:
+    async def _mail(self, member: MemberId, name: str, email: str, language: str) -> Delivery:
         settings = self._settings
         async with self._pool.acquire() as pooled:
             link = await login.create_login_link(
@@ -123,7 +143,7 @@ class Mailer:
             message = login_mail(
                 sender=settings.smtp_from, to=email, name=name, link=link, minutes=settings.login_link_ttl_minutes
             )  # fmt: skip
-        await self._send(message)
+        return await self._send(message)
 
     async def _notify(self, notice: Notice) -> None:
         settings = self._settings
@@ -132,7 +152,8 @@ class Mailer:
         if found is None:
             self._metrics.mailed("unknown")
             return
-        if not self._notices.allow(str(notice.member), now_us=self._clock()):
+        now = self._clock()
+        if self._notices.is_spent(str(notice.member), now_us=now):
             self._metrics.mailed("limited")
             return
         email, name, language = found
@@ -141,10 +162,13 @@ class Mailer:
                 sender=settings.smtp_from, to=email, name=name, what=notice.what, called=notice.name,
                 at_us=notice.at_us, portal_url=settings.portal_url,
             )  # fmt: skip
-        await self._send(message)
+        if await self._send(message) is not Delivery.AWAY:
+            self._notices.allow(str(notice.member), now_us=now)
 
-    async def _send(self, message: EmailMessage) -> None:
-        self._metrics.mailed("sent" if await deliver(message, self._settings) else "failed")
+    async def _send(self, message: EmailMessage) -> Delivery:
+        became = await deliver(message, self._settings)
+        self._metrics.mailed("sent" if became is Delivery.SENT else "failed")
+        return became
 
 
 @asynccontextmanager
@@ -158,8 +182,8 @@ async def beside(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def deliver(message: EmailMessage, settings: BillingSettings) -> bool:
-    """Date a mail and hand it to the server, with so many tries; whether it took it."""
+async def deliver(message: EmailMessage, settings: BillingSettings) -> Delivery:
+    """Date a mail and hand it to the server, with so many tries."""
     message["Date"] = format_datetime(datetime.now(UTC))
     message["Message-ID"] = make_msgid(domain=settings.smtp_from.rpartition("@")[2])
     for number in range(1, settings.smtp_tries_max + 1):
@@ -168,12 +192,12 @@ async def deliver(message: EmailMessage, settings: BillingSettings) -> bool:
         except (OSError, smtplib.SMTPException) as error:
             log.warning("try %d of a mail failed: %s", number, type(error).__name__)
             if _is_final(error):
-                break
+                return Delivery.REFUSED
             if number < settings.smtp_tries_max:
                 await asyncio.sleep(random.randint(0, PAUSE_S * number))  # noqa: S311 - a pause
         else:
-            return True
-    return False
+            return Delivery.SENT
+    return Delivery.AWAY
 
 
 def _is_final(error: Exception) -> bool:

@@ -96,6 +96,9 @@ async def _change(request: web.Request) -> web.Response:
                 await membership_store.change_own_particulars(
                     connection, visitor.member, told, now_us=portal.clock()
                 )
+            if told.email != known.email:
+                # Whoever reads the mailbox that was theirs must not come in by what was sent there before.
+                await register_store.end_links(connection, visitor.member)
     if portal.old_addresses is not None:
         portal.old_addresses.look()
     return web.Response(status=303, headers={"Location": "/membership?saved"})

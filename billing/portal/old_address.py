@@ -15,7 +15,7 @@ from typing import cast
 from billing.metrics import PortalMetrics
 from billing.portal.guard import Attempts
 from billing.portal.mail import old_address_mail
-from billing.portal.mailer import HOUR_US, beside, deliver
+from billing.portal.mailer import HOUR_US, Delivery, beside, deliver
 from billing.portal.old_address_store import OldAddress, forget, forget_old, take_next
 from billing.settings import BillingSettings
 from billing.tongue import speaking
@@ -82,7 +82,8 @@ class OldAddresses:
 
     async def _tell(self, found: OldAddress) -> bool:
         """Whether it is done with."""
-        if not self._sent.allow(str(found.member), now_us=self._clock()):
+        now = self._clock()
+        if self._sent.is_spent(str(found.member), now_us=now):
             self._metrics.mailed("limited")
             return True
         settings = self._settings
@@ -96,6 +97,9 @@ class OldAddresses:
             # The address could never stand in a mail, so nobody reads mails there.
             self._metrics.mailed("failed")
             return True
-        is_sent = await deliver(message, settings)
+        is_sent = await deliver(message, settings) is Delivery.SENT
+        if is_sent:
+            # Mails that were taken are counted: tries would be spent within the hour that a mail server is away.
+            self._sent.allow(str(found.member), now_us=now)
         self._metrics.mailed("sent" if is_sent else "failed")
         return is_sent

@@ -35,7 +35,10 @@ async def ask_for_new(
     *,
     now_us: int,
 ) -> tuple[str, str]:
-    """(token for the cookie, what to ask the browser for) of a new passkey. Raises Refusal at the limit."""
+    """(token for the cookie, what to ask the browser for) of a new passkey. Raises Refusal at the limit, and for who left."""
+    if visitor.has_left:
+        # Refused later, the device would keep a key that nobody here knows.
+        raise Refusal("you have left, so no passkey is added; those you have go on, and so do one-time links")
     known = await passkey_store.credentials(connection, visitor.member)
     _must_have_room(len(known), settings)
     handle = await passkey_store.handle_of(

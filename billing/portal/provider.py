@@ -29,7 +29,7 @@ log = logging.getLogger("billing.provider")
 BACK = "/login/account/back"
 CONNECTIONS_MAX = 8
 KEYS_PAUSE_US = 60 * 10**6
-"""Keys are asked for anew, because a token names one we do not know, once in so long at most."""
+"""Keys are asked for anew, because a token is by one we do not know, once in so long at most."""
 
 
 @dataclass(frozen=True, slots=True)

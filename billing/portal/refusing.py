@@ -13,7 +13,7 @@ from billing.portal.desk import PORTAL, VISITOR, came_from, html_page, keep_onwa
 from billing.portal.guard import SAFE_METHODS
 from billing.portal.multipart import TEXTS_BYTES_MAX, TYPED, texts_of
 from billing.portal.typed import shown
-from meter.postgres import AWAY
+from meter.postgres import AWAY, NO_TEXT
 
 log = logging.getLogger("billing.portal")
 
@@ -69,5 +69,21 @@ async def _texts(request: web.Request) -> Iterable[tuple[str, str]]:
         return (await texts_of(request)).items() if fits and request.can_read_body else []
     try:
         return [(name, text) for name, text in (await request.post()).items() if isinstance(text, str)]
-    except (web.HTTPRequestEntityTooLarge, ValueError):
+    except (web.HTTPRequestEntityTooLarge, ValueError, LookupError):
         return []  # It is too long to be read, or no text; the page says what was wrong without it.
+
+
+async def is_garbage(request: web.Request, error: Exception) -> bool:
+    """Whether an error came of what was sent: of no form that can be read, or of letters that are none. It is theirs then.
+
+    The library's word for such a form is a ValueError, as of a fault of ours. So the form is read once more: what could be
+    read is there then, and of parts that could not there are none.
+    """
+    if isinstance(error, NO_TEXT):
+        return True
+    if request.method in SAFE_METHODS or TYPED in request or not isinstance(error, ValueError | LookupError):
+        return False
+    try:
+        return not await request.post() and request.content_type == "multipart/form-data"
+    except (ValueError, LookupError):
+        return True

@@ -43,10 +43,14 @@ async def forget_links(connection: Connection, member: MemberId, *, now_us: int,
     )  # fmt: skip
 
 
-async def link_works(connection: Connection, digest: bytes, *, now_us: int) -> bool:
-    """Whether the link could be used now; uses nothing."""
-    query = "SELECT EXISTS (SELECT FROM billing.login_link WHERE token_sha256 = $1 AND expires_at > $2)"
-    return bool(await connection.fetchval(query, digest, to_datetime(now_us)))
+async def whose_link(connection: Connection, digest: bytes, *, now_us: int) -> str | None:
+    """The name of the member whose link this is; None for one that cannot be used now. Uses nothing."""
+    found: str | None = await connection.fetchval(
+        "SELECT m.name FROM billing.login_link AS l JOIN meter.member AS m ON m.id = l.member"
+        " WHERE l.token_sha256 = $1 AND l.expires_at > $2",
+        digest, to_datetime(now_us),
+    )  # fmt: skip
+    return found
 
 
 async def take_link(connection: Connection, digest: bytes, *, now_us: int) -> MemberId | None:
@@ -136,14 +140,15 @@ async def session_member(
     seen_after_us: int,
     is_seen: bool,
     now_us: int,
-) -> tuple[MemberId, str, int, frozenset[Office], str | None] | None:
-    """(member, name, session's number, offices held, chosen language) of whose session it is, while it lasts.
+) -> tuple[MemberId, str, int, frozenset[Office], str | None, bool] | None:
+    """(member, name, session's number, offices held, chosen language, has left) of whose session it is, while it lasts.
 
     Being seen keeps it from idling out, so without is_seen nothing is written down.
     """
     row = await connection.fetchrow(
         "UPDATE billing.session SET seen_at = CASE WHEN $6 THEN $4 ELSE seen_at END FROM meter.member WHERE member.id = session.member"
         " AND token_sha256 = $1 AND created_at > $2 AND seen_at > $3 RETURNING member.id, member.name, session.number,"
+        " member.status = 'left' AS has_left,"
         " ARRAY(SELECT role FROM unnest($5::text[]) AS role WHERE billing.holds_office(member.id, role, $4)) AS offices,"
         " (SELECT language FROM billing.member_language AS l WHERE l.member = session.member) AS language",
         digest, to_datetime(begun_after_us), to_datetime(seen_after_us), to_datetime(now_us),
@@ -152,7 +157,7 @@ async def session_member(
     if row is None:
         return None
     offices = frozenset(Office(one) for one in row["offices"])
-    return MemberId(row["id"]), row["name"], row["number"], offices, row["language"]
+    return MemberId(row["id"]), row["name"], row["number"], offices, row["language"], row["has_left"]
 
 
 async def delete_session(connection: Connection, digest: bytes) -> None:

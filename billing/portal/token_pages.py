@@ -66,11 +66,12 @@ async def _page(
 ) -> web.Response:
     found = await token_store.tokens(connection, visitor.member)
     now, days_max = portal.clock(), portal.settings.api_token_days_max
+    opening = [one for one in found if one.is_open(now) and not visitor.has_left]
     return html_page(
         render(
             "tokens.html", visitor=visitor, form=form_name(), made=made, revoked=revoked, scopes=SCOPE_WORDS,
             expiries=[(days, _(words)) for days, words in EXPIRIES if days <= days_max] or [(days_max, many("in {number} day", "in {number} days", number=days_max))],
-            name_max=NAME_CHARACTERS_MAX, open_tokens=[one for one in found if one.is_open(now)],
-            closed=[one for one in found if not one.is_open(now)],
+            name_max=NAME_CHARACTERS_MAX, open_tokens=opening,
+            closed=[one for one in found if one not in opening], now_us=now,
         )
     )  # fmt: skip

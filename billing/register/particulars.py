@@ -12,7 +12,8 @@ from meter.refusal import Refusal
 JOINERS = frozenset("\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}")
 JOINED = frozenset({"legal_name", "postal"})
 """Where they may stand."""
-_LENGTHS_MAX = {"legal_name": 200, "postal": 500, "email": 254, "purposes": 200}
+EMAIL_CHARACTERS_MAX = 254
+_LENGTHS_MAX = {"legal_name": 200, "postal": 500, "email": EMAIL_CHARACTERS_MAX, "purposes": 200}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +47,24 @@ def changed(
             raise Refusal(
                 f"{option}: it has a character that cannot be seen, {hidden}; write it without that"
             )
-    if email is not None and told["email"] and "@" not in told["email"]:
-        raise Refusal("email: an address has an '@'")
+    # What was entered once may stay, so that whoever has such an address can still move.
+    if told.get("email", "") not in ("", known.email) and not is_address(told["email"]):
+        raise Refusal(
+            "email: this is no e-mail address, and links to sign in would never arrive; write it as anna@example.coop"
+        )
     return replace(known, **told)
+
+
+def is_address(text: str) -> bool:
+    """Whether it could be one e-mail address: no blanks, no line ends, something on both sides of its one '@'."""
+    local, _, domain = text.partition("@")
+    return (
+        bool(local and domain)
+        and "@" not in domain
+        and len(text) <= EMAIL_CHARACTERS_MAX
+        and text.isprintable()
+        and not any(one in text for one in ' <>,;:"()[]\\')
+    )
 
 
 def unseen(text: str, *, joins: bool) -> str:

@@ -212,9 +212,11 @@ async def change_particulars(
     """Enter a new name or address; what is not given stays. Raises Refusal. As the register's owner."""
     async with owner.transaction():
         await store.lock_books(owner)
-        known = await register_store.particulars(owner, at_us=now_us, member=member)
+        known = (await register_store.particulars(owner, at_us=now_us, member=member)).get(
+            member, Particulars()
+        )
         told = changed(
-            known.get(member, Particulars()),
+            known,
             legal_name=legal_name,
             postal=postal,
             email=email,
@@ -226,6 +228,9 @@ async def change_particulars(
         await register_store.insert_operation(owner, asked)
         await register_store.insert_particulars(owner, asked.number, member, told)
         await register_store.set_email(owner, member, told.email)
+        if told.email != known.email:
+            # Whoever reads the mailbox that was theirs must not come in by what was sent there before.
+            await register_store.end_links(owner, member)
     return asked, told
 
 

@@ -170,6 +170,11 @@ async def particulars(
     }
 
 
+async def end_links(connection: Connection, member: MemberId) -> None:
+    """Let no one-time link that was sent to a member and is not used yet sign anybody in."""
+    await connection.execute("DELETE FROM billing.login_link WHERE member = $1", member)
+
+
 async def set_email(connection: Connection, member: MemberId, email: str) -> None:
     """The e-mail address other rooms know is the register's."""
     await connection.execute("UPDATE meter.member SET email = $2 WHERE id = $1", member, email)

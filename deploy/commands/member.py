@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from billing.portal.mail import is_address
+from billing.register.particulars import is_address
 from deploy.commands.cap import cap, cap_document, caps_of
 from deploy.commands.options import SIGNED, data_option, json_option
 from deploy.commands.rate import rate, rates_document, rates_of

@@ -13,6 +13,7 @@ from deploy.instants import instant_text
 from deploy.output import print_json, print_table, say
 from meter.refusal import Refusal
 from meter.store import find_member
+from meter.usage import MemberStatus
 
 
 @click.group()
@@ -65,7 +66,11 @@ def list_(member: str, as_json: bool) -> None:
         async with desk.connected("weir_meter") as connection:
             found = await find_member(connection, member)
         async with desk.connected("weir_billing") as connection:
-            return [document(one, now_us=desk.now_us) for one in await tokens(connection, found.id)]
+            return [
+                # Who has left is let in with none.
+                document(one, is_open=found.status is not MemberStatus.LEFT and one.is_open(desk.now_us))
+                for one in await tokens(connection, found.id)
+            ]
 
     documents = at_desk(work)
     if as_json:
@@ -90,7 +95,7 @@ def revoke(token_id: str) -> None:
     say(f"{token_id} is closed")
 
 
-def document(one: Token, *, now_us: int) -> dict[str, object]:
+def document(one: Token, *, is_open: bool) -> dict[str, object]:
     """A token as JSON, without its secret."""
     return {
         "id": one.id,
@@ -101,7 +106,7 @@ def document(one: Token, *, now_us: int) -> dict[str, object]:
         "used": None if one.seen_us is None else instant_text(one.seen_us),
         "used_from": one.seen_from,
         "revoked": None if one.revoked_us is None else instant_text(one.revoked_us),
-        "is_open": one.is_open(now_us),
+        "is_open": is_open,
     }
 
 

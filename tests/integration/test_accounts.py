@@ -273,6 +273,14 @@ async def test_who_has_left_does_not_get_in(site: Visited) -> None:
     owner = await site.co_op.owner()
     await owner.execute("UPDATE meter.member SET status = 'left', left_at = now()")
     assert (400, "") == ((await site.enter())[0], await site.who())
+    # Their page says so, and lets go of the account: who comes again, comes as a new member.
+    await site.sign_in(anna)
+    page = await site.text("/sessions")
+    assert (True, False) == ("it signs nobody in here" in page, "can sign in here as you" in page)
+    assert 303 == (await site.post("/account/unlink")).status
+    assert "Link your account" not in await site.text("/sessions")
+    reply = await site.post("/account")
+    assert (400, True) == (reply.status, "end with the membership" in await reply.text())
 
 
 async def test_the_way_back_works_once_in_the_browser_that_began_and_in_time(site: Visited) -> None:
@@ -448,7 +456,7 @@ SAID: list[dict[str, Any]] = [
     {"issuer": "http://127.0.0.1:1"}, {"issuer": None}, {"token_endpoint": None}, {"token_endpoint": "http://evil.example/token"},
     {"jwks_uri": "ftp://127.0.0.1/keys"}, {"jwks_uri": 7}, {"authorization_endpoint": "javascript:alert(1)"},
     {"authorization_endpoint": "http://user@127.0.0.1/"}, {"token_endpoint_auth_methods_supported": ["private_key_jwt"]},
-    {"token_endpoint_auth_methods_supported": 7},
+    {"token_endpoint_auth_methods_supported": 7}, {"jwks_uri": "https://["}, {"token_endpoint": "https://\N{ACCOUNT OF}.example/"},
 ]  # fmt: skip
 
 
@@ -480,6 +488,7 @@ async def test_a_new_key_is_asked_for_once_a_minute_at_most_and_weak_or_odd_ones
         {"kty": "RSA", "kid": "broken"},
         7,
         {"kty": "oct", "k": "AAAA"},
+        {"kty": ["RSA"]},
         rsa_jwk("new", fresh),
     ]  # type: ignore[list-item]
     before = site.provider.asked.count("/keys")
@@ -499,6 +508,25 @@ async def test_a_new_key_is_asked_for_once_a_minute_at_most_and_weak_or_odd_ones
     site.provider.header = {"alg": "RS256", "kid": "weak"}
     site.now_us += 2 * MINUTE
     assert (400, "") == ((await site.enter())[0], await site.who())
+
+
+@pytest.mark.parametrize("kid", [None, "default"])
+async def test_a_new_key_under_the_old_name_or_under_none_is_asked_for_too(
+    site: Visited, kid: str | None
+) -> None:
+    (anna,) = await site.co_op.found("anna")
+    site.provider.header = {"alg": "RS256"} | ({} if kid is None else {"kid": kid})
+
+    def has(key: rsa.RSAPrivateKey) -> None:
+        shown = {name: value for name, value in rsa_jwk("", key).items() if name != "kid"}
+        site.provider.keys = [shown | ({} if kid is None else {"kid": kid})]
+        site.provider.sign = lambda header, claims: rsa_signed(header, claims, key)
+
+    has(rsa.generate_private_key(65537, 2048))
+    await site.linked(anna, "subject-of-anna")
+    has(rsa.generate_private_key(65537, 2048))
+    site.now_us += MINUTE
+    assert ((303, "/"), "anna") == (await site.enter(), await site.who())
 
 
 async def test_no_secret_code_token_or_name_of_an_account_is_logged(

@@ -123,6 +123,14 @@ async def test_who_has_left_is_refused_and_who_is_suspended_may_read(site: Api) 
     assert 401 == (await site.ask("/me", token)).status
     with pytest.raises(Refusal, match="who has left"):
         await site.token(anna)
+    # And their page does not call it open, nor offers another.
+    await site.sign_in(anna)
+    page = await site.text("/tokens")
+    assert (True, False, False) == (
+        "<td>you have left</td>" in page,
+        "/revoke" in page,
+        "Make a token" in page,
+    )
 
 
 async def test_no_token_is_readable_in_the_database_or_logged(

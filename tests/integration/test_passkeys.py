@@ -263,7 +263,21 @@ async def test_a_removed_passkey_opens_nothing_and_one_of_who_left_still_does(si
     await owner.execute("UPDATE meter.member SET status = 'left', left_at = now() WHERE id = $1", ben)
     # What they are owed stands on their own page; a new passkey is for members alone.
     assert (303, "ben") == ((await enter(site, other))[0], await is_in(site))
-    assert 400 == await add(site, SecurityKey(PORTAL))
+    page = await site.text("/sessions")
+    assert (True, False) == ("You have left: no passkey is added" in page, "Add a passkey" in page)
+    # Before the device is asked, which would keep a key that nobody here knows.
+    reply = await site.post("/passkeys/begin")
+    assert (400, True) == (reply.status, "no passkey is added" in await reply.text())
+
+
+async def test_who_leaves_while_their_device_makes_a_passkey_has_none_of_it_kept(site: Site) -> None:
+    (anna,) = await site.co_op.found("anna")
+    await site.sign_in(anna)
+    made = SecurityKey(PORTAL).create(await options(site, "/passkeys/begin"))
+    owner = await site.co_op.owner()
+    await owner.execute("UPDATE meter.member SET status = 'left', left_at = now()")
+    assert 400 == (await site.post("/passkeys", name="late", credential=made)).status
+    assert 0 == await owner.fetchval("SELECT count(*) FROM billing.passkey")
 
 
 async def test_a_member_has_so_many_passkeys_and_no_more(site: Site) -> None:
@@ -457,3 +471,27 @@ async def test_a_member_is_told_by_mail_of_a_new_passkey_however_many_links_were
             False,
         )
         assert mails.mails.empty()
+
+
+async def test_links_that_wait_for_a_slow_mail_server_keep_no_notice_back(
+    co_op: Coop, tmp_path: Path, mails: MailServer
+) -> None:
+    settings = BillingSettings(
+        smtp_host="127.0.0.1", smtp_port=mails.port, smtp_from="coop@example.org", portal_url=PORTAL,
+        login_mails_waiting_max=1,
+    )  # fmt: skip
+    async with running_site(co_op, tmp_path / "journal", settings, origin=PORTAL) as site:
+        anna, ben = await co_op.found("anna", "ben")
+        for member, email in ((anna, "anna@example.org"), (ben, "ben@example.org")):
+            await (await co_op.owner()).execute(
+                "UPDATE meter.member SET email = $2 WHERE id = $1", member, email
+            )
+        mails.slow_to = b"ben@"
+        await site.post("/login", email="ben@example.org")
+        await asyncio.wait_for(mails.waits.wait(), 30)
+        for _ in range(3):
+            await site.post("/login", email="ben@example.org")
+        await with_key(site, anna)
+        assert "A new passkey of yours" == (await mails.next())["Subject"]
+        mails.goes_on.set()
+        assert ["ben@example.org"] * 2 == [(await mails.next())["To"] for _ in range(2)]

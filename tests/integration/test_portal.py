@@ -76,6 +76,13 @@ async def test_a_scanner_that_follows_the_link_does_not_use_it_up(site: Site) ->
     assert 200 == (await site.get("/")).status
 
 
+async def test_a_link_says_whom_it_signs_in_before_it_does(site: Site) -> None:
+    anna, ben = await site.co_op.found("anna", "ben")
+    await site.sign_in(anna)
+    page = await site.text(await site.link(ben))
+    assert (True, False) == ("as <strong>ben</strong>" in page, "anna" in page)
+
+
 async def test_a_link_works_once(site: Site) -> None:
     (anna,) = await site.co_op.found("anna")
     link = await site.link(anna)

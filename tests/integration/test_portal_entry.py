@@ -15,7 +15,8 @@ from pydantic import ValidationError
 
 from billing.portal import mailer
 from billing.portal.desk import PORTAL
-from billing.portal.mail import is_address, login_mail
+from billing.portal.mail import login_mail
+from billing.register.particulars import is_address
 from billing.settings import BillingSettings
 from meter.ids import MemberId
 from meter.postgres import migrate
@@ -183,6 +184,18 @@ async def test_a_passing_fault_is_tried_again_and_a_lasting_one_is_not(
     assert 5 == mails.tries
 
 
+async def test_links_that_a_mail_server_was_too_busy_for_do_not_count_against_a_member(
+    mailing: Site, mails: MailServer
+) -> None:
+    (anna,) = await mailing.co_op.found("anna")
+    await with_email(mailing, anna, "anna@example.org")
+    mails.answers = ["451 later"] * 9
+    for _ in range(5):
+        await mailing.post("/login", email="anna@example.org")
+    assert ["anna@example.org"] * 2 == [(await mails.next())["To"] for _ in range(2)]
+    assert 11 == mails.tries
+
+
 async def test_a_link_is_never_sent_in_clear_where_tls_was_asked_for(
     mailing: Site, mails: MailServer
 ) -> None:
@@ -211,6 +224,7 @@ def test_settings_that_could_not_send_or_would_tell_a_password_are_refused(wrong
     [
         ("anna@example.org", True), ("a+b@x", True), ("anna", False), ("@x", False), ("a@", False), ("a@b\nBcc: c@d", False),
         ("a b@c", False), ("a@b,c@d", False), ("a" * 250 + "@b.org", False), ("<a@b>", False),
+        ("a@b@c.org", False),
     ],
 )  # fmt: skip
 def test_what_may_be_an_address(text: str, *, is_one: bool) -> None:

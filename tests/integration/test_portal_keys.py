@@ -176,6 +176,19 @@ async def test_nobody_sees_rotates_or_revokes_another_s_key(site: Site) -> None:
     assert f"/keys/{access_key}/revoke" in await site.text("/keys")
 
 
+async def test_the_page_of_who_left_calls_no_key_open_and_offers_none(site: Site) -> None:
+    (anna,) = await site.co_op.found("anna")
+    await site.sign_in(anna)
+    access_key, _ = await made(site)
+    assert "Keys that open your buckets now" in await site.text("/keys")
+    owner = await site.co_op.owner()
+    await owner.execute("UPDATE meter.member SET status = 'left', left_at = now()")
+    page = await site.text("/keys")
+    assert (True, True) == (access_key in page, "<td>you have left</td>" in page)
+    for told in ("Keys that open your buckets now", "Rotate", "Make a key"):
+        assert told not in page
+
+
 async def test_a_suspended_member_gets_no_key(site: Site) -> None:
     (anna,) = await site.co_op.found("anna")
     await site.sign_in(anna)

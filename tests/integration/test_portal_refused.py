@@ -150,6 +150,44 @@ async def test_what_is_written_when_a_session_ends_is_not_lost(site: Site) -> No
     assert 0 == await (await site.co_op.owner()).fetchval("SELECT count(*) FROM billing.proposal")
 
 
+PART = b'--q\r\nContent-Disposition: form-data; name="email"\r\n\r\n%s\r\n--q--\r\n'
+PLAIN, PARTS = "application/x-www-form-urlencoded", "multipart/form-data"
+UNREADABLE = (
+    (PLAIN, b"email=\xff&name=\xff"), (f"{PLAIN}; charset=nope", b"email=a"), (f"{PLAIN}; charset=hex", b"email=a"),
+    (PARTS, b"x"), (f"{PARTS}; boundary=q", b"x"), (f"{PARTS}; boundary=q", PART % b"\xff"),
+    (f"{PARTS}; boundary=q", b"--q\r\n\r\nx\r\n--q--\r\n"),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "body"), UNREADABLE)
+async def test_what_is_no_form_is_refused_and_leaves_no_trace_in_the_log(
+    site: Site, caplog: pytest.LogCaptureFixture, kind: str, body: bytes
+) -> None:
+    for is_in in (False, True):
+        for path in ("/language", "/login/passkey", "/caps", "/tokens"):
+            reply = await site.client.post(
+                path, data=body, headers={"Content-Type": kind}, allow_redirects=False
+            )
+            page = await reply.text()
+            assert reply.status in (400, 403), (path, reply.status)
+            assert ("default-src 'none'", "<h1>") == (
+                reply.headers["Content-Security-Policy"][:18], page[page.index("<h1>") :][:4]
+            )  # fmt: skip
+        if not is_in:
+            await site.sign_in(MemberId(1))
+    assert [] == [one for one in caplog.records if one.exc_info]
+
+
+async def test_a_nul_in_an_address_is_refused_and_leaves_no_trace_in_the_log(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    await site.sign_in(MemberId(1))
+    for path in ("/tokens/%00/revoke", "/keys/%00/revoke"):
+        reply = await site.post(path)
+        assert (400, True) == (reply.status, "cannot be read" in await reply.text())
+    assert [] == [one for one in caplog.records if one.exc_info]
+
+
 async def test_a_page_for_who_is_signed_out_shows_no_vote_and_no_key(site: Site) -> None:
     for path, fields in (
         ("/proposals/1/vote", {"vote": "against"}),
@@ -188,6 +226,18 @@ async def test_who_signs_in_after_a_form_comes_to_the_form(site: Site) -> None:
     await send(site, "/proposals/new", multipart(title="x"), came="/proposals/new?election")
     reply = await site.client.post(await site.link(MemberId(1)), allow_redirects=False)
     assert "/proposals/new?election" == reply.headers["Location"]
+
+
+async def test_a_proxy_that_asks_under_another_name_loses_nobody_s_page(co_op: Coop, tmp_path: Path) -> None:
+    public = "https://portal.example"
+    async with running_site(co_op, tmp_path, BillingSettings(portal_url=public), origin=public) as site:
+        for referer, led in (
+            (f"{public}/usage?by=day", "/usage?by=day"), ("https://evil.example/usage", "/"), ("http://[", "/"), ("/usage", "/"),
+        ):  # fmt: skip
+            reply = await site.client.post(
+                "/language", data={"language": "de"}, headers={"Referer": referer}, allow_redirects=False
+            )
+            assert (303, led) == (reply.status, reply.headers["Location"]), referer
 
 
 @pytest.mark.parametrize(

@@ -86,7 +86,7 @@ def test_what_is_refused_is_a_sentence_and_leaves_nothing(weir: Command) -> None
         (("share", "correct", "1", "--why", "x"), "is a join, which is not corrected"),
         (("register", "class", "anna", "worker", "--from", "2020-01"), "counts from a month to come"),
         (("register", "correct", "1", "--why", "x"), "operation 1 is no change of class"),
-        (("register", "address", "anna", "--email", "x"), "email: an address has an '@'"),
+        (("register", "address", "anna", "--email", "x"), "email: this is no e-mail address"),
         (("register", "history", "zoe"), "there is no member 'zoe'"),
         (("register", "print", "--at", "soon"), "'soon' is not a time"),
     ):

@@ -49,6 +49,14 @@ def test_a_token_is_made_listed_without_its_secret_and_revoked(weir: Command) ->
     ]
 
 
+def test_a_token_of_who_left_is_not_called_open(weir: Command) -> None:
+    weir("token", "create", "anna", "--name", "books", "--scope", "usage:read", "--days", 7)
+    weir("member", "leave", "anna")
+    assert [False] == [
+        one["is_open"] for one in json.loads(weir("token", "list", "anna", "--json"))["tokens"]
+    ]
+
+
 def test_a_token_without_an_end_or_a_scope_is_refused(weir: Command) -> None:
     words = ("token", "create", "anna", "--name", "x")
     assert "api_token_days_max" in weir(*words, "--scope", "usage:read", "--days", 366, status=REFUSED)

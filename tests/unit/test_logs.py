@@ -23,6 +23,10 @@ PLACES = (
     f"postgresql://weir:{SECRET}@db/weir does not answer",
     f"see https://portal.example.coop/login/{SECRET} in an hour",
     f"smtp_password = {SECRET}",
+    f"GET /api/v1/me?token=weir_0123456789abcdef_{SECRET} HTTP/9.9",
+    f"GET /login/account/back?code={SECRET}&state={SECRET} HTTP/9.9",
+    f"b'Cookie __Host-weir={SECRET}'",
+    f"b'Cookie weir_session={SECRET}; __Host-weir-entry={SECRET}'",
     f'"secret_key": "{SECRET}"',
 )
 

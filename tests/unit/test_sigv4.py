@@ -29,6 +29,8 @@ from meter.window import to_us
 
 CREDENTIALS = Credentials("KEY/with/slash", "secret+/=")
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=30)
+ASKED = TEXT.filter(lambda name: bool(name) and not name.startswith("X-Amz-"))
+"""What a query may name beside a signature in headers: Hypothesis draws words of our source too, and by those it would be two."""
 NAMES = st.text("abcdefghijklmnopqrstuvwxyz0123456789-_", min_size=1, max_size=12)
 VALUES = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=30)
 
@@ -69,7 +71,7 @@ def _presigned(method: str, url: str, headers: dict[str, str] | None = None, exp
 @given(
     method=st.sampled_from(["GET", "PUT", "POST", "DELETE", "HEAD"]),
     key=TEXT,
-    query=st.dictionaries(TEXT.filter(bool), TEXT, max_size=4),
+    query=st.dictionaries(ASKED, TEXT, max_size=4),
     metadata=st.dictionaries(NAMES, VALUES, max_size=4),
     body=st.binary(max_size=50),
 )

@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from billing.tongue import LANGUAGES, SOURCE, cited, phrase, spoken, translations
 from billing.words import (
+    NO_BREAK,
     amount_text,
     bytes_text,
     clock_text,
@@ -50,6 +51,7 @@ def environment(language: str) -> Environment:
         "clock": clock_text,
         "count": counter(language),
         "day": day_text,
+        "figure": figure,
         "hundredths": hundredths_text,
         "instant": instant_text,
         "month": month_told,
@@ -58,6 +60,11 @@ def environment(language: str) -> Environment:
         "retold": retold,
     }
     return made
+
+
+def figure(text: str) -> str:
+    """A figure in large letters: its number and its unit stay in one line, 'about 12.3 PB' breaks before the number."""
+    return NO_BREAK.join(text.rsplit(" ", 1))
 
 
 def retold(text: str) -> str:

@@ -28,7 +28,10 @@ async def site(co_op: Coop, tmp_path: Path) -> AsyncIterator[Site]:
 
 async def test_before_the_first_prices_the_month_shows_what_was_used(site: Site) -> None:
     page = await site.text("/")
-    assert "You used 2.50 GB of transfer this month; no prices are set for this month yet." in page
+    assert (
+        "You used 2.50\N{NO-BREAK SPACE}GB of transfer this month; no prices are set for this month yet."
+        in page
+    )
     assert "sent to readers, 0 bytes received from you, 1 request" in page
     assert '<a href="/usage">' in page
 

@@ -6,10 +6,11 @@ from functools import cache
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from billing.tongue import LANGUAGES, SOURCE, cited, phrase, spoken, translations
 from billing.words import (
+    NO_BREAK,
     amount_text,
     bytes_text,
     clock_text,
@@ -48,8 +49,10 @@ def environment(language: str) -> Environment:
         "bytes": bytes_text,
         "cited": cited,
         "clock": clock_text,
+        "commands": commands,
         "count": counter(language),
         "day": day_text,
+        "figure": figure,
         "hundredths": hundredths_text,
         "instant": instant_text,
         "month": month_told,
@@ -58,6 +61,21 @@ def environment(language: str) -> Environment:
         "retold": retold,
     }
     return made
+
+
+def figure(text: str) -> str:
+    """A figure in large letters: its number and its unit stay in one line, 'about 12.3 PB' breaks before the number."""
+    return NO_BREAK.join(text.rsplit(" ", 1))
+
+
+def commands(text: str) -> Markup:
+    """A sentence in which commands stand between backticks, as terminals show it, as a page shows it."""
+    pieces = text.split("`")
+    if len(pieces) % 2 == 0:
+        return escape(text)
+    code = Markup("<code>{}</code>")
+    marked = [code.format(one) if place % 2 else escape(one) for place, one in enumerate(pieces)]
+    return Markup("").join(marked)
 
 
 def retold(text: str) -> str:

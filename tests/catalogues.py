@@ -99,7 +99,7 @@ ACTS = ("as_treasurer", "as_operator", "as_board")
 """What a command calls to say, first, what it does in an office."""
 MORE = (
     "(unchecked)", "Members", "Investment shares", "no law's form: everything there is", "the other classes", "the reserve", "surplus", "rest", "revenue", "hours", "voluntary reserve", "internet",
-    "peering", "own", "Method Not Allowed", "Request Entity Too Large", "Bad Request",
+    "peering", "own", "Bad Request",
     "pool of class user", "pool of class worker", "pool of class supporter", "class user does not share",
     "class worker does not share", "class supporter does not share", "to the voluntary reserve, as resolved",
     "the command line ({user})", "book the invoice", "give the credit", "book the income", "amount", "memo", "supplier", "dated", "reason", "key: weight",

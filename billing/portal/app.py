@@ -69,7 +69,7 @@ from billing.portal.mailer import Mailer
 from billing.portal.old_address import OldAddresses
 from billing.portal.overview import page
 from billing.portal.provider import Outside
-from billing.portal.refusing import is_garbage, look_up, refused, signed_out
+from billing.portal.refusing import is_garbage, look_up, refused, signed_out, words_of
 from billing.portal.telling import book_reports, just_now, year_of
 from billing.portal.typed import field_of, refusal_told
 from billing.settings import BillingSettings
@@ -77,7 +77,7 @@ from billing.statements import pdf
 from billing.statements.month_paper import month_paper
 from billing.statements.render import statement_text
 from billing.statements.year_paper import year_paper
-from billing.tongue import _, phrase, speak
+from billing.tongue import _, speak
 from billing.words import month_text
 from billing.year_statement import FINAL, year_text
 from meter.cap_store import set_caps, stored_by
@@ -205,8 +205,7 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
         raise
     except web.HTTPException as error:
         await look_up(request)
-        words = _("There is no such page.") if error.status == 404 else f"{phrase(error.reason)}."
-        response = await refused(request, words, error.status)
+        response = await refused(request, words_of(error), error.status)
         if isinstance(error, web.HTTPMethodNotAllowed):
             response.headers["Allow"] = error.headers["Allow"]  # RFC 9110, section 15.5.6
         return response
@@ -346,14 +345,14 @@ async def _year(request: web.Request) -> web.Response:
     # An open year is worked out from everybody's usage, so one at a time.
     async with portal.searching, portal.database() as connection:
         visitor = await visitor_of(request, connection)
-        asked = request.match_info.get("year")
-        there, number, told = await year_of(portal, connection, visitor.member, asked, now_us=portal.clock())
+        asked, now = request.match_info.get("year"), portal.clock()
+        if await store.tariff_at(connection, Month.of(now)) is None:
+            return await _without_prices(connection, visitor, Month.of(now), now_us=now)
+        there, number, told = await year_of(portal, connection, visitor.member, asked, now_us=now)
         # A file is the statement alone, the same whenever it is taken.
         share = None
         if request.query.get("format", "html") == "html":
-            share = await my_share.share_of(
-                connection, visitor.member, currency=told["currency"], now_us=portal.clock()
-            )
+            share = await my_share.share_of(connection, visitor.member, currency=told["currency"], now_us=now)
     others = [(one, one in there.closed) for one in (*there.open, *there.closed) if one != number]
 
     def shown(context: Mapping[str, object]) -> str:

@@ -13,6 +13,7 @@ from billing.portal.desk import PORTAL, VISITOR, came_from, html_page, keep_onwa
 from billing.portal.guard import SAFE_METHODS
 from billing.portal.multipart import TEXTS_BYTES_MAX, TYPED, texts_of
 from billing.portal.typed import shown
+from billing.tongue import _, phrase
 from meter.postgres import AWAY, NO_TEXT
 
 log = logging.getLogger("billing.portal")
@@ -33,6 +34,21 @@ async def refused(
         "to_door": is_form_dead and visitor is None,
     }  # fmt: skip
     return html_page(render("refused.html", **context), status=status)
+
+
+def words_of(error: web.HTTPException) -> str:
+    """What the server itself refuses, as a member reads it."""
+    match error.status:
+        case 404:
+            return _("There is no such page.")
+        case 405:
+            return _("This address does nothing by itself. Use the portal’s own pages.")
+        case 413:
+            return _(
+                "That is longer than this form takes, so nothing was done. Shorten it, then send it again."
+            )
+        case _other:
+            return f"{phrase(error.reason)}."
 
 
 async def signed_out(request: web.Request) -> web.Response:

@@ -207,7 +207,7 @@ async def test_the_page_of_the_month_shows_what_the_member_used(site: Site) -> N
     anna, _ = await closed_october(site)
     await site.sign_in(anna)
     text = await (await site.get("/")).text()
-    assert "You used about 2.23 GB of transfer this month" in text
+    assert "You used about 2.23\N{NO-BREAK SPACE}GB of transfer this month" in text
     assert "2.23 EUR" in text
     assert '>2</a></th><td class="n">1,234,567,890</td>' in text
     assert "2026-11-04: 1,000,000,000 bytes sent, 0 bytes received" in text

@@ -85,7 +85,7 @@ async def test_without_javascript_a_member_signs_in_reads_drills_down_and_downlo
 ) -> None:
     async with window(chrome, java_script_enabled=False) as context:
         page = await sign_in(seen, context, seen.members[0])
-        assert "You used about 23.5 GB of transfer this month" in await page.inner_text("h1")
+        assert "You used about 23.5\N{NO-BREAK SPACE}GB of transfer this month" in await page.inner_text("h1")
         await page.get_by_text("The same numbers as a table").click()
         await page.get_by_role("link", name="Requests of day 1", exact=True).click()
         assert "1,000,002" in await page.inner_text("main")

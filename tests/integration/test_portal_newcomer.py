@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -28,7 +29,10 @@ async def site(co_op: Coop, tmp_path: Path) -> AsyncIterator[Site]:
 
 async def test_before_the_first_prices_the_month_shows_what_was_used(site: Site) -> None:
     page = await site.text("/")
-    assert "You used 2.50 GB of transfer this month; no prices are set for this month yet." in page
+    assert (
+        "You used 2.50\N{NO-BREAK SPACE}GB of transfer this month; no prices are set for this month yet."
+        in page
+    )
     assert "sent to readers, 0 bytes received from you, 1 request" in page
     assert '<a href="/usage">' in page
 
@@ -50,3 +54,12 @@ async def test_a_newcomer_reads_of_no_statement_of_theirs_and_not_that_no_month_
     page = await site.text("/")
     assert "You have no statement of a closed month yet." in page
     assert "No month has been closed" not in page
+
+
+async def test_before_the_first_prices_the_menu_leads_to_no_page_that_did_not_work(site: Site) -> None:
+    """A member sets no prices, so no page of theirs tells them to."""
+    page = await site.text("/")
+    for path in re.findall(r'<li><a href="(/[^"]*)"', page.partition("</nav>")[0]):
+        told = await site.text(path)
+        assert ("That did not work" in told, "weir tariff set" in told) == (False, False), path
+    assert "no prices are set for this month yet" in await site.text("/years")

@@ -269,3 +269,13 @@ def test_every_label_is_told_in_the_reader_s_language(language: str) -> None:
     )
     with speaking(language):
         assert [] == [one for one in sorted(labels) if _(one) == one and one != "Name"]
+
+
+async def test_what_the_server_itself_refuses_is_said_to_a_member_and_not_to_a_program(site: Site) -> None:
+    await site.sign_in(MemberId(1))
+    reply = await site.get("/logout")
+    assert (405, "POST") == (reply.status, reply.headers["Allow"])
+    assert "This address does nothing by itself." in await reply.text()
+    status, page = await send(site, "/caps", {"egress_soft": "x" * 20_000})
+    assert (413, True) == (status, "That is longer than this form takes, so nothing was done." in page)
+    assert "Entity" not in page

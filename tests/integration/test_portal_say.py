@@ -89,6 +89,8 @@ async def test_from_a_proposal_to_a_result_that_is_counted_again(site: Say) -> N
         assert 'name="vote" value="abstain"' in await site.text("/proposals/1")
         reply = await site.vote(1, vote)
         assert 200 == reply.status
+        if member == 1:
+            assert "1 of 5 has voted so far" in await site.text("/proposals/1")
         said[re.findall(r"<code>([0-9a-f ]{39})</code>", await reply.text())[0].replace(" ", "")] = vote
         page = await site.text("/proposals/1")
         assert (True, False) == ("You have voted." in page, 'name="vote"' in page)

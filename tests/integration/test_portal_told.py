@@ -14,6 +14,7 @@ import pytest
 import pytest_asyncio
 
 from billing import year_run
+from billing.costs.costing import add_cost
 from billing.portal.our_coop import of_year
 from billing.run import close
 from billing.settings import BillingSettings
@@ -212,3 +213,37 @@ async def test_a_month_before_the_co_op_is_told_as_one(site: Site) -> None:
     await site.sign_in(anna)
     reply = await site.get("/statements/2019-01")
     assert (404, True) == (reply.status, "before the co-op began, in 2026-09" in await reply.text())
+
+
+async def test_what_two_months_meant_alike_is_said_once_on_the_page_of_the_month(site: Site) -> None:
+    _, (anna, *_) = await g18(site.co_op)
+    await site.sign_in(anna)
+    page = await text(site, "/")
+    sentence = "A month shares nothing out."
+    # January's costs are not booked, so December meant something else.
+    assert (1, True) == (page.count(sentence), "What December 2026 meant for you:" in page)
+    await add_cost(await site.co_op.books(), month=JANUARY, pool="rack", amount="0.01", memo="", now_us=NOW)
+    await site.co_op.use(anna, JANUARY, 100 * CENT)
+    page = await text(site, "/")
+    assert (1, False) == (page.count(sentence), "What December 2026 meant for you:" in page)
+
+
+async def test_the_picture_of_a_closed_year_follows_the_sentence_about_it(site: Site) -> None:
+    """What came after the year stands below its table, so that no number of the one is taken for the other's."""
+    books, (anna, *_) = await g18(site.co_op)
+    await year_run.close(books, 2026, resolution=await decided(books), now_us=NOW)
+    await add_cost(books, month=JANUARY, pool="rack", amount="1.00", memo="", now_us=NOW)
+    site.now_us = JANUARY.end_us + DAY
+    await close(books, JANUARY, now_us=site.now_us)
+    await site.sign_in(anna)
+    page = await text(site, "/co-op")
+    places = [
+        page.index(one)
+        for one in (
+            "In the year 2026,",
+            "<figure>",
+            "The same as a table</caption>",
+            "From 2027-01 to 2027-01,",
+        )
+    ]
+    assert sorted(places) == places

@@ -269,6 +269,24 @@ async def test_payments_are_looked_at_ordered_once_and_taken_as_a_list_without_a
     assert 3 == (await site.text("/acts")).count(LOOKED)
 
 
+async def test_one_payment_is_told_as_one_and_what_was_paid_out_is_called_so_in_each_language(
+    site: Site,
+) -> None:
+    """In German what is paid in, on shares, has another word."""
+    await owed_to(site)
+    form = {"on": "2026-11-09", "minimum": "50.00"}
+    assert (
+        "Order 1 payment of 65.03 EUR, for 2026-11-09?"
+        in await (await site.post("/treasurer/payments", **form)).text()
+    )
+    await site.post("/treasurer/payments", **await site.sure_form("/treasurer/payments", **form))
+    for language, paid_out, batch in (("de", "Ausgezahlt", "Sammelauftrag"), ("es", "Pagados", "Lote")):
+        await site.post("/language", language=language)
+        page = await site.text("/treasurer/payments")
+        heads = page.rpartition("<thead>")[2].partition("</thead>")[0]
+        assert (True, True, False) == (f">{paid_out}<" in heads, f">{batch}<" in heads, "Eingezahlt" in heads)
+
+
 async def test_who_orders_payments_and_sees_no_name_leaves_no_line_of_a_look(site: Site) -> None:
     books, seal = await owed_to(site)
     await pay.set_account(books, MemberId(3), name="C", iban="BE68539007547034", seal=seal, now_us=NOW)

@@ -105,6 +105,12 @@ def test_no_text_of_a_page_is_left_unmarked() -> None:
         assert [] == [one for one in found if one not in NAMES], path.name
 
 
+def test_between_two_marked_sentences_stands_a_blank() -> None:
+    """Jinja takes the end of a tag's line and the blanks before the next tag, so sentences would stick together."""
+    for path in sorted(TEMPLATES.glob("*.html")):
+        assert [] == re.findall(r"\{% endtrans %\}\n *\{% trans.*", path.read_text("utf-8")), path.name
+
+
 NAMES = {"Weir", "PDF", "CSV", "JSON", "SHA"}
 
 

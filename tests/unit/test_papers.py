@@ -17,7 +17,7 @@ import pypdf
 import pytest
 
 from billing.money import format_amount, format_number
-from billing.pages import TEMPLATES
+from billing.pages import TEMPLATES, figure
 from billing.statements import pdf
 from billing.statements.month_paper import month_paper
 from billing.statements.paper import SHADES, Paper, cut
@@ -408,4 +408,4 @@ def test_without_typst_it_is_said_how_to_get_one(monkeypatch: pytest.MonkeyPatch
 def test_amounts_of_the_page_are_those_of_the_document() -> None:
     page = paper_html(PAPERS["good"])
     for amount in (36_902, 11_071, 25_831, 30_500, 230_000):
-        assert f">{format_amount(amount, 'EUR')}<" in page
+        assert f">{figure(format_amount(amount, 'EUR'))}<" in page

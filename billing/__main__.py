@@ -13,6 +13,7 @@ import sys
 
 import uvloop
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from billing.portal.app import make_app
 from billing.portal.bundles import Bundles
@@ -30,6 +31,15 @@ GC_THRESHOLD = 50_000
 FACTS_INTERVAL_S = 1
 OFFICE_CONNECTIONS_MAX = 2
 """Connections for acts in an office, made when the first is done. The books have one writer at a time anyway."""
+
+
+def in_a_line(record: logging.LogRecord) -> bool:
+    """Of what is no HTTP a line with its kind is enough: by the library's traces any stranger could fill the log."""
+    error = record.exc_info[1] if record.exc_info else None
+    if isinstance(error, HttpProcessingError):
+        record.msg, record.args, record.exc_info = "not HTTP: %s", (type(error).__name__,), None
+        record.levelno, record.levelname = logging.INFO, logging.getLevelName(logging.INFO)
+    return True
 
 
 def listening_socket(settings: BillingSettings) -> socket.socket:
@@ -86,6 +96,7 @@ async def serve(settings: BillingSettings, meter: MeterSettings) -> None:
 def main() -> int:
     """Entry point; the exit status."""
     begin_log(MeterSettings.read().log_format)
+    logging.getLogger("aiohttp.server").addFilter(in_a_line)
     wait_at_gate()
     try:
         uvloop.run(serve(BillingSettings.read(), MeterSettings.read()))

@@ -31,6 +31,21 @@ def test_the_portal_serves_on_the_socket_it_inherits_and_ends_when_told(database
     assert (0, "") == (portal.returncode, errors)
 
 
+def test_what_is_no_http_is_a_line_in_the_log_and_no_trace(database: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        environment = {"WEIR_DATABASE_URL": database, "WEIR_PORTAL_FD": str(listening.fileno())}
+        with start(environment, descriptors=(listening.fileno(),)) as portal:
+            assert portal.stdout is not None
+            assert "ready\n" == portal.stdout.readline()
+            with socket.create_connection(listening.getsockname()) as stranger:
+                stranger.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nno header\r\n\r\n")
+                assert stranger.recv(100).startswith(b"HTTP/1.0 400 ")
+            portal.send_signal(signal.SIGTERM)
+            _, errors = portal.communicate(timeout=30)
+    (told,) = errors.splitlines()
+    assert " INFO not HTTP: " in told
+
+
 def test_a_port_in_use_is_refused_with_a_sentence() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

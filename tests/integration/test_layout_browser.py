@@ -25,6 +25,12 @@ CLOSE = """least => [...document.querySelectorAll('main, main section')].flatMap
     && one.getBoundingClientRect().top - before.getBoundingClientRect().bottom < least
   ).map(([before, one]) => `${before.tagName} and '${one.textContent.trim().slice(0, 40)}'`);
 })"""
+SPLIT = """() => [...document.querySelectorAll('main td, main th')].filter(one => {
+  const all = document.createRange();
+  all.selectNodeContents(one);
+  return /^\\d{4}-\\d\\d(-\\d\\d)?$/.test(one.textContent.trim())
+    && new Set([...all.getClientRects()].map(box => Math.round(box.top))).size > 1;
+}).map(one => `${one.textContent.trim()} in two lines`)"""
 PATHS = (
     "/", "/years/2026", "/usage", "/usage?by=bucket", "/now", "/caps", "/keys", "/tokens", "/sessions", "/membership",
     "/membership/leave", "/co-op", "/books", "/acts", "/proposals", "/proposals/new", "/treasurer", "/treasurer/invoices",
@@ -55,7 +61,7 @@ async def enter_a_resolution(page: Page, seen: Seen) -> None:
 
 
 @pytest.mark.parametrize("width", [NARROW, WIDE])
-async def test_each_word_stands_beside_or_above_its_own_figure_and_nothing_touches_what_follows(
+async def test_each_word_stands_by_its_own_figure_nothing_touches_what_follows_and_no_day_is_broken(
     chrome: Browser, seen: Seen, width: int
 ) -> None:
     wrong = []
@@ -66,6 +72,7 @@ async def test_each_word_stands_beside_or_above_its_own_figure_and_nothing_touch
             assert (200, path) == (None if answer is None else answer.status, path)
             wrong += [f"{path}: {one}" for one in await page.evaluate(PAIRS)]
             wrong += [f"{path}: {one}" for one in await page.evaluate(CLOSE, AIR_MIN)]
+            wrong += [f"{path}: {one}" for one in await page.evaluate(SPLIT)]
         for step in (fill_invoice, set_a_key, enter_a_resolution):
             await step(page, seen)
             assert 2 <= await page.locator("main dt").count(), step.__name__

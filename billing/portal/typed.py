@@ -44,6 +44,8 @@ LABELS: Mapping[str, str] = {
     "put-aside": "Put aside",
     "reference-rate": "The published rate that a cap on interest builds on",
     "effective_from": "First month the tariff counts for",
+    "on": "I leave on (UTC)",
+    "--on": "The day the bank pays",
 }
 """How a refusal calls a field → how its page does, where these are not the same."""
 CAPS: Mapping[str, tuple[str, str]] = {

@@ -7,6 +7,7 @@ import pytest
 from billing.portal.guard import Attempts, neighbourhood, own_path, same_origin
 from billing.portal.membership import read_leaving
 from billing.portal.overview import Day, days, picture
+from billing.portal.typed import refusal_told
 from billing.words import bytes_text, instant_text, iso_text, month_text, quantity_text
 from meter.ids import MemberId
 from meter.refusal import Refusal
@@ -147,3 +148,17 @@ def test_a_day_that_is_over_in_utc_is_refused_with_the_day_it_is_there() -> None
     """West of Greenwich an evening's own day is over already."""
     with pytest.raises(Refusal, match=r"from today on \(in UTC it is 2026-11-27\)"):
         read_leaving({"sure": "yes", "on": "2026-11-26"}, today=date(2026, 11, 27))
+
+
+@pytest.mark.parametrize(
+    ("sentence", "told"),
+    [
+        ("on: write the day as 2026-12-31", "I leave on (UTC): write the day as 2026-12-31."),
+        (
+            "--on: 2026-11-05 is over (in UTC it is 2026-11-06); a bank executes today or later",
+            "The day the bank pays: 2026-11-05 is over (in UTC it is 2026-11-06); a bank executes today or later.",
+        ),
+    ],
+)
+def test_a_refused_day_is_told_by_the_words_beside_its_field(sentence: str, told: str) -> None:
+    assert told == refusal_told(Refusal(sentence))

@@ -67,7 +67,7 @@ async def test_the_board_sees_who_asked_to_leave_until_they_left(site: Site) -> 
         await site.post("/membership/leave", on=day, why="moving", sure="yes")
     await site.sign_in(BEA)
     told = (await site.text("/board")).partition("Who asked to leave")[2].partition("</section>")[0]
-    row = re.findall(r"<tr><th scope=\"row\">(.*?)</th><td>(.*?)</td><td>(.*?)</td></tr>", told)
+    row = re.findall(r'<tr><th scope="row">(.*?)</th><td class="when">(.*?)</td><td>(.*?)</td></tr>', told)
     assert [("anna", "2027-01-31", True)] == [
         (name, day, at.startswith("6 November 2026,")) for name, day, at in row
     ]

@@ -487,7 +487,7 @@ async def test_each_list_price_is_shown_with_its_date_and_source(site: Site) -> 
         dated = "undated" if one["dated"] == "unknown" else one["dated"]
         site_name = one["link"].split("/")[2].removeprefix("www.")
         cells = (
-            rf"{re.escape(one['provider'])}</th><td>{re.escape(one['region'])}</td><td>{dated}</td>\s*"
+            rf"{re.escape(one['provider'])}</th><td>{re.escape(one['region'])}</td><td class=\"when\">{dated}</td>\s*"
             rf'<td><a href="{re.escape(one["link"])}" rel="noreferrer">{re.escape(site_name)}</a>, (\w[^<]*)</td>'
         )
         (standing,) = re.findall(cells, page)
@@ -498,4 +498,4 @@ async def test_each_list_price_is_shown_with_its_date_and_source(site: Site) -> 
             else "all by the provider’s own pages"
         )  # fmt: skip
         assert words == standing, one["id"]
-    assert 2 == page.count("<td>undated</td>")
+    assert 2 == page.count('<td class="when">undated</td>')

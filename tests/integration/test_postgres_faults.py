@@ -53,12 +53,16 @@ def look(dsn: str) -> tuple[int, int, int]:
     async def work() -> tuple[int, int, int]:
         connection = await asyncpg.connect(dsn, timeout=10)
         try:
-            row = await connection.fetchrow(
-                "SELECT (SELECT coalesce(sum(last_sequence), 0) FROM meter.stream)::bigint AS place,"
-                " coalesce(sum(requests), 0)::bigint AS requests, coalesce(sum(bytes_in), 0)::bigint AS bytes"
-                " FROM meter.reading"
-            )
-            return row["place"], row["requests"], row["bytes"]
+            # A month's first batch attaches its partition. A statement of its own may be planned before that and look after it.
+            async with connection.transaction(isolation="repeatable_read", readonly=True):
+                place = await connection.fetchval(
+                    "SELECT coalesce(sum(last_sequence), 0)::bigint FROM meter.stream"
+                )
+                row = await connection.fetchrow(
+                    "SELECT coalesce(sum(requests), 0)::bigint AS requests, coalesce(sum(bytes_in), 0)::bigint AS bytes"
+                    " FROM meter.reading"
+                )
+            return place, row["requests"], row["bytes"]
         finally:
             await connection.close()
 

@@ -391,4 +391,5 @@ async def test_a_month_opened_on_a_server_that_writes_days_otherwise_is_the_same
     await there.execute("SELECT meter.ensure_month('2026-12-01')")
     await owner.execute(f"ALTER DATABASE {name} RESET datestyle")
     elsewhere = await co_op.connection("weir_meter")
-    await elsewhere.execute(f"INSERT INTO meter.reading_2026_12 {READING.format(month='2026-12')}")
+    done = await elsewhere.execute(f"INSERT INTO meter.reading_2026_12 {READING.format(month='2026-12')}")
+    assert "INSERT 0 1" == done

@@ -448,13 +448,17 @@ async def mails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
         yield one
 
 
+def by_mail(mails: MailServer, **limits: int) -> BillingSettings:
+    """Of a portal that sends its mails there."""
+    return BillingSettings(
+        smtp_host="127.0.0.1", smtp_port=mails.port, smtp_from="coop@example.org", portal_url=PORTAL, **limits,
+    )  # type: ignore[arg-type]  # fmt: skip
+
+
 async def test_a_member_is_told_by_mail_of_a_new_passkey_however_many_links_were_asked_for(
     co_op: Coop, tmp_path: Path, mails: MailServer
 ) -> None:
-    settings = BillingSettings(
-        smtp_host="127.0.0.1", smtp_port=mails.port, smtp_from="coop@example.org", portal_url=PORTAL,
-        login_mails_per_hour_max=1,
-    )  # fmt: skip
+    settings = by_mail(mails, login_mails_per_hour_max=1)
     async with running_site(co_op, tmp_path / "journal", settings, origin=PORTAL) as site:
         (anna,) = await co_op.found("anna")
         await (await co_op.owner()).execute("UPDATE meter.member SET email = 'anna@example.org'")
@@ -476,10 +480,7 @@ async def test_a_member_is_told_by_mail_of_a_new_passkey_however_many_links_were
 async def test_links_that_wait_for_a_slow_mail_server_keep_no_notice_back(
     co_op: Coop, tmp_path: Path, mails: MailServer
 ) -> None:
-    settings = BillingSettings(
-        smtp_host="127.0.0.1", smtp_port=mails.port, smtp_from="coop@example.org", portal_url=PORTAL,
-        login_mails_waiting_max=1,
-    )  # fmt: skip
+    settings = by_mail(mails, login_mails_waiting_max=1)
     async with running_site(co_op, tmp_path / "journal", settings, origin=PORTAL) as site:
         anna, ben = await co_op.found("anna", "ben")
         for member, email in ((anna, "anna@example.org"), (ben, "ben@example.org")):
